@@ -1,0 +1,91 @@
+# Two commands for a newcomer: `make demo` and `make test`. Written for GNU make 3.81, which macOS still ships.
+
+PYTHON ?= python3
+DEMO := build/demo
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL_PROJECT := $(PIP) install --no-deps --no-build-isolation --editable .
+
+RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
+	--profile canonical --destination sandbox --state-dir $(DEMO)/state \
+	--leads sample_data/leads.csv --timezone America/Toronto --rate 5700/min --rejects $(DEMO)/rejects.csv
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lock clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+# .DELETE_ON_ERROR takes the interpreter away again where venv stopped half-way, so that the next try starts over.
+$(BIN)/python:
+	@command -v '$(PYTHON)' >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or newer, or name it with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$('$(PYTHON)' --version 2>&1) is too old: callimport needs Python 3.11 or newer; name one with make PYTHON=python3.12" >&2; exit 1; }
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@'$(PYTHON)' -m venv --clear .venv
+
+# One .venv serves the demo and the tests; what each needs is remembered by its own stamp, the second holding the first.
+.venv/runtime.stamp: $(BIN)/python requirements.txt pyproject.toml
+	@echo 'installing callimport into .venv'
+	@$(PIP) install --require-hashes --requirement requirements.txt
+	@$(INSTALL_PROJECT)
+	@touch $@
+
+.venv/dev.stamp: $(BIN)/python requirements.txt requirements-dev.txt pyproject.toml
+	@echo 'installing callimport and what its tests need into .venv'
+	@$(PIP) install --require-hashes --requirement requirements-dev.txt
+	@$(INSTALL_PROJECT)
+	@touch .venv/runtime.stamp $@
+
+# Exit code 3 is "finished, some rows rejected": what a file with broken rows must end with, and nothing else will do.
+demo: .venv/runtime.stamp ## rehearse an import of sample_data against a CRM on this machine
+	@set -eu; \
+	rm -rf $(DEMO); mkdir -p $(DEMO); \
+	echo '== A rehearsal CRM starts on this machine. It allows 6000 requests a minute where the real one allows 200,'; \
+	echo '== so that the demo takes seconds.'; \
+	$(BIN)/callimport sandbox --state-dir $(DEMO)/state --seed sample_data/crm.json --limit 6000 --window 60 --quiet & \
+	sandbox=$$!; \
+	trap 'kill $$sandbox 2>/dev/null || true; wait $$sandbox 2>/dev/null || true' EXIT; \
+	trap 'exit 130' INT; trap 'exit 143' TERM; \
+	tries=0; \
+	until test -s $(DEMO)/state/sandbox.json; do \
+		kill -0 $$sandbox 2>/dev/null || { echo 'the rehearsal CRM stopped before it was ready; its message stands above' >&2; exit 1; }; \
+		test $$tries -lt 150 || { echo 'the rehearsal CRM was not ready after 30 seconds' >&2; exit 1; }; \
+		tries=$$((tries + 1)); sleep 0.2; \
+	done; \
+	import_sample() { \
+		code=0; $(RUN_DEMO) "$$@" || code=$$?; \
+		test $$code -eq 3 || { echo "the import ended with exit code $$code; 3 (finished, some rows rejected) was expected" >&2; exit 1; }; \
+	}; \
+	echo; echo '== The import: every valid row goes to the CRM, every broken row of messy.csv is rejected with its reason.'; \
+	import_sample; \
+	echo; echo '== The same import again: nothing is sent twice.'; \
+	import_sample --force; \
+	echo; echo 'ledger:  under $(DEMO)/state (its path stands at the start of the run above)'; \
+	echo 'rejects: $(DEMO)/rejects.csv (to be mended in a spreadsheet and fed in again)'
+
+test: check ## install what the tests need, then run the whole gate
+
+check: .venv/dev.stamp ## the gate: format, lint, import contract, types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+# Locks hold for every platform and name no index, so that each machine installs from the one it trusts; the hashes
+# see to it that it is the same file. `make lock UPGRADE=--upgrade` takes newer releases.
+LOCK := build/lock/bin/uv --no-config pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
+
+lock: build/lock/bin/uv ## make the lock files anew after a change of dependencies
+	$(LOCK) --extra sandbox --group build --output-file requirements.txt
+	$(LOCK) --extra sandbox --group dev --constraint requirements.txt --output-file requirements-dev.txt
+
+build/lock/bin/uv:
+	@'$(PYTHON)' -m venv --clear build/lock
+	@build/lock/bin/python -m pip --disable-pip-version-check --quiet install uv
+
+clean: ## remove .venv and everything that was made
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find pipeline schemas sample_data tests -name __pycache__ -type d -prune -exec rm -rf {} +
