@@ -1,0 +1,379 @@
+"""The values that travel between the parts: frozen, slotted, named, with their units."""
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import polars as pl
+
+
+class Direction(StrEnum):
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+
+
+class CallStatus(StrEnum):
+    ANSWERED = "answered"
+    ATTEMPTED = "attempted"
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+
+
+class Skip(StrEnum):
+    """Why a valid call is not sent, by policy."""
+
+    ANONYMOUS = "anonymous"
+    NO_LEAD = "no_lead"
+    OWN_NUMBER = "own_number"
+    EXCLUDED = "excluded"
+    OUTSIDE_DATES = "outside_dates"
+    EXISTING = "existing"
+    WITHDRAWN = "withdrawn"
+    GONE = "gone"
+
+
+class ItemStatus(StrEnum):
+    """Where an item stands on its way. The moves between them are the ledger's to allow."""
+
+    PENDING = "pending"
+    IN_FLIGHT = "in_flight"
+    IN_DOUBT = "in_doubt"
+    HELD = "held"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time, injected. `wall` gives aware UTC instants; `monotonic` gives seconds that never jump back."""
+
+    wall: Callable[[], datetime]
+    monotonic: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to read, known by its content. `modified_ns` and `size` tell whether it is still being written."""
+
+    path: Path
+    sha256: str
+    size: int
+    modified_ns: int
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A slice of a source, for memory only.
+
+    `frame` holds the source's own columns as text, cells as they were (null where Parquet has null), plus `_row`
+    (Int64, the physical line a CSV row starts on, the header being line 1; the 1-based row of a Parquet file) and
+    `_ragged` (text, null for a sound row: what is wrong with the number of cells).
+    """
+
+    source: Source
+    frame: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a row lies: `source` counts the sources of the batch from 0, `row` is the physical row."""
+
+    source: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One fault of one row. `rule` is a stable word to count by; `message` says what is wrong and what is right."""
+
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One valid call of one system, in the canonical form. `started_at` is aware UTC, in whole seconds."""
+
+    place: Place
+    system: str
+    call_id: str | None
+    lead_id: int
+    direction: Direction
+    status: CallStatus
+    started_at: datetime
+    duration_seconds: int
+    customer_phone: str
+    executed_by: int | None
+    description: str | None
+    recording: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Communication:
+    """The payload of POST /communications. `executed_at` is ISO 8601 with an explicit offset."""
+
+    lead_id: int
+    method: str
+    type: str
+    executed_at: str
+    executed_by: int | None
+    description: str | None
+    call_status: str
+    call_duration: int
+    call_phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What the CRM answered to a create: the new communication as it keeps it."""
+
+    communication_id: int
+    body: dict[str, object]
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A call on its way, as the ledger hands it to a worker."""
+
+    key: str
+    reference: str
+    lead_id: int
+    communication: Communication
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `limit` requests in any `seconds`."""
+
+    limit: int
+    seconds: float
+
+    def __str__(self) -> str:
+        unit = {1.0: "s", 60.0: "min", 3600.0: "h"}.get(self.seconds, f"{self.seconds:g}s")
+        return f"{self.limit}/{unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose CRM it is."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Endings of the physical rows of a run."""
+
+    read: int = 0
+    joined: int = 0
+    dropped: int = 0
+    rejected: int = 0
+    calls: int = 0
+
+    def adds_up(self) -> bool:
+        return self.read == self.joined + self.dropped + self.rejected + self.calls
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Endings of the calls of a run. `carried` are pending items of an earlier batch that this run took along."""
+
+    total: int = 0
+    carried: int = 0
+    duplicate: int = 0
+    skipped: int = 0
+    unchanged: int = 0
+    delivered: int = 0
+    updated: int = 0
+    adopted: int = 0
+    refused: int = 0
+    failed: int = 0
+    in_doubt: int = 0
+    held: int = 0
+    pending: int = 0
+
+    def adds_up(self, rows: Rows) -> bool:
+        endings = (
+            self.duplicate, self.skipped, self.unchanged, self.delivered, self.updated, self.adopted,
+            self.refused, self.failed, self.in_doubt, self.held, self.pending,
+        )  # fmt: skip
+        return self.total == rows.calls + self.carried == sum(endings)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that will not be sent, with every fault found in it at once."""
+
+    place: Place
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run, a dry run or a check came to. The JSON answer is made of this and nothing else."""
+
+    run_id: str | None
+    batch: str
+    exit_code: int
+    elapsed_seconds: float
+    requests: int
+    rate_limited: int
+    rows: Rows
+    calls: Calls
+    dropped: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    changed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A call as the ledger enrols it.
+
+    `content` is equal for rows that are equal in every cell that matters; `facts` is equal as long as the phone
+    system tells the same story of the call. `payload` is the communication as JSON text.
+    """
+
+    place: Place
+    key: str
+    reference: str
+    content: str
+    facts: str
+    payload: str
+    system: str
+    call_id: str | None
+    lead_id: int
+    direction: Direction
+    phone: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sources × settings: what one plan covers. `settings` is what shapes its calls, by name, for people to read."""
+
+    id: str
+    sources: tuple[Source, ...]
+    settings: dict[str, str]
+    settings_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An item as it is shown to a person: where it came from, where it stands, and why."""
+
+    reference: str
+    source: str
+    row: int
+    status: ItemStatus
+    lead_id: int
+    direction: Direction
+    phone: str
+    started_at: datetime
+    communication_id: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A batch that still has pending items but other settings than this run, so that they are not sent by it."""
+
+    batch: str
+    pending: int
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a delivery is. `to_do` counts what it set out to send; rates are requests a minute."""
+
+    to_do: int
+    delivered: int
+    refused: int
+    failed: int
+    in_doubt: int
+    elapsed_seconds: float
+    achieved_per_minute: float
+    allowed_per_minute: float
+    requests: int
+    rate_limited: int
+    paused_seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        return self.delivered + self.refused + self.failed + self.in_doubt
+
+    @property
+    def eta_seconds(self) -> float:
+        return self.paused_seconds + (self.to_do - self.done) * 60 / self.allowed_per_minute
+
+
+def canonical(value: object) -> object:
+    """A payload value as it is compared: who stores it may trim it, turn blanks into null, write instants anew."""
+    if isinstance(value, str):
+        text = unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
+        return _as_instant(text) or _as_number(text) or text or None
+    return value
+
+
+def differences(sent: Communication, stored: Mapping[str, object]) -> tuple[str, ...]:
+    """Names of the fields that the CRM keeps otherwise than they were sent. What it does not show is not compared."""
+    wanted = asdict(sent)
+    wanted["user_id"] = wanted.pop("executed_by")
+    return tuple(
+        name
+        for name, value in wanted.items()
+        if value is not None and name in stored and canonical(stored[name]) != canonical(value)
+    )
+
+
+def _as_instant(text: str) -> datetime | None:
+    if "T" not in text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC).replace(microsecond=0) if moment.tzinfo else None
+
+
+def _as_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule that rows broke: how many, and the first few of them as `file row`, with what was said of the first."""
+
+    rule: str
+    count: int
+    message: str
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything that is told of a run, a dry run or a check. The JSON answer is made of `summary` alone."""
+
+    summary: Summary
+    findings: tuple[Finding, ...] = ()
+    in_doubt: tuple[Listed, ...] = ()
+    held: tuple[Listed, ...] = ()
+    refused: tuple[Listed, ...] = ()
+    failed: tuple[Listed, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    ledger: str | None = None
+    rejects: str | None = None
+    plan: str | None = None
+    error: str | None = None

@@ -1,0 +1,45 @@
+"""Files we write: whole or not at all, readable by their owner only, and never over another without leave."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from pipeline import errors
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raise ConfigError where `path` exists and may not be replaced; called before hours of work, not after."""
+    if path.exists() and not force:
+        raise errors.ConfigError(f"{path} exists already: choose another name, or allow replacing it with --force")
+    if not path.parent.is_dir():
+        raise errors.ConfigError(f"{path} cannot be written: the folder {path.parent} does not exist; make it first")
+
+
+@contextlib.contextmanager
+def opened(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
+    """A text file that appears under `path` when the block ends well, and not at all when it does not. Mode 0600."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise errors.ConfigError(f"{path} cannot be written: {error.strerror}; choose another place") from error
+    try:
+        with os.fdopen(handle, "w", encoding=encoding, newline="") as file:
+            yield file
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def make_private(folder: Path) -> None:
+    """A folder of ours (0700), with its parents."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.ConfigError(
+            f"the folder {folder} cannot be made: {error.strerror}; choose another with --state-dir"
+        ) from error

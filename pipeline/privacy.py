@@ -1,0 +1,38 @@
+"""What may be shown: no token and no full phone number ever reaches a screen, a log or a summary."""
+
+import re
+
+# International with its plus; ten North American digits however they are grouped; any longer run of digits.
+_PHONE = re.compile(
+    r"(?<![\w.+])(?:\+\d[\d ().\-]{5,18}\d|(?:1[ .\-]?)?\(?\d{3}\)?[ .\-]?\d{3}[ .\-]?\d{4}|\d{10,15})(?![\w])"
+)
+_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
+_BEARER = re.compile(r"(?i)bearer\s+\S+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Secret:
+    """A token: it can be sent, and it cannot be shown by accident."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret([hidden])"
+
+
+def mask_phone(phone: str) -> str:
+    """`+15145550123` as `+1514•••0123`: enough to recognise, not enough to call."""
+    return f"{phone[:5]}•••{phone[-4:]}" if len(phone) > 9 else "•••"
+
+
+def scrub(text: str) -> str:
+    """Text from a file, a server or an exception, fit to be shown on one line."""
+    line = _CONTROL.sub("", text.replace("\n", " ").replace("\t", " "))
+    line = _BEARER.sub("Bearer [hidden]", _JWT.sub("[hidden]", line))
+    return _PHONE.sub(lambda found: mask_phone(re.sub(r"[^+\d]", "", found.group())), line)
