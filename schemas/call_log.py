@@ -1,0 +1,120 @@
+"""A call, canonically: the frame that validation makes of text cells, and every rule a call must hold.
+
+A column that is read from text has that text beside it, as `<column>_text`; the typed one is null where the text says
+nothing that could be read, so that each rule can tell "missing" from "unreadable". Three columns help the rules:
+
+- `started_at_fault`: the rule that the text of the start breaks as a text (unreadable, no zone, an hour that happens
+  twice or never), null when it was read;
+- `latest_start`: the last instant a call can have started at, a little after now;
+- `customer_unknown`: true where the file has the customer on one side or the other and the direction is not known, so
+  that a blank number says nothing.
+"""
+
+import pandera.polars as pa
+import polars as pl
+
+from schemas import checks
+
+DIRECTIONS = ("outgoing", "incoming")
+STATUSES = ("answered", "attempted", "interrupted", "error")
+# `unanswered` is what phone systems say; which of two it becomes depends on the direction.
+STATUS_WORDS = (*STATUSES, "unanswered")
+MAX_DESCRIPTION = 1_000
+
+TEXT_COLUMNS = (
+    "call_id",
+    "lead_id",
+    "direction",
+    "status",
+    "started_at",
+    "duration_seconds",
+    "customer_phone",
+    "agent_id",
+    "agent_email",
+    "agent_name",
+    "agent_extension",
+    "description",
+    "recording",
+)  # fmt: skip
+ZONE_RULES = ("started_at_unreadable", "started_at_zone", "started_at_ambiguous", "started_at_nonexistent")
+
+# Every rule, in the order in which the faults of a row are told.
+RULES = (
+    "ragged",
+    "lead_id_number",
+    "direction_missing",
+    "direction_unknown",
+    "status_unknown",
+    "status_direction",
+    "started_at_missing",
+    *ZONE_RULES,
+    "started_at_future",
+    "started_at_too_old",
+    "duration_missing",
+    "duration_number",
+    "duration_range",
+    "customer_phone_missing",
+    "customer_phone_e164",
+    "agent_id_number",
+    "description_length",
+    "recording_path",
+)
+
+_UNSAFE_PATH = r"^[/\\]|^[A-Za-z]:|://|(^|/)\.\.(/|$)|\\|[\x00-\x1f\x7f-\x9f]"
+
+
+def _present(column: str) -> pl.Expr:
+    return pl.col(f"{column}_text").is_not_null()
+
+
+def _readable(column: str) -> pl.Expr:
+    """Where there is a text, it could be read."""
+    return ~_present(column) | pl.col(column).is_not_null()
+
+
+def _optional(dtype: pl.DataType | type[pl.DataType], *rules: pa.Check) -> pa.Column:
+    return pa.Column(dtype, nullable=True, checks=list(rules))
+
+
+_blank_means_zero = _present("status") & (pl.col("status") != "answered")
+
+CALL_LOG = pa.DataFrameSchema(
+    {
+        "_row": pa.Column(pl.Int64),
+        **{f"{column}_text": _optional(pl.String) for column in ("lead_id", "direction", "status", "started_at")},
+        **{f"{column}_text": _optional(pl.String) for column in ("duration_seconds", "customer_phone", "agent_id")},
+        "call_id": _optional(pl.String),
+        "lead_id": _optional(pl.Int64),
+        "direction": _optional(pl.String, checks.on_column("direction_unknown", lambda c: c.is_in(DIRECTIONS))),
+        "status": _optional(pl.String, checks.on_column("status_unknown", lambda c: c.is_in(STATUS_WORDS))),
+        "started_at": _optional(
+            checks.UTC_SECONDS, checks.on_column("started_at_too_old", lambda c: c >= checks.EARLIEST_START)
+        ),
+        "started_at_fault": _optional(pl.String),
+        "latest_start": pa.Column(checks.UTC_SECONDS),
+        "duration_seconds": _optional(pl.Int64, checks.on_column("duration_range", checks.is_duration)),
+        "customer_phone": _optional(pl.String, checks.on_column("customer_phone_e164", checks.is_e164)),
+        "customer_unknown": pa.Column(pl.Boolean),
+        "agent_id": _optional(pl.Int64),
+        "agent_email": _optional(pl.String),
+        "agent_name": _optional(pl.String),
+        "agent_extension": _optional(pl.String),
+        "description": _optional(
+            pl.String, checks.on_column("description_length", lambda c: c.str.len_chars() <= MAX_DESCRIPTION)
+        ),
+        "recording": _optional(pl.String, checks.on_column("recording_path", lambda c: ~c.str.contains(_UNSAFE_PATH))),
+    },
+    checks=[
+        checks.on_row("lead_id_number", _readable("lead_id")),
+        checks.on_row("direction_missing", _present("direction")),
+        checks.on_row("status_direction", (pl.col("status") != "interrupted") | (pl.col("direction") != "outgoing")),
+        checks.on_row("started_at_missing", _present("started_at")),
+        *(checks.on_row(rule, ~pl.col("started_at_fault").eq_missing(pl.lit(rule))) for rule in ZONE_RULES),
+        checks.on_row("started_at_future", pl.col("started_at") <= pl.col("latest_start")),
+        checks.on_row("duration_missing", _present("duration_seconds") | _blank_means_zero),
+        checks.on_row("duration_number", _readable("duration_seconds")),
+        checks.on_row("customer_phone_missing", _present("customer_phone") | pl.col("customer_unknown")),
+        checks.on_row("agent_id_number", _readable("agent_id")),
+    ],
+    strict=True,
+)

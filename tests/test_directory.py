@@ -1,0 +1,108 @@
+"""A lead is found by its number alone where that is certain; an agent that is not known is the user's decision."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline import directory, errors
+
+_PHONE = "+15145550123"
+
+
+def _leads(folder: Path, content: str) -> directory.Leads:
+    path = folder / "leads.csv"
+    path.write_text(content, "utf-8")
+    return directory.Leads.from_file(path)
+
+
+def test_leads_are_read_from_csv_and_parquet(tmp_path: Path) -> None:
+    from_csv = _leads(tmp_path, "lead_id,name,phone\n5003,Zoé,+1 (514) 555-0123\n5004,Max, +15145550124 \n")
+    pl.DataFrame({"phone": [_PHONE, "+15145550124"], "lead_id": [5003.0, 5004.0]}).write_parquet(
+        tmp_path / "leads.parquet"
+    )
+    from_parquet = directory.Leads.from_file(tmp_path / "leads.parquet")
+    assert from_csv.by_phone == from_parquet.by_phone == {_PHONE: (5003,), "+15145550124": (5004,)}
+    assert len(from_csv.sha256) == 64
+    assert from_csv.sha256 != from_parquet.sha256
+
+
+def test_the_same_pair_twice_is_one_lead(tmp_path: Path) -> None:
+    assert _leads(tmp_path, f"phone,lead_id\n{_PHONE},5003\n{_PHONE},5003\n").find(_PHONE) == (5003,)
+
+
+def test_a_number_with_one_lead_is_that_lead(tmp_path: Path) -> None:
+    assert _leads(tmp_path, f"phone,lead_id\n{_PHONE},5003\n").resolve(None, _PHONE) == (5003, None)
+
+
+def test_a_number_without_a_lead_is_nobody_and_no_fault(tmp_path: Path) -> None:
+    assert _leads(tmp_path, f"phone,lead_id\n{_PHONE},5003\n").resolve(None, "+15145550199") == (None, None)
+
+
+def test_a_number_with_several_leads_is_never_a_guess(tmp_path: Path) -> None:
+    leads = _leads(tmp_path, f"phone,lead_id\n{_PHONE},5017\n{_PHONE},5003\n")
+    lead_id, reason = leads.resolve(None, _PHONE)
+    assert lead_id is None
+    assert reason is not None
+    assert reason.rule == "lead_several"
+    assert reason.message.startswith("leads 5003 and 5017 both have this number; ")
+
+
+def test_a_given_lead_wins(tmp_path: Path) -> None:
+    leads = _leads(tmp_path, f"phone,lead_id\n{_PHONE},5017\n{_PHONE},5003\n")
+    assert leads.resolve(9, _PHONE) == (9, None)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("5145550123,5003", "is not an international number"),
+        (",5003", 'phone ""'),
+        (f"{_PHONE},0", 'lead_id "0" is not a whole number'),
+        (f"{_PHONE},", 'lead_id ""'),
+        (f"{_PHONE},L5", 'lead_id "L5"'),
+        (f"{_PHONE}", "1 cells where the header has 2"),
+    ],
+)
+def test_a_wrong_line_is_named_without_showing_the_number(tmp_path: Path, row: str, said: str) -> None:
+    with pytest.raises(errors.SourceError) as caught:
+        _leads(tmp_path, f"phone,lead_id\n{_PHONE},5003\n{row}\n")
+    assert "leads.csv, line 3: " in str(caught.value)
+    assert said in str(caught.value)
+    assert "5145550123" not in str(caught.value)
+
+
+def test_a_leads_file_without_its_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.SchemaMismatch, match="has no column lead_id"):
+        _leads(tmp_path, "phone,lead\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("reject", directory.UnknownAgent("reject")),
+        ("omit", directory.UnknownAgent("omit")),
+        ("default:12", directory.UnknownAgent("default", 12)),
+    ],
+)
+def test_the_policy_for_unknown_agents_is_parsed(text: str, unknown: directory.UnknownAgent) -> None:
+    assert directory.UnknownAgent.parse(text) == unknown
+
+
+@pytest.mark.parametrize("text", ["", "Reject", "default", "default:", "default:0", "default:x", "default:²", "omit:1"])
+def test_another_policy_is_an_error(text: str) -> None:
+    with pytest.raises(errors.ConfigError, match="use reject, omit or default:ID"):
+        directory.UnknownAgent.parse(text)
+
+
+def test_a_known_agent_is_used_as_it_is() -> None:
+    assert directory.UnknownAgent.parse("reject").resolve(12) == (12, None)
+
+
+def test_a_missing_agent_is_rejected_left_out_or_replaced() -> None:
+    nobody, reason = directory.UnknownAgent.parse("reject").resolve(None)
+    assert nobody is None
+    assert reason is not None
+    assert (reason.rule, reason.message.split(";")[0]) == ("agent_unknown", "agent_id is missing")
+    assert directory.UnknownAgent.parse("omit").resolve(None) == (None, None)
+    assert directory.UnknownAgent.parse("default:7").resolve(None) == (7, None)
