@@ -1,0 +1,14 @@
+"""The SQLite file that remembers: what was meant to be sent, what was sent, and what came of it.
+
+database   the file: private, exclusive, migrated, synced at every commit
+migrations the tables and the triggers that refuse an illegal move
+enrolment  phase one: every call of a batch becomes an item, whole or not at all
+verbs      phase two: the guarded moves of one item, each on disk before its caller goes on
+listing    what the ledger can tell, changing nothing
+"""
+
+from pipeline.ledger.database import Database
+from pipeline.ledger.enrolment import Enrolled, Enrolment
+from pipeline.ledger.verbs import Binding, Ledger
+
+__all__ = ["Binding", "Database", "Enrolled", "Enrolment", "Ledger"]

@@ -1,0 +1,271 @@
+"""Phase one: every valid call of all sources becomes an item of the batch, whole or not at all.
+
+It is one transaction. Whoever kills it finds the ledger as it was before, and the next run starts over. Sightings are
+kept in a temporary table on disk, so that a million of them need no memory.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pipeline import errors, model
+from pipeline.ledger.database import Database
+
+REUSED_AFTER_SECONDS = 24 * 3600
+
+_SIGHTING = """
+    CREATE TEMP TABLE sighting (
+        source INTEGER NOT NULL,
+        row INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        reference TEXT NOT NULL,
+        content TEXT NOT NULL,
+        facts TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        system TEXT NOT NULL,
+        call_id TEXT,
+        lead_id INTEGER NOT NULL,
+        direction TEXT NOT NULL,
+        phone TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        verdict TEXT,
+        PRIMARY KEY (source, row)
+    ) STRICT
+"""
+# The items of this run, counted at its end by where they then stand.
+_MEMBER = "CREATE TEMP TABLE member (key TEXT PRIMARY KEY, carried INTEGER NOT NULL) STRICT"
+_PAYLOAD_OF_SIGHTING = """
+    batch_id = :batch, reference = sighting.reference, lead_id = sighting.lead_id, started_at = sighting.started_at,
+    facts = sighting.facts, payload = sighting.payload, next_facts = NULL, next_payload = NULL, moved_at = :now
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What became of the sightings: counts by ending, and the rows that cannot be calls after all."""
+
+    duplicate: int
+    unchanged: int
+    changed: int
+    withdrawn: int
+    gone: int
+    carried: int
+    rejects: tuple[model.RejectedRow, ...]
+
+
+class Enrolment:
+    """Gathers the sightings of one batch, judges them together, enters them together."""
+
+    def __init__(self, database: Database, batch: model.Batch, now: datetime, in_flight: Iterable[str]) -> None:
+        """`in_flight` are the keys that this run found in flight: they belong to its account of itself, whatever
+        batch they came from."""
+        self._database = database
+        self._batch = batch
+        self._now = now.isoformat(timespec="milliseconds")
+        self._in_flight = in_flight
+        _clear(database)
+        database.execute(_SIGHTING)
+        database.execute("CREATE INDEX temp.sighting_by_key ON sighting (key, content)")
+        database.execute(_MEMBER)
+
+    def see(self, sightings: Iterable[model.Sighting]) -> None:
+        """Take a chunk of sightings; nothing is entered yet."""
+        self._database.execute_many(
+            "INSERT INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            ((
+                one.place.source, one.place.row, one.key, one.reference, one.content, one.facts, one.payload,
+                one.system, one.call_id, one.lead_id, one.direction, one.phone, int(one.started_at.timestamp()),
+            ) for one in sightings),
+        )  # fmt: skip
+
+    def enter(self) -> Enrolled:
+        """Judge, then enter what is left. Once, as the last thing in the transaction."""
+        self._judge_twins()
+        self._judge_duplicates()
+        self._judge_reused_ids()
+        self._enter_batch()
+        self._judge_known()
+        changed = self._park_changes()
+        self._replace_pending()
+        self._insert_new()
+        self._join_members()
+        carried = self._carry() + _carry_keys(self._database, self._in_flight)
+        counts = dict(self._database.rows("SELECT verdict, count(*) FROM temp.sighting GROUP BY verdict"))
+        return Enrolled(
+            duplicate=counts.get("duplicate", 0),
+            unchanged=counts.get("unchanged", 0),
+            changed=changed,
+            withdrawn=counts.get("withdrawn", 0),
+            gone=counts.get("gone", 0),
+            carried=carried,
+            rejects=tuple(self._rejects()),
+        )
+
+    def _judge_twins(self) -> None:
+        """Equal in key but not in content: which of them is the call is not ours to guess."""
+        self._run("""
+            UPDATE temp.sighting SET verdict = 'twin' WHERE key IN (
+                SELECT key FROM temp.sighting GROUP BY key HAVING min(content) <> max(content))
+        """)
+
+    def _judge_duplicates(self) -> None:
+        self._run("""
+            UPDATE temp.sighting SET verdict = 'duplicate' WHERE verdict IS NULL AND EXISTS (
+                SELECT 1 FROM temp.sighting AS first
+                WHERE first.key = sighting.key AND (first.source, first.row) < (sighting.source, sighting.row))
+        """)
+
+    def _judge_reused_ids(self) -> None:
+        self._run(
+            """
+            UPDATE temp.sighting SET verdict = 'id_reused' WHERE verdict IS NULL AND EXISTS (
+                SELECT 1 FROM item WHERE item.key = sighting.key AND (
+                    item.direction <> sighting.direction OR item.phone <> sighting.phone
+                    OR abs(item.started_at - sighting.started_at) > :seconds))
+            """,
+            seconds=REUSED_AFTER_SECONDS,
+        )
+
+    def _enter_batch(self) -> None:
+        for source in self._batch.sources:
+            self._run(
+                "INSERT INTO source VALUES (:sha256, :name, :size) ON CONFLICT DO NOTHING",
+                sha256=source.sha256,
+                name=source.name,
+                size=source.size,
+            )
+        self._run(
+            """
+            INSERT INTO batch (id, settings, settings_fingerprint, enrolled_at)
+            VALUES (:batch, :settings, :fingerprint, :now)
+            ON CONFLICT (id) DO UPDATE SET enrolled_at = excluded.enrolled_at, withdrawn_at = NULL
+            """,
+            settings=json.dumps(self._batch.settings, ensure_ascii=False, sort_keys=True),
+            fingerprint=self._batch.settings_fingerprint,
+        )
+
+    def _judge_known(self) -> None:
+        """The calls that this run has nothing to do for: delivered before, or given up by a person."""
+        self._run("""
+            UPDATE temp.sighting SET verdict = CASE item.status WHEN 'delivered' THEN 'unchanged' ELSE item.status END
+            FROM item WHERE item.key = sighting.key AND verdict IS NULL
+                AND item.status IN ('delivered', 'withdrawn', 'gone')
+        """)
+
+    def _park_changes(self) -> int:
+        """Another hash while the call is delivered or not ours to touch: kept beside it until it may be applied."""
+        self._run("""
+            UPDATE item SET next_facts = NULL, next_payload = NULL FROM temp.sighting
+            WHERE sighting.key = item.key AND sighting.facts = item.facts AND item.next_facts IS NOT NULL
+        """)
+        return self._run("""
+            UPDATE item SET next_facts = sighting.facts, next_payload = sighting.payload FROM temp.sighting
+            WHERE sighting.key = item.key AND sighting.facts <> item.facts
+                AND (verdict IS NULL OR verdict = 'unchanged')
+                AND item.status IN ('delivered', 'in_flight', 'in_doubt', 'held')
+        """)
+
+    def _replace_pending(self) -> None:
+        """What never reached the CRM takes the newest story; what it refused, only if the story changed."""
+        self._run(f"""
+            UPDATE item SET {_PAYLOAD_OF_SIGHTING} FROM temp.sighting
+            WHERE sighting.key = item.key AND verdict IS NULL AND item.status = 'pending'
+        """)
+        self._run(f"""
+            UPDATE item SET status = 'pending', reason = NULL, {_PAYLOAD_OF_SIGHTING} FROM temp.sighting
+            WHERE sighting.key = item.key AND verdict IS NULL
+                AND (item.status = 'failed' OR (item.status = 'refused' AND item.facts <> sighting.facts))
+        """)
+
+    def _insert_new(self) -> None:
+        for position, source in enumerate(self._batch.sources):
+            self._run(
+                """
+                INSERT INTO item (key, reference, batch_id, source_sha256, source_row, system, call_id, lead_id,
+                    direction, phone, started_at, facts, payload, moved_at)
+                SELECT key, reference, :batch, :sha256, row, system, call_id, lead_id, direction, phone, started_at,
+                    facts, payload, :now
+                FROM temp.sighting WHERE source = :position AND verdict IS NULL
+                    AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sighting.key)
+                """,
+                sha256=source.sha256,
+                position=position,
+            )
+
+    def _join_members(self) -> None:
+        self._run("INSERT INTO temp.member SELECT key, 0 FROM temp.sighting WHERE verdict IS NULL")
+
+    def _carry(self) -> int:
+        """Pending items of an earlier batch come along if the very same settings shaped them."""
+        carried = self._run("""
+            INSERT INTO temp.member SELECT key, 1 FROM item JOIN batch ON batch.id = item.batch_id
+            WHERE item.status = 'pending' AND batch.settings_fingerprint = (
+                SELECT settings_fingerprint FROM batch WHERE id = :batch)
+            ON CONFLICT DO NOTHING
+        """)
+        self._run("UPDATE item SET batch_id = :batch FROM temp.member WHERE member.key = item.key AND carried = 1")
+        return carried
+
+    def _rejects(self) -> Iterable[model.RejectedRow]:
+        columns = "sighting.source, sighting.row, sighting.verdict, sighting.call_id, other.source, other.row"
+        found = self._database.stream(f"""
+            SELECT {columns} FROM temp.sighting LEFT JOIN temp.sighting AS other
+                ON sighting.verdict = 'twin' AND other.key = sighting.key AND other.content <> sighting.content
+            WHERE sighting.verdict IN ('twin', 'id_reused')
+            GROUP BY sighting.source, sighting.row ORDER BY sighting.source, sighting.row
+        """)
+        for source, row, verdict, call_id, other_source, other_row in found:
+            other = self._name(source, other_source, other_row) if verdict == "twin" else ""
+            yield model.RejectedRow(model.Place(source, row), (_reason(verdict, call_id, other),))
+
+    def _name(self, source: int, other_source: int, other_row: int) -> str:
+        name = "" if other_source == source else f" of {self._batch.sources[other_source].name}"
+        return f"row {other_row}{name}"
+
+    def _run(self, sql: str, **values: Any) -> int:
+        named = {"batch": self._batch.id, "now": self._now, **values}
+        return self._database.execute(sql, {name: named[name] for name in named if f":{name}" in sql})
+
+
+def _reason(verdict: str, call_id: str | None, other: str) -> model.Reason:
+    match verdict, call_id:
+        case "twin", None:
+            return model.Reason(
+                "twin", f"same second, direction and number as {other}, but other content; keep the right one"
+            )
+        case "twin", _:
+            return model.Reason("twin", f"the same call_id as {other}, but other content; keep the right one")
+        case _:
+            return model.Reason(
+                "id_reused",
+                "this call_id belongs to another call already (other number or direction, or more than 24 hours away); "
+                "if the phone system started counting anew, give it another --system name",
+            )
+
+
+def resume(database: Database, batch_id: str, in_flight: Iterable[str]) -> Enrolled:
+    """Take up a batch without its sources: everything of it that has not ended is carried."""
+    if not database.one("SELECT 1 FROM batch WHERE id = ?", (batch_id,)):
+        raise errors.ConfigError(f"the ledger knows no batch {batch_id}: callimport status lists them")
+    _clear(database)
+    database.execute(_MEMBER)
+    carried = database.execute(
+        "INSERT INTO temp.member SELECT key, 1 FROM item "
+        "WHERE batch_id = ? AND status IN ('pending', 'in_doubt', 'held')",
+        (batch_id,),
+    )
+    carried += _carry_keys(database, in_flight)
+    return Enrolled(duplicate=0, unchanged=0, changed=0, withdrawn=0, gone=0, carried=carried, rejects=())
+
+
+def _clear(database: Database) -> None:
+    for table in ("sighting", "member"):
+        database.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
+
+def _carry_keys(database: Database, keys: Iterable[str]) -> int:
+    before = int(database.one("SELECT count(*) FROM temp.member"))
+    database.execute_many("INSERT INTO temp.member VALUES (?, 1) ON CONFLICT DO NOTHING", ((key,) for key in keys))
+    return int(database.one("SELECT count(*) FROM temp.member")) - before

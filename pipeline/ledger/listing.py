@@ -1,0 +1,102 @@
+"""What the ledger can tell, changing nothing."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from pipeline import model
+from pipeline.ledger.database import Database
+
+
+def counts(database: Database) -> dict[model.ItemStatus, int]:
+    """Items of the whole ledger by where they stand; every status is there, 0 where there are none."""
+    found = dict(database.rows("SELECT status, count(*) FROM item GROUP BY status"))
+    return {status: found.get(status.value, 0) for status in model.ItemStatus}
+
+
+def member_counts(database: Database) -> dict[model.ItemStatus, int]:
+    """The same for the items of this run only."""
+    found = dict(database.rows("SELECT status, count(*) FROM temp.member JOIN item USING (key) GROUP BY status"))
+    return {status: found.get(status.value, 0) for status in model.ItemStatus}
+
+
+def members(database: Database, status: model.ItemStatus) -> list[model.Listed]:
+    """This run's items that stand so, oldest call first."""
+    return _listed(database, "item.key IN (SELECT key FROM temp.member) AND item.status = ?", status)
+
+
+def items(database: Database, status: model.ItemStatus) -> list[model.Listed]:
+    """All items of the ledger that stand so, oldest call first."""
+    return _listed(database, "item.status = ?", status)
+
+
+def waiting(database: Database, *, besides: str | None) -> list[model.Waiting]:
+    """Batches that have pending items, other than the one named, newest first."""
+    found = database.rows(
+        """
+        SELECT batch.id, count(*), batch.settings FROM item JOIN batch ON batch.id = item.batch_id
+        WHERE item.status = 'pending' AND batch.id IS NOT ? GROUP BY batch.id ORDER BY batch.enrolled_at DESC, batch.id
+        """,
+        (besides,),
+    )
+    return [model.Waiting(batch, pending, json.loads(settings)) for batch, pending, settings in found]
+
+
+def bound_account(database: Database) -> model.Account | None:
+    """Whose calls this ledger remembers."""
+    found = database.rows("SELECT account_id, account_name FROM binding")
+    return model.Account(*found[0]) if found else None
+
+
+def last_batch(database: Database) -> str | None:
+    """The batch that was enrolled last and not withdrawn."""
+    found: str | None = database.one(
+        "SELECT id FROM batch WHERE withdrawn_at IS NULL ORDER BY enrolled_at DESC, rowid DESC LIMIT 1"
+    )
+    return found
+
+
+def last_run(database: Database) -> tuple[str, str | None, str, str | None, int | None] | None:
+    """Id, batch, start, end and exit code of the newest run."""
+    found = database.rows(
+        "SELECT id, batch_id, started_at, ended_at, exit_code FROM run ORDER BY started_at DESC, rowid DESC LIMIT 1"
+    )
+    return found[0] if found else None
+
+
+def to_send(database: Database, batch_id: str) -> Iterator[tuple[str, str]]:
+    """Key and payload of everything pending of a batch, in the order in which it would go."""
+    yield from database.stream(
+        "SELECT key, payload FROM item WHERE batch_id = ? AND status = 'pending' ORDER BY started_at, key", (batch_id,)
+    )
+
+
+def parked_changes(database: Database) -> int:
+    """Calls whose source tells a new story that the CRM has not been told."""
+    return int(database.one("SELECT count(*) FROM item WHERE next_facts IS NOT NULL AND status = 'delivered'"))
+
+
+def _listed(database: Database, which: str, status: model.ItemStatus) -> list[model.Listed]:
+    found = database.rows(
+        f"""
+        SELECT item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction, item.phone,
+            item.started_at, item.communication_id, item.reason
+        FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE {which} ORDER BY item.started_at, item.key
+        """,
+        (status.value,),
+    )
+    return [
+        model.Listed(
+            reference=row[0],
+            source=row[1],
+            row=row[2],
+            status=model.ItemStatus(row[3]),
+            lead_id=row[4],
+            direction=model.Direction(row[5]),
+            phone=row[6],
+            started_at=datetime.fromtimestamp(row[7], UTC),
+            communication_id=row[8],
+            reason=row[9],
+        )
+        for row in found
+    ]

@@ -1,0 +1,244 @@
+"""The guarded moves of an item. Each is one statement that must hit one row, and is on the disk when it returns."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline import errors, model
+from pipeline.ledger import enrolment as enrolling
+from pipeline.ledger.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The one account whose calls a ledger remembers."""
+
+    host: str
+    account: model.Account
+
+
+class Ledger:
+    """What one run does to the ledger. Held by one run at a time; see lock.py."""
+
+    def __init__(self, database: Database, clock: model.Clock) -> None:
+        self.database = database
+        self._clock = clock
+        self._found_in_flight: list[str] = []
+
+    @classmethod
+    def open(cls, path: Path, clock: model.Clock, binding: Binding | None = None) -> "Ledger":
+        """Open or make the ledger of one account; LedgerError for another account's. None opens whatever is there."""
+        ledger = cls(Database.open(path), clock)
+        if binding is not None:
+            ledger._bind(binding)
+        if ledger.database.one("SELECT 1 FROM run WHERE ended_at IS NULL"):
+            ledger.database.check_soundness()
+        return ledger
+
+    @classmethod
+    def of_nothing(cls, clock: model.Clock) -> "Ledger":
+        """An empty ledger in memory, to judge files against one another."""
+        return cls(Database.in_memory(), clock)
+
+    def snapshot(self) -> "Ledger":
+        """A copy to plan on."""
+        return Ledger(self.database.copy(), self._clock)
+
+    def close(self) -> None:
+        self.database.close()
+
+    # A run
+
+    def start_run(self, run_id: str) -> int:
+        """Record the run. What an earlier one left in flight is now in doubt; returns how many items that were."""
+        now = self._now()
+        with self.database.transaction():
+            self.database.execute("INSERT INTO run (id, started_at) VALUES (?, ?)", (run_id, now))
+            self._found_in_flight = [
+                row[0] for row in self.database.rows("SELECT key FROM item WHERE status = 'in_flight'")
+            ]
+            self.database.execute(
+                "INSERT INTO outcome SELECT id, 'in_doubt', NULL, 'the run ended before the answer was recorded', ? "
+                "FROM unresolved",
+                (now,),
+            )
+            self.database.execute(
+                "UPDATE item SET status = 'in_doubt', reason = 'the run ended before the answer was recorded', "
+                "moved_at = ? WHERE status = 'in_flight'",
+                (now,),
+            )
+        return len(self._found_in_flight)
+
+    def end_run(self, run_id: str, exit_code: int) -> None:
+        with self.database.transaction():
+            self._one(
+                "UPDATE run SET ended_at = ?, exit_code = ? WHERE id = ? AND ended_at IS NULL",
+                (self._now(), exit_code, run_id),
+            )
+
+    # Phase one
+
+    @contextlib.contextmanager
+    def enrolment(self, run_id: str | None, batch: model.Batch) -> Iterator[enrolling.Enrolment]:
+        """Gather and enter the sightings of a batch in this block; what interrupts it leaves the ledger as it was."""
+        with self.database.transaction():
+            yield enrolling.Enrolment(self.database, batch, self._clock.wall(), self._found_in_flight)
+            self._take_up(run_id, batch.id)
+
+    def resume(self, run_id: str | None, batch_id: str) -> enrolling.Enrolled:
+        """Go on with a batch from the ledger alone. ConfigError for a batch it does not know."""
+        with self.database.transaction():
+            enrolled = enrolling.resume(self.database, batch_id, self._found_in_flight)
+            self._take_up(run_id, batch_id)
+        return enrolled
+
+    # Phase two
+
+    def next_item(self, batch_id: str, busy_leads: frozenset[int]) -> model.Item | None:
+        """The oldest pending call of the batch whose lead has nothing in flight."""
+        marks = ", ".join("?" * len(busy_leads))
+        found = self.database.rows(
+            f"""
+            SELECT key, reference, lead_id, payload FROM item
+            WHERE batch_id = ? AND status = 'pending' AND lead_id NOT IN ({marks})
+            ORDER BY started_at, key LIMIT 1
+            """,
+            (batch_id, *sorted(busy_leads)),
+        )
+        if not found:
+            return None
+        key, reference, lead_id, payload = found[0]
+        return model.Item(key, reference, lead_id, model.Communication(**json.loads(payload)))
+
+    def intend(self, key: str, run_id: str) -> int:
+        """Write down that the first byte is about to leave. Returns the attempt."""
+        with self.database.transaction():
+            attempt = self.database.insert(
+                "INSERT INTO attempt (key, run_id, intended_at) VALUES (?, ?, ?)", (key, run_id, self._now())
+            )
+            self._move(key, model.ItemStatus.PENDING, model.ItemStatus.IN_FLIGHT)
+        return attempt
+
+    def delivered(self, key: str, attempt: int, echo: model.Echo) -> None:
+        with self.database.transaction():
+            note = "; ".join(echo.differences) or None
+            self._land(attempt, "delivered", 201, note or "answered with its id")
+            self._move(
+                key,
+                model.ItemStatus.IN_FLIGHT,
+                model.ItemStatus.DELIVERED,
+                communication_id=echo.communication_id,
+                echo=json.dumps(echo.body, ensure_ascii=False),
+                reason=note,
+            )
+
+    def not_applied(self, key: str, attempt: int, outcome: errors.NotApplied) -> None:
+        """Surely not stored: pending again."""
+        with self.database.transaction():
+            self._land(attempt, "not_applied", outcome.status, outcome.evidence)
+            self._move(key, model.ItemStatus.IN_FLIGHT, model.ItemStatus.PENDING)
+
+    def refused(self, key: str, attempt: int, outcome: errors.Refused) -> None:
+        with self.database.transaction():
+            self._land(attempt, "refused", outcome.status, outcome.evidence)
+            self._move(key, model.ItemStatus.IN_FLIGHT, model.ItemStatus.REFUSED, reason=_why(outcome))
+
+    def in_doubt(self, key: str, attempt: int, outcome: errors.InDoubt) -> None:
+        with self.database.transaction():
+            self._land(attempt, "in_doubt", outcome.status, outcome.evidence)
+            self._move(
+                key,
+                model.ItemStatus.IN_FLIGHT,
+                model.ItemStatus.IN_DOUBT,
+                applied=int(outcome.applied),
+                reason=outcome.evidence,
+            )
+
+    def failed(self, key: str, reason: str) -> None:
+        """Attempts used up, each of them proven not applied."""
+        with self.database.transaction():
+            self._move(key, model.ItemStatus.PENDING, model.ItemStatus.FAILED, reason=reason)
+
+    # A person decides
+
+    def withdraw(self, batch_id: str) -> int:
+        """Give up what is pending of a batch. Returns how many items; ConfigError for a batch it does not know."""
+        with self.database.transaction():
+            known = self.database.execute("UPDATE batch SET withdrawn_at = ? WHERE id = ?", (self._now(), batch_id))
+            if not known:
+                raise errors.ConfigError(f"the ledger knows no batch {batch_id}: callimport status lists them")
+            return self.database.execute(
+                "UPDATE item SET status = 'withdrawn', reason = 'withdrawn by a person', moved_at = ? "
+                "WHERE batch_id = ? AND status = 'pending'",
+                (self._now(), batch_id),
+            )
+
+    def retry(self, status: model.ItemStatus) -> int:
+        """All refused or all failed items are pending again. Returns how many."""
+        with self.database.transaction():
+            return self._back_to_pending("status = ?", (status.value,))
+
+    def retry_one(self, reference: str) -> int:
+        """One refused or failed item, by its reference or key, is pending again. ConfigError if there is none such."""
+        with self.database.transaction():
+            moved = self._back_to_pending(
+                "status IN ('refused', 'failed') AND (reference = ? OR key = ?)", (reference, reference)
+            )
+        if not moved:
+            raise errors.ConfigError(f"no refused or failed call has the key {reference}: callimport status lists them")
+        return moved
+
+    def _back_to_pending(self, which: str, values: tuple[str, ...]) -> int:
+        return self.database.execute(
+            f"UPDATE item SET status = 'pending', reason = NULL, moved_at = ? WHERE {which}", (self._now(), *values)
+        )
+
+    def _bind(self, binding: Binding) -> None:
+        bound = self.database.rows("SELECT host, account_id, account_name FROM binding")
+        wanted = (binding.host, binding.account.id)
+        if not bound:
+            with self.database.transaction():
+                self.database.execute(
+                    "INSERT INTO binding VALUES (1, ?, ?, ?, ?)", (*wanted, binding.account.name, self._now())
+                )
+        elif bound[0][:2] != wanted:
+            host, account_id, name = bound[0]
+            raise errors.LedgerError(
+                f"the ledger {self.database.place} belongs to account {account_id} ({name}) at {host}, not to account "
+                f"{binding.account.id} at {binding.host}: name that account's ledger with --ledger"
+            )
+
+    def _take_up(self, run_id: str | None, batch_id: str) -> None:
+        if run_id is not None:
+            self._one("UPDATE run SET batch_id = ? WHERE id = ?", (batch_id, run_id))
+
+    def _land(self, attempt: int, kind: str, status: int | None, evidence: str) -> None:
+        self.database.execute(
+            "INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", (attempt, kind, status, evidence, self._now())
+        )
+
+    def _move(self, key: str, before: model.ItemStatus, after: model.ItemStatus, **columns: str | int | None) -> None:
+        columns = {"reason": None, **columns}
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        self._one(
+            f"UPDATE item SET status = ?, moved_at = ?, {assignments} WHERE key = ? AND status = ?",
+            (after.value, self._now(), *columns.values(), key, before.value),
+        )
+
+    def _one(self, sql: str, values: tuple[Any, ...]) -> None:
+        if self.database.execute(sql, values) != 1:
+            raise errors.LedgerError(
+                "the ledger is not where this run thought it was: nothing more is sent; run again to go on from it"
+            )
+
+    def _now(self) -> str:
+        moment: datetime = self._clock.wall()
+        return moment.isoformat(timespec="milliseconds")
+
+
+def _why(outcome: errors.Refused) -> str:
+    return "; ".join(outcome.reasons) or outcome.evidence
