@@ -1,0 +1,59 @@
+"""Reads and idempotent writes: through the pacer, and again as often as it is worth it."""
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+import tenacity
+
+from pipeline import errors, model
+from pipeline.destination import Destination
+from pipeline.pacer import Pacer
+
+ATTEMPTS = 4
+LONGEST_BACKOFF_SECONDS = 8.0
+
+Answer = TypeVar("Answer")
+
+
+class Courier:
+    """Carries what may be repeated without harm. Raises Refused and DestinationUnusable, nothing else."""
+
+    def __init__(self, destination: Destination, pacer: Pacer, rng: random.Random | None = None) -> None:
+        self._destination = destination
+        self._pacer = pacer
+        self._rng = rng or random.Random()
+
+    async def accounts(self) -> tuple[model.Account, ...]:
+        """Whose key this is."""
+        return await self._carry(self._destination.accounts)
+
+    async def _carry(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=self._backoff,
+            retry=tenacity.retry_if_exception_type((errors.NotApplied, errors.InDoubt)),
+            sleep=anyio.sleep,
+            reraise=True,
+        )
+        try:
+            return await retrying(self._once, request)
+        except (errors.NotApplied, errors.InDoubt) as outcome:
+            raise errors.DestinationUnusable(
+                f"the CRM cannot be reached ({outcome.evidence}): check the address and the network, then run again"
+            ) from outcome
+
+    async def _once(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        while True:
+            await self._pacer.slot()
+            try:
+                answer = await request()
+            except errors.Limited as outcome:
+                self._pacer.limited(outcome.retry_after)
+            else:
+                self._pacer.passed()
+                return answer
+
+    def _backoff(self, state: tenacity.RetryCallState) -> float:
+        return self._rng.uniform(0, min(LONGEST_BACKOFF_SECONDS, 2.0**state.attempt_number / 2))

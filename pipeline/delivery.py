@@ -1,0 +1,279 @@
+"""Phase two: workers take items from the ledger, oldest call first, and create each of them once.
+
+One item in flight for each lead. The policy of the unsafe POST: what surely did not reach the CRM is tried again, three
+times; what may have reached it is in doubt and left alone; a 429 costs no attempt. Asked to stop, it drains: what is
+under way ends, what waits is left pending.
+"""
+
+import random
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+
+import anyio
+import tenacity
+
+from pipeline import errors, model
+from pipeline.destination import Destination
+from pipeline.ledger import Ledger
+from pipeline.pacer import Pacer
+
+ATTEMPTS = 3
+LONGEST_BACKOFF_SECONDS = 60.0
+FAILURES_THAT_STOP = 5
+FORBIDDEN_THAT_STOP = 3
+LONGEST_WITHOUT_PASSING_SECONDS = 15 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one delivery sets out to do."""
+
+    run_id: str
+    batch_id: str
+    to_do: int
+    limit: int | None
+    concurrency: int
+
+
+class _Drained(Exception):
+    """This worker was told to stop while it waited."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    delivered: int = 0
+    refused: int = 0
+    failed: int = 0
+    in_doubt: int = 0
+
+
+@dataclass(slots=True)
+class _Health:
+    """Streaks that say that it is the CRM that is ill, and not one item."""
+
+    failures: int = 0
+    forbidden: int = 0
+    passed_at: float = field(default=0.0)
+
+
+class Delivery:
+    """Delivers what is pending of one batch. The ledger is told of every step before the next is made."""
+
+    def __init__(
+        self,
+        task: Task,
+        ledger: Ledger,
+        destination: Destination,
+        pacer: Pacer,
+        clock: model.Clock,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._task = task
+        self._ledger = ledger
+        self._destination = destination
+        self._pacer = pacer
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._busy_leads: set[int] = set()
+        self._taken = 0
+        self._released = anyio.Event()
+        self._waits: set[anyio.CancelScope] = set()
+        self._stopping = False
+        self._stopped_by: errors.ImporterError | None = None
+        self._tally = _Tally()
+        self._health = _Health(passed_at=clock.monotonic())
+        self._began = clock.monotonic()
+
+    async def run(self) -> None:
+        """Deliver until nothing is pending, the limit is reached or it is told to drain.
+
+        Raises the ImporterError that made it stop, after what was under way has ended and is on the disk.
+        """
+        async with anyio.create_task_group() as workers:
+            for _ in range(self._task.concurrency):
+                workers.start_soon(self._work)
+        if self._stopped_by is not None:
+            raise self._stopped_by
+
+    def drain(self) -> None:
+        """Take nothing more; let what is under way end."""
+        self._stopping = True
+        for scope in list(self._waits):
+            scope.cancel()
+        self._wake()
+
+    def progress(self) -> model.Progress:
+        return model.Progress(
+            to_do=self._task.to_do,
+            delivered=self._tally.delivered,
+            refused=self._tally.refused,
+            failed=self._tally.failed,
+            in_doubt=self._tally.in_doubt,
+            elapsed_seconds=self._clock.monotonic() - self._began,
+            achieved_per_minute=self._pacer.achieved_per_minute,
+            allowed_per_minute=self._pacer.allowed_per_minute,
+            requests=self._pacer.requests,
+            rate_limited=self._pacer.rate_limited,
+            paused_seconds=self._pacer.paused_seconds,
+        )
+
+    async def _work(self) -> None:
+        try:
+            while (item := await self._take()) is not None:
+                try:
+                    await self._deliver(item)
+                finally:
+                    self._busy_leads.discard(item.lead_id)
+                    self._wake()
+        except _Drained:
+            pass
+        except errors.ImporterError as error:
+            self._stop(error)
+
+    async def _take(self) -> model.Item | None:
+        """The next item, waiting while every pending one belongs to a lead that is being served; None at the end."""
+        while not self._stopping and (self._task.limit is None or self._taken < self._task.limit):
+            item = self._ledger.next_item(self._task.batch_id, frozenset(self._busy_leads))
+            if item is not None:
+                self._taken += 1
+                self._busy_leads.add(item.lead_id)
+                return item
+            if not self._busy_leads:
+                return None
+            await self._released.wait()
+        return None
+
+    async def _deliver(self, item: model.Item) -> None:
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=self._backoff,
+            retry=tenacity.retry_if_exception_type(errors.NotApplied),
+            sleep=self._pause,
+            reraise=True,
+        )
+        try:
+            await retrying(self._attempt_when_allowed, item)
+        except errors.NotApplied as outcome:
+            self._ledger.failed(item.key, outcome.evidence)
+            self._tally.failed += 1
+
+    async def _attempt_when_allowed(self, item: model.Item) -> None:
+        while True:
+            await self._patiently(self._pacer.slot())
+            # A request that began is brought to its end, whoever asks for a stop meanwhile.
+            with anyio.CancelScope(shield=True):
+                try:
+                    return await self._attempt(item)
+                except errors.Limited as outcome:
+                    self._note_limited(outcome)
+
+    async def _attempt(self, item: model.Item) -> None:
+        intent = _Intent(self._ledger, item.key, self._task.run_id)
+        try:
+            echo = await self._destination.create(item.communication, intent.write_down)
+        except errors.NotApplied as outcome:
+            intent.was_not_applied(outcome)
+            if not isinstance(outcome, errors.Limited):
+                self._note_failure(outcome)
+            raise
+        except errors.Refused as outcome:
+            self._ledger.refused(item.key, intent.attempt, outcome)
+            self._tally.refused += 1
+            self._note_answer(outcome.status)
+        except errors.InDoubt as outcome:
+            self._ledger.in_doubt(item.key, intent.attempt, outcome)
+            self._tally.in_doubt += 1
+            self._note_failure(outcome)
+        except errors.DestinationUnusable as error:
+            intent.ended_unusable(error)
+            self._tally.in_doubt += error.in_doubt
+            raise
+        else:
+            self._ledger.delivered(item.key, intent.attempt, echo)
+            self._tally.delivered += 1
+            self._note_answer(None)
+
+    def _note_answer(self, refused_with: int | None) -> None:
+        self._pacer.passed()
+        self._health.passed_at = self._clock.monotonic()
+        self._health.failures = 0
+        self._health.forbidden = self._health.forbidden + 1 if refused_with == 403 else 0
+        if self._health.forbidden >= FORBIDDEN_THAT_STOP:
+            raise errors.DestinationUnusable(
+                f"the CRM forbade {FORBIDDEN_THAT_STOP} calls in a row (403): ask its support what this key may do, "
+                "then callimport retry --refused"
+            )
+
+    def _note_failure(self, outcome: errors.Outcome) -> None:
+        self._health.failures += 1
+        if self._health.failures >= FAILURES_THAT_STOP:
+            raise errors.DestinationUnusable(
+                f"the CRM failed {FAILURES_THAT_STOP} times in a row (last: {outcome.evidence}): nothing more is sent; "
+                "run again when it is well"
+            )
+
+    def _note_limited(self, outcome: errors.Limited) -> None:
+        self._pacer.limited(outcome.retry_after)
+        if self._clock.monotonic() - self._health.passed_at > LONGEST_WITHOUT_PASSING_SECONDS:
+            raise errors.DestinationUnusable(
+                "the CRM has let nothing through for 15 minutes (429): another integration may be using the same key; "
+                "run again later, or with a lower --rate"
+            )
+
+    def _backoff(self, state: tenacity.RetryCallState) -> float:
+        return self._rng.uniform(0, min(LONGEST_BACKOFF_SECONDS, 2.0**state.attempt_number))
+
+    async def _pause(self, seconds: float) -> None:
+        await self._patiently(anyio.sleep(seconds))
+
+    async def _patiently(self, waiting: Awaitable[None]) -> None:
+        """Wait, unless told to drain; after the wait, look again whether it still may go on."""
+        with anyio.CancelScope() as scope:
+            self._waits.add(scope)
+            try:
+                if self._stopping:
+                    scope.cancel()
+                await waiting
+            finally:
+                self._waits.discard(scope)
+        if self._stopping:
+            raise _Drained
+
+    def _stop(self, error: errors.ImporterError) -> None:
+        self._stopped_by = self._stopped_by or error
+        self.drain()
+
+    def _wake(self) -> None:
+        self._released.set()
+        self._released = anyio.Event()
+
+
+class _Intent:
+    """The record of one attempt, begun by the destination right before the first byte."""
+
+    def __init__(self, ledger: Ledger, key: str, run_id: str) -> None:
+        self._ledger = ledger
+        self._key = key
+        self._run_id = run_id
+        self._attempt: int | None = None
+
+    @property
+    def attempt(self) -> int:
+        if self._attempt is None:
+            raise errors.LedgerError("an answer came to a request that was never written down: nothing more is sent")
+        return self._attempt
+
+    def write_down(self) -> None:
+        self._attempt = self._ledger.intend(self._key, self._run_id)
+
+    def was_not_applied(self, outcome: errors.NotApplied) -> None:
+        if self._attempt is not None:
+            self._ledger.not_applied(self._key, self._attempt, outcome)
+
+    def ended_unusable(self, error: errors.DestinationUnusable) -> None:
+        if self._attempt is None:
+            return
+        if error.in_doubt:
+            self._ledger.in_doubt(self._key, self._attempt, errors.InDoubt(str(error)))
+        else:
+            self._ledger.not_applied(self._key, self._attempt, errors.NotApplied(str(error)))

@@ -1,0 +1,40 @@
+"""Ctrl-C and SIGTERM: the first asks for a clean end, the second ends the process at once."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import anyio
+from anyio.abc import TaskStatus
+
+from pipeline.errors import ExitCode
+
+EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+class Interruption:
+    """`exit_code` is None until somebody asked. What a clean end is changes along the run; see `on_request`."""
+
+    def __init__(self) -> None:
+        self.exit_code: ExitCode | None = None
+        self._act: Callable[[], None] = lambda: None
+
+    def on_request(self, act: Callable[[], None]) -> None:
+        """From now on a request for an end calls `act`; at once, if it came already."""
+        self._act = act
+        if self.exit_code is not None:
+            act()
+
+    def request(self, exit_code: ExitCode) -> None:
+        if self.exit_code is not None:
+            # Whatever is under way stays in flight in the ledger, and the next run finds it there.
+            os._exit(exit_code)
+        self.exit_code = exit_code
+        self._act()
+
+    async def listen(self, *, task_status: TaskStatus[None]) -> None:
+        """Take the signals of the process for as long as this is not cancelled."""
+        with anyio.open_signal_receiver(*EXIT_CODES) as received:
+            task_status.started()
+            async for number in received:
+                self.request(EXIT_CODES[number])
