@@ -1,0 +1,270 @@
+"""The command line: parse, call one function, print, exit."""
+
+import contextlib
+import importlib
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+import click
+from rich.console import Console
+
+import pipeline
+from pipeline import config, errors, importer, model, privacy, report, upkeep
+from pipeline.cli import options
+from pipeline.errors import ExitCode
+
+_EXIT_CODES = """\b
+Exit codes:
+  0 all well                            5 a file cannot be used; nothing was sent
+  1 stopped by an error, run again      6 another run holds the ledger or account
+  2 usage or settings                   7 stopped as asked, work is left
+  3 some rows rejected or refused       8 stopped by a guard, a person must decide
+  4 some calls in doubt or held         130, 143 interrupted and drained
+"""
+
+
+def main() -> NoReturn:
+    """The command `callimport`: whatever happens ends in one line and an exit code, never in a traceback."""
+    try:
+        code = commands.main(standalone_mode=False, prog_name="callimport")
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "callimport"
+        code = _stop(f"{error.format_message()} See {where} --help", ExitCode.USAGE)
+    except click.ClickException as error:
+        code = _stop(error.format_message(), ExitCode.USAGE)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        code = _stop("interrupted: nothing was sent", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the answer went away; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.STOPPED
+    except errors.ImporterError as error:
+        code = _stop(str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback ever reaches a user
+        code = _stop(
+            f"{type(error).__name__}: {error}: this is a fault of callimport, please report it; the ledger is sound",
+            ExitCode.STOPPED,
+        )
+    sys.exit(code or 0)
+
+
+@click.group(epilog=_EXIT_CODES)
+@click.version_option(pipeline.__version__, prog_name="callimport")
+def commands() -> None:
+    """Historical call logs into the CRM: right lead, right time, once, provably."""
+
+
+@commands.command(
+    epilog=f"""\b
+Examples:
+  callimport check calls.csv
+  callimport check exports/ --timezone America/Toronto --rejects rejects.csv
+  callimport check calls.parquet --json
+
+{_EXIT_CODES}"""
+)
+@click.argument("files", nargs=-1, required=True)
+@options.shaping
+@options.reading
+@click.option("--html", type=options.PATH, metavar="FILE", help="Write the report as one page that can be mailed.")
+@options.answering
+def check(html: Path | None, **given: Any) -> ExitCode:
+    """Say what is wrong with FILES and what an import would send. Files only: no network, no ledger."""
+    with _errors_answered(given):
+        settings = options.settings(given)
+        result = importer.check(settings, _tools(given), html=html)
+        return _answer(result, given, sent=False)
+
+
+@commands.command(
+    epilog=f"""\b
+Examples:
+  callimport run calls.csv --destination sandbox --leads leads.csv
+  callimport run calls.csv --destination sandbox --dry-run
+  callimport run exports/ --profile twilio --leads leads.csv --destination production --account 301
+  callimport run --destination production --account 301   (without FILES: the last batch goes on)
+
+{_EXIT_CODES}"""
+)
+@click.argument("files", nargs=-1)
+@options.shaping
+@options.reading
+@options.sending
+@options.answering
+def run(**given: Any) -> ExitCode:
+    """Import FILES. The same command again goes on where it ended; without FILES the last batch goes on."""
+    with _errors_answered(given):
+        settings = options.settings(given)
+        result = anyio.run(importer.run, settings, _tools(given))
+        return _answer(result, given, sent=not settings.dry_run)
+
+
+@commands.command(
+    epilog="""\b
+Examples:
+  callimport status
+  callimport status --json
+"""
+)
+@options.placing
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object on stdout.")
+@options.configured
+def status(as_json: bool, **given: Any) -> ExitCode:
+    """What the ledger says; while a run goes on, how far it is."""
+    found = upkeep.status(options.settings(given), _clock())
+    if as_json:
+        click.echo(json.dumps(found.for_machines(), ensure_ascii=False))
+    else:
+        report.print_status(
+            Console(),
+            ledger=found.ledger,
+            running=found.running,
+            account=found.account,
+            items=found.items or {},
+            last_run=found.last_run,
+            changed=found.changed,
+            waiting=found.waiting,
+            listed=found.listed,
+        )
+    return ExitCode.OK
+
+
+@commands.command(
+    epilog="""\b
+Example:
+  callimport withdraw 7K3Q-2M9D
+"""
+)
+@click.argument("batch")
+@options.placing
+@options.configured
+def withdraw(batch: str, **given: Any) -> ExitCode:
+    """Give up what is pending of BATCH: those calls are never sent."""
+    count = upkeep.withdraw(options.settings(given), _clock(), batch)
+    click.echo(f"{count} pending calls of batch {batch.upper()} are given up")
+    return ExitCode.OK
+
+
+@commands.command(
+    epilog="""\b
+Examples:
+  callimport retry --refused
+  callimport retry 7K3Q-2M9D-XA
+"""
+)
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--refused", is_flag=True, help="All that the CRM refused.")
+@click.option("--failed", is_flag=True, help="All that did not reach the CRM.")
+@options.placing
+@options.configured
+def retry(keys: tuple[str, ...], refused: bool, failed: bool, **given: Any) -> ExitCode:
+    """Put refused or failed calls back to pending; the next run sends them."""
+    chosen = {model.ItemStatus.REFUSED: refused, model.ItemStatus.FAILED: failed}
+    statuses = tuple(status for status, wanted in chosen.items() if wanted)
+    if not statuses and not keys:
+        raise click.UsageError("Name what to retry: --refused, --failed or a KEY.")
+    count = upkeep.retry(options.settings(given), _clock(), statuses=statuses, keys=keys)
+    click.echo(f"{count} calls are pending again: callimport run sends them")
+    return ExitCode.OK
+
+
+@commands.command(
+    epilog="""\b
+Examples:
+  callimport sandbox
+  callimport sandbox --any-id --limit 6000
+  callimport sandbox --seed crm.json
+"""
+)
+@click.option("--seed", type=options.PATH, metavar="FILE", help="JSON with accounts, users and leads.")
+@click.option("--any-id", is_flag=True, help="Every lead and user that is mentioned exists.")
+@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Requests in a window.")
+@click.option("--window", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds of a window.")
+@click.option("--latency-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="Delay of every answer.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the API (default: a free one).")
+@click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Port of journal and counts.")
+@click.option("--account-id", type=click.IntRange(1), help="The account's id (default: another one every time).")
+@click.option("--state-dir", type=options.PATH, metavar="DIR", help="Where the address file is kept.")
+@click.option("--quiet", is_flag=True, help="Do not say where it listens.")
+@options.configured
+def sandbox(state_dir: Path | None, **given: Any) -> ExitCode:
+    """A CRM to rehearse against, on this machine only. Stop it with Ctrl-C."""
+    folder = config.state_dir(config.Settings(files=(), state_dir=state_dir))
+    arguments = ["--address-file", str(config.address_file(folder))]
+    for name, value in given.items():
+        if value is True:
+            arguments.append(f"--{name.replace('_', '-')}")
+        elif value not in (None, False):
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+    try:
+        # By name, not by import: the rehearsal CRM and the importer must not be able to share a fault.
+        rehearsal = importlib.import_module("pipeline.sandbox.__main__")
+    except ModuleNotFoundError as error:
+        raise errors.ConfigError(f"the rehearsal CRM needs {error.name}: pip install 'callimport[sandbox]'") from None
+    return ExitCode(rehearsal.main(arguments))
+
+
+def _tools(given: dict[str, Any]) -> importer.Tools:
+    return importer.Tools(
+        clock=_clock(),
+        talk=_talk(given),
+        rng=random.Random(),
+        ask=_ask if sys.stdin is not None and sys.stdin.isatty() else None,
+    )
+
+
+def _clock() -> model.Clock:
+    return model.Clock(wall=lambda: datetime.now(UTC), monotonic=time.monotonic)
+
+
+def _talk(given: dict[str, Any] | None = None) -> report.Talk:
+    given = given or {}
+    return report.Talk(
+        Console(stderr=True),
+        _clock().wall,
+        quiet=given.get("quiet", False),
+        as_json=given.get("log_format") == "json",
+    )
+
+
+def _ask(question: str) -> str:
+    return str(click.prompt(question, err=True))
+
+
+def _answer(result: model.Result, given: dict[str, Any], *, sent: bool) -> ExitCode:
+    """The answer on stdout; with --json the talk for people goes to stderr, so that nothing is left unsaid."""
+    talk = _talk(given)
+    if given["as_json"]:
+        click.echo(report.summary_json(result.summary, error=result.error, plan=result.plan))
+        if not given["quiet"]:
+            report.print_lists(Console(stderr=True), result)
+    else:
+        report.print_result(Console(), result, sent=sent)
+    if result.error:
+        talk.error(result.error)
+    return ExitCode(result.summary.exit_code)
+
+
+@contextlib.contextmanager
+def _errors_answered(given: dict[str, Any]) -> Iterator[None]:
+    """With --json even an early error is an answer, with nothing in it but the exit code and the reason."""
+    try:
+        yield
+    except errors.ImporterError as error:
+        if given["as_json"]:
+            nothing = model.Summary(None, "", error.exit_code, 0.0, 0, 0, model.Rows(), model.Calls())
+            click.echo(report.summary_json(nothing, error=privacy.scrub(str(error))))
+        raise
+
+
+def _stop(message: str, code: ExitCode) -> ExitCode:
+    _talk().error(message)
+    return code

@@ -1,0 +1,159 @@
+"""The options that several commands share, and how what was given becomes Settings."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pipeline import config
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+def _take_defaults(context: click.Context, _: click.Parameter, config_file: str | None) -> None:
+    """Before any other option is looked at: what the settings file and the environment give stands behind the flags."""
+    root = context.find_root().command
+    every = root.commands.values() if isinstance(root, click.Group) else [root]
+    known = {name for command in every for name in _names(command)}
+    given = config.defaults(config_file, known)
+    context.default_map = {}
+    for parameter in context.command.params:
+        for name in _long_names(parameter):
+            if name in given:
+                value = given[name]
+                is_list = isinstance(parameter, click.Option) and parameter.multiple
+                context.default_map[parameter.name or name] = (
+                    value.split() if is_list and isinstance(value, str) else value
+                )
+
+
+def _names(command: click.Command) -> set[str]:
+    return {name for parameter in command.params for name in _long_names(parameter)}
+
+
+def _long_names(parameter: click.Parameter) -> list[str]:
+    return [option.removeprefix("--") for option in parameter.opts if option.startswith("--")]
+
+
+def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def shaping(command: Command) -> Command:
+    """What makes calls of rows: two runs with the same ones belong together."""
+    return _together(
+        click.option("--profile", metavar="NAME|PATH", help="The phone system's recipe (default: detected)."),
+        click.option("--system", metavar="NAME", help="This installation, if there are several of one phone system."),
+        click.option("--timezone", metavar="ZONE", help="Zone of times without an offset, such as America/Toronto."),
+        click.option(
+            "--ambiguous-hour",
+            type=click.Choice(["reject", "first", "second"]),
+            default="reject",
+            show_default=True,
+            help="Which one is meant by the hour that happens twice in autumn.",
+        ),
+        click.option("--since", type=_DAY, metavar="DATE", help="Only calls from this day on (in the zone)."),
+        click.option("--until", type=_DAY, metavar="DATE", help="Only calls up to and including this day."),
+        click.option("--leads", type=PATH, metavar="FILE", help="CSV or Parquet of phone,lead_id."),
+        click.option(
+            "--unknown-agent",
+            metavar="reject|omit|default:ID",
+            default="reject",
+            show_default=True,
+            help="What to do with a call whose agent is not known.",
+        ),
+        click.option("--no-reference", is_flag=True, help="Do not append the short mark to the description."),
+    )(command)
+
+
+def reading(command: Command) -> Command:
+    return _together(
+        click.option("--rejects", type=PATH, metavar="FILE", help="Write the rejected rows there, to be mended."),
+        click.option("--force", is_flag=True, help="Replace output files that exist."),
+    )(command)
+
+
+def placing(command: Command) -> Command:
+    """Which ledger is meant."""
+    return _together(
+        click.option("--destination", metavar="sandbox|dev|production|URL", help="The CRM; none is assumed."),
+        click.option("--account", metavar="NAME|ID", help="The account that the key must open."),
+        click.option(
+            "--ledger", type=PATH, metavar="PATH", help="The ledger (default: one an account, in the state folder)."
+        ),
+        click.option("--state-dir", type=PATH, metavar="DIR", help="Where ledgers and locks lie by default."),
+    )(command)
+
+
+def sending(command: Command) -> Command:
+    return _together(
+        placing,
+        click.option(
+            "--token-file", metavar="PATH", help="File with the key, - for stdin (default: CALLIMPORT_TOKEN)."
+        ),
+        click.option(
+            "--rate",
+            "rates",
+            multiple=True,
+            default=[config.DEFAULT_RATE],
+            show_default=True,
+            metavar="N/min",
+            help="Highest rate; repeat for several windows, as in --rate 190/min --rate 2000/h.",
+        ),
+        click.option(
+            "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
+        ),
+        click.option("--limit", type=click.IntRange(1), metavar="N", help="Send at most N calls, then stop (exit 7)."),
+        click.option("--dry-run", is_flag=True, help="Make the plan only: nothing is written to CRM or ledger."),
+        click.option("--plan", metavar="CODE", help="Send nothing but the plan that --dry-run printed."),
+        click.option("--resume", metavar="BATCH", help="Without FILES: go on with this batch instead of the last."),
+        click.option("--first-run", is_flag=True, help="Production has no ledger yet, and that is right."),
+    )(command)
+
+
+def answering(command: Command) -> Command:
+    return _together(
+        click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object on stdout."),
+        click.option("--quiet", is_flag=True, help="Say nothing on stderr but warnings and errors."),
+        click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="Form of stderr.",
+        ),
+        configured,
+    )(command)
+
+
+def configured(command: Command) -> Command:
+    return click.option(
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        expose_value=False,
+        callback=_take_defaults,
+        help="TOML file with any of these options.",
+    )(command)
+
+
+def settings(given: dict[str, Any]) -> config.Settings:
+    """What was given on the command line, typed. ConfigError for a rate or a zone that is none."""
+    fields = config.Settings.__dataclass_fields__
+    known = {name: value for name, value in given.items() if name in fields}
+    for day in ("since", "until"):
+        known[day] = known[day].date() if known.get(day) else None
+    known["files"] = tuple(given.get("files", ()))
+    known["rates"] = tuple(config.rate(text) for text in given.get("rates", ()))
+    known["timezone"] = config.timezone(given.get("timezone"))
+    known["reference"] = not given.get("no_reference", False)
+    return config.Settings(**known)

@@ -1,0 +1,280 @@
+"""The story of an import, top to bottom.
+
+check  read → recipe → validate → find lead and agent → map → judge together → report; no network, no ledger
+run    the same, then: whose CRM is it → its ledger, held by this run alone → enrol whole → deliver → report
+plan   run without the delivery, on a copy of the ledger
+"""
+
+import contextlib
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from pipeline import account, config, delivery, errors, lock, mapping, model, outfile, rejects, report
+from pipeline.courier import Courier
+from pipeline.destination import Destination, connected
+from pipeline.intake import Intake, Tally
+from pipeline.interruption import Interruption
+from pipeline.ledger import Binding, Enrolled, Ledger, listing
+from pipeline.pacer import Pacer
+from pipeline.reckoning import Reckoning
+
+HEARTBEAT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a run needs from outside: time, chance, somebody to talk to, a person to ask if there is one."""
+
+    clock: model.Clock
+    talk: report.Talk
+    rng: random.Random = field(default_factory=random.Random)
+    ask: Callable[[str], str] | None = None
+    hears_signals: bool = True
+    connect: Callable[..., contextlib.AbstractAsyncContextManager[Destination]] = connected
+
+
+def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) -> model.Result:
+    """What an import would make of these files, seen offline. Raises ImporterError where they cannot be read."""
+    _refuse_existing_files(settings.rejects, html, force=settings.force)
+    began = tools.clock.monotonic()
+    intake = Intake(settings, tools.clock.wall())
+    ledger = Ledger.of_nothing(tools.clock)
+    with ledger.enrolment(None, intake.batch) as enrolment:
+        for sightings in intake.sightings(account_id=0):
+            enrolment.see(sightings)
+        enrolled = enrolment.enter()
+    _write_rejects(settings, intake, enrolled)
+    elapsed = tools.clock.monotonic() - began
+    reckoning = Reckoning(ledger, enrolled, intake.batch.id, intake.tally, intake.sources, elapsed)
+    result = reckoning.result(rejects=settings.rejects)
+    if html is not None:
+        report.write_html(html, result, files=tuple(opened.name for opened in intake.sources))
+    return result
+
+
+async def run(settings: config.Settings, tools: Tools) -> model.Result:
+    """Import the files, or go on with what is pending of the last batch where there are none.
+
+    Raises ImporterError for whatever shows before anything is sent; what comes later is part of the result.
+    """
+    interruption = Interruption()
+    async with anyio.create_task_group() as beside:
+        if tools.hears_signals:
+            await beside.start(interruption.listen)
+        with anyio.CancelScope() as before_sending:
+            interruption.on_request(before_sending.cancel)
+            result = await _errors_kept(_run(settings, tools, interruption))
+        beside.cancel_scope.cancel()
+    if before_sending.cancelled_caught and interruption.exit_code is not None:
+        raise errors.Interrupted(interruption.exit_code)
+    if isinstance(result, errors.ImporterError):
+        raise result
+    return result
+
+
+async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> model.Result:
+    _refuse_existing_files(settings.rejects, force=settings.force)
+    began = tools.clock.monotonic()
+    intake = Intake(settings, tools.clock.wall()) if settings.files else None
+    target = config.target(settings)
+    pacer = Pacer(settings.rates, tools.clock.monotonic, tools.rng)
+    async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
+        whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
+        account.confirm(target, whose, settings, tools.ask)
+        with _ledger_of(settings, tools, target, whose) as ledger:
+            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, ledger)
+            return await (crossing.plan() if settings.dry_run else crossing.deliver())
+
+
+@dataclass(slots=True)
+class Crossing:
+    """One run, once it is known which calls, whose CRM and which ledger."""
+
+    settings: config.Settings
+    tools: Tools
+    interruption: Interruption
+    began: float
+    intake: Intake | None
+    account: model.Account
+    crm: Destination
+    pacer: Pacer
+    ledger: Ledger
+
+    async def plan(self) -> model.Result:
+        """What `deliver` would do, found out on a copy of the ledger."""
+        copy = self.ledger.snapshot()
+        enrolled, batch_id = await self._enrol(copy, None, self.intake)
+        code = mapping.plan_code(batch_id, self.account.id, listing.to_send(copy.database, batch_id))
+        _write_rejects(self.settings, self.intake, enrolled)
+        return self._reckoning(copy, enrolled, batch_id).result(rejects=self.settings.rejects, plan=code)
+
+    async def deliver(self) -> model.Result:
+        """Enrol whole, then send, and tell what became of every call."""
+        await self._hold_to_the_plan()
+        run_id = _run_id(self.tools)
+        found = self.ledger.start_run(run_id)
+        if found:
+            self.tools.talk.warn(f"{found} calls were under way when an earlier run ended: in doubt, not sent again")
+        enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
+        _write_rejects(self.settings, self.intake, enrolled)
+        stopped_by = await self._send(run_id, batch_id)
+        result = self._reckoning(self.ledger, enrolled, batch_id, run_id, stopped_by).result(
+            rejects=self.settings.rejects
+        )
+        self.ledger.end_run(run_id, result.summary.exit_code)
+        return result
+
+    async def _enrol(self, ledger: Ledger, run_id: str | None, intake: Intake | None) -> tuple[Enrolled, str]:
+        if intake is None:
+            batch_id = self.settings.resume or listing.last_batch(ledger.database)
+            if batch_id is None:
+                raise errors.ConfigError("the ledger holds no batch to go on with: name the files to import")
+            return ledger.resume(run_id, batch_id), batch_id
+        with ledger.enrolment(run_id, intake.batch) as enrolment:
+            for sightings in intake.sightings(self.account.id):
+                enrolment.see(sightings)
+                # Between two chunks Ctrl-C is heard; the ledger is then as it was before.
+                await anyio.lowlevel.checkpoint()
+            return enrolment.enter(), intake.batch.id
+
+    async def _hold_to_the_plan(self) -> None:
+        """With --plan: nothing but that plan is sent."""
+        if self.settings.plan is None:
+            return
+        intake = Intake(self.settings, self.tools.clock.wall()) if self.settings.files else None
+        copy = self.ledger.snapshot()
+        _, batch_id = await self._enrol(copy, None, intake)
+        code = mapping.plan_code(batch_id, self.account.id, listing.to_send(copy.database, batch_id))
+        if code != self.settings.plan.upper():
+            raise errors.GuardStopped(
+                f"the plan is {code} now, not {self.settings.plan}: files, settings or ledger changed since; look at "
+                "run --dry-run again, then give the new code"
+            )
+
+    async def _send(self, run_id: str, batch_id: str) -> errors.ImporterError | None:
+        pending = listing.member_counts(self.ledger.database)[model.ItemStatus.PENDING]
+        to_do = pending if self.settings.limit is None else min(self.settings.limit, pending)
+        task = delivery.Task(run_id, batch_id, to_do, self.settings.limit, self.settings.concurrency)
+        self.tools.talk.forecast(task.to_do, self.pacer.allowed_per_minute, self.tools.clock.wall())
+        sending = delivery.Delivery(task, self.ledger, self.crm, self.pacer, self.tools.clock, self.tools.rng)
+        self.interruption.on_request(sending.drain)
+        async with _watched(sending, task, self.ledger, self.tools):
+            try:
+                await sending.run()
+            except errors.ImporterError as error:
+                return error
+        return None
+
+    def _reckoning(
+        self,
+        ledger: Ledger,
+        enrolled: Enrolled,
+        batch_id: str,
+        run_id: str | None = None,
+        stopped_by: errors.ImporterError | None = None,
+    ) -> Reckoning:
+        return Reckoning(
+            ledger=ledger,
+            enrolled=enrolled,
+            batch_id=batch_id,
+            tally=self.intake.tally if self.intake else Tally(),
+            sources=self.intake.sources if self.intake else (),
+            elapsed_seconds=self.tools.clock.monotonic() - self.began,
+            run_id=run_id,
+            requests=self.pacer.requests,
+            rate_limited=self.pacer.rate_limited,
+            work_may_be_left=run_id is not None and self.settings.limit is not None,
+            stopped_by=stopped_by,
+            interrupted=self.interruption.exit_code,
+        )
+
+
+@contextlib.contextmanager
+def _ledger_of(
+    settings: config.Settings, tools: Tools, target: config.Target, whose: model.Account
+) -> Iterator[Ledger]:
+    """The ledger of this account, held by this run alone. A dry run makes none."""
+    folder = config.state_dir(settings)
+    path = settings.ledger or config.ledger_path(folder, target.host, whose)
+    if settings.dry_run and not path.exists():
+        yield Ledger.of_nothing(tools.clock)
+        return
+    account.refuse_missing_ledger(target, whose, path, settings)
+    heartbeat = lock.beside(path, "heartbeat")
+    one_an_account = folder / f"{config.ledger_path(folder, target.host, whose).stem}.lock"
+    with (
+        lock.held(lock.beside(path, "lock"), heartbeat=heartbeat),
+        lock.held(one_an_account, heartbeat=heartbeat),
+        contextlib.closing(Ledger.open(path, tools.clock, Binding(target.host, whose))) as ledger,
+    ):
+        config.remember_ledger(folder, target, whose, path)
+        tools.talk.say(f"ledger {path} (account {whose.id}, {whose.name})")
+        yield ledger
+
+
+@contextlib.asynccontextmanager
+async def _watched(
+    sending: delivery.Delivery, task: delivery.Task, ledger: Ledger, tools: Tools
+) -> AsyncIterator[None]:
+    """Show the progress to whoever sits there, and keep the heartbeat for whoever asks from elsewhere."""
+    heartbeat = lock.beside(Path(ledger.database.place), "heartbeat")
+    who = {
+        "run_id": task.run_id,
+        "batch": task.batch_id,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "started_at": tools.clock.wall().isoformat(timespec="seconds"),
+    }
+
+    def beat(state: str) -> None:
+        progress = sending.progress()
+        now = tools.clock.wall().isoformat(timespec="seconds")
+        lock.write_heartbeat(heartbeat, {**who, "updated_at": now, "state": state, **report.progress_figures(progress)})
+        tools.talk.progress(progress)
+
+    async def keep_beating() -> None:
+        while True:
+            beat("sending")
+            await anyio.sleep(HEARTBEAT_SECONDS)
+
+    async with anyio.create_task_group() as beside:
+        beside.start_soon(keep_beating)
+        with tools.talk.showing_progress():
+            yield
+            beat("ended")
+        beside.cancel_scope.cancel()
+
+
+async def _errors_kept(story: Coroutine[Any, Any, model.Result]) -> model.Result | errors.ImporterError:
+    """As a value, past the task group: a group would wrap it in another exception."""
+    try:
+        return await story
+    except errors.ImporterError as error:
+        return error
+
+
+def _refuse_existing_files(*paths: Path | None, force: bool) -> None:
+    for path in paths:
+        if path is not None:
+            outfile.refuse_existing(path, force=force)
+
+
+def _write_rejects(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> None:
+    if intake is None:
+        return
+    for rejected in enrolled.rejects:
+        intake.tally.reject(rejected)
+    if settings.rejects is not None:
+        rejects.write(settings.rejects, intake.chunks(), intake.tally.rejects, several_sources=len(intake.sources) > 1)
+
+
+def _run_id(tools: Tools) -> str:
+    return f"{tools.clock.wall():%Y%m%dT%H%M%SZ}-{tools.rng.getrandbits(24):06x}"

@@ -1,0 +1,124 @@
+"""What a run came to: every row and every call counted once, and the exit code that follows."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import errors, model
+from pipeline.errors import ExitCode
+from pipeline.intake import Tally
+from pipeline.ledger import Enrolled, Ledger, listing
+from pipeline.model import ItemStatus, Skip
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """Everything the counts are made of. `tally` and `sources` are empty for a run without files."""
+
+    ledger: Ledger
+    enrolled: Enrolled
+    batch_id: str
+    tally: Tally
+    sources: tuple[model.Source, ...]
+    elapsed_seconds: float
+    run_id: str | None = None
+    requests: int = 0
+    rate_limited: int = 0
+    work_may_be_left: bool = False
+    stopped_by: errors.ImporterError | None = None
+    interrupted: ExitCode | None = None
+
+    def result(self, *, rejects: Path | None = None, plan: str | None = None) -> model.Result:
+        database = self.ledger.database
+        rows, calls = self._rows(), self._calls()
+        error = str(self.stopped_by) if self.stopped_by else None
+        if not (rows.adds_up() and calls.adds_up(rows)):
+            error = error or "rows and calls do not add up: please report this; the ledger is sound"
+        summary = model.Summary(
+            run_id=self.run_id,
+            batch=self.batch_id,
+            exit_code=self._exit_code(rows, calls),
+            elapsed_seconds=round(self.elapsed_seconds, 1),
+            requests=self.requests,
+            rate_limited=self.rate_limited,
+            rows=rows,
+            calls=calls,
+            skipped=self._skipped(),
+            changed=self.enrolled.changed,
+        )
+        return model.Result(
+            summary=summary,
+            findings=findings(self.tally, self.sources),
+            in_doubt=tuple(listing.members(database, ItemStatus.IN_DOUBT)),
+            held=tuple(listing.members(database, ItemStatus.HELD)),
+            refused=tuple(listing.members(database, ItemStatus.REFUSED)),
+            failed=tuple(listing.members(database, ItemStatus.FAILED)),
+            waiting=tuple(listing.waiting(database, besides=self.batch_id)),
+            ledger=database.place if self.run_id else None,
+            rejects=str(rejects) if rejects else None,
+            plan=plan,
+            error=error,
+        )
+
+    def _rows(self) -> model.Rows:
+        """The ledger's rejects are in the tally by now: twins and reused ids show only when all rows are known."""
+        rejected = len(self.tally.rejects)
+        calls = self.tally.calls + sum(self.tally.skipped.values()) - len(self.enrolled.rejects)
+        return model.Rows(read=self.tally.read, rejected=rejected, calls=calls)
+
+    def _calls(self) -> model.Calls:
+        stand = listing.member_counts(self.ledger.database)
+        return model.Calls(
+            total=self._rows().calls + self.enrolled.carried,
+            carried=self.enrolled.carried,
+            duplicate=self.enrolled.duplicate,
+            skipped=sum(self._skipped().values()),
+            unchanged=self.enrolled.unchanged,
+            delivered=stand[ItemStatus.DELIVERED],
+            refused=stand[ItemStatus.REFUSED],
+            failed=stand[ItemStatus.FAILED],
+            in_doubt=stand[ItemStatus.IN_DOUBT] + stand[ItemStatus.IN_FLIGHT],
+            held=stand[ItemStatus.HELD],
+            pending=stand[ItemStatus.PENDING],
+        )
+
+    def _skipped(self) -> dict[str, int]:
+        skipped = {str(skip): count for skip, count in sorted(self.tally.skipped.items())}
+        given_up = {str(Skip.WITHDRAWN): self.enrolled.withdrawn, str(Skip.GONE): self.enrolled.gone}
+        return skipped | {skip: count for skip, count in given_up.items() if count}
+
+    def _exit_code(self, rows: model.Rows, calls: model.Calls) -> ExitCode:
+        earned = [ExitCode.OK]
+        if self.interrupted is not None:
+            earned.append(self.interrupted)
+        if self.stopped_by is not None:
+            earned.append(self.stopped_by.exit_code)
+        if not (rows.adds_up() and calls.adds_up(rows)):
+            earned.append(ExitCode.STOPPED)
+        if calls.in_doubt or calls.held:
+            earned.append(ExitCode.IN_DOUBT)
+        if rows.rejected or calls.refused or calls.failed:
+            earned.append(ExitCode.ROWS_FAILED)
+        if self.work_may_be_left and calls.pending:
+            earned.append(ExitCode.WORK_LEFT)
+        return errors.worst(*earned)
+
+
+def findings(tally: Tally, sources: tuple[model.Source, ...]) -> tuple[model.Finding, ...]:
+    """The rules that rows broke, the most frequent first."""
+    by_rule: dict[str, list[tuple[model.Place, str]]] = defaultdict(list)
+    for place in sorted(tally.rejects):
+        for reason in tally.rejects[place]:
+            by_rule[reason.rule].append((place, reason.message))
+    found = [
+        model.Finding(
+            rule,
+            len(places),
+            places[0][1],
+            tuple(f"{sources[place.source].name} row {place.row}" for place, _ in places[:EXAMPLES]),
+        )
+        for rule, places in by_rule.items()
+    ]
+    return tuple(sorted(found, key=lambda finding: (-finding.count, finding.rule)))

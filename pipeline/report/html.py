@@ -1,0 +1,22 @@
+"""The answer on a page: one file, no scripts, nothing fetched, to be mailed to whoever made the export."""
+
+from pathlib import Path
+
+import jinja2
+
+from pipeline import model, outfile, privacy
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.PackageLoader("pipeline.report", "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters["scrub"] = privacy.scrub
+
+
+def write_html(path: Path, result: model.Result, *, files: tuple[str, ...]) -> None:
+    page = _ENVIRONMENT.get_template("check.html").render(result=result, summary=result.summary, files=files)
+    with outfile.opened(path) as file:
+        file.write(page)

@@ -1,0 +1,19 @@
+"""The answer for machines: one object, the same keys in every run."""
+
+import json
+from dataclasses import asdict
+
+from pipeline import model
+
+# Uploading recordings comes later; whoever reads the answer finds its place now.
+_RECORDINGS = {"uploaded": 0, "refused": 0, "failed": 0, "missing": 0, "pending": 0}
+
+
+def summary_json(summary: model.Summary, *, error: str | None = None, plan: str | None = None) -> str:
+    """`summary` as one line of JSON; `error` and `plan` are there only where there is one."""
+    answer = {**asdict(summary), "recordings": _RECORDINGS}
+    if plan is not None:
+        answer["plan"] = plan
+    if error is not None:
+        answer["error"] = error
+    return json.dumps(answer, ensure_ascii=False)

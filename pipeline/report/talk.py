@@ -1,0 +1,121 @@
+"""The talk on stderr while a run goes on: a moving line on a terminal, a plain one every 30 seconds elsewhere."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from pipeline import model, privacy
+
+LINE_EVERY_SECONDS = 30.0
+
+
+class Talk:
+    """Everything said here goes to stderr and may be thrown away; the answer itself goes to stdout."""
+
+    def __init__(
+        self, console: Console, now: Callable[[], datetime], *, quiet: bool = False, as_json: bool = False
+    ) -> None:
+        self._console = console
+        self._now = now
+        self._quiet = quiet
+        self._as_json = as_json
+        self._live: Live | None = None
+        self._said_at: float | None = None
+
+    def say(self, text: str) -> None:
+        if not self._quiet:
+            self._write("info", text)
+
+    def warn(self, text: str) -> None:
+        """Said even when quiet: a person should know."""
+        self._write("warning", text)
+
+    def error(self, text: str) -> None:
+        self._write("error", text)
+
+    def forecast(self, to_do: int, per_minute: float, now: datetime) -> None:
+        """How long it will take, before it starts."""
+        if not to_do:
+            self.say("nothing to send")
+            return
+        seconds = to_do * 60 / per_minute
+        until = (now + timedelta(seconds=seconds)).astimezone()
+        self.say(
+            f"{to_do:,} calls to send at {per_minute:g}/min: about {duration(seconds)}, until {until:%Y-%m-%d %H:%M}"
+        )
+
+    @contextlib.contextmanager
+    def showing_progress(self) -> Iterator[None]:
+        """While the block lasts, `progress` moves a line on a terminal."""
+        if self._quiet or self._as_json or not self._console.is_terminal:
+            yield
+            return
+        with Live(console=self._console, refresh_per_second=4, transient=True) as self._live:
+            yield
+        self._live = None
+
+    def progress(self, progress: model.Progress) -> None:
+        if self._live is not None:
+            self._live.update(Text(progress_line(progress)))
+            return
+        first = self._said_at is None
+        if first:
+            self._said_at = progress.elapsed_seconds
+        elif progress.elapsed_seconds - (self._said_at or 0.0) >= LINE_EVERY_SECONDS:
+            self._said_at = progress.elapsed_seconds
+            self.say(progress_line(progress))
+
+    def _write(self, level: str, text: str) -> None:
+        line = privacy.scrub(text)
+        if self._as_json:
+            stamp = self._now().isoformat(timespec="seconds")
+            line = json.dumps({"time": stamp, "level": level, "message": line}, ensure_ascii=False)
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            return
+        style = {"warning": "yellow", "error": "bold red"}.get(level, "")
+        prefix = {"warning": "warning: ", "error": "error: "}.get(level, "")
+        self._console.print(Text(prefix + line, style=style), soft_wrap=True)
+
+
+def progress_line(progress: model.Progress) -> str:
+    paused = f" · waiting {duration(progress.paused_seconds)} as the CRM asked" if progress.paused_seconds > 5 else ""
+    return (
+        f"{progress.done:,} of {progress.to_do:,} · {progress.achieved_per_minute:.0f}/min of "
+        f"{progress.allowed_per_minute:.0f} allowed · {duration(progress.eta_seconds)} left · "
+        f"{progress.refused} refused · {progress.in_doubt} in doubt{paused}"
+    )
+
+
+def progress_figures(progress: model.Progress) -> dict[str, Any]:
+    """The same for the heartbeat; rates are requests a minute."""
+    return {
+        "to_do": progress.to_do,
+        "done": progress.done,
+        "delivered": progress.delivered,
+        "refused": progress.refused,
+        "failed": progress.failed,
+        "in_doubt": progress.in_doubt,
+        "achieved_per_minute": round(progress.achieved_per_minute, 1),
+        "allowed_per_minute": round(progress.allowed_per_minute, 1),
+        "eta_seconds": round(progress.eta_seconds),
+        "requests": progress.requests,
+        "rate_limited": progress.rate_limited,
+    }
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min 30 s`, `4 h 10 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min"

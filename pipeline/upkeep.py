@@ -1,0 +1,84 @@
+"""What a person does with the ledger between runs: look, give up, try again. No network."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline import config, lock, model, privacy
+from pipeline.ledger import Ledger, listing
+
+LISTED = (model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, model.ItemStatus.REFUSED, model.ItemStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`running` is the heartbeat of the run that holds the ledger; the rest is then not known."""
+
+    ledger: str
+    running: dict[str, Any] | None
+    account: model.Account | None = None
+    items: dict[model.ItemStatus, int] | None = None
+    changed: int = 0
+    last_run: dict[str, Any] | None = None
+    waiting: tuple[model.Waiting, ...] = ()
+    listed: tuple[model.Listed, ...] = ()
+
+    def for_machines(self) -> dict[str, Any]:
+        """As plain values, phones masked."""
+        plain = asdict(self)
+        for item in plain["listed"]:
+            item["phone"] = privacy.mask_phone(item["phone"])
+            item["started_at"] = item["started_at"].isoformat()
+        return plain
+
+
+def status(settings: config.Settings, clock: model.Clock) -> Status:
+    """Where everything stands. While a run holds the ledger, its heartbeat speaks."""
+    path = config.find_ledger(settings)
+    if lock.is_held(lock.beside(path, "lock")):
+        return Status(str(path), lock.read_heartbeat(lock.beside(path, "heartbeat")) or {"state": "starting"})
+    with _opened(settings, clock) as ledger:
+        database = ledger.database
+        return Status(
+            ledger=str(path),
+            running=None,
+            account=listing.bound_account(database),
+            items=listing.counts(database),
+            changed=listing.parked_changes(database),
+            last_run=_last_run(ledger),
+            waiting=tuple(listing.waiting(database, besides=None)),
+            listed=tuple(item for status in LISTED for item in listing.items(database, status)),
+        )
+
+
+def withdraw(settings: config.Settings, clock: model.Clock, batch_id: str) -> int:
+    """Give up what is pending of a batch; how many calls that were."""
+    with _opened(settings, clock) as ledger:
+        return ledger.withdraw(batch_id.upper())
+
+
+def retry(
+    settings: config.Settings, clock: model.Clock, *, statuses: tuple[model.ItemStatus, ...], keys: tuple[str, ...]
+) -> int:
+    """Put refused or failed calls back to pending; how many that were. The next run sends them."""
+    with _opened(settings, clock) as ledger:
+        return sum(ledger.retry(status) for status in statuses) + sum(ledger.retry_one(key) for key in keys)
+
+
+@contextlib.contextmanager
+def _opened(settings: config.Settings, clock: model.Clock) -> Iterator[Ledger]:
+    path = config.find_ledger(settings)
+    with (
+        lock.held(lock.beside(path, "lock"), heartbeat=lock.beside(path, "heartbeat")),
+        contextlib.closing(Ledger.open(path, clock)) as ledger,
+    ):
+        yield ledger
+
+
+def _last_run(ledger: Ledger) -> dict[str, Any] | None:
+    found = listing.last_run(ledger.database)
+    if found is None:
+        return None
+    run_id, batch, started_at, ended_at, exit_code = found
+    return {"run_id": run_id, "batch": batch, "started_at": started_at, "ended_at": ended_at, "exit_code": exit_code}
