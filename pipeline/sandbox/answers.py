@@ -1,0 +1,115 @@
+"""Responses as Laravel and the proxy before it write them, and how they depend on the Accept header."""
+
+import json
+
+from starlette import requests, responses
+
+from pipeline.sandbox import throttle, wording
+
+_PROXY_TOO_LARGE = (
+    "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n"
+    "<center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+)
+
+
+class Refused(Exception):
+    """Ends a request with an answer other than success."""
+
+    def __init__(self, answer: responses.Response) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
+def wants_json(request: requests.Request) -> bool:
+    """Laravel looks at the first media type of Accept only; `*/*` or none is a browser."""
+    offers = [offer.split(";") for offer in request.headers.get("accept", "").lower().split(",")]
+    first = max(offers, key=_quality)[0].strip()
+    return "/json" in first or "+json" in first
+
+
+def data(shape: object, status: int = 200) -> responses.Response:
+    """A resource in its envelope."""
+    return compact({"data": shape}, status)
+
+
+def compact(body: object, status: int = 200) -> responses.Response:
+    """As PHP's json_encode writes by default: ASCII, slashes escaped."""
+    text = json.dumps(body, separators=(",", ":")).replace("/", "\\/")
+    return responses.Response(text, status, media_type="application/json")
+
+
+def unauthenticated(request: requests.Request) -> responses.Response:
+    """401, or a redirect to a login page for what looks like a browser."""
+    if not wants_json(request):
+        return _redirect("/login")
+    return compact({"message": wording.UNAUTHENTICATED}, 401)
+
+
+def invalid(request: requests.Request, errors: wording.Errors) -> responses.Response:
+    """422 with every fault at once, or a redirect back for what looks like a browser."""
+    if not wants_json(request):
+        return _redirect(request.headers.get("referer", "/"))
+    return compact({"message": wording.summary(errors), "errors": errors}, 422)
+
+
+def no_route(request: requests.Request) -> responses.Response:
+    """404: nobody serves the path."""
+    return _problem(request, 404, wording.no_route(request.url.path))
+
+
+def no_method(request: requests.Request, allowed: tuple[str, ...]) -> responses.Response:
+    """405: the path is served, but not so."""
+    answer = _problem(request, 405, wording.no_method(request.method, request.url.path, allowed))
+    answer.headers["Allow"] = ", ".join(allowed)
+    return answer
+
+
+def no_model(request: requests.Request, model: str, key: str) -> responses.Response:
+    """404: the path is served, but there is no such thing, or it is another dealer's."""
+    return _problem(request, 404, wording.no_model(model, key))
+
+
+def too_many(request: requests.Request, verdict: throttle.Verdict) -> responses.Response:
+    """429, saying when to come back."""
+    answer = _problem(request, 429, wording.TOO_MANY_ATTEMPTS)
+    answer.headers["Retry-After"] = str(verdict.retry_after_seconds)
+    answer.headers["X-RateLimit-Reset"] = str(verdict.reset_at)
+    return answer
+
+
+def too_large_for_proxy() -> responses.Response:
+    """413 from the web server; it never speaks JSON."""
+    return responses.Response(_PROXY_TOO_LARGE, 413, media_type="text/html")
+
+
+def too_large_for_post(request: requests.Request) -> responses.Response:
+    """413 from PHP's own limit."""
+    return _problem(request, 413, "")
+
+
+def add_rate_headers(answer: responses.Response, verdict: throttle.Verdict) -> None:
+    """On everything the throttle saw, errors included."""
+    answer.headers["X-RateLimit-Limit"] = str(verdict.limit)
+    answer.headers["X-RateLimit-Remaining"] = str(verdict.remaining)
+
+
+def _problem(request: requests.Request, status: int, message: str) -> responses.Response:
+    if not wants_json(request):
+        page = f"<!DOCTYPE html>\n<html><head><title>{status}</title></head><body>{status}</body></html>\n"
+        return responses.Response(page, status, media_type="text/html")
+    return responses.Response(json.dumps({"message": message}, indent=4), status, media_type="application/json")
+
+
+def _redirect(location: str) -> responses.Response:
+    return responses.RedirectResponse(location, 302)
+
+
+def _quality(offer: list[str]) -> float:
+    for parameter in offer[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0

@@ -1,0 +1,178 @@
+"""The API's door: what happens to a request, in which order, before and after its endpoint."""
+
+import dataclasses
+import hmac
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette import requests, responses, types
+
+from pipeline.sandbox import answers, controllers, faults, journal, knobs, throttle, world
+
+BASE_PATH = "/v2"
+_LONGEST_JOURNAL_TEXT = 2000
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+Endpoint = Callable[[controllers.Call], Awaitable[controllers.Commit]]
+Pause = Callable[[float], Awaitable[None]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Route:
+    template: str
+    pattern: re.Pattern[str]
+    endpoints: Mapping[str, Endpoint]
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        methods = tuple(self.endpoints)
+        return (*methods, "HEAD") if "GET" in methods else methods
+
+
+class Api:
+    """An ASGI application. `token` is the one key; its requests are counted together."""
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        settings: knobs.Knobs,
+        endpoints: controllers.Controllers,
+        limiter: throttle.Throttle,
+        log: journal.Journal,
+        mischief: faults.Faults,
+        pause: Pause,
+    ) -> None:
+        self._token = token.encode()
+        self._settings = settings
+        self._limiter = limiter
+        self._log = log
+        self._mischief = mischief
+        self._pause = pause
+        self._routes = _routes(endpoints)
+
+    async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
+        """Serve one request."""
+        request = requests.Request(scope, receive)
+        route, target = self._routed(request.url.path)
+        kind = f"{request.method} {route.template}" if route else "unrouted"
+        query = f"?{request.url.query}" if request.url.query else ""
+        entry = self._log.open(request.method, request.url.path + query, kind, request.headers.items())
+        try:
+            answer = await self._answered(request, route, target, entry)
+        except answers.Refused as refused:
+            answer = refused.answer
+        except requests.ClientDisconnect:
+            entry.effect.append("DISCONNECTED before the body was whole")
+            return
+        entry.status = answer.status_code
+        if self._settings.latency_seconds:
+            await self._pause(self._settings.latency_seconds)
+        await answer(scope, receive, send)
+
+    async def _answered(
+        self, request: requests.Request, route: _Route | None, target: str, entry: journal.Entry
+    ) -> responses.Response:
+        fault = await self._mischief.on_arrival(request)
+        if fault is not None:
+            return fault
+        body = await self._body(request)
+        fields = self._noted(request, body, entry)
+        if route is None:
+            return answers.no_route(request)
+        endpoint = route.endpoints.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            return answers.no_method(request, route.allowed)
+        if not self._is_authenticated(request):
+            return answers.unauthenticated(request)
+        verdict = self._limiter.hit(world.API_USER_ID)
+        entry.throttled = True
+        if verdict.allowed:
+            answer = await self._served(endpoint, controllers.Call(request, body, fields, target, entry))
+        else:
+            answer = answers.too_many(request, verdict)
+        answers.add_rate_headers(answer, verdict)
+        return answer
+
+    async def _served(self, endpoint: Endpoint, call: controllers.Call) -> responses.Response:
+        """Errors from here on were counted, and carry the rate headers."""
+        try:
+            commit = await endpoint(call)
+        except answers.Refused as refused:
+            return refused.answer
+        fault = await self._mischief.before_commit(call.request)
+        if fault is not None:
+            return fault
+        answer = commit()
+        fault = await self._mischief.after_commit(call.request, answer)
+        return answer if fault is None else fault
+
+    async def _body(self, request: requests.Request) -> bytes:
+        """Read to the end even when too long: an answer in the middle of an upload is a reset, which is a fault."""
+        kept, size = [], 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= self._settings.proxy_bytes:
+                kept.append(chunk)
+        if size > self._settings.proxy_bytes:
+            raise answers.Refused(answers.too_large_for_proxy())
+        if size > self._settings.post_bytes:
+            raise answers.Refused(answers.too_large_for_post(request))
+        return b"".join(kept)
+
+    def _noted(self, request: requests.Request, body: bytes, entry: journal.Entry) -> Mapping[str, object]:
+        """The JSON object in the body, after it went into the journal. PHP makes nothing of malformed JSON: `{}`."""
+        content_type = request.headers.get("content-type", "").lower()
+        if not body:
+            return {}
+        if "/json" not in content_type and "+json" not in content_type:
+            entry.body = {"content_type": self._log.redacted(content_type), "size_bytes": len(body)}
+            return {}
+        text = body.decode(errors="replace")
+        redacted = self._log.redacted(text)
+        try:
+            fields = _json(body)
+        except (ValueError, RecursionError):
+            entry.body = {"malformed": redacted[:_LONGEST_JOURNAL_TEXT]}
+            return {}
+        entry.body = fields if redacted == text else redacted[:_LONGEST_JOURNAL_TEXT]
+        return fields if isinstance(fields, dict) else {}
+
+    def _is_authenticated(self, request: requests.Request) -> bool:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return scheme == "Bearer" and hmac.compare_digest(token.encode(), self._token)
+
+    def _routed(self, path: str) -> tuple[_Route | None, str]:
+        for route in self._routes:
+            match = route.pattern.fullmatch(path)
+            if match:
+                return route, match.groupdict().get("id", "")
+        return None, ""
+
+
+def _routes(endpoints: controllers.Controllers) -> list[_Route]:
+    table: dict[str, dict[str, Endpoint]] = {
+        "/communications": {"POST": endpoints.create},
+        "/communications/:id": {"PUT": endpoints.update},
+        "/communications/:id/recording": {"POST": endpoints.upload},
+        "/leads/:id": {"GET": endpoints.show_lead},
+        "/account": {"GET": endpoints.show_account},
+    }
+    return [
+        _Route(template, re.compile(BASE_PATH + template.replace(":id", "(?P<id>[^/]+)") + "/?"), methods)
+        for template, methods in table.items()
+    ]
+
+
+def _json(body: bytes) -> object:
+    """As strict as PHP: UTF-8 only, no NaN, no half of a surrogate pair. Raises ValueError, RecursionError."""
+    text = body.decode()
+    found: object = json.loads(text, parse_constant=_no_constant)
+    if _SURROGATE.search(text):
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,56 @@
+"""One sandbox put together: its state, its rules, its journal, and the API over them."""
+
+import asyncio
+from typing import Any
+
+from pipeline.sandbox import api, clock, controllers, faults, journal, knobs, rules, seed, throttle, world
+
+
+class Rehearsal:
+    """`api` is the ASGI application; the rest is there for the control port and for tests.
+
+    `document` is a seed's JSON (default: the built-in one); `account_id` replaces the id of its first account.
+    Raises seed.SeedError.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        settings: knobs.Knobs | None = None,
+        document: Any = None,
+        account_id: int | None = None,
+        now: clock.Now = clock.utc_now,
+        pause: api.Pause = asyncio.sleep,
+        mischief: faults.Faults | None = None,
+    ) -> None:
+        self.settings = settings or knobs.Knobs()
+        self.clock = clock.Clock(now)
+        self._account_id = account_id
+        first = seed.parsed(seed.built_in() if document is None else document, account_id=account_id)
+        self.world = world.World(first, any_id=self.settings.any_id)
+        self.throttle = throttle.Throttle(self.settings.limit, self.settings.window_seconds, self.clock.now)
+        self.journal = journal.Journal(token, self.clock.now)
+        self.faults = mischief or faults.Faults()
+        self.api = api.Api(
+            token=token,
+            settings=self.settings,
+            endpoints=controllers.Controllers(self.world, self.settings, rules.STRICT, self.clock.now),
+            limiter=self.throttle,
+            log=self.journal,
+            mischief=self.faults,
+            pause=pause,
+        )
+
+    def reseed(self, document: Any) -> None:
+        """Another beginning; everything else is forgotten, as by `reset`. Raises seed.SeedError, changing nothing."""
+        self.world.load(seed.parsed(document, account_id=self._account_id))
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the seed: no communication, journal, count, fault or advance of the clock is left."""
+        self.world.load(self.world.seed)
+        self.throttle.reset()
+        self.journal.reset()
+        self.faults.reset()
+        self.clock.reset()

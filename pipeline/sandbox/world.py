@@ -1,0 +1,240 @@
+"""Accounts, users, leads and communications: what the CRM holds, and what a communication does to its lead."""
+
+import dataclasses
+import datetime
+import enum
+from collections.abc import Iterable
+
+FIRST_COMMUNICATION_ID = 42534452
+API_USER_ID = 99000001
+"""Whom a communication is credited to when `executed_by` is absent. Not among the account's users, so it shows."""
+
+
+class Method(enum.StrEnum):
+    """How it was said."""
+
+    PHONE = "phone"
+    EMAIL = "email"
+    SMS = "sms"
+
+
+class Direction(enum.StrEnum):
+    """Who began; the API calls it `type`."""
+
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+
+
+class CallStatus(enum.StrEnum):
+    """How a call ended."""
+
+    ANSWERED = "answered"
+    ATTEMPTED = "attempted"
+    CALLING = "calling"
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
+    PENDING = "pending"
+    UNANSWERED = "unanswered"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Account:
+    """A dealer."""
+
+    id: int
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class User:
+    """An employee of a dealer. The API lists the active ones only."""
+
+    id: int
+    account_id: int
+    first_name: str
+    last_name: str
+    email: str | None = None
+    active: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Phone:
+    """A number of a lead, in E.164 unless nobody filled it in."""
+
+    id: int
+    number: str | None
+    type: str = "mobile"
+    extension: int | None = None
+    valid: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Email:
+    """An address of a lead."""
+
+    id: int
+    address: str
+    type: str = "home"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lead:
+    """A customer's interest; one customer may have several."""
+
+    id: int
+    account_id: int
+    first_name: str | None
+    last_name: str | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    phones: tuple[Phone, ...] = ()
+    emails: tuple[Email, ...] = ()
+    customer_id: int | None = None
+    advisor_id: int | None = None
+    type: str = "phone"
+    status: str | None = None
+    result: str | None = None
+    division: str | None = None
+    locale: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recording:
+    """What is kept of an upload: enough to prove which bytes came, and how often."""
+
+    format: str
+    sha256: str
+    size_bytes: int
+    uploads: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Communication:
+    """A call, e-mail or text message. `seeded` ones were there before the first request."""
+
+    id: int
+    lead_id: int
+    user_id: int | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+    executed_at: datetime.datetime
+    method: str | None
+    type: str | None
+    description: str | None = None
+    call_duration: int | None = None
+    call_phone: str | None = None
+    call_status: str | None = None
+    recording: Recording | None = None
+    seeded: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seed:
+    """What a world begins with; the first account is the key's own."""
+
+    accounts: tuple[Account, ...]
+    users: tuple[User, ...]
+    leads: tuple[Lead, ...]
+    communications: tuple[Communication, ...] = ()
+
+
+class World:
+    """The state. With `any_id` whatever lead or user is mentioned exists, in the account it is mentioned in."""
+
+    def __init__(self, seed: Seed, *, any_id: bool = False) -> None:
+        self._any_id = any_id
+        self.load(seed)
+
+    def load(self, seed: Seed) -> None:
+        """Forget everything and begin again from `seed`."""
+        self.seed = seed
+        self.accounts = {account.id: account for account in seed.accounts}
+        self.users = {user.id: user for user in seed.users}
+        self.communications: dict[int, Communication] = {}
+        self._leads = {lead.id: lead for lead in seed.leads}
+        self._of_lead: dict[int, list[int]] = {}
+        self._next_id = FIRST_COMMUNICATION_ID
+        for communication in seed.communications:
+            self._put(communication)
+
+    @property
+    def own_account(self) -> Account:
+        """The account the key belongs to."""
+        return self.seed.accounts[0]
+
+    def lead(self, lead_id: int, account_id: int, now: datetime.datetime) -> Lead | None:
+        """The lead, if that account may see it."""
+        found = self._leads.get(lead_id)
+        if found is None and self._any_id and lead_id > 0:
+            found = Lead(lead_id, account_id, "Lead", str(lead_id), created_at=now, updated_at=now)
+            self._leads[lead_id] = found
+        return found if found is not None and found.account_id == account_id else None
+
+    def active_user(self, user_id: int, account_id: int) -> User | None:
+        """The user, if active in that account."""
+        found = self.users.get(user_id)
+        if found is None and self._any_id and user_id > 0:
+            found = self.users[user_id] = User(user_id, account_id, "User", str(user_id))
+        return found if found is not None and found.active and found.account_id == account_id else None
+
+    def communication(self, communication_id: int, account_id: int) -> Communication | None:
+        """The communication, if its lead is of that account."""
+        found = self.communications.get(communication_id)
+        if found is None or self._leads[found.lead_id].account_id != account_id:
+            return None
+        return found
+
+    def communications_of(self, lead_id: int) -> list[Communication]:
+        """Those of a lead, newest executed first."""
+        found = [self.communications[key] for key in self._of_lead.get(lead_id, ())]
+        return sorted(found, key=lambda one: (one.executed_at, one.id), reverse=True)
+
+    def associated(self, lead: Lead) -> list[Lead]:
+        """The same customer's other leads."""
+        if lead.customer_id is None:
+            return []
+        return [one for one in self._leads.values() if one.customer_id == lead.customer_id and one.id != lead.id]
+
+    def account_of(self, communication: Communication) -> int:
+        """The id of the account that holds it."""
+        return self._leads[communication.lead_id].account_id
+
+    def next_id(self) -> int:
+        """Ids rise by one, never come back, and begin where the vendor's example does."""
+        self._next_id += 1
+        return self._next_id - 1
+
+    def store(self, communication: Communication, now: datetime.datetime) -> None:
+        """Create or replace it, and let it colour its lead."""
+        self._put(communication)
+        lead = self._leads[communication.lead_id]
+        result = _result_after(lead.result, communication.call_status)
+        self._leads[lead.id] = dataclasses.replace(lead, updated_at=now, result=result)
+
+    def attach(self, communication: Communication, recording: Recording) -> None:
+        """Keep a recording's particulars; an earlier one is overwritten. The lead is not touched."""
+        self.communications[communication.id] = dataclasses.replace(communication, recording=recording)
+
+    def same(self) -> Iterable[list[Communication]]:
+        """Groups that look like one call stored twice, of which the API made at least one."""
+        groups: dict[tuple[object, ...], list[Communication]] = {}
+        for one in self.communications.values():
+            groups.setdefault((one.lead_id, one.executed_at, one.type, one.call_phone), []).append(one)
+        return [group for group in groups.values() if len(group) > 1 and not all(one.seeded for one in group)]
+
+    def _put(self, communication: Communication) -> None:
+        before = self.communications.get(communication.id)
+        if before is None or before.lead_id != communication.lead_id:
+            if before is not None:
+                self._of_lead[before.lead_id].remove(before.id)
+            self._of_lead.setdefault(communication.lead_id, []).append(communication.id)
+        self.communications[communication.id] = communication
+
+
+def _result_after(result: str | None, call_status: str | None) -> str | None:
+    """Once reached, a lead stays reached."""
+    if call_status == CallStatus.ANSWERED:
+        return "reached"
+    if call_status in (CallStatus.ATTEMPTED, CallStatus.INTERRUPTED) and result != "reached":
+        return "attempted"
+    return result

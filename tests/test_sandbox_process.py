@@ -1,0 +1,144 @@
+"""The rehearsal CRM as a process: ports, address file, signals, and complaints a person can act on."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from pipeline.sandbox import __main__ as entry
+from pipeline.sandbox import server
+
+ROOT = pathlib.Path(__file__).parent.parent
+PATIENCE_SECONDS = 20
+
+
+@contextlib.contextmanager
+def running(
+    address_file: pathlib.Path, *options: str, **environment: str
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A sandbox that is ready, and what it said; killed at the end if nobody stopped it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.sandbox", "--address-file", str(address_file), *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            # Ends with the third line, or with the process: nothing here can wait for ever.
+            greeting = "".join(process.stdout.readline() for _ in range(3))
+            yield process, greeting
+        finally:
+            process.kill()
+
+
+def complaint(tmp_path: pathlib.Path, *options: str) -> str:
+    """The one line a sandbox that cannot start leaves on stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.sandbox", "--address-file", str(tmp_path / "a.json"), *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "a.json").exists()
+    return done.stderr
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_process_serves_both_ports_and_stops_clean(tmp_path: pathlib.Path, stop: signal.Signals) -> None:
+    path = tmp_path / "sandbox.json"
+    with running(path) as (process, greeting):
+        here = json.loads(path.read_text())
+        assert here["pid"] == process.pid
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert len(here["token"]) > 900
+        assert len(str(here["account_id"])) >= 6
+        headers = {"Authorization": f"Bearer {here['token']}", "Accept": "application/json"}
+        with httpx.Client(headers=headers, trust_env=False) as client:
+            account = client.get(f"{here['url']}/account").json()["data"][0]
+            call = {"lead_id": 5001, "method": "phone", "type": "incoming"}
+            assert client.post(f"{here['url']}/communications", json=call).json()["data"]["id"] == 42534452
+            counts = client.get(f"{here['control_url']}/counts").json()
+            # Stopped with a connection kept alive: it must not wait for us to hang up.
+            process.send_signal(stop)
+            _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        assert (account["id"], account["name"]) == (here["account_id"], here["account_name"])
+        assert (counts["requests"], counts["communications"]) == (2, 1)
+        assert (process.returncode, errors) == (0, "")
+        assert here["token"] not in greeting
+        assert str(path) in greeting
+    assert not path.exists()
+
+
+def test_key_and_account_can_be_fixed(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "sandbox.json"
+    with running(path, "--account-id", "424242", CALLIMPORT_SANDBOX_TOKEN="a-key-of-mine"):
+        here = json.loads(path.read_text())
+    assert (here["account_id"], here["token"]) == (424242, "a-key-of-mine")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--port", "abc"], "abc is not a port"),
+        (["--limit", "0"], "0 is not a whole number from 1"),
+        (["--window", "nan"], "nan is not a number"),
+        (["--token", "x"], "unrecognized arguments"),
+    ],
+)
+def test_misuse_is_a_complaint(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`main` returns 2, it does not exit: the command that calls it wants its say."""
+    assert entry.main(["--address-file", "unused.json", *options]) == 2
+    line = capsys.readouterr().err
+    assert words in line
+    assert line.count("\n") == 1
+
+
+def test_unprintable_key_is_a_complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("CALLIMPORT_SANDBOX_TOKEN", "two words")
+    assert entry.main(["--address-file", "unused.json"]) == 2
+    assert "two words" not in capsys.readouterr().err
+
+
+def test_answers_are_not_held_back_for_an_acknowledgement() -> None:
+    """asyncio turns Nagle's algorithm off only on sockets that name TCP; without, 40 ms are lost on each answer."""
+    with server.bound(0, "--port") as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_taken_port_is_a_complaint(tmp_path: pathlib.Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        line = complaint(tmp_path, "--control-port", port)
+    assert f"port {port} cannot be used" in line
+    assert "--control-port" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "cannot be read"), ("{", "is not JSON"), ("{}", "has no account")]
+)
+def test_unfit_seed_is_a_complaint(tmp_path: pathlib.Path, content: str | None, words: str) -> None:
+    path = tmp_path / "seed.json"
+    if content is not None:
+        path.write_text(content)
+    assert words in complaint(tmp_path, "--seed", str(path))
