@@ -1,0 +1,148 @@
+"""The real command against the real rehearsal CRM: processes, HTTP and SQLite, nothing in between."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "sample_data"
+COLUMNS = (
+    "call_id", "lead_id", "direction", "status", "started_at", "duration_seconds", "customer_phone", "agent_id",
+    "description",
+)  # fmt: skip
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return dict(json.loads(self.out))
+
+    @property
+    def said(self) -> str:
+        return self.out + self.err
+
+
+@dataclass(frozen=True, slots=True)
+class Crm:
+    """A rehearsal CRM that is running, and the state folder it shares with the importer."""
+
+    state: Path
+    address: dict[str, Any]
+
+    def ask(self, what: str) -> Any:
+        return httpx.get(f"{self.address['control_url']}/{what}", trust_env=False).json()
+
+    def stored(self) -> list[dict[str, Any]]:
+        return list(self.ask("communications")["data"])
+
+    def creates(self) -> int:
+        return int(self.ask("counts")["by_kind"].get("POST /communications", 0))
+
+    def run(self, *arguments: str | Path, **environment: str) -> Ended:
+        return callimport("run", *arguments, "--destination", "sandbox", "--json", state=self.state, **environment)
+
+    def start(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+        return started("run", *arguments, "--destination", "sandbox", "--json", state=self.state, **environment)
+
+    def wait_for_creates(self, count: int) -> None:
+        wait_until(lambda: self.creates() >= count)
+
+
+@contextmanager
+def crm(state: Path, *options: str) -> Iterator[Crm]:
+    """A rehearsal CRM for the length of the block."""
+    process = started("sandbox", "--quiet", *options, state=state)
+    address = state / "sandbox.json"
+    try:
+        wait_until(lambda: address.exists() or process.poll() is not None)
+        yield Crm(state, json.loads(address.read_text()))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+
+def callimport(*arguments: str | Path, state: Path, **environment: str) -> Ended:
+    process = started(*arguments, state=state, **environment)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    return Ended(process.returncode, out, err)
+
+
+def started(*arguments: str | Path, state: Path, **environment: str) -> subprocess.Popen[str]:
+    """The command as a process of its own, in an environment that holds nothing of the developer's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLIMPORT_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        cwd=ROOT,
+        env={**kept, "CALLIMPORT_STATE_DIR": str(state), "NO_COLOR": "1", **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(true: Any) -> None:
+    """Look again and again, for a minute at most: for things that other processes do in their own time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError("it did not come true within a minute")
+        time.sleep(0.02)
+
+
+def calls(count: int, **changes: str) -> list[dict[str, str]]:
+    """`count` sound rows in the canonical columns, no two of them alike; leads 5001 to 5018 of the built-in seed."""
+    first = datetime(2024, 5, 1, 9, 0, tzinfo=timezone(timedelta(hours=-4)))
+    return [
+        {
+            "call_id": f"call-{number}",
+            "lead_id": str(5001 + number % 18),
+            "direction": "outgoing" if number % 2 else "incoming",
+            "status": "answered",
+            "started_at": (first + timedelta(minutes=7 * number)).isoformat(),
+            "duration_seconds": str(30 + number % 300),
+            "customer_phone": f"+1514555{100 + number % 100:04}",
+            "agent_id": str(101 + number % 4),
+            "description": f"Essai routier nº {number}",
+            **changes,
+        }
+        for number in range(count)
+    ]
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, str]], columns: Sequence[str] = COLUMNS) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def adds_up(summary: dict[str, Any]) -> bool:
+    """Conservation, from the outside: nothing is dropped silently."""
+    rows, calls = summary["rows"], summary["calls"]
+    endings = sum(count for name, count in calls.items() if name not in ("total", "carried"))
+    return bool(
+        rows["read"] == rows["joined"] + rows["dropped"] + rows["rejected"] + rows["calls"]
+        and calls["total"] == rows["calls"] + calls["carried"] == endings
+    )

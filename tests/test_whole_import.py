@@ -1,0 +1,303 @@
+"""The main job, end to end: every valid row in the CRM once, whatever happens on the way."""
+
+import csv
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests import rehearsal
+from tests.rehearsal import SAMPLES, Crm, adds_up, calls, write_csv
+
+FAST = ("--rate", "60000/min")
+
+
+@pytest.fixture
+def crm(tmp_path: Path) -> Iterator[Crm]:
+    with rehearsal.crm(tmp_path / "state", "--limit", "100000") as running:
+        yield running
+
+
+@pytest.fixture
+def slow_crm(tmp_path: Path) -> Iterator[Crm]:
+    """Slow enough that a signal finds requests under way."""
+    with rehearsal.crm(tmp_path / "state", "--limit", "100000", "--latency-ms", "40") as running:
+        yield running
+
+
+def _ids(crm: Crm) -> Counter[str]:
+    return Counter(one["description"] for one in crm.stored())
+
+
+def test_sample_data_arrives_once_and_every_broken_row_is_named(tmp_path: Path) -> None:
+    rejects = tmp_path / "rejects.csv"
+    files = (SAMPLES / "calls.csv", SAMPLES / "messy.csv")
+    options = ("--leads", SAMPLES / "leads.csv", "--timezone", "America/Toronto", *FAST, "--rejects", rejects)
+    with rehearsal.crm(tmp_path / "state", "--limit", "100000", "--seed", str(SAMPLES / "crm.json")) as crm:
+        first = crm.run(*files, *options)
+        stored = crm.stored()
+        again = crm.run(*files, *options, "--force")
+        parquet = crm.run(SAMPLES / "calls.parquet", *FAST)
+        sent = crm.creates()
+
+    assert first.code == again.code == 3
+    assert adds_up(first.summary) and adds_up(again.summary) and adds_up(parquet.summary)
+    assert first.summary["calls"]["delivered"] == first.summary["rows"]["calls"] == len(stored) == sent
+    assert again.summary["calls"]["delivered"] == 0
+    assert again.summary["calls"]["unchanged"] == len(stored)
+    assert parquet.code == 0
+    assert parquet.summary["calls"]["unchanged"] == parquet.summary["rows"]["read"]
+    with rejects.open(encoding="utf-8", newline="") as file:
+        rejected = list(csv.DictReader(file))
+    assert len(rejected) == first.summary["rows"]["rejected"]
+    for row in rejected:
+        assert row["call_id"].removeprefix("messy-") == row["_reasons"].split(":")[0]
+    assert _right_lead_and_time(stored)
+
+
+def _right_lead_and_time(stored: list[dict[str, object]]) -> bool:
+    with (SAMPLES / "calls.csv").open(encoding="utf-8", newline="") as file:
+        wanted = {(int(row["lead_id"]), row["customer_phone"], int(row["agent_id"])) for row in csv.DictReader(file)}
+    return wanted <= {(one["lead_id"], one["call_phone"], one["user_id"]) for one in stored}
+
+
+def test_a_mended_reject_file_is_accepted(crm: Crm, tmp_path: Path) -> None:
+    rows = calls(3)
+    rows[1]["started_at"] = "soon"
+    source, rejects = write_csv(tmp_path / "calls.csv", rows), tmp_path / "rejects.csv"
+    first = crm.run(source, "--rejects", rejects, *FAST)
+    rejects.write_text(rejects.read_text(encoding="utf-8").replace("soon", "2024-05-01T09:07:00-04:00"), "utf-8")
+    second = crm.run(rejects, *FAST)
+
+    assert (first.code, second.code) == (3, 0)
+    assert second.summary["calls"]["delivered"] == 1
+    assert len(crm.stored()) == 3
+
+
+def test_kill_in_the_middle_loses_nothing_and_sends_nothing_twice(slow_crm: Crm, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "calls.csv", calls(300))
+    running = slow_crm.start(source, *FAST)
+    slow_crm.wait_for_creates(60)
+    running.kill()
+    running.communicate()
+    again = slow_crm.run(source, *FAST)
+
+    stored = _ids(slow_crm)
+    summary = again.summary
+    assert again.code == 4
+    assert adds_up(summary)
+    assert max(stored.values()) == 1
+    assert summary["calls"]["in_doubt"] > 0
+    assert summary["calls"]["delivered"] + summary["calls"]["unchanged"] + summary["calls"]["in_doubt"] == 300
+    assert 300 - summary["calls"]["in_doubt"] <= len(stored) <= 300
+    assert "in doubt" in again.err
+    assert again.err.count("the run ended before the answer was recorded") == summary["calls"]["in_doubt"]
+
+
+def test_kill_while_enrolling_starts_over(crm: Crm, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "calls.csv", calls(15_000))
+    running = crm.start(source, *FAST)
+    assert running.stderr is not None
+    assert running.stderr.readline().startswith("ledger ")
+    running.kill()
+    running.communicate()
+    assert crm.creates() == 0
+    again = crm.run(source, "--limit", "3", *FAST)
+
+    assert again.code == 7
+    assert again.summary["rows"]["calls"] == 15_000
+    assert again.summary["calls"]["pending"] == 14_997
+    assert crm.creates() == 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_asked_to_stop_it_drains(slow_crm: Crm, tmp_path: Path, number: signal.Signals, code: int) -> None:
+    source = write_csv(tmp_path / "calls.csv", calls(300))
+    running = slow_crm.start(source, *FAST)
+    slow_crm.wait_for_creates(30)
+    running.send_signal(number)
+    out, err = running.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+    summary = json.loads(out)
+
+    assert running.returncode == summary["exit_code"] == code
+    assert "Traceback" not in err
+    assert adds_up(summary)
+    assert summary["calls"]["in_doubt"] == 0
+    assert summary["calls"]["delivered"] == len(slow_crm.stored())
+    assert summary["calls"]["pending"] > 0
+    finished = slow_crm.run(*FAST)
+    assert finished.code == 0
+    assert finished.summary["calls"]["carried"] == finished.summary["calls"]["delivered"] == summary["calls"]["pending"]
+    assert max(_ids(slow_crm).values()) == 1
+
+
+@pytest.mark.parametrize("with_ids", [True, False])
+def test_what_was_pending_under_the_wrong_zone_is_not_sent(slow_crm: Crm, tmp_path: Path, with_ids: bool) -> None:
+    rows = [{**row, "started_at": row["started_at"][:19]} for row in calls(200)]
+    if not with_ids:
+        rows = [{**row, "call_id": ""} for row in rows]
+    source = write_csv(tmp_path / "calls.csv", rows)
+    running = slow_crm.start(source, "--timezone", "UTC", *FAST)
+    slow_crm.wait_for_creates(20)
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+    sent_wrongly = len(slow_crm.stored())
+    right = slow_crm.run(source, "--timezone", "America/Toronto", *FAST)
+
+    # From 09:00 local time on, written 13:00 in the CRM's UTC; under the wrong zone it was written as 09:00.
+    later = slow_crm.stored()[sent_wrongly:]
+    wanted = {row["started_at"] for row in calls(200)}
+    assert {_local(str(one["executed_at"])) for one in later} <= wanted
+    assert adds_up(right.summary)
+    if with_ids:
+        assert right.summary["changed"] == sent_wrongly
+    else:
+        assert "pending calls of other settings" in right.err
+        batch = next(line for line in right.err.splitlines() if "withdraw" in line).split()[-1]
+        withdrawn = rehearsal.callimport("withdraw", batch, "--destination", "sandbox", state=slow_crm.state)
+        assert withdrawn.code == 0
+        assert slow_crm.run(*FAST).summary["calls"]["delivered"] == 0
+
+
+def _local(instant: str) -> str:
+    return datetime.fromisoformat(instant).astimezone(ZoneInfo("America/Toronto")).isoformat()
+
+
+def test_nothing_above_the_limit_of_a_fixed_window_is_sent(tmp_path: Path) -> None:
+    """200 in 60 s and 190/min, with a window twenty times as short: the rule is the same, the test is not as long."""
+    source = write_csv(tmp_path / "calls.csv", calls(240))
+    with rehearsal.crm(tmp_path / "state", "--limit", "200", "--window", "3") as crm:
+        ended = crm.run(source, "--rate", "190/3s")
+    assert ended.code == 0
+    assert ended.summary["rate_limited"] == 0
+    assert ended.summary["calls"]["delivered"] == 240
+
+
+def test_the_limit_leaves_the_rest_for_the_next_run(crm: Crm, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "calls.csv", calls(20))
+    first = crm.run(source, "--limit", "5", *FAST)
+    source.unlink()
+    second = crm.run("--limit", "100", *FAST)
+    third = crm.run(*FAST)
+
+    assert (first.code, second.code, third.code) == (7, 0, 0)
+    assert first.summary["calls"]["delivered"] == 5
+    assert second.summary["rows"]["read"] == 0
+    assert second.summary["calls"]["carried"] == second.summary["calls"]["delivered"] == 15
+    assert third.summary["calls"]["total"] == 0
+    assert [one["executed_at"] for one in crm.stored()[:5]] == sorted(one["executed_at"] for one in crm.stored())[:5]
+
+
+def test_a_dry_run_writes_nothing_and_its_plan_is_kept_to(crm: Crm, tmp_path: Path) -> None:
+    rows = calls(6)
+    source = write_csv(tmp_path / "calls.csv", rows)
+    dry = crm.run(source, "--dry-run", *FAST)
+    assert dry.code == 0
+    assert dry.summary["calls"]["pending"] == 6
+    assert crm.creates() == 0
+    assert not list((crm.state / "ledgers").glob("*.sqlite3"))
+
+    write_csv(source, rows[:5])
+    other = crm.run(source, "--plan", dry.summary["plan"], *FAST)
+    assert (other.code, crm.creates()) == (8, 0)
+    write_csv(source, rows)
+    same = crm.run(source, "--plan", dry.summary["plan"], *FAST)
+    assert (same.code, crm.creates()) == (0, 6)
+
+
+def test_a_changed_call_is_counted_and_reported_but_not_sent(crm: Crm, tmp_path: Path) -> None:
+    rows = calls(4)
+    crm.run(write_csv(tmp_path / "calls.csv", rows), *FAST)
+    rows[2]["duration_seconds"] = "999"
+    changed = crm.run(write_csv(tmp_path / "calls.csv", rows), *FAST)
+
+    assert changed.code == 0
+    assert changed.summary["changed"] == 1
+    assert changed.summary["calls"]["unchanged"] == 4
+    assert "does not send changes" in changed.err
+    assert crm.creates() == 4
+
+
+def test_nightly_windows_that_overlap_send_each_call_once(crm: Crm, tmp_path: Path) -> None:
+    rows = calls(30)
+    for night in range(3):
+        window = write_csv(tmp_path / f"night-{night}.csv", rows[night * 5 : night * 5 + 20])
+        ended = crm.run(window, *FAST)
+        assert ended.code == 0
+    assert ended.summary["calls"]["unchanged"] == 15
+    assert set(_ids(crm).values()) == {1}
+    assert len(crm.stored()) == 30
+
+
+def test_days_are_counted_in_the_zone_and_both_ends_are_in(crm: Crm, tmp_path: Path) -> None:
+    times = ["2024-04-30T23:59:59", "2024-05-01T00:00:00", "2024-05-02T23:59:59", "2024-05-03T00:00:00"]
+    rows = [{**row, "started_at": time} for row, time in zip(calls(4), times, strict=True)]
+    source = write_csv(tmp_path / "calls.csv", rows)
+    days = ("--timezone", "America/Toronto", "--since", "2024-05-01", "--until", "2024-05-02")
+    ended = crm.run(source, *days, *FAST)
+
+    assert ended.code == 0
+    assert ended.summary["skipped"] == {"outside_dates": 2}
+    assert ended.summary["calls"]["delivered"] == 2
+
+
+def test_refused_calls_wait_for_retry(crm: Crm, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "calls.csv", [*calls(2), {**calls(3)[2], "lead_id": "4999"}])
+    first = crm.run(source, *FAST)
+    second = crm.run(source, *FAST)
+    assert (first.code, second.code) == (3, 3)
+    assert crm.creates() == 3
+    assert "lead_id" in first.err
+
+    retried = rehearsal.callimport("retry", "--refused", "--destination", "sandbox", state=crm.state)
+    assert retried.out.startswith("1 calls are pending again")
+    assert crm.run(*FAST).summary["calls"]["refused"] == 1
+    assert crm.creates() == 4
+
+
+def test_a_second_run_on_the_same_ledger_is_turned_away(slow_crm: Crm, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "calls.csv", calls(300))
+    first = slow_crm.start(source, "--rate", "600/min")
+    slow_crm.wait_for_creates(10)
+    second = slow_crm.run(source, *FAST)
+    status = rehearsal.callimport("status", "--destination", "sandbox", "--json", state=slow_crm.state)
+    # Another ledger does not help: it is the same account, and the same limit.
+    third = slow_crm.run(source, "--ledger", tmp_path / "other.sqlite3", *FAST)
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+
+    assert (second.code, third.code) == (6, 6)
+    assert str(first.pid) in second.err
+    assert json.loads(status.out)["running"]["pid"] == first.pid
+    assert json.loads(status.out)["running"]["to_do"] == 300
+    rested = json.loads(rehearsal.callimport("status", "--destination", "sandbox", "--json", state=slow_crm.state).out)
+    assert rested["running"] is None
+    assert rested["items"]["delivered"] == len(slow_crm.stored())
+
+
+def test_no_token_and_no_full_phone_number_is_ever_shown(crm: Crm, tmp_path: Path) -> None:
+    rows = [*calls(3), {**calls(4)[3], "lead_id": "4999"}, {**calls(5)[4], "customer_phone": "5145550177"}]
+    source = write_csv(tmp_path / "calls.csv", rows)
+    said = [crm.run(source, "--log-format", "json", *FAST).said]
+    said.append(rehearsal.callimport("run", source, "--destination", "sandbox", state=crm.state).said)
+    said.append(rehearsal.callimport("status", "--destination", "sandbox", state=crm.state).said)
+    said.append(rehearsal.callimport("status", "--destination", "sandbox", "--json", state=crm.state).said)
+    said.append(rehearsal.callimport("check", source, state=crm.state).said)
+    wrong_key = crm.address["token"][:-3] + "abc"
+    refused = rehearsal.callimport(
+        "run", source, "--destination", crm.address["url"], state=crm.state, CALLIMPORT_TOKEN=wrong_key
+    )
+    said.append(refused.said)
+
+    assert refused.code == 1
+    for text in said:
+        assert crm.address["token"] not in text
+        assert wrong_key not in text
+        assert "5145550" not in text
+    assert all(os.stat(path).st_mode & 0o077 == 0 for path in crm.state.rglob("*"))
