@@ -12,7 +12,7 @@ RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lock clean
+.PHONY: help demo test check bench lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,9 @@ check: .venv/dev.stamp ## the gate: format, lint, import contract, types, tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+bench: .venv/dev.stamp ## how much of the configured rate a run uses
+	$(BIN)/python -m tests.benchmarks.rate
 
 # Locks hold for every platform and name no index, so that each machine installs from the one it trusts; the hashes
 # see to it that it is the same file. `make lock UPGRADE=--upgrade` takes newer releases.

@@ -46,6 +46,8 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     _refuse_existing_files(settings.rejects, html, force=settings.force)
     began = tools.clock.monotonic()
     intake = Intake(settings, tools.clock.wall())
+    if not intake.finds_leads:
+        tools.talk.warn("no lead_id column and no --leads FILE: the rows are checked, but no call could find its lead")
     ledger = Ledger.of_nothing(tools.clock)
     with ledger.enrolment(None, intake.batch) as enrolment:
         for sightings in intake.sightings(account_id=0):
@@ -84,6 +86,11 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
     _refuse_existing_files(settings.rejects, force=settings.force)
     began = tools.clock.monotonic()
     intake = Intake(settings, tools.clock.wall()) if settings.files else None
+    if intake is not None and not intake.finds_leads:
+        raise errors.SchemaMismatch(
+            f"{intake.sources[0].name} has no lead_id column, so no call can find its lead: "
+            "give --leads FILE with the columns phone and lead_id"
+        )
     target = config.target(settings)
     pacer = Pacer(settings.rates, tools.clock.monotonic, tools.rng)
     async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
@@ -236,9 +243,12 @@ async def _watched(
 
     def beat(state: str) -> None:
         progress = sending.progress()
-        now = tools.clock.wall().isoformat(timespec="seconds")
-        lock.write_heartbeat(heartbeat, {**who, "updated_at": now, "state": state, **report.progress_figures(progress)})
         tools.talk.progress(progress)
+        now = tools.clock.wall().isoformat(timespec="seconds")
+        figures = {**who, "updated_at": now, "state": state, **report.progress_figures(progress)}
+        # A heartbeat that cannot be written is no reason to stop sending.
+        with contextlib.suppress(errors.ImporterError, OSError):
+            lock.write_heartbeat(heartbeat, figures)
 
     async def keep_beating() -> None:
         while True:

@@ -58,11 +58,7 @@ class Intake:
         self._until = _midnight_after(settings.until, self._zone)
         self._with_reference = settings.reference
         self.batch = mapping.batch(self.sources, self._shaping(settings))
-        if not settings.leads and not self._names_leads():
-            raise errors.SchemaMismatch(
-                f"{self.sources[0].name} has no lead_id column, so no call can find its lead: "
-                "give --leads FILE with the columns phone and lead_id"
-            )
+        self.finds_leads = self._leads is not None or self._names_leads()
 
     def sightings(self, account_id: int) -> Iterator[list[model.Sighting]]:
         """The calls of every file, chunk by chunk, ready to be enrolled. To be gone through once."""

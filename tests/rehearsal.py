@@ -81,18 +81,18 @@ def crm(state: Path, *options: str) -> Iterator[Crm]:
         process.communicate(timeout=PATIENCE_SECONDS)
 
 
-def callimport(*arguments: str | Path, state: Path, **environment: str) -> Ended:
-    process = started(*arguments, state=state, **environment)
+def callimport(*arguments: str | Path, state: Path, cwd: Path = ROOT, **environment: str) -> Ended:
+    process = started(*arguments, state=state, cwd=cwd, **environment)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     return Ended(process.returncode, out, err)
 
 
-def started(*arguments: str | Path, state: Path, **environment: str) -> subprocess.Popen[str]:
+def started(*arguments: str | Path, state: Path, cwd: Path = ROOT, **environment: str) -> subprocess.Popen[str]:
     """The command as a process of its own, in an environment that holds nothing of the developer's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLIMPORT_")}
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline", *map(str, arguments)],
-        cwd=ROOT,
+        cwd=cwd,
         env={**kept, "CALLIMPORT_STATE_DIR": str(state), "NO_COLOR": "1", **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

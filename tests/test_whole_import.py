@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -47,7 +46,9 @@ def test_sample_data_arrives_once_and_every_broken_row_is_named(tmp_path: Path) 
         sent = crm.creates()
 
     assert first.code == again.code == 3
-    assert adds_up(first.summary) and adds_up(again.summary) and adds_up(parquet.summary)
+    assert adds_up(first.summary)
+    assert adds_up(again.summary)
+    assert adds_up(parquet.summary)
     assert first.summary["calls"]["delivered"] == first.summary["rows"]["calls"] == len(stored) == sent
     assert again.summary["calls"]["delivered"] == 0
     assert again.summary["calls"]["unchanged"] == len(stored)
@@ -300,4 +301,4 @@ def test_no_token_and_no_full_phone_number_is_ever_shown(crm: Crm, tmp_path: Pat
         assert crm.address["token"] not in text
         assert wrong_key not in text
         assert "5145550" not in text
-    assert all(os.stat(path).st_mode & 0o077 == 0 for path in crm.state.rglob("*"))
+    assert all(path.stat().st_mode & 0o077 == 0 for path in crm.state.rglob("*"))

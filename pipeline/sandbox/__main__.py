@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     token = _token()
-    document = seed.from_file(options.seed) if options.seed else seed.built_in()
+    document = seed.from_file(options.seed) if options.seed else seed.nobody() if options.any_id else seed.built_in()
     stage = rehearsal.Rehearsal(
         token=token,
         settings=knobs.Knobs(

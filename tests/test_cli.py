@@ -1,0 +1,232 @@
+"""The command line's contract: one line of what happened and what to do, the right exit code, never a traceback."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import polars as pl
+import pytest
+
+from pipeline import cli
+from tests import rehearsal
+from tests.rehearsal import Crm, calls, callimport, write_csv
+
+FAST = ("--rate", "60000/min")
+COMMANDS = sorted(cli.commands.commands)
+
+
+@pytest.fixture(scope="module")
+def crm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crm]:
+    with rehearsal.crm(tmp_path_factory.mktemp("crm") / "state", "--limit", "100000") as running:
+        yield running
+
+
+def _one_line(ended: rehearsal.Ended) -> str:
+    """The message; nothing else may stand on stderr, and it says what to do."""
+    lines = ended.err.strip().splitlines()
+    assert len(lines) == 1, ended.err
+    assert lines[0].startswith("error: ")
+    assert "Traceback" not in ended.said
+    return lines[0]
+
+
+def _empty(folder: Path) -> Path:
+    return _file(folder / "calls.csv", b"")
+
+
+def _file(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def _sound(folder: Path) -> Path:
+    return write_csv(folder / "calls.csv", calls(2))
+
+
+def _without(folder: Path, column: str) -> Path:
+    columns = [name for name in rehearsal.COLUMNS if name != column]
+    rows = [{name: row[name] for name in columns} for row in calls(2)]
+    return write_csv(folder / "calls.csv", rows, columns)
+
+
+def _misspelt(folder: Path) -> Path:
+    path = _sound(folder)
+    return _file(path, path.read_bytes().replace(b"description", b"descripton", 1))
+
+
+def _semicolons(folder: Path) -> Path:
+    path = _sound(folder)
+    return _file(path, path.read_bytes().replace(b",", b";"))
+
+
+def _windows(folder: Path) -> Path:
+    path = _sound(folder)
+    return _file(path, path.read_text("utf-8").encode("cp1252"))
+
+
+def _truncated(folder: Path) -> Path:
+    path = folder / "calls.parquet"
+    pl.DataFrame(calls(50)).write_parquet(path)
+    return _file(path, path.read_bytes()[:-40])
+
+
+def _folder_without_exports(folder: Path) -> Path:
+    (folder / "notes.txt").write_text("nothing here")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "says"),
+    [
+        (_empty, 5, "empty"),
+        (lambda folder: _without(folder, "started_at"), 5, "started_at"),
+        (lambda folder: _without(folder, "lead_id"), 5, "--leads"),
+        (_misspelt, 5, "did you mean description"),
+        (_semicolons, 5, '";"'),
+        (_windows, 5, "UTF-8"),
+        (_truncated, 5, "Parquet"),
+        (_folder_without_exports, 5, ".csv"),
+        (lambda folder: folder / "missing.csv", 5, "missing.csv"),
+        (lambda folder: folder / "*.csv", 5, "*.csv"),
+        (lambda folder: _file(folder / "calls.docx", b"PK"), 5, "calls.docx"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_bad_file_is_one_line_and_nothing_is_sent(
+    crm: Crm, tmp_path: Path, command: str, make: "object", code: int, says: str
+) -> None:
+    before = crm.creates()
+    assert callable(make)
+    destination = ("--destination", "sandbox") if command == "run" else ()
+    ended = callimport(command, make(tmp_path), *destination, "--profile", "canonical", state=crm.state)
+    assert ended.code == code, ended.said
+    assert says in _one_line(ended)
+    assert ended.out == ""
+    assert crm.creates() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "code", "says"),
+    [
+        (("--profile", "twillio", "--destination", "sandbox"), {}, 2, "twilio"),
+        ((), {}, 2, "--destination"),
+        (("--destination", "sandbox"), {"CALLIMPORT_TOKEN": "abc\ndef"}, 2, "line break"),
+        (("--destination", "https://crm.example.com/v2"), {}, 2, "CALLIMPORT_TOKEN"),
+        (("--destination", "http://crm.example.com/v2"), {"CALLIMPORT_TOKEN": "abc"}, 2, "https"),
+        (("--destination", "nowhere"), {"CALLIMPORT_TOKEN": "abc"}, 2, "nowhere"),
+        (("--destination", "http://127.0.0.1:9/v2"), {"CALLIMPORT_TOKEN": "abc"}, 1, "cannot be reached"),
+        (("--destination", "sandbox", "--account", "Somebody Else"), {}, 2, "Somebody Else"),
+        (("--destination", "sandbox", "--rate", "fast"), {}, 2, "190/min"),
+        (("--destination", "sandbox", "--timezone", "Montreal"), {}, 2, "America/Toronto"),
+        (("--destination", "sandbox", "--unknown-agent", "guess"), {}, 2, "omit"),
+        (("--destination", "sandbox", "--leads", "missing.csv"), {}, 5, "missing.csv"),
+        (("--destination", "sandbox", "--rejects", "pyproject.toml"), {}, 2, "--force"),
+        (("--destination", "sandbox", "--since", "yesterday"), {}, 2, "yesterday"),
+        (("--destination", "sandbox", "--plan", "AAAA-AAAA"), {}, 8, "--dry-run"),
+        (("--destination", "sandbox", "--frobnicate"), {}, 2, "--frobnicate"),
+        (("--destination", "sandbox", "--config", "missing.toml"), {}, 2, "--config"),
+    ],
+)
+def test_a_bad_setting_is_one_line_and_nothing_is_sent(
+    crm: Crm, tmp_path: Path, options: tuple[str, ...], environment: dict[str, str], code: int, says: str
+) -> None:
+    before = crm.creates()
+    ended = callimport("run", _sound(tmp_path), "--quiet", *options, state=crm.state, **environment)
+    assert ended.code == code, ended.said
+    assert says in _one_line(ended)
+    assert crm.creates() == before
+
+
+def test_with_json_an_error_is_an_answer_too(tmp_path: Path) -> None:
+    ended = callimport("check", _empty(tmp_path), "--json", state=tmp_path / "state")
+    assert ended.code == ended.summary["exit_code"] == 5
+    assert rehearsal.adds_up(ended.summary)
+    assert "empty" in ended.summary["error"]
+
+
+def test_only_a_header_is_a_quiet_day(crm: Crm, tmp_path: Path) -> None:
+    ended = crm.run(write_csv(tmp_path / "calls.csv", []), "--quiet")
+    assert ended.code == 0
+    assert ended.summary["rows"]["read"] == ended.summary["calls"]["total"] == 0
+    assert ended.err == ""
+
+
+def test_a_quiet_night_says_nothing(crm: Crm, tmp_path: Path) -> None:
+    ended = crm.run(_sound(tmp_path), "--quiet", *FAST)
+    assert (ended.code, ended.err) == (0, "")
+
+
+def test_production_is_never_written_to_unconfirmed(tmp_path: Path) -> None:
+    """Without a key it does not even ask; nothing here can leave this machine."""
+    ended = callimport("run", _sound(tmp_path), "--destination", "production", state=tmp_path / "state")
+    assert ended.code == 2
+    assert "CALLIMPORT_TOKEN" in _one_line(ended)
+
+
+def test_flag_beats_environment_beats_file(crm: Crm, tmp_path: Path) -> None:
+    settings = tmp_path / "callimport.toml"
+    settings.write_text('destination = "sandbox"\nlimit = 1\nrate = ["60000/min"]\nno-reference = true\n')
+    source = write_csv(tmp_path / "calls.csv", [{**row, "call_id": f"p{row['call_id']}"} for row in calls(9)])
+
+    def sent(*options: str, **environment: str) -> int:
+        ended = callimport("run", source, "--json", "--config", settings, *options, state=crm.state, **environment)
+        return int(ended.summary["calls"]["delivered"])
+
+    assert sent() == 1
+    assert sent(CALLIMPORT_LIMIT="2") == 2
+    assert sent("--limit", "3", CALLIMPORT_LIMIT="2") == 3
+    assert all("[ref" not in (one["description"] or "") for one in crm.stored()[-6:])
+
+
+def test_rates_can_be_given_several_in_the_environment(crm: Crm, tmp_path: Path) -> None:
+    ended = crm.run(_sound(tmp_path), CALLIMPORT_RATE="60000/min 100000/h")
+    assert ended.code == 0
+
+
+def test_an_unknown_setting_of_the_file_is_named(tmp_path: Path) -> None:
+    settings = tmp_path / "callimport.toml"
+    settings.write_text('lead = "leads.csv"\n')
+    ended = callimport("check", _sound(tmp_path), "--config", settings, state=tmp_path / "state")
+    assert ended.code == 2
+    assert '"lead"' in _one_line(ended)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_examples(command: str) -> None:
+    context = click.Context(cli.commands.commands[command], info_name=command)
+    text = cli.commands.commands[command].get_help(context)
+    assert "Example" in text
+    assert f"callimport {command}" in text
+
+
+def test_there_is_no_option_for_a_token() -> None:
+    for command in cli.commands.commands.values():
+        assert all("--token" not in parameter.opts for parameter in command.params)
+
+
+def test_check_needs_no_network_and_no_ledger(tmp_path: Path) -> None:
+    rows = [*calls(3), calls(1)[0], {**calls(5)[4], "started_at": "soon"}]
+    page = tmp_path / "report.html"
+    ended = callimport(
+        "check", write_csv(tmp_path / "calls.csv", rows), "--json", "--html", page, state=tmp_path / "state"
+    )
+    summary = ended.summary
+    assert ended.code == 3
+    assert rehearsal.adds_up(summary)
+    assert summary["rows"] == {"read": 5, "joined": 0, "dropped": 0, "rejected": 1, "calls": 4}
+    assert (summary["calls"]["duplicate"], summary["calls"]["pending"]) == (1, 3)
+    assert summary["requests"] == 0
+    assert not (tmp_path / "state").exists()
+    assert "started_at_unreadable" in page.read_text(encoding="utf-8")
+
+
+def test_the_summary_has_the_keys_that_machines_rely_on(tmp_path: Path) -> None:
+    summary = callimport("check", _sound(tmp_path), "--json", state=tmp_path / "state").summary
+    assert set(summary["calls"]) == {
+        "total", "carried", "duplicate", "skipped", "unchanged", "delivered", "updated", "adopted", "refused", "failed",
+        "in_doubt", "held", "pending",
+    }  # fmt: skip
+    assert set(summary["recordings"]) == {"uploaded", "refused", "failed", "missing", "pending"}
+    assert {"run_id", "batch", "exit_code", "elapsed_seconds", "requests", "rate_limited", "rows", "dropped", "skipped"} <= set(summary)  # fmt: skip  # noqa: E501
+    assert json.dumps(summary)

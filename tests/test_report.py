@@ -1,0 +1,114 @@
+"""What people and machines are told while a run goes on, and at its end."""
+
+import io
+import json
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from pipeline import model, report
+from pipeline.report import talk
+
+NOW = datetime(2024, 5, 31, 18, 0, tzinfo=UTC)
+
+
+def _talk(*, quiet: bool = False, as_json: bool = False) -> tuple[report.Talk, io.StringIO]:
+    said = io.StringIO()
+    return report.Talk(Console(file=said, width=200), lambda: NOW, quiet=quiet, as_json=as_json), said
+
+
+def _progress(elapsed_seconds: float, **changes: float) -> model.Progress:
+    figures = {"to_do": 2000, "delivered": 900, "refused": 3, "failed": 1, "in_doubt": 2, "requests": 907}
+    rates = {"achieved_per_minute": 188.4, "allowed_per_minute": 190.0, "rate_limited": 0}
+    return model.Progress(**{"elapsed_seconds": elapsed_seconds, **figures, **rates, **changes})  # type: ignore[arg-type]
+
+
+def _summary(**changes: object) -> model.Summary:
+    rows, calls = model.Rows(read=3, rejected=1, calls=2), model.Calls(total=2, delivered=1, in_doubt=1)
+    return model.Summary("run-1", "7K3Q-2M9D", 4, 12.3, 3, 0, rows, calls, **changes)  # type: ignore[arg-type]
+
+
+def _listed() -> model.Listed:
+    return model.Listed(
+        reference="7K3Q-2M9D-XA",
+        source="calls.csv",
+        row=12,
+        status=model.ItemStatus.IN_DOUBT,
+        lead_id=5001,
+        direction=model.Direction.INCOMING,
+        phone="+15145550123",
+        started_at=NOW,
+        communication_id=None,
+        reason="ReadTimeout after the request began to leave",
+    )
+
+
+def test_elsewhere_than_on_a_terminal_a_line_comes_every_thirty_seconds() -> None:
+    speaker, said = _talk()
+    for second in range(100):
+        speaker.progress(_progress(second))
+    lines = said.getvalue().splitlines()
+    assert len(lines) == 3
+    assert lines[0] == "906 of 2,000 · 188/min of 190 allowed · 5 min 45 s left · 3 refused · 2 in doubt"
+
+
+def test_quiet_keeps_warnings_and_errors() -> None:
+    speaker, said = _talk(quiet=True)
+    speaker.say("ledger here")
+    speaker.forecast(2000, 190, NOW)
+    speaker.warn("look at this")
+    speaker.error("and at this")
+    assert said.getvalue() == "warning: look at this\nerror: and at this\n"
+
+
+def test_a_long_wait_that_the_crm_asked_for_is_said() -> None:
+    assert "waiting 1 h 00 min as the CRM asked" in talk.progress_line(_progress(40, paused_seconds=3600))
+
+
+def test_the_forecast_comes_before_the_start() -> None:
+    speaker, said = _talk()
+    speaker.forecast(2000, 190.0, NOW)
+    assert said.getvalue().startswith("2,000 calls to send at 190/min: about 10 min 32 s, until 2024-05-31 ")
+
+
+def test_talk_for_machines_is_a_json_object_a_line() -> None:
+    speaker, said = _talk(as_json=True)
+    speaker.warn("call +1 (514) 555-0123 back")
+    assert json.loads(said.getvalue()) == {
+        "time": "2024-05-31T18:00:00+00:00",
+        "level": "warning",
+        "message": "call +1514•••0123 back",
+    }
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (90, "1 min 30 s"), (15000, "4 h 10 min")])
+def test_durations_are_read_by_people(seconds: float, text: str) -> None:
+    assert talk.duration(seconds) == text
+
+
+def test_the_answer_for_a_person_names_every_ending_and_what_to_do() -> None:
+    out = io.StringIO()
+    findings = (model.Finding("started_at_future", 1, "started_at is in the future; check", ("calls.csv row 3",)),)
+    waiting = (model.Waiting("AAAA-BBBB", 7, {"timezone": "UTC", "pipeline": "1"}),)
+    result = model.Result(_summary(changed=2), findings=findings, in_doubt=(_listed(),), waiting=waiting, ledger="L")
+    report.print_result(Console(file=out, width=200), result, sent=True)
+    text = out.getvalue()
+    assert "never sent again on a guess" in text
+    assert "7K3Q-2M9D-XA" in text
+    assert "+1514•••0123" in text
+    assert "5145550123" not in text
+    assert "rejected, started_at_future: 1 (calls.csv row 3)" in text
+    assert "callimport withdraw AAAA-BBBB" in text
+    assert "2 delivered calls have changed" in text
+    assert "(exit 4, 12 s)" in text
+
+
+def test_the_answer_for_machines_is_the_contract() -> None:
+    answer = json.loads(report.summary_json(_summary(skipped={"no_lead": 2})))
+    assert list(answer)[:8] == [
+        "run_id", "batch", "exit_code", "elapsed_seconds", "requests", "rate_limited", "rows", "calls",
+    ]  # fmt: skip
+    assert answer["skipped"] == {"no_lead": 2}
+    assert "error" not in answer
+    assert "plan" not in answer
