@@ -39,8 +39,8 @@ def refuse_missing_ledger(target: config.Target, whose: model.Account, path: Pat
     """GuardStopped where production would be written to without the memory of what was sent before."""
     if target.is_production and not path.exists() and not settings.first_run:
         raise errors.GuardStopped(
-            f"no ledger of account {whose.id} ({whose.name}) lies at {path}: if calls were ever imported there, find it "
-            "and name it with --ledger, or they are sent a second time; if this is the first import, say --first-run"
+            f"no ledger of account {whose.id} ({whose.name}) lies at {path}: if calls were ever imported there, find "
+            "it and name it with --ledger, or they are sent a second time; if this is the first import, say --first-run"
         )
 
 

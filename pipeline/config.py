@@ -1,5 +1,6 @@
 """Where settings come from. The only reader of the environment: flag > environment > file > default."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
@@ -26,6 +27,7 @@ DESTINATIONS = {
 SANDBOX = "sandbox"
 PRODUCTION_HOST = "api.crm.activix.ca"
 DEFAULT_RATE = "190/min"
+_USUAL_PORT = {"http": 80, "https": 443}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "hour": 3600.0}
 # Variables of ours that are not options.
@@ -72,8 +74,11 @@ class Target:
 
     @property
     def host(self) -> str:
-        """With the port where it is not the usual one."""
-        return urlsplit(self.base_url).netloc
+        """With the port where it is not the usual one: one CRM has one name here, however its address is written."""
+        parts = urlsplit(self.base_url)
+        host = _hostname(parts)
+        host = f"[{host}]" if ":" in host else host
+        return host if parts.port in (None, _USUAL_PORT.get(parts.scheme)) else f"{host}:{parts.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ def target(settings: Settings) -> Target:
     token = from_environment or _token_of_keyring(base_url) or _token_of_file(settings.token_file)
     if token is None:
         raise errors.ConfigError("no key to the CRM: set CALLIMPORT_TOKEN, or give --token-file PATH (- for stdin)")
-    return Target(base_url, token, is_production=urlsplit(base_url).hostname == PRODUCTION_HOST)
+    return Target(base_url, token, is_production=_hostname(urlsplit(base_url)) == PRODUCTION_HOST)
 
 
 def check_address(base_url: str) -> None:
@@ -145,9 +150,12 @@ def check_address(base_url: str) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    if not host or parts.scheme not in ("http", "https") or parts.username or parts.query or parts.fragment:
+    is_plain = re.fullmatch(r"[\x21-\x7e]+", base_url) and not any(mark in base_url for mark in "@?#\\")
+    if not host or parts.scheme not in ("http", "https") or not is_plain:
+        # What stands before an @ or after a ? may be a key.
+        shown = privacy.scrub(re.sub(r"//.*@", "//[hidden]@", base_url).partition("?")[0])
         raise errors.ConfigError(
-            f'the destination "{privacy.scrub(base_url)}" is not an address: name sandbox, dev, production or https://host/v2'
+            f'the destination "{shown}" is not an address: name sandbox, dev, production or https://host/v2'
         )
     if parts.scheme == "http" and host not in _LOOPBACK:
         raise errors.ConfigError(
@@ -162,7 +170,7 @@ def remember_ledger(folder: Path, target: Target, account: model.Account, path: 
         "host": target.host,
         "account_id": account.id,
         "account_name": account.name,
-        "ledger": str(path),
+        "ledger": str(path.absolute()),
     }
     with outfile.opened(folder / "accounts.json") as file:
         json.dump(index, file, indent=1)
@@ -188,7 +196,8 @@ def find_ledger(settings: Settings) -> Path:
         host = target(settings).host
         known = [one for one in known if one.host == host]
     if settings.account is not None:
-        known = [one for one in known if settings.account in (str(one.account.id), one.account.name)]
+        wanted = settings.account.casefold()
+        known = [one for one in known if wanted in (str(one.account.id), one.account.name.casefold())]
     paths = sorted({one.path for one in known})
     if not paths:
         raise errors.ConfigError(f"no ledger is known in {folder}: name one with --ledger, or run an import first")
@@ -198,10 +207,13 @@ def find_ledger(settings: Settings) -> Path:
 
 
 def known_ledgers(folder: Path) -> list[KnownLedger]:
-    return [
-        KnownLedger(one["host"], model.Account(one["account_id"], one["account_name"]), Path(one["ledger"]))
-        for one in _read_index(folder).values()
-    ]
+    """What the index tells; a line of it that cannot be read is as none."""
+    known = []
+    for one in _read_index(folder).values():
+        with contextlib.suppress(KeyError, TypeError):
+            whose = model.Account(one["account_id"], one["account_name"])
+            known.append(KnownLedger(one["host"], whose, Path(one["ledger"])))
+    return known
 
 
 def address_file(folder: Path) -> Path:
@@ -256,8 +268,11 @@ def _token_of_file(name: str | None) -> privacy.Secret | None:
 
 
 def _first_line_of_stdin() -> str:
-    with open(0, encoding="utf-8", closefd=False) as stdin:
-        return stdin.readline().rstrip("\r\n")
+    try:
+        with open(0, encoding="utf-8", closefd=False) as stdin:
+            return stdin.readline().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        raise errors.ConfigError("the key on stdin cannot be read: check what is piped into --token-file -") from None
 
 
 def _fit_token(value: str, where: str) -> privacy.Secret:
@@ -289,6 +304,10 @@ def _read_index(folder: Path) -> dict[str, dict[str, Any]]:
     except (OSError, ValueError):
         return {}
     return index if isinstance(index, dict) else {}
+
+
+def _hostname(parts: SplitResult) -> str:
+    return (parts.hostname or "").rstrip(".")
 
 
 def _index_key(target: Target) -> str:

@@ -13,6 +13,7 @@ from pipeline.pacer import Pacer
 
 ATTEMPTS = 4
 LONGEST_BACKOFF_SECONDS = 8.0
+LONGEST_WITHOUT_PASSING_SECONDS = 15 * 60
 
 Answer = TypeVar("Answer")
 
@@ -27,7 +28,12 @@ class Courier:
 
     async def accounts(self) -> tuple[model.Account, ...]:
         """Whose key this is."""
-        return await self._carry(self._destination.accounts)
+        try:
+            return await self._carry(self._destination.accounts)
+        except errors.Refused as outcome:
+            raise errors.DestinationUnusable(
+                f"the CRM does not let this key see its account ({outcome.evidence}): ask its support what it may do"
+            ) from outcome
 
     async def _carry(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
         retrying = tenacity.AsyncRetrying(
@@ -45,12 +51,18 @@ class Courier:
             ) from outcome
 
     async def _once(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        waited_seconds = 0.0
         while True:
             await self._pacer.slot()
             try:
                 answer = await request()
             except errors.Limited as outcome:
-                self._pacer.limited(outcome.retry_after)
+                if waited_seconds > LONGEST_WITHOUT_PASSING_SECONDS:
+                    raise errors.DestinationUnusable(
+                        "the CRM has let nothing through for 15 minutes (429): another integration may be using the "
+                        "same key; run again later"
+                    ) from outcome
+                waited_seconds += self._pacer.limited(outcome.retry_after)
             else:
                 self._pacer.passed()
                 return answer

@@ -39,6 +39,10 @@ class _Drained(Exception):
     """This worker was told to stop while it waited."""
 
 
+class _GateClosed(Exception):
+    """Another worker was refused by the rate limit while this one was still connecting."""
+
+
 @dataclass(slots=True)
 class _Tally:
     delivered: int = 0
@@ -54,6 +58,7 @@ class _Health:
     failures: int = 0
     forbidden: int = 0
     passed_at: float = field(default=0.0)
+    longest_pause: float = 0.0
 
 
 class Delivery:
@@ -166,11 +171,22 @@ class Delivery:
                     return await self._attempt(item)
                 except errors.Limited as outcome:
                     self._note_limited(outcome)
+                except _GateClosed:
+                    continue
 
     async def _attempt(self, item: model.Item) -> None:
         intent = _Intent(self._ledger, item.key, self._task.run_id)
+
+        def before_bytes() -> None:
+            # A stop may have come while the connection was made: nothing has left, so nothing need.
+            if self._stopping:
+                raise _Drained
+            if self._pacer.paused_seconds > 0:
+                raise _GateClosed
+            intent.write_down()
+
         try:
-            echo = await self._destination.create(item.communication, intent.write_down)
+            echo = await self._destination.create(item.communication, before_bytes)
         except errors.NotApplied as outcome:
             intent.was_not_applied(outcome)
             if not isinstance(outcome, errors.Limited):
@@ -213,8 +229,11 @@ class Delivery:
             )
 
     def _note_limited(self, outcome: errors.Limited) -> None:
-        self._pacer.limited(outcome.retry_after)
-        if self._clock.monotonic() - self._health.passed_at > LONGEST_WITHOUT_PASSING_SECONDS:
+        without_passing = self._clock.monotonic() - self._health.passed_at
+        # One long pause that the CRM asked for is obeyed, and not held against it.
+        patience = LONGEST_WITHOUT_PASSING_SECONDS + self._health.longest_pause
+        self._health.longest_pause = max(self._health.longest_pause, self._pacer.limited(outcome.retry_after))
+        if without_passing > patience:
             raise errors.DestinationUnusable(
                 "the CRM has let nothing through for 15 minutes (429): another integration may be using the same key; "
                 "run again later, or with a lower --rate"

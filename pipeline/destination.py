@@ -7,7 +7,7 @@ an error before the request's first byte left (name, connection,
   of these: a certificate that cannot be trusted                    DestinationUnusable  stop
 any error after that (reset, timeout, half an answer)               InDoubt              never again on a guess
   of these: after a 2xx status line                                 InDoubt, applied     looked up, never sent again
-2xx, JSON, with an id                                               Echo                 delivered; differences are noted
+2xx, JSON, with an id                                               Echo                 delivered; differences noted
 2xx, JSON without an id, or cut off                                 InDoubt, applied     looked up, never sent again
 2xx, a web page (a captive portal, a proxy)                         DestinationUnusable  stop; that one item in doubt
 3xx                                                                 DestinationUnusable  stop; that one item in doubt
@@ -24,22 +24,31 @@ the first byte. The intent is written to the ledger inside that event, after the
 without an intent on the disk, and an intent can never be older than its bytes.
 """
 
+import codecs
 import email.utils
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import httpx
 
 from pipeline import errors, model, privacy
 
+# From the first byte out to the last byte in: a server that answers a byte a minute holds nobody up.
+LONGEST_ANSWER_SECONDS = 150.0
 TIMEOUTS = httpx.Timeout(connect=10.0, read=60.0, write=30.0, pool=None)
 # Shorter than any server's patience: a connection closed under a request is the commonest way into doubt.
 KEEPALIVE_SECONDS = 2.0
 LARGEST_ANSWER_BYTES = 5 * 1024 * 1024
+
+NO_ADDRESS = "the destination is no http address: name it as https://host/v2"
+# What the ledger can hold; no CRM counts so far.
+LARGEST_ID = 2**63 - 1
 
 IN_DOUBT_STATUSES = frozenset({408, 421, 425})
 ROUTE_STATUSES = frozenset({404, 405, 415, 419})
@@ -82,24 +91,33 @@ class Destination:
         before_bytes: BeforeBytes = _nothing_to_write_down,
     ) -> Any:
         evidence = _Evidence(before_bytes)
-        request = self._client.build_request(
-            method,
-            f"{self._base_url}{path}",
-            json=payload,
-            headers={
-                "Authorization": f"Bearer {self._token.reveal()}",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-            },
-            extensions={"trace": evidence.trace},
-        )
         try:
-            response = await self._client.send(request, stream=True, follow_redirects=False)
-            try:
-                content = await _read(response)
-            finally:
-                await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, _TooLarge) as error:
+            request = self._client.build_request(
+                method,
+                f"{self._base_url}{path}",
+                json=payload,
+                headers={
+                    "Authorization": f"Bearer {self._token.reveal()}",
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                },
+                extensions={"trace": evidence.trace},
+            )
+            with anyio.fail_after(LONGEST_ANSWER_SECONDS):
+                response = await self._client.send(request, stream=True, follow_redirects=False)
+                try:
+                    content = await _read(response)
+                finally:
+                    await response.aclose()
+        # OSError: a TLS error after the handshake passes through httpx as it is.
+        except (
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            httpx.StreamError,
+            httpx.CookieConflict,
+            OSError,
+            _TooLarge,
+        ) as error:
             raise _judge_error(error, evidence) from error
         return _judge_answer(response, content)
 
@@ -113,7 +131,10 @@ async def connected(
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Destination]:
     """A destination with its connections open; `transport` is for tests."""
-    loopback = httpx.URL(base_url).host in ("127.0.0.1", "localhost", "::1")
+    try:
+        loopback = httpx.URL(base_url).host in ("127.0.0.1", "localhost", "::1")
+    except httpx.InvalidURL as error:
+        raise errors.DestinationUnusable(NO_ADDRESS) from error
     async with httpx.AsyncClient(
         transport=transport,
         verify=_tls(),
@@ -153,7 +174,7 @@ def _judge_error(error: Exception, evidence: _Evidence) -> errors.Outcome | erro
         seen = f" after status {evidence.status}" if evidence.status else " after the request began to leave"
         return errors.InDoubt(f"{name}{seen}", status=evidence.status, applied=applied)
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-        return errors.DestinationUnusable("the destination is no http address: name it as https://host/v2")
+        return errors.DestinationUnusable(NO_ADDRESS)
     if _is_certificate(error):
         return errors.DestinationUnusable(
             f"the destination's certificate cannot be trusted ({privacy.scrub(str(error))}): check the address, the "
@@ -186,14 +207,14 @@ def _judge_answer(response: httpx.Response, content: bytes) -> Any:
 
 def _parsed(response: httpx.Response, content: bytes) -> Any:
     status = response.status_code
-    if content.lstrip()[:1] == b"<":
+    if content.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"<":
         raise errors.DestinationUnusable(
             f"a web page came instead of the CRM's answer ({status}): is a proxy or a login page in the way?",
             in_doubt=True,
         )
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise errors.InDoubt(f"status {status} with an unreadable body", status=status, applied=True) from None
 
 
@@ -212,7 +233,7 @@ def _reasons(content: bytes) -> tuple[str, ...]:
     """The CRM's own words by field, fit to be shown."""
     try:
         body = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     if not isinstance(body, dict):
         return ()
@@ -237,11 +258,15 @@ def _retry_after(response: httpx.Response) -> float | None:
     else:
         return seconds if abs(seconds) < float("inf") else None
     try:
-        until = email.utils.parsedate_to_datetime(value)
-        now = email.utils.parsedate_to_datetime(response.headers.get("Date", ""))
-        return (until - now).total_seconds()
-    except (TypeError, ValueError):
+        return (_http_date(value) - _http_date(response.headers.get("Date", ""))).total_seconds()
+    except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _http_date(value: str) -> datetime:
+    # The oldest of the three forms names no zone; it means GMT as the others do.
+    moment = email.utils.parsedate_to_datetime(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _as_list(body: Any) -> list[Any]:
@@ -257,9 +282,9 @@ def _account(one: Any) -> model.Account:
 
 
 def _is_id(value: object) -> bool:
-    if isinstance(value, bool):
-        return False
-    return (isinstance(value, int) and value > 0) or (isinstance(value, str) and value.isascii() and value.isdigit())
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID
 
 
 def _is_certificate(error: BaseException) -> bool:

@@ -23,7 +23,10 @@ def beside(ledger: Path, what: str) -> Path:
 
 @contextlib.contextmanager
 def held(path: Path, *, heartbeat: Path | None = None, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """Hold the lock for the length of the block. RunInProgress, saying who holds it, if another process does."""
+    """Hold the lock for the length of the block. RunInProgress, saying who holds it, if another process does.
+
+    Whoever gets it takes the old heartbeat away: it is of a run that ended, and would be shown as if it still ran.
+    """
     lock = filelock.FileLock(path, timeout=patience_seconds, mode=0o600)
     try:
         lock.acquire()
@@ -34,6 +37,8 @@ def held(path: Path, *, heartbeat: Path | None = None, patience_seconds: float =
             f"the lock {path} cannot be made: {error.strerror}; check the folder's rights"
         ) from None
     try:
+        if heartbeat is not None:
+            heartbeat.unlink(missing_ok=True)
         yield
     finally:
         lock.release()

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,8 @@ from pipeline import model
 
 KEY_VERSION = "k1"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAYLOAD_FIELDS = tuple(field.name for field in fields(model.Communication))
+_CALL_FIELDS = tuple(field.name for field in fields(model.Call) if field.name != "place")
 
 
 def key(call: model.Call, *, id_is_unique: bool) -> str:
@@ -66,7 +68,7 @@ def communication(call: model.Call, mark: str | None) -> model.Communication:
 
 def payload(of: model.Communication) -> dict[str, Any]:
     """The fields of a communication by the vendor's names."""
-    return asdict(of)
+    return {name: getattr(of, name) for name in _PAYLOAD_FIELDS}
 
 
 def sighting(call: model.Call, *, id_is_unique: bool, account_id: int, with_mark: bool) -> model.Sighting:
@@ -121,8 +123,7 @@ def short_code(text: str, *, length: int) -> str:
 
 
 def _content(call: model.Call) -> str:
-    cells = asdict(call)
-    del cells["place"]
+    cells = {name: getattr(call, name) for name in _CALL_FIELDS}
     return _digest({**cells, "started_at": _instant(call.started_at)})
 
 

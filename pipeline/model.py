@@ -9,6 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
+_LONGEST_NUMBER = 18
+
 
 class Direction(StrEnum):
     OUTGOING = "outgoing"
@@ -323,7 +325,10 @@ def canonical(value: object) -> object:
     """A payload value as it is compared: who stores it may trim it, turn blanks into null, write instants anew."""
     if isinstance(value, str):
         text = unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
-        return _as_instant(text) or _as_number(text) or text or None
+        for known_form in (_as_instant(text), _as_number(text)):
+            if known_form is not None:
+                return known_form
+        return text or None
     return value
 
 
@@ -343,13 +348,14 @@ def _as_instant(text: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC).replace(microsecond=0) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC).replace(microsecond=0) if moment.tzinfo else None
 
 
 def _as_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+    # Longer ones are no quantity; Python would refuse the longest.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from pipeline import errors
 
 def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise ConfigError where `path` exists and may not be replaced; called before hours of work, not after."""
+    if path.is_dir():
+        raise errors.ConfigError(f"{path} is a folder: name a file in it")
     if path.exists() and not force:
         raise errors.ConfigError(f"{path} exists already: choose another name, or allow replacing it with --force")
     if not path.parent.is_dir():

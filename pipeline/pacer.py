@@ -17,6 +17,7 @@ FASTER_PER_WINDOW = 0.025
 LONGEST_CATCH_UP_SECONDS = 0.05
 FIRST_BACKOFF_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
+MOST_DOUBLINGS = 10
 _ACHIEVED_OVER_SECONDS = 60.0
 
 
@@ -50,16 +51,19 @@ class Pacer:
     def limited(self, retry_after: float | None) -> float:
         """A 429 came: close the gate for everybody and slow down. Returns for how many seconds."""
         self.rate_limited += 1
-        self._limited_in_a_row += 1
+        now = self._monotonic()
+        if now >= self._open_at:
+            # Requests that were under way when the gate closed are refused too; that is one refusal, not several.
+            self._limited_in_a_row = min(self._limited_in_a_row + 1, MOST_DOUBLINGS)
+            self._factor = max(0.1, self._factor * SLOWER_AFTER_LIMIT)
         if retry_after is None:
-            pause = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** (self._limited_in_a_row - 1))
+            pause = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** max(0, self._limited_in_a_row - 1))
         else:
             pause = max(1.0, retry_after)
         pause += self._rng.uniform(0, 1)
-        now = self._monotonic()
         self._open_at = max(self._open_at, now + pause)
-        self._factor = max(0.1, self._factor * SLOWER_AFTER_LIMIT)
-        self._factor_since = now
+        # A closed gate proves nothing: windows count as clean only once requests pass again.
+        self._factor_since = self._open_at
         return pause
 
     def passed(self) -> None:
@@ -79,7 +83,7 @@ class Pacer:
         recent = [moment for moment in self._recent if moment > now - _ACHIEVED_OVER_SECONDS]
         if len(recent) < 2:
             return 0.0
-        span = recent[-1] - recent[0]
+        span = now - recent[0]
         return (len(recent) - 1) * 60 / span if span > 0 else 0.0
 
     @property
@@ -100,7 +104,8 @@ class Pacer:
 
     def _take(self) -> None:
         now = self._monotonic()
-        interval = self._pace.seconds / self._pace.limit / self._factor
+        # Slowed down, all windows are: the pace then follows the slowest of them.
+        interval = self._pace.seconds / self._pace.limit if self._factor == 1 else 60 / self.allowed_per_minute
         # A wake-up that came late is made up for; a longer silence is not, or it would end in a burst.
         catch_up = min(interval, LONGEST_CATCH_UP_SECONDS)
         self._next = max(self._next, now - catch_up) + interval

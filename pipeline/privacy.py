@@ -8,7 +8,7 @@ _PHONE = re.compile(
 )
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 class Secret:
@@ -28,7 +28,7 @@ class Secret:
 
 def mask_phone(phone: str) -> str:
     """`+15145550123` as `+1514•••0123`: enough to recognise, not enough to call."""
-    return f"{phone[:5]}•••{phone[-4:]}" if len(phone) > 9 else "•••"
+    return f"{phone[:-7][:5]}•••{phone[-4:]}" if len(phone) > 9 else "•••"
 
 
 def scrub(text: str) -> str:

@@ -58,10 +58,10 @@ class Crm:
     def creates(self) -> int:
         return int(self.ask("counts")["by_kind"].get("POST /communications", 0))
 
-    def run(self, *arguments: str | Path, **environment: str) -> Ended:
+    def run(self, *arguments: str | Path, **environment: Any) -> Ended:
         return callimport("run", *arguments, "--destination", "sandbox", "--json", state=self.state, **environment)
 
-    def start(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str | Path, **environment: Any) -> subprocess.Popen[str]:
         return started("run", *arguments, "--destination", "sandbox", "--json", state=self.state, **environment)
 
     def wait_for_creates(self, count: int) -> None:
@@ -81,7 +81,7 @@ def crm(state: Path, *options: str) -> Iterator[Crm]:
         process.communicate(timeout=PATIENCE_SECONDS)
 
 
-def callimport(*arguments: str | Path, state: Path, cwd: Path = ROOT, **environment: str) -> Ended:
+def callimport(*arguments: str | Path, state: Path, cwd: Path = ROOT, **environment: Any) -> Ended:
     process = started(*arguments, state=state, cwd=cwd, **environment)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     return Ended(process.returncode, out, err)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 
 from pipeline import cli
 from tests import rehearsal
-from tests.rehearsal import Crm, calls, callimport, write_csv
+from tests.rehearsal import Crm, callimport, calls, write_csv
 
 FAST = ("--rate", "60000/min")
 COMMANDS = sorted(cli.commands.commands)
@@ -129,7 +130,7 @@ def test_a_bad_file_is_one_line_and_nothing_is_sent(
     ],
 )
 def test_a_bad_setting_is_one_line_and_nothing_is_sent(
-    crm: Crm, tmp_path: Path, options: tuple[str, ...], environment: dict[str, str], code: int, says: str
+    crm: Crm, tmp_path: Path, options: tuple[str, ...], environment: dict[str, Any], code: int, says: str
 ) -> None:
     before = crm.creates()
     ended = callimport("run", _sound(tmp_path), "--quiet", *options, state=crm.state, **environment)
@@ -169,7 +170,7 @@ def test_flag_beats_environment_beats_file(crm: Crm, tmp_path: Path) -> None:
     settings.write_text('destination = "sandbox"\nlimit = 1\nrate = ["60000/min"]\nno-reference = true\n')
     source = write_csv(tmp_path / "calls.csv", [{**row, "call_id": f"p{row['call_id']}"} for row in calls(9)])
 
-    def sent(*options: str, **environment: str) -> int:
+    def sent(*options: str, **environment: Any) -> int:
         ended = callimport("run", source, "--json", "--config", settings, *options, state=crm.state, **environment)
         return int(ended.summary["calls"]["delivered"])
 

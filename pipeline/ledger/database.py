@@ -40,8 +40,12 @@ class Database:
                 f"the ledger {path} cannot be opened: {error}; check the folder's rights"
             ) from None
         database = cls(connection, str(path))
-        with database._translating():
-            database._prepare()
+        try:
+            with database._translating():
+                database._prepare()
+        except BaseException:
+            database.close()
+            raise
         return database
 
     @classmethod
@@ -69,11 +73,11 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement; the number of rows it changed."""
@@ -113,10 +117,11 @@ class Database:
             )
 
     def _prepare(self) -> None:
+        # Before the first read: only then does opening an existing ledger already shut everybody else out.
+        self.execute("PRAGMA locking_mode = EXCLUSIVE")
         application = self.one("PRAGMA application_id")
         if application not in (0, APPLICATION_ID) or (application == 0 and self.one("SELECT 1 FROM sqlite_master")):
             raise errors.LedgerError(f"{self.place} is a database of another program: name another file with --ledger")
-        self.execute("PRAGMA locking_mode = EXCLUSIVE")
         if self.one("PRAGMA journal_mode = WAL") != "wal":
             raise errors.LedgerError(
                 f"the ledger {self.place} cannot keep a write-ahead log there: put it on a local disk with --ledger"
@@ -129,6 +134,8 @@ class Database:
     def _migrate(self) -> None:
         self.execute("PRAGMA foreign_keys = ON")
         self.execute("PRAGMA trusted_schema = OFF")
+        # Without it, INSERT OR REPLACE would delete past the triggers that keep items, attempts and outcomes.
+        self.execute("PRAGMA recursive_triggers = ON")
         migrations = _migrations()
         version = int(self.one("PRAGMA user_version"))
         if version > len(migrations):

@@ -18,6 +18,7 @@ REUSED_AFTER_SECONDS = 24 * 3600
 _SIGHTING = """
     CREATE TEMP TABLE sighting (
         source INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
         row INTEGER NOT NULL,
         key TEXT NOT NULL,
         reference TEXT NOT NULL,
@@ -37,8 +38,9 @@ _SIGHTING = """
 # The items of this run, counted at its end by where they then stand.
 _MEMBER = "CREATE TEMP TABLE member (key TEXT PRIMARY KEY, carried INTEGER NOT NULL) STRICT"
 _PAYLOAD_OF_SIGHTING = """
-    batch_id = :batch, reference = sighting.reference, lead_id = sighting.lead_id, started_at = sighting.started_at,
-    facts = sighting.facts, payload = sighting.payload, next_facts = NULL, next_payload = NULL, moved_at = :now
+    batch_id = :batch, source_sha256 = sighting.sha256, source_row = sighting.row, reference = sighting.reference,
+    lead_id = sighting.lead_id, started_at = sighting.started_at, facts = sighting.facts, payload = sighting.payload,
+    next_facts = NULL, next_payload = NULL, moved_at = :now
 """
 
 
@@ -73,10 +75,11 @@ class Enrolment:
     def see(self, sightings: Iterable[model.Sighting]) -> None:
         """Take a chunk of sightings; nothing is entered yet."""
         self._database.execute_many(
-            "INSERT INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             ((
-                one.place.source, one.place.row, one.key, one.reference, one.content, one.facts, one.payload,
-                one.system, one.call_id, one.lead_id, one.direction, one.phone, int(one.started_at.timestamp()),
+                one.place.source, self._batch.sources[one.place.source].sha256, one.place.row, one.key, one.reference,
+                one.content, one.facts, one.payload, one.system, one.call_id, one.lead_id, one.direction, one.phone,
+                int(one.started_at.timestamp()),
             ) for one in sightings),
         )  # fmt: skip
 
@@ -159,6 +162,7 @@ class Enrolment:
         self._run("""
             UPDATE item SET next_facts = NULL, next_payload = NULL FROM temp.sighting
             WHERE sighting.key = item.key AND sighting.facts = item.facts AND item.next_facts IS NOT NULL
+                AND (verdict IS NULL OR verdict = 'unchanged')
         """)
         return self._run("""
             UPDATE item SET next_facts = sighting.facts, next_payload = sighting.payload FROM temp.sighting
@@ -180,19 +184,14 @@ class Enrolment:
         """)
 
     def _insert_new(self) -> None:
-        for position, source in enumerate(self._batch.sources):
-            self._run(
-                """
-                INSERT INTO item (key, reference, batch_id, source_sha256, source_row, system, call_id, lead_id,
-                    direction, phone, started_at, facts, payload, moved_at)
-                SELECT key, reference, :batch, :sha256, row, system, call_id, lead_id, direction, phone, started_at,
-                    facts, payload, :now
-                FROM temp.sighting WHERE source = :position AND verdict IS NULL
-                    AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sighting.key)
-                """,
-                sha256=source.sha256,
-                position=position,
-            )
+        self._run("""
+            INSERT INTO item (key, reference, batch_id, source_sha256, source_row, system, call_id, lead_id,
+                direction, phone, started_at, facts, payload, moved_at)
+            SELECT key, reference, :batch, sha256, row, system, call_id, lead_id, direction, phone, started_at,
+                facts, payload, :now
+            FROM temp.sighting WHERE verdict IS NULL
+                AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sighting.key)
+        """)
 
     def _join_members(self) -> None:
         self._run("INSERT INTO temp.member SELECT key, 0 FROM temp.sighting WHERE verdict IS NULL")
@@ -211,10 +210,11 @@ class Enrolment:
     def _rejects(self) -> Iterable[model.RejectedRow]:
         columns = "sighting.source, sighting.row, sighting.verdict, sighting.call_id, other.source, other.row"
         found = self._database.stream(f"""
-            SELECT {columns} FROM temp.sighting LEFT JOIN temp.sighting AS other
-                ON sighting.verdict = 'twin' AND other.key = sighting.key AND other.content <> sighting.content
-            WHERE sighting.verdict IN ('twin', 'id_reused')
-            GROUP BY sighting.source, sighting.row ORDER BY sighting.source, sighting.row
+            SELECT {columns} FROM temp.sighting LEFT JOIN temp.sighting AS other ON other.rowid = (
+                SELECT twin.rowid FROM temp.sighting AS twin
+                WHERE sighting.verdict = 'twin' AND twin.key = sighting.key AND twin.content <> sighting.content
+                LIMIT 1)
+            WHERE sighting.verdict IN ('twin', 'id_reused') ORDER BY sighting.source, sighting.row
         """)
         for source, row, verdict, call_id, other_source, other_row in found:
             other = self._name(source, other_source, other_row) if verdict == "twin" else ""

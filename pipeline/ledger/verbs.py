@@ -33,10 +33,14 @@ class Ledger:
     def open(cls, path: Path, clock: model.Clock, binding: Binding | None = None) -> "Ledger":
         """Open or make the ledger of one account; LedgerError for another account's. None opens whatever is there."""
         ledger = cls(Database.open(path), clock)
-        if binding is not None:
-            ledger._bind(binding)
-        if ledger.database.one("SELECT 1 FROM run WHERE ended_at IS NULL"):
-            ledger.database.check_soundness()
+        try:
+            if binding is not None:
+                ledger._bind(binding)
+            if ledger.database.one("SELECT 1 FROM run WHERE ended_at IS NULL"):
+                ledger.database.check_soundness()
+        except BaseException:
+            ledger.close()
+            raise
         return ledger
 
     @classmethod
@@ -180,13 +184,13 @@ class Ledger:
     def retry(self, status: model.ItemStatus) -> int:
         """All refused or all failed items are pending again. Returns how many."""
         with self.database.transaction():
-            return self._back_to_pending("status = ?", (status.value,))
+            return self._back_to_pending("status IN ('refused', 'failed') AND status = ?", (status.value,))
 
     def retry_one(self, reference: str) -> int:
         """One refused or failed item, by its reference or key, is pending again. ConfigError if there is none such."""
         with self.database.transaction():
             moved = self._back_to_pending(
-                "status IN ('refused', 'failed') AND (reference = ? OR key = ?)", (reference, reference)
+                "status IN ('refused', 'failed') AND (reference = ? OR key = ?)", (reference.upper(), reference)
             )
         if not moved:
             raise errors.ConfigError(f"no refused or failed call has the key {reference}: callimport status lists them")

@@ -1,0 +1,132 @@
+"""Builders of what tests of the ledger need: calls, batches, ledgers, and items brought to where a test wants them."""
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pipeline import errors, mapping, model
+from pipeline.intake import Tally
+from pipeline.ledger import Binding, Enrolled, Ledger
+from pipeline.model import ItemStatus
+from pipeline.reckoning import Reckoning
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+STARTED = datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)
+PHONE = "+15145550123"
+OTHER_PHONE = "+15145550124"
+ACCOUNT = model.Account(77, "Garage Tremblay")
+BINDING = Binding("api.crm.example", ACCOUNT)
+
+_CALL = model.Call(
+    place=model.Place(0, 2),
+    system="main",
+    call_id="A-1",
+    lead_id=5003,
+    direction=model.Direction.INCOMING,
+    status=model.CallStatus.ANSWERED,
+    started_at=STARTED,
+    duration_seconds=95,
+    customer_phone=PHONE,
+    executed_by=12,
+    description="Rappel demandé",
+    recording=None,
+)
+
+
+class Ticking:
+    """A wall that goes on by a second each time somebody looks, so that no two moments are equal."""
+
+    def __init__(self, start: datetime = NOW) -> None:
+        self.now = start
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+def clock(start: datetime = NOW) -> model.Clock:
+    return model.Clock(wall=Ticking(start), monotonic=lambda: 0.0)
+
+
+def call(call_id: str | None = "A-1", *, row: int = 2, source: int = 0, **changes: Any) -> model.Call:
+    return replace(_CALL, call_id=call_id, place=model.Place(source, row), **changes)
+
+
+def source(name: str) -> model.Source:
+    """A file whose content is as its name."""
+    return model.Source(Path(name), hashlib.sha256(name.encode()).hexdigest(), 100, 1)
+
+
+def batch(*names: str, **settings: str) -> model.Batch:
+    return mapping.batch(tuple(source(name) for name in names or ("calls.csv",)), {"timezone": "UTC", **settings})
+
+
+def sighting(of: model.Call, *, ids: bool = True) -> model.Sighting:
+    return mapping.sighting(of, id_is_unique=ids, account_id=ACCOUNT.id, with_mark=True)
+
+
+def key(of: model.Call, *, ids: bool = True) -> str:
+    return mapping.key(of, id_is_unique=ids)
+
+
+def ledger(path: Path) -> Ledger:
+    return Ledger.open(path, clock(), BINDING)
+
+
+def enrol(
+    into: Ledger, its_batch: model.Batch, *calls: model.Call, ids: bool = True, run_id: str | None = None
+) -> Enrolled:
+    with into.enrolment(run_id, its_batch) as enrolment:
+        enrolment.see(sighting(one, ids=ids) for one in calls)
+        return enrolment.enter()
+
+
+def reckoned(of: Ledger, enrolled: Enrolled, its_batch: model.Batch, *calls: model.Call) -> model.Summary:
+    """The summary of a run that read these calls; a run without files read none."""
+    tally = Tally(read=len(calls), calls=len(calls))
+    for rejected in enrolled.rejects:
+        tally.reject(rejected)
+    return Reckoning(of, enrolled, its_batch.id, tally, its_batch.sources, 0.0).result().summary
+
+
+def bring(of: Ledger, its_key: str, run_id: str, status: ItemStatus, *, communication_id: int = 900) -> None:
+    """Take a pending item to `status`, by the verbs where there are any, else as a later piece will."""
+    database = of.database
+    match status:
+        case ItemStatus.PENDING:
+            return
+        case ItemStatus.FAILED:
+            of.failed(its_key, "refused connections three times")
+            return
+        case ItemStatus.WITHDRAWN:
+            of.withdraw(str(row(of, its_key)["batch_id"]))
+            return
+    attempt = of.intend(its_key, run_id)
+    match status:
+        case ItemStatus.IN_DOUBT | ItemStatus.HELD:
+            of.in_doubt(its_key, attempt, errors.InDoubt("no answer in time"))
+        case ItemStatus.REFUSED:
+            of.refused(its_key, attempt, errors.Refused("422", status=422, reasons=("lead_id: unknown",)))
+        case ItemStatus.DELIVERED | ItemStatus.GONE:
+            of.delivered(its_key, attempt, model.Echo(communication_id, {"id": communication_id}))
+    if status in (ItemStatus.HELD, ItemStatus.GONE):
+        database.execute("UPDATE item SET status = ? WHERE key = ?", (status.value, its_key))
+
+
+def row(of: Ledger, its_key: str) -> dict[str, Any]:
+    """An item by column name."""
+    names = [name for _, name, *_ in of.database.rows("PRAGMA table_info(item)")]
+    (found,) = of.database.rows(f"SELECT {', '.join(names)} FROM item WHERE key = ?", (its_key,))  # noqa: S608
+    return dict(zip(names, found, strict=True))
+
+
+def status(of: Ledger, its_key: str) -> ItemStatus:
+    return ItemStatus(row(of, its_key)["status"])
+
+
+def everything(of: Ledger) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables, to see whether anything changed."""
+    tables = of.database.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+    return {name: of.database.rows(f"SELECT rowid, * FROM {name} ORDER BY rowid") for (name,) in tables}  # noqa: S608

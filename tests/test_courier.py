@@ -1,0 +1,114 @@
+"""Reads may be repeated: as often as it is worth it, at the pace of all, and then one line for a person."""
+
+import itertools
+import random
+from collections import deque
+
+import anyio
+import pytest
+
+from pipeline import courier, errors, model, pacer
+from tests import fake_crm
+from tests.fake_crm import FakeCrm, Line, Reply, in_virtual_time, reply
+
+ACCOUNT = reply(200, {"data": [{"id": 7, "name": "Concession fictive"}]})
+WHOSE = (model.Account(7, "Concession fictive"),)
+
+
+class Least(random.Random):
+    """The shortest wait that the rules allow."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a
+
+
+def pace() -> pacer.Pacer:
+    return pacer.Pacer((model.Rate(190, 60.0),), anyio.current_time, Least())
+
+
+async def asked(crm: FakeCrm, shared: pacer.Pacer, rng: random.Random | None = None) -> tuple[model.Account, ...]:
+    async with crm.reached() as there:
+        return await courier.Courier(there, shared, rng or random.Random(1)).accounts()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [fake_crm.RESETS, fake_crm.CLOSES, fake_crm.NO_REPLY, reply(500), reply(503), reply(200, b"half an ans")],
+    ids=["reset", "closed", "hangs", "500", "503", "unreadable"],
+)
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_read_that_may_have_failed_is_repeated(failure: Reply, times: int) -> None:
+    """Unlike a create it changes nothing: doubt is no reason to stop."""
+
+    @in_virtual_time
+    async def story() -> None:
+        crm = FakeCrm(script=deque([failure] * times + [ACCOUNT]))
+        assert await asked(crm, pace()) == WHOSE
+        assert len(crm.received) == times + 1
+
+    story()
+
+
+@in_virtual_time
+async def test_a_connection_that_fails_is_tried_again() -> None:
+    crm = FakeCrm(lines=deque([Line.REFUSED, Line.SILENT]), script=deque([ACCOUNT]))
+    assert await asked(crm, pace()) == WHOSE
+    assert len(crm.connections) == 3
+
+
+@in_virtual_time
+async def test_after_four_tries_it_gives_up_in_one_line() -> None:
+    crm = FakeCrm(lines=deque([Line.REFUSED] * 100))
+    with pytest.raises(errors.DestinationUnusable, match="cannot be reached") as caught:
+        await asked(crm, pace())
+    assert len(crm.connections) == courier.ATTEMPTS == 4
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == errors.ExitCode.STOPPED
+
+
+@in_virtual_time
+async def test_the_waits_between_tries_grow_and_are_drawn() -> None:
+    class Most(random.Random):
+        def uniform(self, a: float, b: float) -> float:
+            return b
+
+    with pytest.raises(errors.DestinationUnusable):
+        await asked(FakeCrm(lines=deque([Line.REFUSED] * 4)), pace(), Most())
+    assert anyio.current_time() == 1.0 + 2.0 + 4.0
+
+
+@in_virtual_time
+async def test_a_429_is_waited_for_and_costs_no_try() -> None:
+    limited = reply(429, None, [("Retry-After", "20")])
+    crm = FakeCrm(script=deque([limited] * 6 + [ACCOUNT]))
+    shared = pace()
+    assert await asked(crm, shared) == WHOSE
+    moments = [request.at for request in crm.received]
+    assert all(later - earlier >= 20.0 for earlier, later in itertools.pairwise(moments))
+    assert shared.rate_limited == 6
+    assert shared.requests == 7
+
+
+@in_virtual_time
+async def test_every_try_passes_through_the_pacer() -> None:
+    shared = pace()
+    await asked(FakeCrm(script=deque([reply(500), reply(500), ACCOUNT])), shared, Least())
+    assert shared.requests == 3
+    assert anyio.current_time() == pytest.approx(2 * 60 / 190)
+
+
+@pytest.mark.parametrize("status", [401, 404, 302])
+async def test_what_no_repetition_can_mend_is_not_repeated(status: int) -> None:
+    crm = FakeCrm(script=deque([reply(status)]))
+    with pytest.raises(errors.DestinationUnusable):
+        await asked(crm, pace())
+    assert len(crm.received) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+async def test_a_key_that_may_not_see_its_account_ends_in_one_line(status: int) -> None:
+    """A refusal is for items; of the very first question it is the end, and never a traceback."""
+    crm = FakeCrm(script=deque([reply(status, {"message": "This action is unauthorized."})]))
+    with pytest.raises(errors.DestinationUnusable, match=str(status)):
+        await asked(crm, pace())
+    assert len(crm.received) == 1

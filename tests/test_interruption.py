@@ -1,0 +1,84 @@
+"""The first Ctrl-C asks, the second one ends. No signal leaves this process but to itself."""
+
+import os
+import signal
+
+import anyio
+import pytest
+
+from pipeline.errors import ExitCode
+from pipeline.interruption import Interruption
+
+
+class Ended(BaseException):
+    """The process would be gone."""
+
+
+@pytest.fixture(autouse=True)
+def _no_real_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(code: int) -> None:
+        raise Ended(code)
+
+    monkeypatch.setattr(os, "_exit", end)
+
+
+def test_nobody_asked_is_no_exit_code() -> None:
+    assert Interruption().exit_code is None
+
+
+def test_a_first_request_asks_for_a_clean_end() -> None:
+    asked: list[str] = []
+    one = Interruption()
+    one.on_request(lambda: asked.append("drain"))
+    assert asked == []
+    one.request(ExitCode.INTERRUPTED)
+    assert asked == ["drain"]
+    assert one.exit_code is ExitCode.INTERRUPTED
+
+
+def test_a_request_before_there_is_anything_to_end_is_not_lost() -> None:
+    asked: list[str] = []
+    one = Interruption()
+    one.request(ExitCode.TERMINATED)
+    one.on_request(lambda: asked.append("drain"))
+    assert asked == ["drain"]
+
+
+def test_what_a_clean_end_is_changes_along_the_run() -> None:
+    """While files are read it is to leave at once; while calls are sent it is to bring them to their end."""
+    asked: list[str] = []
+    one = Interruption()
+    one.on_request(lambda: asked.append("leave"))
+    one.on_request(lambda: asked.append("drain"))
+    one.request(ExitCode.INTERRUPTED)
+    assert asked == ["drain"]
+
+
+@pytest.mark.parametrize("second", [ExitCode.INTERRUPTED, ExitCode.TERMINATED])
+def test_a_second_request_ends_the_process_at_once(second: ExitCode) -> None:
+    one = Interruption()
+    one.request(ExitCode.INTERRUPTED)
+    with pytest.raises(Ended) as ended:
+        one.request(second)
+    assert ended.value.args == (second,)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
+async def test_a_signal_is_a_request_with_its_exit_code(number: signal.Signals, code: int) -> None:
+    one, heard = Interruption(), anyio.Event()
+    one.on_request(heard.set)
+    async with anyio.create_task_group() as group:
+        await group.start(one.listen)
+        os.kill(os.getpid(), number)
+        with anyio.fail_after(5):
+            await heard.wait()
+        group.cancel_scope.cancel()
+    assert one.exit_code == code
+
+
+async def test_signals_are_given_back_when_nobody_listens_any_more() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    async with anyio.create_task_group() as group:
+        await group.start(Interruption().listen)
+        group.cancel_scope.cancel()
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,68 @@
+"""What we write is there whole or not at all, private, and never over another file without leave."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from pipeline import errors, outfile
+
+
+def test_a_file_appears_when_its_block_ends_well(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    with outfile.opened(path) as file:
+        file.write("é\r\n")
+        assert not path.exists()
+    assert path.read_bytes() == "é\r\n".encode()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, ValueError])
+def test_a_block_that_breaks_leaves_what_was_there(tmp_path: Path, interruption: type[BaseException]) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("old", "utf-8")
+    with pytest.raises(interruption), outfile.opened(path) as file:  # noqa: PT012  # half is written, then it breaks
+        file.write("new")
+        raise interruption
+    assert path.read_text("utf-8") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(errors.ConfigError, match="No such file"), outfile.opened(tmp_path / "no" / "out.csv"):
+        pytest.fail("opened what is not there")
+
+
+def test_an_existing_file_is_replaced_only_with_leave(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    outfile.refuse_existing(path, force=False)
+    path.touch()
+    with pytest.raises(errors.ConfigError, match=r"exists already.*--force"):
+        outfile.refuse_existing(path, force=False)
+    outfile.refuse_existing(path, force=True)
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_folder_is_never_replaced(tmp_path: Path, force: bool) -> None:
+    with pytest.raises(errors.ConfigError, match="is a folder"):
+        outfile.refuse_existing(tmp_path, force=force)
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_missing_folder_is_known_before_hours_of_work(tmp_path: Path, force: bool) -> None:
+    with pytest.raises(errors.ConfigError, match="does not exist; make it first"):
+        outfile.refuse_existing(tmp_path / "no" / "out.csv", force=force)
+
+
+def test_a_folder_of_ours_is_private(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    outfile.make_private(folder)
+    outfile.make_private(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.ConfigError, match=r"cannot be made.*--state-dir"):
+        outfile.make_private(tmp_path / "file" / "b")
