@@ -114,7 +114,8 @@ def rate(text: str) -> model.Rate:
 
 def timezone(name: str | None) -> str | None:
     """A zone of the IANA database, such as America/Toronto. ConfigError otherwise."""
-    if name is None or name in available_timezones():
+    # EST and its like have no summer time: half a year of calls would be an hour off.
+    if name is None or (name in available_timezones() and ("/" in name or name in ("UTC", "GMT"))):
         return name and ZoneInfo(name).key
     raise errors.ConfigError(f'--timezone "{name}" is not known: write it as America/Toronto, Europe/Paris or UTC')
 
@@ -193,7 +194,7 @@ def find_ledger(settings: Settings) -> Path:
     folder = state_dir(settings)
     known = [one for one in known_ledgers(folder) if one.path.is_file()]
     if settings.destination is not None:
-        host = target(settings).host
+        host = _host_named(settings.destination, folder)
         known = [one for one in known if one.host == host]
     if settings.account is not None:
         wanted = settings.account.casefold()
@@ -204,6 +205,23 @@ def find_ledger(settings: Settings) -> Path:
     if len(paths) > 1:
         raise errors.ConfigError(f"several ledgers are known: name one with --ledger: {', '.join(map(str, paths))}")
     return paths[0]
+
+
+def ledger_of(folder: Path, host: str, account: model.Account) -> Path:
+    """The ledger this account had last, wherever that was; else its place by default."""
+    for one in known_ledgers(folder):
+        if (one.host, one.account.id) == (host, account.id) and one.path.is_file():
+            return one.path
+    return ledger_path(folder, host, account)
+
+
+def _host_named(destination: str, folder: Path) -> str:
+    """The host of a destination; no key is needed for that."""
+    if destination == SANDBOX:
+        return _sandbox(folder).host
+    base_url = DESTINATIONS.get(destination, destination)
+    check_address(base_url)
+    return Target(base_url, privacy.Secret("")).host
 
 
 def known_ledgers(folder: Path) -> list[KnownLedger]:
@@ -225,6 +243,8 @@ def _sandbox(folder: Path) -> Target:
     path = address_file(folder)
     try:
         address = json.loads(path.read_text(encoding="utf-8"))
+        if not _is_alive(address["pid"]):
+            raise errors.ConfigError("the rehearsal CRM does not run any more: start it again with callimport sandbox")
         return Target(address["url"], privacy.Secret(address["token"]))
     except FileNotFoundError:
         raise errors.ConfigError(
@@ -232,6 +252,16 @@ def _sandbox(folder: Path) -> Target:
         ) from None
     except (OSError, ValueError, KeyError, TypeError):
         raise errors.ConfigError(f"{path} cannot be read: stop the rehearsal CRM and start it again") from None
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _token_of_environment() -> privacy.Secret | None:
@@ -261,7 +291,7 @@ def _token_of_file(name: str | None) -> privacy.Secret | None:
         mode = path.stat().st_mode
         value = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise errors.ConfigError(f"the key file {path} cannot be read: {error}; check --token-file") from None
+        raise errors.ConfigError(f"the key file {path} cannot be read: {_cause(error)}; check --token-file") from None
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise errors.ConfigError(f"the key file {path} can be read by others: chmod 600 {path}")
     return _fit_token(value.rstrip("\r\n"), f"the key in {path}")
@@ -286,7 +316,7 @@ def _from_file(path: Path, known: Set[str]) -> dict[str, Any]:
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise errors.ConfigError(f"the settings file {path} cannot be read: {error}; check --config") from None
+        raise errors.ConfigError(f"the settings file {path} cannot be read: {_cause(error)}; check --config") from None
     except tomllib.TOMLDecodeError as error:
         raise errors.ConfigError(f"the settings file {path} is not TOML: {error}") from None
     dashed = {name.replace("_", "-"): value for name, value in given.items()}
@@ -313,3 +343,7 @@ def _hostname(parts: SplitResult) -> str:
 def _index_key(target: Target) -> str:
     fingerprint = hashlib.sha256(target.token.reveal().encode()).hexdigest()[:16]
     return f"{target.host} {fingerprint}"
+
+
+def _cause(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or "unreadable" if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -20,7 +20,7 @@ import anyio.lowlevel
 from pipeline import account, config, delivery, errors, lock, mapping, model, outfile, rejects, report
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
-from pipeline.intake import Intake, Tally
+from pipeline.intake import Intake, Tally, sources_of
 from pipeline.interruption import Interruption
 from pipeline.ledger import Binding, Enrolled, Ledger, listing
 from pipeline.pacer import Pacer
@@ -43,7 +43,7 @@ class Tools:
 
 def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) -> model.Result:
     """What an import would make of these files, seen offline. Raises ImporterError where they cannot be read."""
-    _refuse_existing_files(settings.rejects, html, force=settings.force)
+    _refuse_unfit_outputs(settings, html)
     began = tools.clock.monotonic()
     intake = Intake(settings, tools.clock.wall())
     if not intake.finds_leads:
@@ -83,7 +83,7 @@ async def run(settings: config.Settings, tools: Tools) -> model.Result:
 
 
 async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> model.Result:
-    _refuse_existing_files(settings.rejects, force=settings.force)
+    _refuse_unfit_outputs(settings)
     began = tools.clock.monotonic()
     intake = Intake(settings, tools.clock.wall()) if settings.files else None
     if intake is not None and not intake.finds_leads:
@@ -121,29 +121,42 @@ class Crossing:
         enrolled, batch_id = await self._enrol(copy, None, self.intake)
         code = mapping.plan_code(batch_id, self.account.id, listing.to_send(copy.database, batch_id))
         _write_rejects(self.settings, self.intake, enrolled)
-        return self._reckoning(copy, enrolled, batch_id).result(rejects=self.settings.rejects, plan=code)
+        return self._reckoning(copy, enrolled, batch_id).result(
+            rejects=self.settings.rejects, plan=code, destination=self.settings.destination
+        )
 
     async def deliver(self) -> model.Result:
         """Enrol whole, then send, and tell what became of every call."""
         await self._hold_to_the_plan()
+        if self.intake is None:
+            self._batch_to_go_on_with()
         run_id = _run_id(self.tools)
         found = self.ledger.start_run(run_id)
         if found:
             self.tools.talk.warn(f"{found} calls were under way when an earlier run ended: in doubt, not sent again")
-        enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
-        _write_rejects(self.settings, self.intake, enrolled)
-        stopped_by = await self._send(run_id, batch_id)
-        result = self._reckoning(self.ledger, enrolled, batch_id, run_id, stopped_by).result(
-            rejects=self.settings.rejects
-        )
-        self.ledger.end_run(run_id, result.summary.exit_code)
+        with self._end_recorded(run_id):
+            enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
+            _write_rejects(self.settings, self.intake, enrolled)
+            stopped_by = await self._send(run_id, batch_id)
+            reckoning = self._reckoning(self.ledger, enrolled, batch_id, run_id, stopped_by)
+            result = reckoning.result(rejects=self.settings.rejects, destination=self.settings.destination)
+            self.ledger.end_run(run_id, result.summary.exit_code)
         return result
+
+    @contextlib.contextmanager
+    def _end_recorded(self, run_id: str) -> Iterator[None]:
+        """However the block is left, short of being killed, the ledger says that the run has ended."""
+        try:
+            yield
+        except BaseException as error:
+            code = error.exit_code if isinstance(error, errors.ImporterError) else self.interruption.exit_code
+            with contextlib.suppress(errors.LedgerError):
+                self.ledger.end_run(run_id, code or errors.ExitCode.STOPPED)
+            raise
 
     async def _enrol(self, ledger: Ledger, run_id: str | None, intake: Intake | None) -> tuple[Enrolled, str]:
         if intake is None:
-            batch_id = self.settings.resume or listing.last_batch(ledger.database)
-            if batch_id is None:
-                raise errors.ConfigError("the ledger holds no batch to go on with: name the files to import")
+            batch_id = self._batch_to_go_on_with()
             return ledger.resume(run_id, batch_id), batch_id
         with ledger.enrolment(run_id, intake.batch) as enrolment:
             for sightings in intake.sightings(self.account.id):
@@ -151,6 +164,16 @@ class Crossing:
                 # Between two chunks Ctrl-C is heard; the ledger is then as it was before.
                 await anyio.lowlevel.checkpoint()
             return enrolment.enter(), intake.batch.id
+
+    def _batch_to_go_on_with(self) -> str:
+        batch_id = (self.settings.resume or "").upper() or listing.last_batch(self.ledger.database)
+        if batch_id is None:
+            raise errors.ConfigError("the ledger holds no batch to go on with: name the files to import")
+        if not listing.knows_batch(self.ledger.database, batch_id):
+            raise errors.ConfigError(
+                f"the ledger knows no batch {batch_id}: callimport status lists those that have pending calls"
+            )
+        return batch_id
 
     async def _hold_to_the_plan(self) -> None:
         """With --plan: nothing but that plan is sent."""
@@ -210,7 +233,7 @@ def _ledger_of(
 ) -> Iterator[Ledger]:
     """The ledger of this account, held by this run alone. A dry run makes none."""
     folder = config.state_dir(settings)
-    path = settings.ledger or config.ledger_path(folder, target.host, whose)
+    path = settings.ledger or config.ledger_of(folder, target.host, whose)
     if settings.dry_run and not path.exists():
         yield Ledger.of_nothing(tools.clock)
         return
@@ -271,10 +294,13 @@ async def _errors_kept(story: Coroutine[Any, Any, model.Result]) -> model.Result
         return error
 
 
-def _refuse_existing_files(*paths: Path | None, force: bool) -> None:
-    for path in paths:
-        if path is not None:
-            outfile.refuse_existing(path, force=force)
+def _refuse_unfit_outputs(settings: config.Settings, html: Path | None = None) -> None:
+    """Before hours of work: no output may exist already, or be one of the files that are read."""
+    outputs = [path for path in (settings.rejects, html) if path is not None]
+    others = (settings.leads, settings.ledger, Path(settings.profile) if settings.profile else None)
+    outfile.refuse_same(outputs, [*sources_of(settings), *(path for path in others if path is not None)])
+    for path in outputs:
+        outfile.refuse_existing(path, force=settings.force)
 
 
 def _write_rejects(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> None:

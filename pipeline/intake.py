@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -46,7 +47,7 @@ class Intake:
 
         Raises SourceError, SchemaMismatch or ConfigError.
         """
-        self.sources = tuple(source.open_source(path) for path in source.find(settings.files))
+        self.sources = tuple(source.open_source(path) for path in sources_of(settings))
         self.profile = _profile_for(self.sources, settings.profile)
         self.tally = Tally()
         self._system = settings.system or self.profile.system
@@ -84,14 +85,24 @@ class Intake:
         canonical = profile.canonical(self.profile, chunk.frame)
         validated = validation.validate(canonical, self._reading)
         self.tally.read += chunk.frame.height
-        for row, reasons in validated.rejects.items():
-            self.tally.reject(model.RejectedRow(model.Place(position, row), reasons))
+        self._reject(position, canonical, validated.rejects)
         calls = [
             call for row in validated.accepted.iter_rows(named=True) if (call := self._call(position, row)) is not None
         ]
         calls = self._fit_for_the_crm(calls)
         self.tally.calls += len(calls)
         return calls
+
+    def _reject(self, position: int, canonical: pl.DataFrame, rejects: dict[int, tuple[model.Reason, ...]]) -> None:
+        """Note the faulty rows, with what else would be missing once their faults are mended."""
+        faulty = canonical.filter(pl.col("_row").is_in(list(rejects)))
+        for cells in faulty.iter_rows(named=True):
+            reasons = rejects[cells["_row"]]
+            # A row whose cells do not stand in their columns says nothing about its agent.
+            if cells["agent_id"] is None and reasons[0].rule != "ragged":
+                _, no_agent = self._agents.resolve(None)
+                reasons += (no_agent,) if no_agent else ()
+            self.tally.reject(model.RejectedRow(model.Place(position, cells["_row"]), reasons))
 
     def _call(self, position: int, row: dict[str, object]) -> model.Call | None:
         """A valid row as a call; None if it is skipped or, with its reasons noted, rejected."""
@@ -163,12 +174,25 @@ class Intake:
         }
 
 
+def sources_of(settings: config.Settings) -> tuple[Path, ...]:
+    """The exports that are meant. A folder's leads file and reject file are not exports."""
+    besides = [path for path in (settings.leads, settings.rejects) if path is not None]
+    return source.find(settings.files, besides=besides)
+
+
 def _profile_for(sources: tuple[model.Source, ...], name: str | None) -> profile.Profile:
     headers = [source.header(opened) for opened in sources]
-    chosen = profile.load(name) if name else profile.detect(headers[0])
+    chosen = profile.load(name) if name else _detected(sources[0], headers[0])
     for opened, header in zip(sources, headers, strict=True):
         chosen.require(header, opened.name)
     return chosen
+
+
+def _detected(opened: model.Source, header: tuple[str, ...]) -> profile.Profile:
+    try:
+        return profile.detect(header)
+    except errors.SchemaMismatch as error:
+        raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
 
 
 def _midnight(day: date | None, zone: str | None) -> datetime:

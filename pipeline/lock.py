@@ -27,6 +27,8 @@ def held(path: Path, *, heartbeat: Path | None = None, patience_seconds: float =
 
     Whoever gets it takes the old heartbeat away: it is of a run that ended, and would be shown as if it still ran.
     """
+    if not path.parent.is_dir():
+        raise errors.ConfigError(f"the folder {path.parent} does not exist: make it first, or name another place")
     lock = filelock.FileLock(path, timeout=patience_seconds, mode=0o600)
     try:
         lock.acquire()

@@ -379,6 +379,7 @@ class Result:
     refused: tuple[Listed, ...] = ()
     failed: tuple[Listed, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    destination: str | None = None
     ledger: str | None = None
     rejects: str | None = None
     plan: str | None = None

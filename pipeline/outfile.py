@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -18,6 +18,16 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise errors.ConfigError(f"{path} exists already: choose another name, or allow replacing it with --force")
     if not path.parent.is_dir():
         raise errors.ConfigError(f"{path} cannot be written: the folder {path.parent} does not exist; make it first")
+
+
+def refuse_same(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise ConfigError where an output is a file that is read as well, or another output; --force is no leave."""
+    taken = {os.path.realpath(path): path for path in inputs}
+    for output in outputs:
+        place = os.path.realpath(output)
+        if place in taken:
+            raise errors.ConfigError(f"{output} would overwrite {taken[place]}, which this command uses: name another")
+        taken[place] = output
 
 
 @contextlib.contextmanager

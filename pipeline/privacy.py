@@ -4,7 +4,9 @@ import re
 
 # International with its plus; ten North American digits however they are grouped; any longer run of digits.
 _PHONE = re.compile(
-    r"(?<![\w.+])(?:\+\d[\d ().\-]{5,18}\d|(?:1[ .\-]?)?\(?\d{3}\)?[ .\-]?\d{3}[ .\-]?\d{4}|\d{10,15})(?![\w])"
+    r"(?<![\w.+])(?:\+\d[\d ().\-]{5,18}\d"
+    r"|(?:1[ .\-]?)?\(?\d{3}\)?[ .\-]?\d{3}[ .\-]?\d{4}|\d{3}[ .\-]\d{4}"
+    r"|\d{10,15})(?!\w)"
 )
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")

@@ -30,7 +30,9 @@ class Reckoning:
     stopped_by: errors.ImporterError | None = None
     interrupted: ExitCode | None = None
 
-    def result(self, *, rejects: Path | None = None, plan: str | None = None) -> model.Result:
+    def result(
+        self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
+    ) -> model.Result:
         database = self.ledger.database
         rows, calls = self._rows(), self._calls()
         error = str(self.stopped_by) if self.stopped_by else None
@@ -56,6 +58,7 @@ class Reckoning:
             refused=tuple(listing.members(database, ItemStatus.REFUSED)),
             failed=tuple(listing.members(database, ItemStatus.FAILED)),
             waiting=tuple(listing.waiting(database, besides=self.batch_id)),
+            destination=destination,
             ledger=database.place if self.run_id else None,
             rejects=str(rejects) if rejects else None,
             plan=plan,

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,17 +32,20 @@ _ZIP_MAGIC = b"PK\x03\x04"
 _END = "\x00end of file\x00"
 
 
-def find(arguments: Sequence[str]) -> tuple[Path, ...]:
+def find(arguments: Sequence[str], *, besides: Iterable[Path] = ()) -> tuple[Path, ...]:
     """The files meant by `arguments`, in their order, each once.
 
     A folder stands for its .csv and .parquet files, sorted; a pattern that no file is called stands for what it
-    matches, sorted. A file that is not there is passed on: `open_source` says so. Raises SourceError where a folder or
-    a pattern yields nothing.
+    matches, sorted; neither for the files `besides`, which have another part in the same command. A file that is not
+    there is passed on: `open_source` says so. Raises SourceError where a folder or a pattern yields nothing.
     """
     found: dict[str, Path] = {}
+    left_out = {os.path.realpath(path) for path in besides}
     for argument in arguments:
         for path in _expanded(argument):
-            found.setdefault(os.path.realpath(path), path)
+            place = os.path.realpath(path)
+            if str(path) == argument or place not in left_out:
+                found.setdefault(place, path)
     return tuple(found.values())
 
 

@@ -21,7 +21,7 @@ _INSTANT = (
     r"(?<clock>[0-2][0-9]:[0-5][0-9])(?::(?<second>[0-5][0-9])(?:[.,][0-9]+)?)?"
     r" ?(?:(?<utc>[Zz])|(?<sign>[+-])(?<hours>[01][0-9]):?(?<minutes>[0-5][0-9])?)?$"
 )
-_WHOLE = r"^\+?(-?[0-9]+)(?:\.0+)?$"
+_WHOLE = r"^(-?[0-9]+)(?:\.0+)?$"
 _SHOWN = 40
 _WHICH_HOUR: tuple[Literal["earliest"], Literal["latest"]] = ("earliest", "latest")
 

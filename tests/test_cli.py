@@ -82,7 +82,6 @@ def _folder_without_exports(folder: Path) -> Path:
     [
         (_empty, 5, "empty"),
         (lambda folder: _without(folder, "started_at"), 5, "started_at"),
-        (lambda folder: _without(folder, "lead_id"), 5, "--leads"),
         (_misspelt, 5, "did you mean description"),
         (_semicolons, 5, '";"'),
         (_windows, 5, "UTF-8"),
@@ -120,6 +119,8 @@ def test_a_bad_file_is_one_line_and_nothing_is_sent(
         (("--destination", "sandbox", "--account", "Somebody Else"), {}, 2, "Somebody Else"),
         (("--destination", "sandbox", "--rate", "fast"), {}, 2, "190/min"),
         (("--destination", "sandbox", "--timezone", "Montreal"), {}, 2, "America/Toronto"),
+        (("--destination", "sandbox", "--timezone", "EST"), {}, 2, "America/Toronto"),
+        (("--destination", "sandbox", "--ledger", "nowhere/ledger.sqlite3"), {}, 2, "does not exist"),
         (("--destination", "sandbox", "--unknown-agent", "guess"), {}, 2, "omit"),
         (("--destination", "sandbox", "--leads", "missing.csv"), {}, 5, "missing.csv"),
         (("--destination", "sandbox", "--rejects", "pyproject.toml"), {}, 2, "--force"),
@@ -137,6 +138,53 @@ def test_a_bad_setting_is_one_line_and_nothing_is_sent(
     assert ended.code == code, ended.said
     assert says in _one_line(ended)
     assert crm.creates() == before
+
+
+def test_without_any_way_to_find_leads_nothing_is_sent(crm: Crm, tmp_path: Path) -> None:
+    """check still says what is wrong with the rows: whoever makes the export need not have the leads."""
+    source = _without(tmp_path, "lead_id")
+    assert "--leads" in _one_line(callimport("run", source, "--destination", "sandbox", state=crm.state))
+    checked = callimport("check", source, "--json", state=crm.state)
+    assert (checked.code, checked.summary["skipped"]) == (0, {"no_lead": 2})
+    assert "--leads" in checked.err
+
+
+@pytest.mark.parametrize("option", ["--rejects", "--html"])
+def test_an_output_never_overwrites_an_input(tmp_path: Path, option: str) -> None:
+    source = _sound(tmp_path)
+    before = source.read_bytes()
+    ended = callimport("check", source, option, source, "--force", state=tmp_path / "state")
+    assert ended.code == 2
+    assert "overwrite" in _one_line(ended)
+    assert source.read_bytes() == before
+
+
+def test_a_folder_is_read_without_its_leads_and_reject_files(crm: Crm, tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    write_csv(folder / "a.csv", [{**row, "call_id": f"f{row['call_id']}"} for row in calls(3)])
+    (folder / "leads.csv").write_text("phone,lead_id\n+15145550100,5001\n")
+    (folder / "rejects.csv").write_text("left from yesterday")
+    others = ("--leads", folder / "leads.csv", "--rejects", folder / "rejects.csv", "--force")
+    ended = crm.run(folder, *others, *FAST)
+    assert ended.code == 0
+    assert ended.summary["calls"]["delivered"] == 3
+
+
+def test_all_faults_of_a_row_are_told_at_once(tmp_path: Path) -> None:
+    row = {**calls(1)[0], "started_at": "soon", "duration_seconds": "long", "customer_phone": "home", "agent_id": ""}
+    rejects = tmp_path / "rejects.csv"
+    callimport("check", write_csv(tmp_path / "calls.csv", [row]), "--rejects", rejects, state=tmp_path / "state")
+    told = rejects.read_text(encoding="utf-8")
+    for rule in ("started_at_unreadable", "duration_number", "customer_phone_e164", "agent_unknown"):
+        assert rule in told
+
+
+def test_the_bare_command_shows_what_there_is(tmp_path: Path) -> None:
+    ended = callimport(state=tmp_path / "state")
+    assert ended.code == 2
+    assert ended.out.startswith("Usage: callimport")
+    assert "sandbox" in ended.out
 
 
 def test_with_json_an_error_is_an_answer_too(tmp_path: Path) -> None:

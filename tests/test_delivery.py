@@ -394,8 +394,17 @@ async def test_a_quarter_of_an_hour_of_nothing_but_429_stops_the_run(tmp_path: P
     async with stage(tmp_path, crm, range(1, 4)) as play:
         with pytest.raises(errors.DestinationUnusable, match="15 minutes"):
             await play.deliver()
-        assert 900 < anyio.current_time() < 1000
+        # A quarter of an hour and the longest pause that was asked for, seen at the refusal after it.
+        assert 900 < anyio.current_time() < 900 + 3 * 61
         assert play.stand() == {"pending": 3}
+
+
+@in_virtual_time
+async def test_one_hour_that_the_crm_asked_for_is_not_held_against_it(tmp_path: Path) -> None:
+    crm = FakeCrm(script=deque([reply(429, None, [("Retry-After", "3600")]), reply(429, None, [("Retry-After", "5")])]))
+    async with stage(tmp_path, crm, range(1, 4)) as play:
+        await play.deliver()
+        assert play.stand() == {"delivered": 3}
 
 
 # What stops the run

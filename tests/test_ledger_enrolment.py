@@ -391,7 +391,8 @@ def test_a_batch_is_taken_up_without_its_files(ledger: Ledger) -> None:
 
 
 def test_an_unknown_batch_is_not_taken_up(ledger: Ledger) -> None:
-    with pytest.raises(errors.ConfigError, match="knows no batch 7K3Q-2M9D"):
+    assert not listing.knows_batch(ledger.database, "7K3Q-2M9D")
+    with pytest.raises(errors.LedgerError):
         ledger.resume("run-1", "7K3Q-2M9D")
 
 

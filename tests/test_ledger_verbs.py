@@ -32,7 +32,7 @@ _LEGAL = {
     ItemStatus.REFUSED: {ItemStatus.PENDING},
     ItemStatus.FAILED: {ItemStatus.PENDING},
     ItemStatus.DELIVERED: {ItemStatus.GONE},
-    ItemStatus.WITHDRAWN: set(),
+    ItemStatus.WITHDRAWN: {ItemStatus.PENDING},
     ItemStatus.GONE: set(),
 }  # fmt: skip
 _CALL = making.call()
@@ -347,13 +347,23 @@ def test_what_the_crm_refused_or_never_got_can_be_tried_again(ledger: Ledger, st
         making.bring(ledger, _KEY, "run-1", status)
 
 
-@pytest.mark.parametrize("status", [one for one in ItemStatus if one not in (ItemStatus.REFUSED, ItemStatus.FAILED)])
+def test_a_withdrawn_call_is_taken_back_only_by_name(ledger: Ledger) -> None:
+    making.bring(ledger, _KEY, "run-1", ItemStatus.WITHDRAWN)
+    assert ledger.retry(ItemStatus.WITHDRAWN) == 0
+    assert ledger.retry_one(_KEY) == 1
+    assert making.row(ledger, _KEY)["status"] == "pending"
+
+
+_TRIED_AGAIN = (ItemStatus.REFUSED, ItemStatus.FAILED, ItemStatus.WITHDRAWN)
+
+
+@pytest.mark.parametrize("status", [one for one in ItemStatus if one not in _TRIED_AGAIN])
 def test_nothing_else_can_be_tried_again(ledger: Ledger, status: ItemStatus) -> None:
     """What is in doubt or held may be stored already: it takes more than a retry to send it."""
     making.bring(ledger, _KEY, "run-1", status)
     before = making.everything(ledger)
     assert ledger.retry(status) == 0
-    with pytest.raises(errors.ConfigError, match="no refused or failed call"):
+    with pytest.raises(errors.ConfigError, match="no refused, failed or withdrawn call"):
         ledger.retry_one(_KEY)
     assert making.everything(ledger) == before
 

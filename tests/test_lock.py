@@ -99,7 +99,10 @@ def test_asking_whether_it_is_held_leaves_the_heartbeat(tmp_path: Path) -> None:
 
 def test_a_lock_that_cannot_be_made_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(errors.ConfigError, match="cannot be made"), lock.held(tmp_path / "file" / "l.lock"):
+    with (
+        pytest.raises(errors.ConfigError, match="does not exist: make it first"),
+        lock.held(tmp_path / "file" / "l.lock"),
+    ):
         pytest.fail("held what is not there")
 
 

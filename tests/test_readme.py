@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pipeline import cli
+from pipeline import cli, profile
 from pipeline.errors import ExitCode
 from tests import rehearsal
 
@@ -74,6 +74,4 @@ def test_every_column_of_the_canonical_recipe_is_explained() -> None:
     explained = {
         name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     }
-    from pipeline import profile
-
     assert explained == set(profile.load("canonical").columns)

@@ -98,7 +98,7 @@ def test_the_answer_for_a_person_names_every_ending_and_what_to_do() -> None:
     assert "7K3Q-2M9D-XA" in text
     assert "+1514•••0123" in text
     assert "5145550123" not in text
-    assert "rejected, started_at_future: 1 (calls.csv row 3)" in text
+    assert "1  started_at_future        calls.csv row 3\n" in text
     assert "callimport withdraw AAAA-BBBB" in text
     assert "2 delivered calls have changed" in text
     assert "(exit 4, 12 s)" in text

@@ -127,7 +127,7 @@ def test_one_call_is_tried_again_by_its_reference(settings: config.Settings) -> 
     reference = making.sighting(_CALLS[ItemStatus.REFUSED]).reference
     assert upkeep.retry(settings, making.clock(), statuses=(), keys=(reference,)) == 1
     in_doubt = making.sighting(_CALLS[ItemStatus.IN_DOUBT]).reference
-    with pytest.raises(errors.ConfigError, match=f"no refused or failed call has the key {in_doubt}"):
+    with pytest.raises(errors.ConfigError, match=f"no refused, failed or withdrawn call has the key {in_doubt}"):
         upkeep.retry(settings, making.clock(), statuses=(), keys=(in_doubt,))
 
 

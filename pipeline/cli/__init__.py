@@ -35,6 +35,9 @@ def main() -> NoReturn:
     """The command `callimport`: whatever happens ends in one line and an exit code, never in a traceback."""
     try:
         code = commands.main(standalone_mode=False, prog_name="callimport")
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = ExitCode.USAGE
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "callimport"
         code = _stop(f"{error.format_message()} See {where} --help", ExitCode.USAGE)
@@ -149,7 +152,7 @@ Example:
 def withdraw(batch: str, **given: Any) -> ExitCode:
     """Give up what is pending of BATCH: those calls are never sent."""
     count = upkeep.withdraw(options.settings(given), _clock(), batch)
-    click.echo(f"{count} pending calls of batch {batch.upper()} are given up")
+    click.echo(f"{count} pending calls of batch {batch.upper()} are given up: no run sends them, from whichever file")
     return ExitCode.OK
 
 
@@ -166,13 +169,13 @@ Examples:
 @options.placing
 @options.configured
 def retry(keys: tuple[str, ...], refused: bool, failed: bool, **given: Any) -> ExitCode:
-    """Put refused or failed calls back to pending; the next run sends them."""
+    """Put refused or failed calls, or a withdrawn one by its KEY, back to pending; the next run sends them."""
     chosen = {model.ItemStatus.REFUSED: refused, model.ItemStatus.FAILED: failed}
     statuses = tuple(status for status, wanted in chosen.items() if wanted)
     if not statuses and not keys:
         raise click.UsageError("Name what to retry: --refused, --failed or a KEY.")
     count = upkeep.retry(options.settings(given), _clock(), statuses=statuses, keys=keys)
-    click.echo(f"{count} calls are pending again: callimport run sends them")
+    click.echo(f"{count} calls are pending again: callimport run sends them" if count else "nothing to try again")
     return ExitCode.OK
 
 
@@ -244,8 +247,8 @@ def _answer(result: model.Result, given: dict[str, Any], *, sent: bool) -> ExitC
     talk = _talk(given)
     if given["as_json"]:
         click.echo(report.summary_json(result.summary, error=result.error, plan=result.plan))
-        if not given["quiet"]:
-            report.print_lists(Console(stderr=True), result)
+        for line in report.lists(result):
+            talk.say(line)
     else:
         report.print_result(Console(), result, sent=sent)
     if result.error:

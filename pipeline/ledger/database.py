@@ -157,9 +157,13 @@ class Database:
             raise errors.LedgerError(
                 f"the ledger refused a change ({error}): nothing more is sent; run again"
             ) from error
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             raise errors.LedgerError(
                 f"the ledger {self.place} could not be used ({error}): free the disk or close what holds it, run again"
+            ) from error
+        except sqlite3.Error as error:
+            raise errors.LedgerError(
+                f"{self.place} is damaged or no ledger ({error}): restore it from a backup, or name another one"
             ) from error
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pipeline import errors, model
+from pipeline import model
 from pipeline.ledger.database import Database
 
 REUSED_AFTER_SECONDS = 24 * 3600
@@ -94,7 +94,7 @@ class Enrolment:
         self._replace_pending()
         self._insert_new()
         self._join_members()
-        carried = self._carry() + _carry_keys(self._database, self._in_flight)
+        carried = _carry_pending(self._database, self._batch.id) + _carry_keys(self._database, self._in_flight)
         counts = dict(self._database.rows("SELECT verdict, count(*) FROM temp.sighting GROUP BY verdict"))
         return Enrolled(
             duplicate=counts.get("duplicate", 0),
@@ -196,17 +196,6 @@ class Enrolment:
     def _join_members(self) -> None:
         self._run("INSERT INTO temp.member SELECT key, 0 FROM temp.sighting WHERE verdict IS NULL")
 
-    def _carry(self) -> int:
-        """Pending items of an earlier batch come along if the very same settings shaped them."""
-        carried = self._run("""
-            INSERT INTO temp.member SELECT key, 1 FROM item JOIN batch ON batch.id = item.batch_id
-            WHERE item.status = 'pending' AND batch.settings_fingerprint = (
-                SELECT settings_fingerprint FROM batch WHERE id = :batch)
-            ON CONFLICT DO NOTHING
-        """)
-        self._run("UPDATE item SET batch_id = :batch FROM temp.member WHERE member.key = item.key AND carried = 1")
-        return carried
-
     def _rejects(self) -> Iterable[model.RejectedRow]:
         columns = "sighting.source, sighting.row, sighting.verdict, sighting.call_id, other.source, other.row"
         found = self._database.stream(f"""
@@ -247,17 +236,35 @@ def _reason(verdict: str, call_id: str | None, other: str) -> model.Reason:
 
 def resume(database: Database, batch_id: str, in_flight: Iterable[str]) -> Enrolled:
     """Take up a batch without its sources: everything of it that has not ended is carried."""
-    if not database.one("SELECT 1 FROM batch WHERE id = ?", (batch_id,)):
-        raise errors.ConfigError(f"the ledger knows no batch {batch_id}: callimport status lists them")
     _clear(database)
+    database.execute(_SIGHTING)
     database.execute(_MEMBER)
     carried = database.execute(
-        "INSERT INTO temp.member SELECT key, 1 FROM item "
-        "WHERE batch_id = ? AND status IN ('pending', 'in_doubt', 'held')",
+        "INSERT INTO temp.member SELECT key, 1 FROM item WHERE batch_id = ? AND status IN ('in_doubt', 'held')",
         (batch_id,),
     )
-    carried += _carry_keys(database, in_flight)
+    carried += _carry_pending(database, batch_id) + _carry_keys(database, in_flight)
     return Enrolled(duplicate=0, unchanged=0, changed=0, withdrawn=0, gone=0, carried=carried, rejects=())
+
+
+def _carry_pending(database: Database, batch_id: str) -> int:
+    """Pending items come along if the very same settings shaped them, unless their row is in question today."""
+    carried = database.execute(
+        """
+        INSERT INTO temp.member SELECT key, 1 FROM item JOIN batch ON batch.id = item.batch_id
+        WHERE item.status = 'pending'
+            AND batch.settings_fingerprint = (SELECT settings_fingerprint FROM batch WHERE id = ?)
+            AND key NOT IN (SELECT key FROM temp.sighting WHERE verdict = 'twin')
+        ON CONFLICT DO NOTHING
+        """,
+        (batch_id,),
+    )
+    database.execute(
+        "UPDATE item SET batch_id = ? FROM temp.member "
+        "WHERE member.key = item.key AND carried = 1 AND status = 'pending'",
+        (batch_id,),
+    )
+    return carried
 
 
 def _clear(database: Database) -> None:

@@ -48,6 +48,10 @@ def bound_account(database: Database) -> model.Account | None:
     return model.Account(*found[0]) if found else None
 
 
+def knows_batch(database: Database, batch_id: str) -> bool:
+    return database.one("SELECT 1 FROM batch WHERE id = ?", (batch_id,)) is not None
+
+
 def last_batch(database: Database) -> str | None:
     """The batch that was enrolled last and not withdrawn."""
     found: str | None = database.one(

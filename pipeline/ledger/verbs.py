@@ -36,7 +36,7 @@ class Ledger:
         try:
             if binding is not None:
                 ledger._bind(binding)
-            if ledger.database.one("SELECT 1 FROM run WHERE ended_at IS NULL"):
+            if ledger.database.one("SELECT ended_at IS NULL FROM run ORDER BY rowid DESC LIMIT 1"):
                 ledger.database.check_soundness()
         except BaseException:
             ledger.close()
@@ -187,13 +187,16 @@ class Ledger:
             return self._back_to_pending("status IN ('refused', 'failed') AND status = ?", (status.value,))
 
     def retry_one(self, reference: str) -> int:
-        """One refused or failed item, by its reference or key, is pending again. ConfigError if there is none such."""
+        """One refused, failed or withdrawn item, by its reference, is pending again. ConfigError if there is none."""
         with self.database.transaction():
             moved = self._back_to_pending(
-                "status IN ('refused', 'failed') AND (reference = ? OR key = ?)", (reference.upper(), reference)
+                "status IN ('refused', 'failed', 'withdrawn') AND (reference = ? OR key = ?)",
+                (reference.upper(), reference),
             )
         if not moved:
-            raise errors.ConfigError(f"no refused or failed call has the key {reference}: callimport status lists them")
+            raise errors.ConfigError(
+                f"no refused, failed or withdrawn call has the key {reference}: callimport status lists them"
+            )
         return moved
 
     def _back_to_pending(self, which: str, values: tuple[str, ...]) -> int:

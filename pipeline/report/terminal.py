@@ -1,6 +1,6 @@
 """The answer for a person: what was read, what became of it, and what to do about the rest."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -41,33 +41,36 @@ _MEANING = {
 
 def print_result(console: Console, result: model.Result, *, sent: bool) -> None:
     """A run's account of itself; `sent` is False for a check or a plan, where pending means 'would be sent'."""
-    summary = result.summary
-    _print_counts(console, summary, sent=sent)
-    print_lists(console, result)
-    code = ExitCode(summary.exit_code)
-    _say(console, f"{_MEANING.get(code, 'stopped')} (exit {int(code)}, {duration(summary.elapsed_seconds)})")
+    _print_counts(console, result.summary, sent=sent)
+    for line in lists(result):
+        _say(console, line)
+    code = ExitCode(result.summary.exit_code)
+    _say(console, f"{_MEANING.get(code, 'stopped')} (exit {int(code)}, {duration(result.summary.elapsed_seconds)})")
 
 
-def print_lists(console: Console, result: model.Result) -> None:
-    """The part of the answer that a summary has no place for: which calls, and why."""
-    _print_findings(console, result)
-    _print_items(console, "in doubt (look for them in the CRM; they are not sent again)", result.in_doubt)
-    _print_items(console, "held", result.held)
-    _print_items(console, "refused by the CRM", result.refused)
-    _print_items(console, "failed", result.failed)
+def lists(result: model.Result) -> Iterator[str]:
+    """What a summary has no place for: which rows and calls, why, and what to do about them, line by line."""
+    yield from _findings(result)
+    yield from _items("in doubt; look for them in the CRM, they are not sent again", result.in_doubt)
+    yield from _items("held", result.held)
+    yield from _items("refused by the CRM", result.refused)
+    yield from _items("failed", result.failed)
     if result.summary.changed:
-        _say(
-            console,
+        yield (
             f"{result.summary.changed} delivered calls have changed in the source since. This version does not send "
-            "changes: the CRM keeps what it has",
+            "changes: the CRM keeps what it has"
         )
+    where = f" --destination {result.destination}" if result.destination else ""
     for batch in result.waiting:
-        _say(
-            console,
+        yield (
             f"batch {batch.batch} still has {batch.pending} pending calls of other settings ({_settings(batch)}): "
-            f"callimport run --resume {batch.batch}, or callimport withdraw {batch.batch}",
+            f"send them with callimport run --resume {batch.batch}{where}, or give them up with callimport withdraw "
+            f"{batch.batch}"
         )
-    _print_places(console, result)
+    if result.plan and result.summary.calls.pending:
+        yield f"plan {result.plan}: the same command with --plan {result.plan} sends this and nothing else"
+    if result.rejects and result.summary.rows.rejected:
+        yield f"rejects {result.rejects}: mend them there and import that file; what was sent is not sent again"
 
 
 def print_status(
@@ -90,10 +93,9 @@ def print_status(
             _say(console, f"  {name.replace('_', ' ')}: {value}")
         return
     if last_run is not None:
-        ended = last_run["ended_at"] or "killed, its end was not recorded"
-        _say(
-            console, f"last run {last_run['run_id']}: {ended}, exit {last_run['exit_code']}, batch {last_run['batch']}"
-        )
+        ended, batch = last_run["ended_at"], last_run["batch"]
+        how = f"ended {ended[:19]}Z, exit {last_run['exit_code']}" if ended else "was killed; its end is not recorded"
+        _say(console, f"last run {last_run['run_id']} {how}" + (f", batch {batch}" if batch else ""))
     for status, count in items.items():
         if count:
             _say(console, f"  {count:,} {status.replace('_', ' ')}")
@@ -103,19 +105,24 @@ def print_status(
         _say(console, f"batch {batch.batch} has {batch.pending} pending calls: callimport run --resume {batch.batch}")
     by_status = groupby(listed, key=lambda item: item.status)
     for status, group in by_status:
-        _print_items(console, status.replace("_", " "), tuple(group))
+        for line in _items(status.replace("_", " "), tuple(group)):
+            _say(console, line)
 
 
 def _print_counts(console: Console, summary: model.Summary, *, sent: bool) -> None:
     rows, calls = summary.rows, summary.calls
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
-    table.add_row(f"{rows.read:,}", "rows read", f"(batch {summary.batch})")
+    from_the_ledger = not rows.read and calls.carried
+    if not from_the_ledger:
+        table.add_row(f"{rows.read:,}", "rows read", f"(batch {summary.batch})")
     for name in ("joined", "dropped", "rejected"):
         if count := getattr(rows, name):
             table.add_row(f"{count:,}", name, "")
-    carried = f", {calls.carried:,} of them carried along" if calls.carried else ""
-    table.add_row(f"{calls.total:,}", "calls", f"of which{carried}:" if calls.total else "")
+    told = f"left of batch {summary.batch}" if from_the_ledger else ""
+    if calls.carried and not from_the_ledger:
+        told = f"{calls.carried:,} of them left from earlier batches with the same settings"
+    table.add_row(f"{calls.total:,}", "calls", told)
     for name, meaning in _ENDINGS.items():
         if count := getattr(calls, name):
             if name == "pending" and not sent:
@@ -126,40 +133,26 @@ def _print_counts(console: Console, summary: model.Summary, *, sent: bool) -> No
     console.print(table)
 
 
-def _print_findings(console: Console, result: model.Result) -> None:
+def _findings(result: model.Result) -> Iterator[str]:
+    if result.findings:
+        yield "rejected:"
     for finding in result.findings:
-        places = ", ".join(finding.examples) + (", …" if finding.count > len(finding.examples) else "")
-        _say(console, f"rejected, {finding.rule}: {finding.count} ({places}), such as {finding.message}")
+        more = ", …" if finding.count > len(finding.examples) else ""
+        yield f"{finding.count:7,}  {finding.rule:24} {', '.join(finding.examples)}{more}"
+        yield f"         {finding.message}"
 
 
-def _print_items(console: Console, title: str, items: tuple[model.Listed, ...]) -> None:
-    if not items:
-        return
-    _say(console, f"{title}:")
+def _items(title: str, items: Sequence[model.Listed]) -> Iterator[str]:
+    if items:
+        yield f"{title}:"
     for item in items[:LISTED_AT_MOST]:
-        _say(
-            console,
+        yield (
             f"  {item.reference}  {item.started_at:%Y-%m-%d %H:%M:%S}Z  {item.direction}  "
             f"{privacy.mask_phone(item.phone)}  lead {item.lead_id}  {item.source} row {item.row}"
-            + (f"  {item.reason}" if item.reason else ""),
+            + (f"  {item.reason}" if item.reason else "")
         )
     if len(items) > LISTED_AT_MOST:
-        _say(console, f"  and {len(items) - LISTED_AT_MOST} more")
-
-
-def _print_places(console: Console, result: model.Result) -> None:
-    if result.plan:
-        _say(
-            console,
-            f"plan {result.plan}: callimport run --plan {result.plan} with the same files sends this and nothing else",
-        )
-    if result.rejects and result.summary.rows.rejected:
-        _say(
-            console,
-            f"rejects {result.rejects}: mend them there and import that file; rows that were sent are not sent again",
-        )
-    if result.ledger:
-        _say(console, f"ledger {result.ledger}")
+        yield f"  and {len(items) - LISTED_AT_MOST} more"
 
 
 def _settings(batch: model.Waiting) -> str:

@@ -75,7 +75,7 @@ INSERT INTO legal_move VALUES
     ('in_flight', 'in_doubt'),
     ('in_doubt', 'delivered'), ('in_doubt', 'pending'), ('in_doubt', 'held'),
     ('held', 'delivered'), ('held', 'pending'),
-    ('refused', 'pending'), ('failed', 'pending'),
+    ('refused', 'pending'), ('failed', 'pending'), ('withdrawn', 'pending'),
     ('delivered', 'gone');
 
 -- Append-only: an attempt is the intent, written before its first byte; an outcome is what became of it.
