@@ -192,6 +192,13 @@ Examples:
 @click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Requests in a window.")
 @click.option("--window", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds of a window.")
 @click.option("--latency-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="Delay of every answer.")
+@click.option(
+    "--crm-profile",
+    type=click.Choice(["documented", "strict", "sloppy"]),
+    default="strict",
+    show_default=True,
+    help="How it judges what it is sent.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the API (default: a free one).")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Port of journal and counts.")
 @click.option("--account-id", type=click.IntRange(1), help="The account's id (default: another one every time).")
@@ -201,7 +208,7 @@ Examples:
 def sandbox(state_dir: Path | None, **given: Any) -> ExitCode:
     """A CRM to rehearse against, on this machine only. Stop it with Ctrl-C."""
     folder = config.state_dir(config.Settings(files=(), state_dir=state_dir))
-    arguments = ["--address-file", str(config.address_file(folder))]
+    arguments = ["--address-file", str(config.address_file(folder)), "--profile", given.pop("crm_profile")]
     for name, value in given.items():
         if value is True:
             arguments.append(f"--{name.replace('_', '-')}")

@@ -10,7 +10,7 @@ import secrets
 import sys
 from typing import NoReturn
 
-from pipeline.sandbox import address, api, clock, control, knobs, rehearsal, seed, server
+from pipeline.sandbox import address, api, clock, control, knobs, rehearsal, rules, seed, server
 
 KEY_VARIABLE = "CALLIMPORT_SANDBOX_TOKEN"
 
@@ -45,6 +45,7 @@ def _run(options: argparse.Namespace) -> None:
             window_seconds=options.window,
             any_id=options.any_id,
             latency_seconds=options.latency_ms / 1000,
+            profile=options.profile,
         ),
         document=document,
         account_id=options.account_id or _unused_account_id(document),
@@ -122,6 +123,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--any-id", action="store_true", help="any lead and any user that is mentioned exists")
     add("--account-id", type=_count, metavar="N", help="id of the first account (default: a random one)")
     add("--latency-ms", type=_amount, default=0.0, metavar="MS", help="wait before each answer (default: 0)")
+    add(
+        "--profile",
+        choices=tuple(rules.PROFILES),
+        default=defaults.profile,
+        help="how it judges (default: %(default)s)",
+    )
     add("--quiet", action="store_true", help="print nothing")
     return parser
 

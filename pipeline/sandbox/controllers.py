@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from starlette import requests, responses
 
-from pipeline.sandbox import answers, clock, journal, knobs, recordings, resources, rules, wording, world
+from pipeline.sandbox import answers, clock, journal, knobs, recordings, resources, rules, untidy, wording, world
 
 Commit = Callable[[], responses.Response]
 
@@ -60,7 +60,7 @@ class Controllers:
 
         def commit() -> responses.Response:
             if not findings.values.keys() - {"executed_by"}:
-                return answers.data(resources.communication(stored))
+                return self._data(resources.communication(stored))
             changed = rules.resulting(findings, context, new_id=self._state.next_id, author_id=world.API_USER_ID)
             return self._stored(call, changed, context, "UPDATED", 200)
 
@@ -94,12 +94,12 @@ class Controllers:
         if not lead:
             raise answers.Refused(answers.no_model(call.request, "Lead", call.target))
         shape = resources.lead(lead, self._state, call.includes)
-        return lambda: answers.data(shape)
+        return lambda: self._data(shape)
 
     async def show_account(self, call: Call) -> Commit:
         """GET /account. The vendor's example is an array, though the path is singular."""
         shape = resources.account(self._state.own_account, self._state, call.includes)
-        return lambda: answers.data([shape])
+        return lambda: self._data(shape if self._profile.is_untidy else [shape])
 
     def _context(self, stored: world.Communication | None = None) -> rules.Context:
         return rules.Context(self._state, self._state.own_account.id, self._now(), stored)
@@ -127,7 +127,10 @@ class Controllers:
         call.entry.effect.append(f"{effect} {made.id}")
         if made.call_status == world.CallStatus.CALLING:
             call.entry.effect.append(journal.LIVE_POPUP)
-        return answers.data(resources.communication(made), status)
+        return self._data(resources.communication(made), status)
+
+    def _data(self, shape: object, status: int = 200) -> responses.Response:
+        return answers.data(untidy.untidy(shape) if self._profile.is_untidy else shape, status)
 
 
 def _number(text: str) -> int | None:

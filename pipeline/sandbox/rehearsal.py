@@ -32,10 +32,11 @@ class Rehearsal:
         self.throttle = throttle.Throttle(self.settings.limit, self.settings.window_seconds, self.clock.now)
         self.journal = journal.Journal(token, self.clock.now)
         self.faults = mischief or faults.Faults()
+        profile = rules.PROFILES[self.settings.profile]
         self.api = api.Api(
             token=token,
             settings=self.settings,
-            endpoints=controllers.Controllers(self.world, self.settings, rules.STRICT, self.clock.now),
+            endpoints=controllers.Controllers(self.world, self.settings, profile, self.clock.now),
             limiter=self.throttle,
             log=self.journal,
             mischief=self.faults,

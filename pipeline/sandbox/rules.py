@@ -1,4 +1,4 @@
-"""What a communication must look like to be accepted: tables, so that laxer profiles can stand beside `STRICT`."""
+"""What a communication must look like to be accepted: tables, one for each profile."""
 
 import dataclasses
 import datetime
@@ -34,12 +34,16 @@ class Context:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Findings:
-    """`values` are clean and typed, by field, null included. Nobody reads `unknown`; `ignored` are not for updates."""
+    """`values` are clean and typed, by field, null included. Nobody reads `unknown`; `ignored` are not for updates.
+
+    `forgiven` were wrong, and are null instead.
+    """
 
     values: dict[str, Any]
     errors: dict[str, list[str]]
     unknown: tuple[str, ...]
     ignored: tuple[str, ...]
+    forgiven: frozenset[str] = frozenset()
 
 
 Check = Callable[[str, object, Context], object]
@@ -47,17 +51,24 @@ Check = Callable[[str, object, Context], object]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rules:
-    """A profile: what a create must have, how each field is read, and what holds between fields."""
+    """A profile: what a create must have, how each field is read, and what holds between fields.
+
+    With `is_forgiving` an optional field that is wrong is stored as null; with `is_untidy` answers look unlike the
+    documentation's examples.
+    """
 
     required: tuple[str, ...]
     checks: Mapping[str, Check]
     not_for_update: frozenset[str]
     across: Callable[[dict[str, object], Context], dict[str, list[str]]]
+    is_forgiving: bool = False
+    is_untidy: bool = False
 
     def check(self, fields: Mapping[str, object], context: Context) -> Findings:
         """Every fault of the request at once; an update may leave out anything."""
         values: dict[str, Any] = {}
         errors: dict[str, list[str]] = {}
+        forgiven = set()
         for field, check in self.checks.items():
             wanted = field in self.required and (context.stored is None or field in fields)
             value = fields.get(field)
@@ -70,12 +81,16 @@ class Rules:
             try:
                 values[field] = check(field, value, context)
             except _Wrong as wrong:
-                errors[field] = [str(wrong)]
+                if self.is_forgiving and field not in self.required:
+                    values[field] = None
+                    forgiven.add(field)
+                else:
+                    errors[field] = [str(wrong)]
         for field, messages in self.across(values, context).items():
             errors.setdefault(field, []).extend(messages)
         strangers = [name for name in fields if name not in self.checks and not name.startswith("email_")]
         ignored = self.not_for_update & fields.keys() if context.stored is not None else ()
-        return Findings(values, errors, tuple(sorted(strangers)), tuple(sorted(ignored)))
+        return Findings(values, errors, tuple(sorted(strangers)), tuple(sorted(ignored)), frozenset(forgiven))
 
 
 def trimmed(value: object) -> object:
@@ -111,24 +126,43 @@ def _direction(field: str, value: object, context: Context) -> str:
     return _one_of(field, value, list(world.Direction))
 
 
+def _any_id(field: str, value: object, context: Context) -> int:
+    return _whole(field, value)
+
+
+def _any_status(field: str, value: object, context: Context) -> str:
+    return _one_of(field, value, list(world.CallStatus))
+
+
+def _any_text(field: str, value: object, context: Context) -> str:
+    return _text(field, value)
+
+
 def _call_status(field: str, value: object, context: Context) -> str:
-    status = _one_of(field, value, list(world.CallStatus))
+    status = _any_status(field, value, context)
     if status in (world.CallStatus.PENDING, world.CallStatus.UNANSWERED):
         # Documented for click-to-call only, which a past call never was.
         raise _Wrong(wording.selected(field))
     return status
 
 
-def _past_instant(field: str, value: object, context: Context) -> datetime.datetime:
+def _instant(field: str, value: object, context: Context) -> datetime.datetime:
+    """Without an offset it is taken for UTC: some zone of the CRM's own, which is rarely the caller's."""
     if not isinstance(value, str):
         raise _Wrong(wording.date(field))
-    if not _OFFSET.fullmatch(value):
-        # The real one may well take such a value, and read it in a time zone of its own.
-        raise _Wrong(wording.offset(field))
     try:
-        moment = datetime.datetime.fromisoformat(value).astimezone(datetime.UTC).replace(microsecond=0)
+        moment = datetime.datetime.fromisoformat(value)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+        return aware.astimezone(datetime.UTC).replace(microsecond=0)
     except (ValueError, OverflowError):
         raise _Wrong(wording.date(field)) from None
+
+
+def _past_instant(field: str, value: object, context: Context) -> datetime.datetime:
+    if isinstance(value, str) and not _OFFSET.fullmatch(value):
+        # The real one may well take such a value, and read it in a time zone of its own.
+        raise _Wrong(wording.offset(field))
+    moment = _instant(field, value, context)
     if moment > context.now:
         raise _Wrong(wording.not_future(field))
     return moment
@@ -204,6 +238,27 @@ STRICT = Rules(
     not_for_update=frozenset({"executed_by"}),
     across=_interrupted_is_incoming,
 )
+# What the documentation says and no more: a field is looked at only if it is there, and no field at another.
+DOCUMENTED = dataclasses.replace(
+    STRICT,
+    required=("lead_id",),
+    checks={
+        **STRICT.checks,
+        "executed_at": _instant,
+        "executed_by": _any_id,
+        "call_phone": _any_text,
+        "call_status": _any_status,
+    },
+    across=lambda values, context: {},
+)
+# Takes what it understands, drops the rest without a word, and answers in its own way.
+SLOPPY = dataclasses.replace(
+    DOCUMENTED,
+    checks={**DOCUMENTED.checks, "executed_by": _user, "call_phone": _phone},
+    is_forgiving=True,
+    is_untidy=True,
+)
+PROFILES = {"documented": DOCUMENTED, "strict": STRICT, "sloppy": SLOPPY}
 
 
 def resulting(
@@ -217,8 +272,8 @@ def resulting(
         return dataclasses.replace(context.stored, updated_at=context.now, **changes)
     return world.Communication(
         id=new_id(),
-        user_id=findings.values.get("executed_by") or author_id,
+        user_id=findings.values.get("executed_by") or (None if "executed_by" in findings.forgiven else author_id),
         created_at=context.now,
         updated_at=context.now,
-        **({"executed_at": context.now.replace(microsecond=0)} | changes),
+        **({"method": None, "type": None, "executed_at": context.now.replace(microsecond=0)} | changes),
     )
