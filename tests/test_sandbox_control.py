@@ -153,13 +153,38 @@ def test_verdict_names_each_misdeed(hand: Hand) -> None:
     hand.create(call_phone="+15145550101", executed_at="2026-11-20T09:30:00-05:00", typo=1)
     hand.create(call_phone="+15145550101", call_status="calling", lead_id=5002)
     hand.create()
+    hand.api("POST", "/call-logs", {"Host": "crm.example"}, json={})
+    hand.api("POST", "/screenpop")
     assert hand.control("GET", "/assert").json() == {
         "ok": False,
         "duplicates": [{"lead_id": 5001, "ids": [42534452, 42534453]}],
-        "popups": [3],
+        "duplicate_references": [],
+        "popups": [3, 6],
+        "leads_created": [5],
         "unknown_fields": [{"request": 2, "fields": ["typo"]}],
-        "over_limit": [{"requests": 4, "limit": 3}],
+        "over_limit": [{"window_ends_at": "2026-11-22T15:01:00+00:00", "requests": 4, "limit": 3}],
+        "foreign_hosts": [{"request": 5, "host": "crm.example"}],
     }
+
+
+def test_one_reference_twice_is_a_duplicate_whatever_else_differs(hand: Hand) -> None:
+    """A call sent again after its lead or its time was corrected looks like another call, but for its mark."""
+    hand.create(description="rappel [ref 7K3Q-2M9D-XA]")
+    hand.create(description="[ref 7K3Q-2M9D-XA]", lead_id=5002, call_phone="+15145550102")
+    hand.create(description="[ref AAAA-BBBB-CC]", call_phone="+15145550103")
+    found = hand.control("GET", "/assert").json()
+    assert found["duplicates"] == []
+    assert found["duplicate_references"] == [{"lead_ids": [5001, 5002], "ids": [42534452, 42534453]}]
+
+
+def test_twice_the_limit_around_an_edge_is_no_burst(hand: Hand) -> None:
+    """What the throttle's own windows let pass is nobody's misdeed."""
+    hand.create()
+    hand.stage.clock.advance(59)
+    for seconds in (0, 0, 1, 0, 0):
+        hand.stage.clock.advance(seconds)
+        hand.create()
+    assert hand.control("GET", "/assert").json()["over_limit"] == []
 
 
 def test_everything_stored_is_shown_with_its_recording(hand: Hand) -> None:

@@ -14,6 +14,13 @@ BASE_PATH = "/v2"
 _LONGEST_JOURNAL_TEXT = 2000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
+# What these do in the real CRM, though nobody serves them here: an importer has no business with them.
+_UNSERVED_EFFECTS = {
+    ("POST", BASE_PATH + "/leads"): journal.LEAD_CREATED,
+    ("POST", BASE_PATH + "/call-logs"): journal.LEAD_CREATED,
+    ("POST", BASE_PATH + "/screenpop"): journal.LIVE_POPUP,
+}
+
 Endpoint = Callable[[controllers.Call], Awaitable[controllers.Commit]]
 Pause = Callable[[float], Awaitable[None]]
 
@@ -80,6 +87,8 @@ class Api:
         body = await self._body(request)
         fields = self._noted(request, body, entry)
         if route is None:
+            effect = _UNSERVED_EFFECTS.get((request.method, request.url.path.rstrip("/")))
+            entry.effect += [effect] if effect else []
             return answers.no_route(request)
         endpoint = route.endpoints.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:
@@ -87,7 +96,7 @@ class Api:
         if not self._is_authenticated(request):
             return answers.unauthenticated(request)
         verdict = self._limiter.hit(world.API_USER_ID)
-        entry.throttled = True
+        entry.window = verdict.window
         if verdict.allowed:
             answer = await self._served(endpoint, controllers.Call(request, body, fields, target, entry))
         else:

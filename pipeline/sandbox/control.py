@@ -2,13 +2,10 @@
 
 import json
 import math
-import urllib.parse
 
 from starlette import applications, datastructures, requests, responses, routing, types
 
-from pipeline.sandbox import clock, rehearsal, resources, seed
-
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+from pipeline.sandbox import clock, journal, rehearsal, resources, seed, verdict
 
 
 def app(stage: rehearsal.Rehearsal) -> types.ASGIApp:
@@ -37,8 +34,8 @@ class _LoopbackOnly:
         if scope["type"] == "http":
             headers = datastructures.Headers(scope=scope)
             origin = headers.get("origin")
-            named = _host(f"//{headers.get('host', '')}") in _LOOPBACK
-            if not named or (origin is not None and _host(origin) not in _LOOPBACK):
+            named = journal.host(f"//{headers.get('host', '')}") in journal.LOOPBACK
+            if not named or (origin is not None and journal.host(origin) not in journal.LOOPBACK):
                 answer = _said(403, "The control port answers to 127.0.0.1 and localhost only.")
                 await answer(scope, receive, send)
                 return
@@ -89,19 +86,8 @@ class _Handlers:
 
     async def verdict(self, request: requests.Request) -> responses.Response:
         """What a good importer never does, each with its evidence; `ok` when there is none."""
-        log, settings = self._stage.journal, self._stage.settings
-        most = log.most_in_any_window(settings.window_seconds)
-        findings = {
-            "duplicates": [
-                {"lead_id": group[0].lead_id, "ids": [one.id for one in group]} for group in self._stage.world.same()
-            ],
-            "popups": [entry.number for entry in log.popups()],
-            "unknown_fields": [
-                {"request": entry.number, "fields": entry.unknown_fields} for entry in log.with_unknown_fields()
-            ],
-            "over_limit": [{"requests": most, "limit": settings.limit}] if most > settings.limit else [],
-        }
-        return responses.JSONResponse({"ok": not any(findings.values())} | findings)
+        found = verdict.findings(self._stage)
+        return responses.JSONResponse({"ok": not any(found.values())} | found)
 
     async def clock(self, request: requests.Request) -> responses.Response:
         """The sandbox's time; POST `{"advance_seconds": 60}` moves it on."""
@@ -130,13 +116,6 @@ class _Handlers:
     async def faults(self, request: requests.Request) -> responses.Response:
         """Their place; there are none yet."""
         return _said(501, "Faults come with the next version.")
-
-
-def _host(url: str) -> str | None:
-    try:
-        return urllib.parse.urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 async def _json(request: requests.Request) -> object:

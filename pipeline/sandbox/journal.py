@@ -3,23 +3,36 @@
 import dataclasses
 import datetime
 import re
+import urllib.parse
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from pipeline.sandbox import clock
 
 LIVE_POPUP = "LIVE_POPUP"
+LEAD_CREATED = "LEAD_CREATED"
 _HIDDEN = "[hidden]"
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def host(url: str) -> str | None:
+    """The name in a URL, None where there is none."""
+    try:
+        return urllib.parse.urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
 @dataclasses.dataclass(slots=True)
 class Entry:
-    """One request. Begun when it arrives, finished when it is answered: `status` None is still under way.
+    """One request. Begun when it arrives, finished when it is answered: `status` None is still under way, or dropped.
 
-    `kind` is the method and the route, or `unrouted`. `effect` lists what changed. `throttled` says whether the
-    request came as far as the throttle.
+    `kind` is the method and the route, or `unrouted`. `effect` lists what changed, `fault` the rules that were applied.
+    `window` is the end of the throttle's window it fell into, None where it did not come as far as the throttle.
     """
 
     number: int
@@ -33,7 +46,8 @@ class Entry:
     effect: list[str] = dataclasses.field(default_factory=list)
     unknown_fields: tuple[str, ...] = ()
     ignored_fields: tuple[str, ...] = ()
-    throttled: bool = False
+    window: float | None = None
+    fault: list[str] = dataclasses.field(default_factory=list)
 
     def shape(self) -> dict[str, object]:
         """For JSON."""
@@ -70,6 +84,19 @@ class Journal:
         """Requests that opened a dialog on a salesperson's screen."""
         return [entry for entry in self.entries if LIVE_POPUP in entry.effect]
 
+    def leads_created(self) -> list[Entry]:
+        """Requests that make a lead, which nobody asked for."""
+        return [entry for entry in self.entries if LEAD_CREATED in entry.effect]
+
+    def strangers(self) -> list[Entry]:
+        """Requests that were meant for another host, and so took the key there."""
+        return [entry for entry in self.entries if host(f"//{entry.headers.get('host', '')}") not in LOOPBACK]
+
+    def bursts(self, limit: int) -> dict[float, int]:
+        """How many came in each of the throttle's windows, refused ones included, where that was more than `limit`."""
+        windows = Counter(entry.window for entry in self.entries if entry.window is not None)
+        return {ends_at: count for ends_at, count in windows.items() if count > limit}
+
     def with_unknown_fields(self) -> list[Entry]:
         """Requests with fields nobody reads, which the real CRM would lose without a word."""
         return [entry for entry in self.entries if entry.unknown_fields]
@@ -80,7 +107,7 @@ class Journal:
 
     def most_in_any_window(self, window_seconds: float) -> int:
         """The most requests that reached the throttle, refused ones included, in any stretch of that length."""
-        times = [entry.time.timestamp() for entry in self.entries if entry.throttled]
+        times = [entry.time.timestamp() for entry in self.entries if entry.window is not None]
         most = first = 0
         for last, time in enumerate(times):
             while times[first] <= time - window_seconds:

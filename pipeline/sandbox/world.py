@@ -3,11 +3,15 @@
 import dataclasses
 import datetime
 import enum
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 
 FIRST_COMMUNICATION_ID = 42534452
 API_USER_ID = 99000001
 """Whom a communication is credited to when `executed_by` is absent. Not among the account's users, so it shows."""
+
+# How importers mark what they have made, as in `[ref 7K3Q-2M9D-XA]`.
+_REFERENCE = re.compile(r"\[ref ([^\]]+)\]")
 
 
 class Method(enum.StrEnum):
@@ -217,9 +221,18 @@ class World:
 
     def same(self) -> Iterable[list[Communication]]:
         """Groups that look like one call stored twice, of which the API made at least one."""
-        groups: dict[tuple[object, ...], list[Communication]] = {}
+        return self._groups(lambda one: (one.lead_id, one.executed_at, one.type, one.call_phone))
+
+    def same_reference(self) -> Iterable[list[Communication]]:
+        """Groups with one reference mark, whatever their leads, of which the API made at least one."""
+        return self._groups(lambda one: _reference(one.description))
+
+    def _groups(self, alike: Callable[[Communication], object]) -> list[list[Communication]]:
+        """What is alike in something; None is like nothing."""
+        groups: dict[object, list[Communication]] = {}
         for one in self.communications.values():
-            groups.setdefault((one.lead_id, one.executed_at, one.type, one.call_phone), []).append(one)
+            groups.setdefault(alike(one), []).append(one)
+        groups.pop(None, None)
         return [group for group in groups.values() if len(group) > 1 and not all(one.seeded for one in group)]
 
     def _put(self, communication: Communication) -> None:
@@ -229,6 +242,11 @@ class World:
                 self._of_lead[before.lead_id].remove(before.id)
             self._of_lead.setdefault(communication.lead_id, []).append(communication.id)
         self.communications[communication.id] = communication
+
+
+def _reference(description: str | None) -> str | None:
+    match = _REFERENCE.search(description or "")
+    return match[1] if match else None
 
 
 def _result_after(result: str | None, call_status: str | None) -> str | None:
