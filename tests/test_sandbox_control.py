@@ -1,4 +1,4 @@
-"""The rehearsal CRM's throttle, journal, control port, seed and faults' place."""
+"""The rehearsal CRM's throttle, journal, control port and seed."""
 
 import asyncio
 import dataclasses
@@ -10,9 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette import requests, responses
 
-from pipeline.sandbox import address, control, faults, knobs, rehearsal, seed, throttle
+from pipeline.sandbox import address, control, knobs, rehearsal, seed, throttle
 
 TOKEN = "eyJhbGci.eyJhdWQi.c2lnbmF0dXJl"
 NOW = datetime.datetime(2026, 11, 22, 15, 0, tzinfo=datetime.UTC)
@@ -228,41 +227,6 @@ def test_control_port_is_not_for_web_pages(hand: Hand, headers: dict[str, str]) 
 @pytest.mark.parametrize("host", ["127.0.0.1:9", "localhost", "[::1]:9"])
 def test_control_port_answers_to_loopback_names(hand: Hand, host: str) -> None:
     assert hand.control("GET", "/counts", {"Host": host}).status_code == 200
-
-
-def test_faults_have_their_place_only(hand: Hand) -> None:
-    assert hand.control("POST", "/faults", json={}).status_code == 501
-
-
-class _Recorder(faults.Faults):
-    """Answers 500 at one point, and notes what was stored by then."""
-
-    def __init__(self, point: str) -> None:
-        self.stage = rehearsal.Rehearsal(token=TOKEN, now=lambda: NOW, mischief=self)
-        self.stored: list[int] = []
-        self._point = point
-
-    async def on_arrival(self, request: requests.Request) -> responses.Response | None:
-        return self._at("on_arrival")
-
-    async def before_commit(self, request: requests.Request) -> responses.Response | None:
-        return self._at("before_commit")
-
-    async def after_commit(self, request: requests.Request, answer: responses.Response) -> responses.Response | None:
-        return self._at("after_commit")
-
-    def _at(self, point: str) -> responses.Response | None:
-        self.stored.append(len(self.stage.world.communications))
-        return responses.Response("", 500) if point == self._point else None
-
-
-@pytest.mark.parametrize(
-    ("point", "stored"), [("on_arrival", [0]), ("before_commit", [0, 0]), ("after_commit", [0, 0, 1])]
-)
-def test_fault_after_the_commit_leaves_something_stored(point: str, stored: list[int]) -> None:
-    recorder = _Recorder(point)
-    assert Hand(recorder.stage).create().status_code == 500
-    assert recorder.stored == stored
 
 
 def test_seed_replaces_everything_but_the_account_id() -> None:

@@ -95,6 +95,23 @@ def test_key_and_account_can_be_fixed(tmp_path: pathlib.Path) -> None:
     assert (here["account_id"], here["token"]) == (424242, "a-key-of-mine")
 
 
+def test_process_misbehaves_as_it_is_told(tmp_path: pathlib.Path) -> None:
+    path, rules = tmp_path / "sandbox.json", tmp_path / "faults.json"
+    rules.write_text('[{"kind": "commit_then_drop", "method": "POST", "nth": 1}]')
+    with running(path, "--faults", str(rules), "--profile", "sloppy"):
+        here = json.loads(path.read_text())
+        headers = {"Authorization": f"Bearer {here['token']}", "Accept": "application/json"}
+        with httpx.Client(headers=headers, trust_env=False) as client:
+            with pytest.raises(httpx.RemoteProtocolError):
+                client.post(f"{here['url']}/communications", json={"lead_id": 5001})
+            made = client.get(f"{here['url']}/leads/5001?include[]=communications").json()["data"]["communications"]
+            told = client.get(f"{here['control_url']}/faults").json()["rules"]
+            noted = client.get(f"{here['control_url']}/journal").json()["requests"][0]
+    assert [one["id"] for one in made] == [42534452]
+    assert told == [{"kind": "commit_then_drop", "method": "POST", "nth": 1, "asked": 1, "fired": 1}]
+    assert (noted["fault"], noted["status"], noted["effect"]) == (["commit_then_drop"], None, ["CREATED 42534452"])
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -102,6 +119,8 @@ def test_key_and_account_can_be_fixed(tmp_path: pathlib.Path) -> None:
         (["--limit", "0"], "0 is not a whole number from 1"),
         (["--window", "nan"], "nan is not a number"),
         (["--token", "x"], "unrecognized arguments"),
+        (["--profile", "lenient"], "invalid choice: 'lenient'"),
+        (["--faults", "/nowhere/faults.json"], "cannot be read: No such file or directory; give another with --faults"),
     ],
 )
 def test_misuse_is_a_complaint(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,6 +199,7 @@ Examples:
     show_default=True,
     help="How it judges what it is sent.",
 )
+@click.option("--faults", type=options.PATH, metavar="FILE", help="JSON with what is to go wrong, and when.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the API (default: a free one).")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Port of journal and counts.")
 @click.option("--account-id", type=click.IntRange(1), help="The account's id (default: another one every time).")

@@ -10,7 +10,7 @@ import secrets
 import sys
 from typing import NoReturn
 
-from pipeline.sandbox import address, api, clock, control, knobs, rehearsal, rules, seed, server
+from pipeline.sandbox import address, api, clock, control, knobs, plan, rehearsal, rules, seed, server
 
 KEY_VARIABLE = "CALLIMPORT_SANDBOX_TOKEN"
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; the exit code."""
     try:
         _run(_parser().parse_args(argv))
-    except (UsageError, seed.SeedError, server.PortError, address.AddressError) as error:
+    except (UsageError, seed.SeedError, plan.FaultError, server.PortError, address.AddressError) as error:
         sys.stderr.write(f"callimport sandbox: {error}\n")
         return 2
     return 0
@@ -49,6 +49,7 @@ def _run(options: argparse.Namespace) -> None:
         ),
         document=document,
         account_id=options.account_id or _unused_account_id(document),
+        trouble=plan.from_file(options.faults) if options.faults else None,
     )
     with server.bound(options.port, "--port") as front, server.bound(options.control_port, "--control-port") as back:
         here = address.Address(
@@ -129,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         default=defaults.profile,
         help="how it judges (default: %(default)s)",
     )
+    add("--faults", type=pathlib.Path, metavar="FILE", help="what is to go wrong and when, as JSON (default: nothing)")
     add("--quiet", action="store_true", help="print nothing")
     return parser
 

@@ -6,10 +6,17 @@ from starlette import requests, responses
 
 from pipeline.sandbox import throttle, wording
 
-_PROXY_TOO_LARGE = (
-    "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n"
-    "<center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+_PROXY_PAGE = (
+    "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n"
+    "<center><h1>{0}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
 )
+_PROXY_TITLES = {
+    413: "413 Request Entity Too Large",
+    429: "429 Too Many Requests",
+    502: "502 Bad Gateway",
+    503: "503 Service Temporarily Unavailable",
+    504: "504 Gateway Time-out",
+}
 
 
 class Refused(Exception):
@@ -71,7 +78,7 @@ def no_model(request: requests.Request, model: str, key: str) -> responses.Respo
 
 def too_many(request: requests.Request, verdict: throttle.Verdict) -> responses.Response:
     """429, saying when to come back."""
-    answer = _problem(request, 429, wording.TOO_MANY_ATTEMPTS)
+    answer = slow_down(request, html=False)
     answer.headers["Retry-After"] = str(verdict.retry_after_seconds)
     answer.headers["X-RateLimit-Reset"] = str(verdict.reset_at)
     return answer
@@ -79,7 +86,28 @@ def too_many(request: requests.Request, verdict: throttle.Verdict) -> responses.
 
 def too_large_for_proxy() -> responses.Response:
     """413 from the web server; it never speaks JSON."""
-    return responses.Response(_PROXY_TOO_LARGE, 413, media_type="text/html")
+    return page(413)
+
+
+def page(status: int) -> responses.Response:
+    """What the web server before the CRM says, in HTML whatever was asked for."""
+    title = _PROXY_TITLES.get(status, "CRM")
+    return responses.Response(_PROXY_PAGE.format(title), status, media_type="text/html")
+
+
+def server_error(request: requests.Request) -> responses.Response:
+    """500: the CRM itself came to grief."""
+    return _problem(request, 500, wording.SERVER_ERROR)
+
+
+def forbidden(request: requests.Request) -> responses.Response:
+    """403: the key is good, but not for this."""
+    return _problem(request, 403, wording.UNAUTHORIZED)
+
+
+def slow_down(request: requests.Request, *, html: bool) -> responses.Response:
+    """429 without a word on when to come back."""
+    return page(429) if html else _problem(request, 429, wording.TOO_MANY_ATTEMPTS)
 
 
 def too_large_for_post(request: requests.Request) -> responses.Response:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette import requests, responses, types
 
-from pipeline.sandbox import answers, controllers, faults, journal, knobs, throttle, world
+from pipeline.sandbox import answers, connection, controllers, faults, incoming, journal, knobs, throttle, world
 
 BASE_PATH = "/v2"
 _LONGEST_JOURNAL_TEXT = 2000
@@ -21,8 +21,7 @@ _UNSERVED_EFFECTS = {
     ("POST", BASE_PATH + "/screenpop"): journal.LIVE_POPUP,
 }
 
-Endpoint = Callable[[controllers.Call], Awaitable[controllers.Commit]]
-Pause = Callable[[float], Awaitable[None]]
+Endpoint = Callable[[incoming.Call], Awaitable[controllers.Commit]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Api:
         limiter: throttle.Throttle,
         log: journal.Journal,
         mischief: faults.Faults,
-        pause: Pause,
+        pause: faults.Pause,
     ) -> None:
         self._token = token.encode()
         self._settings = settings
@@ -66,55 +65,60 @@ class Api:
         kind = f"{request.method} {route.template}" if route else "unrouted"
         query = f"?{request.url.query}" if request.url.query else ""
         entry = self._log.open(request.method, request.url.path + query, kind, request.headers.items())
+        seconds = self._settings.latency_seconds
         try:
-            answer = await self._answered(request, route, target, entry)
+            call = await self._read(request, route, target, entry)
+            answer = await self._answered(call, route)
+            seconds += self._mischief.delay_seconds(call)
         except answers.Refused as refused:
             answer = refused.answer
         except requests.ClientDisconnect:
             entry.effect.append("DISCONNECTED before the body was whole")
             return
-        entry.status = answer.status_code
-        if self._settings.latency_seconds:
-            await self._pause(self._settings.latency_seconds)
+        entry.status = None if isinstance(answer, connection.Drop) else answer.status_code
+        if seconds:
+            await self._pause(seconds)
         await answer(scope, receive, send)
 
-    async def _answered(
+    async def _read(
         self, request: requests.Request, route: _Route | None, target: str, entry: journal.Entry
-    ) -> responses.Response:
-        fault = await self._mischief.on_arrival(request)
-        if fault is not None:
-            return fault
+    ) -> incoming.Call:
         body = await self._body(request)
         fields = self._noted(request, body, entry)
+        return incoming.Call(request, route.template if route else "", target, body, fields, entry)
+
+    async def _answered(self, call: incoming.Call, route: _Route | None) -> responses.Response:
+        fault = await self._mischief.on_arrival(call)
+        if fault is not None:
+            return fault
+        request = call.request
         if route is None:
             effect = _UNSERVED_EFFECTS.get((request.method, request.url.path.rstrip("/")))
-            entry.effect += [effect] if effect else []
+            call.entry.effect += [effect] if effect else []
             return answers.no_route(request)
         endpoint = route.endpoints.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:
             return answers.no_method(request, route.allowed)
         if not self._is_authenticated(request):
             return answers.unauthenticated(request)
+        self._mischief.before_throttle(self._limiter)
         verdict = self._limiter.hit(world.API_USER_ID)
-        entry.window = verdict.window
-        if verdict.allowed:
-            answer = await self._served(endpoint, controllers.Call(request, body, fields, target, entry))
-        else:
-            answer = answers.too_many(request, verdict)
+        call.entry.window = verdict.window
+        answer = await self._served(endpoint, call) if verdict.allowed else answers.too_many(request, verdict)
         answers.add_rate_headers(answer, verdict)
         return answer
 
-    async def _served(self, endpoint: Endpoint, call: controllers.Call) -> responses.Response:
+    async def _served(self, endpoint: Endpoint, call: incoming.Call) -> responses.Response:
         """Errors from here on were counted, and carry the rate headers."""
         try:
             commit = await endpoint(call)
         except answers.Refused as refused:
             return refused.answer
-        fault = await self._mischief.before_commit(call.request)
+        fault = await self._mischief.before_commit(call, commit)
         if fault is not None:
             return fault
         answer = commit()
-        fault = await self._mischief.after_commit(call.request, answer)
+        fault = await self._mischief.after_commit(call, answer)
         return answer if fault is None else fault
 
     async def _body(self, request: requests.Request) -> bytes:

@@ -5,7 +5,7 @@ import math
 
 from starlette import applications, datastructures, requests, responses, routing, types
 
-from pipeline.sandbox import clock, journal, rehearsal, resources, seed, verdict
+from pipeline.sandbox import clock, journal, plan, rehearsal, resources, seed, verdict
 
 
 def app(stage: rehearsal.Rehearsal) -> types.ASGIApp:
@@ -19,7 +19,7 @@ def app(stage: rehearsal.Rehearsal) -> types.ASGIApp:
         routing.Route("/clock", handlers.clock, methods=["GET", "POST"]),
         routing.Route("/reset", handlers.reset, methods=["POST"]),
         routing.Route("/seed", handlers.seed, methods=["POST"]),
-        routing.Route("/faults", handlers.faults, methods=["POST"]),
+        routing.Route("/faults", handlers.faults, methods=["GET", "POST", "DELETE"]),
     ]
     return _LoopbackOnly(applications.Starlette(routes=routes))
 
@@ -114,8 +114,15 @@ class _Handlers:
         return responses.JSONResponse({"account_id": own.id, "account_name": own.name})
 
     async def faults(self, request: requests.Request) -> responses.Response:
-        """Their place; there are none yet."""
-        return _said(501, "Faults come with the next version.")
+        """The rules and how often each was applied; POST replaces them, DELETE clears them."""
+        if request.method == "POST":
+            try:
+                self._stage.faults.replace(plan.parsed(await _json(request)))
+            except plan.FaultError as error:
+                return _said(422, str(error))
+        elif request.method == "DELETE":
+            self._stage.faults.replace(plan.Plan())
+        return responses.JSONResponse(self._stage.faults.shape())
 
 
 async def _json(request: requests.Request) -> object:

@@ -1,72 +1,73 @@
-"""The five endpoints. Each looks up and validates first, and gives back the commit that stores and answers."""
+"""The five endpoints. Each looks up and validates first, and gives back the commit that stores and answers.
+
+A fault may let a commit wait: it looks at the clock and at what it changes anew, at the time it is called.
+"""
 
 import dataclasses
 import re
-import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from starlette import requests, responses
+from starlette import responses
 
-from pipeline.sandbox import answers, clock, journal, knobs, recordings, resources, rules, untidy, wording, world
+from pipeline.sandbox import (
+    answers,
+    clock,
+    faults,
+    incoming,
+    journal,
+    knobs,
+    recordings,
+    resources,
+    rules,
+    untidy,
+    wording,
+    world,
+)
 
 Commit = Callable[[], responses.Response]
 
-_INCLUDE = re.compile(r"include\[\d*\]", re.ASCII)
 _ID = re.compile(r"[1-9]\d{0,18}", re.ASCII)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Call:
-    """A request that has passed the throttle. `fields` is its JSON object, `target` the id in its path."""
-
-    request: requests.Request
-    body: bytes
-    fields: Mapping[str, object]
-    target: str
-    entry: journal.Entry
-
-    @property
-    def includes(self) -> frozenset[str]:
-        """What `include[]` asks for."""
-        query = urllib.parse.parse_qsl(self.request.url.query)
-        return frozenset(value for name, value in query if _INCLUDE.fullmatch(name))
 
 
 class Controllers:
     """What the API does, given its state."""
 
-    def __init__(self, state: world.World, settings: knobs.Knobs, profile: rules.Rules, now: clock.Now) -> None:
+    def __init__(
+        self, state: world.World, settings: knobs.Knobs, profile: rules.Rules, now: clock.Now, mischief: faults.Faults
+    ) -> None:
         self._state = state
         self._settings = settings
         self._profile = profile
         self._now = now
+        self._mischief = mischief
 
-    async def create(self, call: Call) -> Commit:
+    async def create(self, call: incoming.Call) -> Commit:
         """POST /communications. The same body twice makes two."""
-        context = self._context()
-        findings = self._checked(call, context)
+        findings = self._checked(call, self._context())
 
         def commit() -> responses.Response:
+            context = self._context()
             made = rules.resulting(findings, context, new_id=self._state.next_id, author_id=world.API_USER_ID)
             return self._stored(call, made, context, "CREATED", 201)
 
         return commit
 
-    async def update(self, call: Call) -> Commit:
+    async def update(self, call: incoming.Call) -> Commit:
         """PUT /communications/:id. What is not named stays; an empty body changes nothing."""
         stored = self._communication(call)
-        context = self._context(stored)
-        findings = self._checked(call, context)
+        findings = self._checked(call, self._context(stored))
 
         def commit() -> responses.Response:
+            current = self._state.communications[stored.id]
             if not findings.values.keys() - {"executed_by"}:
-                return self._data(resources.communication(stored))
+                return self._data(resources.communication(current))
+            context = self._context(current)
             changed = rules.resulting(findings, context, new_id=self._state.next_id, author_id=world.API_USER_ID)
             return self._stored(call, changed, context, "UPDATED", 200)
 
         return commit
 
-    async def upload(self, call: Call) -> Commit:
+    async def upload(self, call: incoming.Call) -> Commit:
         """POST /communications/:id/recording. A second one takes the place of the first."""
         stored = self._communication(call)
         form = await recordings.read(call.request.headers, call.body)
@@ -79,24 +80,29 @@ class Controllers:
         file = next(file for file in form.files if file.part == recordings.PART)
 
         def commit() -> responses.Response:
-            uploads = stored.recording.uploads + 1 if stored.recording else 1
+            current = self._state.communications[stored.id]
+            uploads = current.recording.uploads + 1 if current.recording else 1
             kept = world.Recording(file.format or "", file.sha256, file.size_bytes, uploads)
-            self._state.attach(stored, kept)
+            self._state.attach(current, kept)
             call.entry.effect.append(f"RECORDING {stored.id} {kept.format} sha256={kept.sha256} uploads={uploads}")
             return answers.compact({"message": wording.RECORDING_UPLOADED})
 
         return commit
 
-    async def show_lead(self, call: Call) -> Commit:
-        """GET /leads/:id."""
+    async def show_lead(self, call: incoming.Call) -> Commit:
+        """GET /leads/:id. Its communications are what the faults let a read see."""
         lead_id = _number(call.target)
         lead = lead_id and self._state.lead(lead_id, self._state.own_account.id, self._now())
         if not lead:
             raise answers.Refused(answers.no_model(call.request, "Lead", call.target))
         shape = resources.lead(lead, self._state, call.includes)
+        if "communications" in call.includes:
+            seen = self._mischief.seen(call, self._state.communications_of(lead.id))
+            if seen is not None:
+                shape["communications"] = [resources.communication(each) for each in seen]
         return lambda: self._data(shape)
 
-    async def show_account(self, call: Call) -> Commit:
+    async def show_account(self, call: incoming.Call) -> Commit:
         """GET /account. The vendor's example is an array, though the path is singular."""
         shape = resources.account(self._state.own_account, self._state, call.includes)
         return lambda: self._data(shape if self._profile.is_untidy else [shape])
@@ -104,14 +110,14 @@ class Controllers:
     def _context(self, stored: world.Communication | None = None) -> rules.Context:
         return rules.Context(self._state, self._state.own_account.id, self._now(), stored)
 
-    def _communication(self, call: Call) -> world.Communication:
+    def _communication(self, call: incoming.Call) -> world.Communication:
         number = _number(call.target)
         found = number and self._state.communication(number, self._state.own_account.id)
         if not found:
             raise answers.Refused(answers.no_model(call.request, "Communication", call.target))
         return found
 
-    def _checked(self, call: Call, context: rules.Context) -> rules.Findings:
+    def _checked(self, call: incoming.Call, context: rules.Context) -> rules.Findings:
         fields = {name: rules.trimmed(value) for name, value in call.fields.items()}
         findings = self._profile.check(fields, context)
         call.entry.unknown_fields = findings.unknown
@@ -121,8 +127,9 @@ class Controllers:
         return findings
 
     def _stored(
-        self, call: Call, made: world.Communication, context: rules.Context, effect: str, status: int
+        self, call: incoming.Call, made: world.Communication, context: rules.Context, effect: str, status: int
     ) -> responses.Response:
+        made = self._mischief.kept(call, made)
         self._state.store(made, context.now)
         call.entry.effect.append(f"{effect} {made.id}")
         if made.call_status == world.CallStatus.CALLING:

@@ -3,14 +3,14 @@
 import asyncio
 from typing import Any
 
-from pipeline.sandbox import api, clock, controllers, faults, journal, knobs, rules, seed, throttle, world
+from pipeline.sandbox import api, clock, controllers, faults, journal, knobs, plan, rules, seed, throttle, world
 
 
 class Rehearsal:
     """`api` is the ASGI application; the rest is there for the control port and for tests.
 
-    `document` is a seed's JSON (default: the built-in one); `account_id` replaces the id of its first account.
-    Raises seed.SeedError.
+    `document` is a seed's JSON (default: the built-in one); `account_id` replaces the id of its first account;
+    `trouble` are the faults it begins with. Raises seed.SeedError.
     """
 
     def __init__(
@@ -21,8 +21,8 @@ class Rehearsal:
         document: Any = None,
         account_id: int | None = None,
         now: clock.Now = clock.utc_now,
-        pause: api.Pause = asyncio.sleep,
-        mischief: faults.Faults | None = None,
+        pause: faults.Pause = asyncio.sleep,
+        trouble: plan.Plan | None = None,
     ) -> None:
         self.settings = settings or knobs.Knobs()
         self.clock = clock.Clock(now)
@@ -31,12 +31,12 @@ class Rehearsal:
         self.world = world.World(first, any_id=self.settings.any_id)
         self.throttle = throttle.Throttle(self.settings.limit, self.settings.window_seconds, self.clock.now)
         self.journal = journal.Journal(token, self.clock.now)
-        self.faults = mischief or faults.Faults()
+        self.faults = faults.Faults(trouble or plan.Plan(), self.world, self.clock.now, pause)
         profile = rules.PROFILES[self.settings.profile]
         self.api = api.Api(
             token=token,
             settings=self.settings,
-            endpoints=controllers.Controllers(self.world, self.settings, profile, self.clock.now),
+            endpoints=controllers.Controllers(self.world, self.settings, profile, self.clock.now, self.faults),
             limiter=self.throttle,
             log=self.journal,
             mischief=self.faults,
@@ -49,9 +49,12 @@ class Rehearsal:
         self.reset()
 
     def reset(self) -> None:
-        """Back to the seed: no communication, journal, count, fault or advance of the clock is left."""
+        """Back to the beginning: seed, clock, and the faults it began with; no journal and no count is left.
+
+        The clock goes first: the faults begin at its time.
+        """
+        self.clock.reset()
         self.world.load(self.world.seed)
         self.throttle.reset()
         self.journal.reset()
         self.faults.reset()
-        self.clock.reset()

@@ -55,7 +55,10 @@ def stored_communication(one: world.Communication, account_id: int) -> Shape:
 
 
 def lead(one: world.Lead, state: world.World, includes: Collection[str]) -> Shape:
-    """A lead, with the nested objects that `includes` names; a name we do not know is passed over."""
+    """A lead, with the nested objects that `includes` names; a name we do not know is passed over.
+
+    Communications are the caller's to add: which of them a read sees is not a matter of form.
+    """
     shape: Shape = {
         "id": one.id,
         "account_id": one.account_id,
@@ -89,8 +92,6 @@ def lead(one: world.Lead, state: world.World, includes: Collection[str]) -> Shap
         shape["phones"] = [_phone(phone, one) for phone in one.phones]
     if "emails" in includes:
         shape["emails"] = [_email(email, one) for email in one.emails]
-    if "communications" in includes:
-        shape["communications"] = [communication(each) for each in state.communications_of(one.id)]
     if "associated_leads" in includes:
         shape["associated_leads"] = [lead(other, state, ()) for other in state.associated(one)]
     shape |= {name: None for name in _SINGLE if name in includes}

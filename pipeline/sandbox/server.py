@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette import types
 
+from pipeline.sandbox import connection
+
 LOOPBACK = "127.0.0.1"
 _GRACE_SECONDS = 2
 _STARTUP_POLL_SECONDS = 0.005
@@ -73,7 +75,7 @@ async def serve(apps: list[tuple[types.ASGIApp, socket.socket]], *, started: Cal
 def _config(app: types.ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=connection.H11,
         ws="none",
         lifespan="off",
         access_log=False,

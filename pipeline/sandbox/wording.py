@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 Errors = Mapping[str, Sequence[str]]
 
 UNAUTHENTICATED = "Unauthenticated."
+UNAUTHORIZED = "This action is unauthorized."
 TOO_MANY_ATTEMPTS = "Too Many Attempts."
+SERVER_ERROR = "Server Error"
 RECORDING_UPLOADED = "Recording uploaded successfully."
 
 
