@@ -69,9 +69,9 @@ class Crm:
 
 
 @contextmanager
-def crm(state: Path, *options: str) -> Iterator[Crm]:
+def crm(state: Path, *options: str, **environment: Any) -> Iterator[Crm]:
     """A rehearsal CRM for the length of the block."""
-    process = started("sandbox", "--quiet", *options, state=state)
+    process = started("sandbox", "--quiet", *options, state=state, **environment)
     address = state / "sandbox.json"
     try:
         wait_until(lambda: address.exists() or process.poll() is not None)

@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.sandbox import __main__ as entry
 from pipeline.sandbox import server
+from tests import rehearsal
 
 ROOT = pathlib.Path(__file__).parent.parent
 PATIENCE_SECONDS = 20
@@ -161,3 +162,16 @@ def test_unfit_seed_is_a_complaint(tmp_path: pathlib.Path, content: str | None, 
     if content is not None:
         path.write_text(content)
     assert words in complaint(tmp_path, "--seed", str(path))
+
+
+def test_a_second_one_does_not_take_over_the_address(tmp_path: pathlib.Path) -> None:
+    with rehearsal.crm(tmp_path / "state") as first:
+        second = rehearsal.callimport("sandbox", state=tmp_path / "state")
+        assert second.code == 2
+        assert f"process {first.address['pid']}" in second.err
+        assert first.ask("counts")["requests"] == 0
+
+
+def test_the_importers_settings_are_not_the_rehearsal_crms(tmp_path: pathlib.Path) -> None:
+    with rehearsal.crm(tmp_path / "state", CALLIMPORT_LIMIT="7") as crm:
+        assert crm.ask("counts")["limit"] == 200

@@ -23,7 +23,8 @@ def _take_defaults(context: click.Context, _: click.Parameter, config_file: str 
     context.default_map = {}
     for parameter in context.command.params:
         for name in _long_names(parameter):
-            if name in given:
+            # The rehearsal CRM is another program: its --limit is not the importer's.
+            if name in given and (context.info_name != "sandbox" or name == "state-dir"):
                 value = given[name]
                 is_list = isinstance(parameter, click.Option) and parameter.multiple
                 context.default_map[parameter.name or name] = (
@@ -136,6 +137,7 @@ def answering(command: Command) -> Command:
 
 
 def configured(command: Command) -> Command:
+    """The settings file and the environment stand behind every option of the command."""
     return click.option(
         "--config",
         metavar="FILE",

@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    address.refuse_another(options.address_file)
     token = _token()
     document = seed.from_file(options.seed) if options.seed else seed.nobody() if options.any_id else seed.built_in()
     stage = rehearsal.Rehearsal(

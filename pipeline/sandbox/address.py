@@ -28,6 +28,16 @@ class Address:
     started_at: datetime.datetime
 
 
+def refuse_another(path: pathlib.Path) -> None:
+    """Raise AddressError where the sandbox that the file names still runs: the importer could not find two."""
+    try:
+        pid = json.loads(path.read_text(encoding="utf-8"))["pid"]
+        os.kill(pid, 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    raise AddressError(f"a rehearsal CRM runs already (process {pid}): stop it, or name another --state-dir")
+
+
 def write(path: pathlib.Path, address: Address) -> None:
     """Whole or not at all, mode 0600, in place of an older one. Raises AddressError."""
     text = json.dumps(dataclasses.asdict(address) | {"started_at": clock.iso(address.started_at)}, indent=2)
