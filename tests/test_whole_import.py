@@ -192,7 +192,8 @@ def test_the_limit_leaves_the_rest_for_the_next_run(crm: Crm, tmp_path: Path) ->
     assert second.summary["rows"]["read"] == 0
     assert second.summary["calls"]["carried"] == second.summary["calls"]["delivered"] == 15
     assert third.summary["calls"]["total"] == 0
-    assert [one["executed_at"] for one in crm.stored()[:5]] == sorted(one["executed_at"] for one in crm.stored())[:5]
+    instants = [one["executed_at"] for one in crm.stored()]
+    assert sorted(instants[:5]) == sorted(instants)[:5]
 
 
 def test_a_dry_run_writes_nothing_and_its_plan_is_kept_to(crm: Crm, tmp_path: Path) -> None:
