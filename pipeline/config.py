@@ -319,13 +319,20 @@ def _from_file(path: Path, known: Set[str]) -> dict[str, Any]:
         raise errors.ConfigError(f"the settings file {path} cannot be read: {_cause(error)}; check --config") from None
     except tomllib.TOMLDecodeError as error:
         raise errors.ConfigError(f"the settings file {path} is not TOML: {error}") from None
-    dashed = {name.replace("_", "-"): value for name, value in given.items()}
+    dashed = {name.replace("_", "-"): _as_given(value) for name, value in given.items()}
     for name in dashed:
         if name == "token":
             raise errors.ConfigError(f"{path} holds a token: keep it out of there; set CALLIMPORT_TOKEN or token-file")
         if name not in known:
             raise errors.ConfigError(f'{path} sets "{name}", which is no option: callimport run --help lists them')
     return dashed
+
+
+def _as_given(value: Any) -> Any:
+    """A TOML value as the command line would give it: text, or a list of it; what is on or off stays so."""
+    if isinstance(value, list):
+        return [_as_given(one) for one in value]
+    return value if isinstance(value, bool) else str(value)
 
 
 def _read_index(folder: Path) -> dict[str, dict[str, Any]]:

@@ -77,13 +77,15 @@ async def run(settings: config.Settings, tools: Tools) -> model.Result:
         beside.cancel_scope.cancel()
     if before_sending.cancelled_caught and interruption.exit_code is not None:
         raise errors.Interrupted(interruption.exit_code)
-    if isinstance(result, errors.ImporterError):
+    if isinstance(result, Exception):
         raise result
     return result
 
 
 async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> model.Result:
     _refuse_unfit_outputs(settings)
+    if settings.resume and settings.files:
+        raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
     began = tools.clock.monotonic()
     intake = Intake(settings, tools.clock.wall()) if settings.files else None
     if intake is not None and not intake.finds_leads:
@@ -116,12 +118,11 @@ class Crossing:
     ledger: Ledger
 
     async def plan(self) -> model.Result:
-        """What `deliver` would do, found out on a copy of the ledger."""
-        copy = self.ledger.snapshot()
-        enrolled, batch_id = await self._enrol(copy, None, self.intake)
-        code = mapping.plan_code(batch_id, self.account.id, listing.to_send(copy.database, batch_id))
+        """What `deliver` would do. The ledger of a dry run is a copy already."""
+        enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
+        code = mapping.plan_code(batch_id, self.account.id, listing.to_send(self.ledger.database, batch_id))
         _write_rejects(self.settings, self.intake, enrolled)
-        return self._reckoning(copy, enrolled, batch_id).result(
+        return self._reckoning(self.ledger, enrolled, batch_id).result(
             rejects=self.settings.rejects, plan=code, destination=self.settings.destination
         )
 
@@ -233,21 +234,29 @@ def _ledger_of(
 ) -> Iterator[Ledger]:
     """The ledger of this account, held by this run alone. A dry run makes none."""
     folder = config.state_dir(settings)
-    path = settings.ledger or config.ledger_of(folder, target.host, whose)
-    if settings.dry_run and not path.exists():
-        yield Ledger.of_nothing(tools.clock)
+    known = config.ledger_of(folder, target.host, whose)
+    path = settings.ledger or known
+    binding = Binding(target.host, whose)
+    heartbeat = lock.beside(path, "heartbeat")
+    if settings.dry_run:
+        with _held_if_there(path, heartbeat), contextlib.closing(Ledger.copied(path, tools.clock, binding)) as ledger:
+            yield ledger
         return
     account.refuse_missing_ledger(target, whose, path, settings)
-    heartbeat = lock.beside(path, "heartbeat")
     one_an_account = folder / f"{config.ledger_path(folder, target.host, whose).stem}.lock"
     with (
         lock.held(lock.beside(path, "lock"), heartbeat=heartbeat),
         lock.held(one_an_account, heartbeat=heartbeat),
-        contextlib.closing(Ledger.open(path, tools.clock, Binding(target.host, whose))) as ledger,
     ):
-        config.remember_ledger(folder, target, whose, path)
-        tools.talk.say(f"ledger {path} (account {whose.id}, {whose.name})")
-        yield ledger
+        account.refuse_second_ledger(whose, path, known)
+        with contextlib.closing(Ledger.open(path, tools.clock, binding)) as ledger:
+            config.remember_ledger(folder, target, whose, path)
+            tools.talk.say(f"ledger {path} (account {whose.id}, {whose.name})")
+            yield ledger
+
+
+def _held_if_there(path: Path, heartbeat: Path) -> contextlib.AbstractContextManager[None]:
+    return lock.held(lock.beside(path, "lock"), heartbeat=heartbeat) if path.exists() else contextlib.nullcontext()
 
 
 @contextlib.asynccontextmanager
@@ -286,11 +295,11 @@ async def _watched(
         beside.cancel_scope.cancel()
 
 
-async def _errors_kept(story: Coroutine[Any, Any, model.Result]) -> model.Result | errors.ImporterError:
+async def _errors_kept(story: Coroutine[Any, Any, model.Result]) -> model.Result | Exception:
     """As a value, past the task group: a group would wrap it in another exception."""
     try:
         return await story
-    except errors.ImporterError as error:
+    except Exception as error:  # noqa: BLE001 - it is raised again on the other side of the group
         return error
 
 

@@ -183,8 +183,11 @@ def sources_of(settings: config.Settings) -> tuple[Path, ...]:
 def _profile_for(sources: tuple[model.Source, ...], name: str | None) -> profile.Profile:
     headers = [source.header(opened) for opened in sources]
     chosen = profile.load(name) if name else _detected(sources[0], headers[0])
+    ids = chosen.columns.get("call_id") if chosen.identity else None
     for opened, header in zip(sources, headers, strict=True):
         chosen.require(header, opened.name)
+        if isinstance(ids, str):
+            source.refuse_fractions(opened, ids)
     return chosen
 
 
@@ -203,6 +206,8 @@ def _midnight(day: date | None, zone: str | None) -> datetime:
 
 def _midnight_after(day: date | None, zone: str | None) -> datetime:
     if day is None:
+        return datetime.max.replace(tzinfo=UTC)
+    if day == date.max:
         return datetime.max.replace(tzinfo=UTC)
     return _midnight(date.fromordinal(day.toordinal() + 1), zone)
 

@@ -10,6 +10,11 @@ from anyio.abc import TaskStatus
 from pipeline.errors import ExitCode
 
 EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+if hasattr(signal, "SIGHUP"):
+    # The terminal went away, as when an ssh session drops.
+    EXIT_CODES[signal.SIGHUP] = ExitCode.TERMINATED
+# Wrappers pass a signal on that the terminal has given already: two at once are one.
+ONE_REQUEST_SECONDS = 1.0
 
 
 class Interruption:
@@ -36,5 +41,9 @@ class Interruption:
         """Take the signals of the process for as long as this is not cancelled."""
         with anyio.open_signal_receiver(*EXIT_CODES) as received:
             task_status.started()
+            last = float("-inf")
             async for number in received:
-                self.request(EXIT_CODES[number])
+                now = anyio.current_time()
+                if now - last >= ONE_REQUEST_SECONDS:
+                    self.request(EXIT_CODES[number])
+                last = now

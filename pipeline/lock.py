@@ -40,7 +40,8 @@ def held(path: Path, *, heartbeat: Path | None = None, patience_seconds: float =
         ) from None
     try:
         if heartbeat is not None:
-            heartbeat.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                heartbeat.unlink(missing_ok=True)
         yield
     finally:
         lock.release()

@@ -70,7 +70,8 @@ class Source:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        # A name that is no text on this machine is still shown.
+        return self.path.name.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +380,7 @@ class Result:
     refused: tuple[Listed, ...] = ()
     failed: tuple[Listed, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    kept_otherwise: dict[str, int] = field(default_factory=dict)
     destination: str | None = None
     ledger: str | None = None
     rejects: str | None = None

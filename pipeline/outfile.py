@@ -41,6 +41,10 @@ def opened(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
         with os.fdopen(handle, "w", encoding=encoding, newline="") as file:
             yield file
         os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise errors.ConfigError(f"{path} cannot be written: {error.strerror}; choose another place") from error
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

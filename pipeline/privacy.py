@@ -8,6 +8,7 @@ _PHONE = re.compile(
     r"|(?:1[ .\-]?)?\(?\d{3}\)?[ .\-]?\d{3}[ .\-]?\d{4}|\d{3}[ .\-]\d{4}"
     r"|\d{10,15})(?!\w)"
 )
+_ANY_NUMBER = re.compile(r"(?!\d{4}-\d\d-\d\d[T ]\d\d:)\+?\d(?:[\s\W_]{0,3}\d){8,}")
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -28,6 +29,11 @@ class Secret:
         return "Secret([hidden])"
 
 
+def hide_numbers(text: str) -> str:
+    """Text of others, in which every run of nine digits or more, however it is broken up, may be a phone number."""
+    return _ANY_NUMBER.sub(lambda found: mask_phone(re.sub(r"\D", "", found.group())), scrub(text))
+
+
 def mask_phone(phone: str) -> str:
     """`+15145550123` as `+1514•••0123`: enough to recognise, not enough to call."""
     return f"{phone[:-7][:5]}•••{phone[-4:]}" if len(phone) > 9 else "•••"
@@ -35,6 +41,6 @@ def mask_phone(phone: str) -> str:
 
 def scrub(text: str) -> str:
     """Text from a file, a server or an exception, fit to be shown on one line."""
-    line = _CONTROL.sub("", text.replace("\n", " ").replace("\t", " "))
+    line = _CONTROL.sub("", text.encode("utf-8", "replace").decode().replace("\n", " ").replace("\t", " "))
     line = _BEARER.sub("Bearer [hidden]", _JWT.sub("[hidden]", line))
     return _PHONE.sub(lambda found: mask_phone(re.sub(r"[^+\d]", "", found.group())), line)

@@ -58,6 +58,7 @@ class Reckoning:
             refused=tuple(listing.members(database, ItemStatus.REFUSED)),
             failed=tuple(listing.members(database, ItemStatus.FAILED)),
             waiting=tuple(listing.waiting(database, besides=self.batch_id)),
+            kept_otherwise=listing.kept_otherwise(database),
             destination=destination,
             ledger=database.place if self.run_id else None,
             rejects=str(rejects) if rejects else None,

@@ -27,6 +27,7 @@ SUFFIXES = (".csv", ".parquet")
 _OURS = ("_row", "_ragged", "_reasons", "_source")
 _GLOB_CHARACTERS = frozenset("*?[")
 _PARQUET_MAGIC = b"PAR1"
+_LARGEST_EXACT = 2.0**53
 _ZIP_MAGIC = b"PK\x03\x04"
 # Read by csv after the last line. Where it does not come back as a row of its own, a quote was left open.
 _END = "\x00end of file\x00"
@@ -267,12 +268,30 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Duration):
         return cell.dt.total_seconds().cast(pl.String)
     if dtype.is_float():
-        return cell.fill_nan(None).cast(pl.String)
+        # pandas makes floats of whole numbers as soon as one is missing: 12.0 is the 12 that the CSV says.
+        number = cell.fill_nan(None)
+        is_whole = (number == number.floor()) & (number.abs() < _LARGEST_EXACT)
+        plain = number.cast(pl.Int64, strict=False).cast(pl.String)
+        return pl.when(is_whole).then(plain).otherwise(number.cast(pl.String))
     if isinstance(dtype, pl.Binary):
         return cell.bin.encode("hex")
     if dtype.is_nested():
         return cell.map_elements(_nested_text, return_dtype=pl.String)
     return cell.cast(pl.String)
+
+
+def refuse_fractions(source: model.Source, column: str) -> None:
+    """Raise SchemaMismatch where a Parquet column of ids holds fractions: 17.1 and 17.10 are one number and two ids."""
+    if source.path.suffix.lower() != ".parquet" or column not in header(source):
+        return
+    scan = pl.scan_parquet(source.path, glob=False)
+    if not _guarded(source, scan.collect_schema)[column].is_float():
+        return
+    number = pl.col(column).fill_nan(None)
+    if _guarded(source, scan.select((number != number.floor()).any()).collect).item():
+        raise errors.SchemaMismatch(
+            f"{source.name}: the ids in {column} are numbers with fractions, so 17.1 and 17.10 look alike: export text"
+        )
 
 
 def _nested_text(value: object) -> str:

@@ -60,10 +60,11 @@ def withdraw(settings: config.Settings, clock: model.Clock, batch_id: str) -> in
 
 def retry(
     settings: config.Settings, clock: model.Clock, *, statuses: tuple[model.ItemStatus, ...], keys: tuple[str, ...]
-) -> int:
-    """Put refused or failed calls back to pending; how many that were. The next run sends them."""
+) -> tuple[int, tuple[model.Waiting, ...]]:
+    """Put refused or failed calls back to pending; how many that were, and the batches that have pending calls now."""
     with _opened(settings, clock) as ledger:
-        return sum(ledger.retry(status) for status in statuses) + sum(ledger.retry_one(key) for key in keys)
+        count = sum(ledger.retry(status) for status in statuses) + sum(ledger.retry_one(key) for key in keys)
+        return count, tuple(listing.waiting(ledger.database, besides=None))
 
 
 @contextlib.contextmanager

@@ -4,6 +4,8 @@ The rules themselves are `schemas.call_log`; here text is read leniently, the sc
 into words that somebody with a spreadsheet can act on.
 """
 
+import itertools
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ _INSTANT = (
 )
 _WHOLE = r"^(-?[0-9]+)(?:\.0+)?$"
 _SHOWN = 40
+_PHONE_DIGITS, _DIGITS_SHOWN = 6, 4
 _WHICH_HOUR: tuple[Literal["earliest"], Literal["latest"]] = ("earliest", "latest")
 
 # What to say of a faulty cell: "<column>: "<value>" " and this; of a missing one: "<column> is missing; " and this.
@@ -287,6 +290,14 @@ def _reasons(
     return tuple(sorted(found.values(), key=lambda reason: call_log.RULES.index(reason.rule)))
 
 
+def _but_the_last_digits(number: str) -> str:
+    digits = len(re.findall(r"\d", number))
+    if digits < _PHONE_DIGITS:
+        return number
+    seen = itertools.count(1)
+    return re.sub(r"\d", lambda found: found.group() if next(seen) > digits - _DIGITS_SHOWN else "•", number)
+
+
 def _reason(rule: str, row: Mapping[str, object]) -> model.Reason:
     if rule in _MISSING:
         column, right = _MISSING[rule]
@@ -294,7 +305,9 @@ def _reason(rule: str, row: Mapping[str, object]) -> model.Reason:
     column, wrong = _WRONG[rule]
     value = row.get(f"{column}_text", row.get(column))
     if rule == "customer_phone_e164":
+        # The cell stands beside it in the reject file; what is said on a screen shows no number whole.
         wrong += _phone_hint(str(value))
+        value = _but_the_last_digits(str(value))
     return model.Reason(rule, f"{column}: {_quoted(value)} {wrong}")
 
 

@@ -87,7 +87,9 @@ def callimport(*arguments: str | Path, state: Path, cwd: Path = ROOT, **environm
     return Ended(process.returncode, out, err)
 
 
-def started(*arguments: str | Path, state: Path, cwd: Path = ROOT, **environment: str) -> subprocess.Popen[str]:
+def started(
+    *arguments: str | Path, state: Path, cwd: Path = ROOT, stdout: Any = subprocess.PIPE, **environment: str
+) -> subprocess.Popen[str]:
     """The command as a process of its own, in an environment that holds nothing of the developer's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLIMPORT_")}
     return subprocess.Popen(
@@ -95,7 +97,7 @@ def started(*arguments: str | Path, state: Path, cwd: Path = ROOT, **environment
         cwd=cwd,
         env={**kept, "CALLIMPORT_STATE_DIR": str(state), "NO_COLOR": "1", **environment},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )

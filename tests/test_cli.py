@@ -125,6 +125,13 @@ def test_a_bad_file_is_one_line_and_nothing_is_sent(
         (("--destination", "sandbox", "--leads", "missing.csv"), {}, 5, "missing.csv"),
         (("--destination", "sandbox", "--rejects", "pyproject.toml"), {}, 2, "--force"),
         (("--destination", "sandbox", "--since", "yesterday"), {}, 2, "yesterday"),
+        (
+            ("--destination", "sandbox", "--timezone", "UTC", "--since", "2024-03-01", "--until", "2024-01-01"),
+            {},
+            2,
+            "lies",
+        ),
+        (("--destination", "sandbox", "--resume", "AAAA-AAAA"), {}, 2, "leave the files out"),
         (("--destination", "sandbox", "--plan", "AAAA-AAAA"), {}, 8, "--dry-run"),
         (("--destination", "sandbox", "--frobnicate"), {}, 2, "--frobnicate"),
         (("--destination", "sandbox", "--config", "missing.toml"), {}, 2, "--config"),
@@ -226,6 +233,45 @@ def test_flag_beats_environment_beats_file(crm: Crm, tmp_path: Path) -> None:
     assert sent(CALLIMPORT_LIMIT="2") == 2
     assert sent("--limit", "3", CALLIMPORT_LIMIT="2") == 3
     assert all("[ref" not in (one["description"] or "") for one in crm.stored()[-6:])
+
+
+@pytest.mark.parametrize("text", ["since = 2024-01-01", 'rate = "9/s"', "rate = ['9/s', '500/min']", "limit = 3"])
+def test_the_settings_file_speaks_toml(crm: Crm, tmp_path: Path, text: str) -> None:
+    settings = tmp_path / "callimport.toml"
+    settings.write_text(text)
+    ended = crm.run(_sound(tmp_path), "--config", settings, "--timezone", "UTC", "--dry-run")
+    assert ended.code == 0, ended.said
+
+
+def test_the_last_day_there_is_can_be_named(tmp_path: Path) -> None:
+    ended = callimport(
+        "check", _sound(tmp_path), "--timezone", "UTC", "--until", "9999-12-31", state=tmp_path / "state"
+    )
+    assert ended.code == 0
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    rows = [{**row, "started_at": "soon"} for row in calls(3)]
+    with Path("/dev/full").open("w") as full:
+        process = rehearsal.started("check", write_csv(tmp_path / "calls.csv", rows), state=tmp_path, stdout=full)
+        _, err = process.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+    assert process.returncode == 1
+    assert err.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "number", ["514\u2011555\u20110123", "514/555/0123", "06 12 34 56 78", "tel5145550123", "514_555_0123"]
+)
+def test_a_number_that_cannot_be_read_is_not_shown_whole(tmp_path: Path, number: str) -> None:
+    source, page = (
+        write_csv(tmp_path / "calls.csv", [{**calls(1)[0], "customer_phone": number}]),
+        tmp_path / "page.html",
+    )
+    ended = callimport("check", source, "--html", page, state=tmp_path / "state")
+    assert ended.code == 3
+    assert number not in ended.said
+    assert number not in page.read_text(encoding="utf-8")
 
 
 def test_rates_can_be_given_several_in_the_environment(crm: Crm, tmp_path: Path) -> None:

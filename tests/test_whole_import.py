@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
 
 from tests import rehearsal
@@ -213,6 +214,83 @@ def test_a_dry_run_writes_nothing_and_its_plan_is_kept_to(crm: Crm, tmp_path: Pa
     assert (same.code, crm.creates()) == (0, 6)
 
 
+def test_a_dry_run_touches_no_ledger(crm: Crm, tmp_path: Path) -> None:
+    """Neither the one it is pointed at, nor which one later runs take for theirs."""
+    source, other = write_csv(tmp_path / "calls.csv", calls(5)), tmp_path / "other.sqlite3"
+    crm.run(source, *FAST)
+    other.touch()
+    before = sorted(tmp_path.iterdir())
+    assert crm.run(source, "--ledger", other, "--dry-run", *FAST).summary["calls"]["pending"] == 5
+    assert other.stat().st_size == 0
+    assert [path for path in sorted(tmp_path.iterdir()) if path.suffix != ".lock"] == before
+    assert crm.run(source, "--dry-run", *FAST).summary["calls"]["unchanged"] == 5
+    assert crm.run(source, *FAST).summary["calls"]["unchanged"] == 5
+    assert crm.creates() == 5
+
+
+def test_a_second_ledger_of_the_same_account_is_turned_away(crm: Crm, tmp_path: Path) -> None:
+    """It knows nothing of what the first one sent, and would send it again."""
+    source = write_csv(tmp_path / "calls.csv", calls(5))
+    crm.run(source, *FAST)
+    second = crm.run(source, "--ledger", tmp_path / "second.sqlite3", *FAST)
+    assert second.code == 8
+    assert "are remembered in" in second.err
+    assert crm.creates() == 5
+    assert not (tmp_path / "second.sqlite3").exists()
+
+
+def test_the_same_call_in_csv_and_parquet_is_one(crm: Crm, tmp_path: Path) -> None:
+    """pandas writes whole numbers as floats as soon as one of them is missing."""
+    rows = [{**row, "call_id": str(number)} for number, row in enumerate(calls(3), start=12)]
+    crm.run(write_csv(tmp_path / "calls.csv", rows), *FAST)
+    frame = pl.DataFrame(rows).with_columns(pl.col("call_id").cast(pl.Float64), pl.col("lead_id").cast(pl.Float64))
+    frame.write_parquet(tmp_path / "calls.parquet")
+    again = crm.run(tmp_path / "calls.parquet", *FAST)
+    assert again.summary["calls"]["unchanged"] == 3
+    frame.with_columns(pl.col("call_id") + 0.1).write_parquet(tmp_path / "fractions.parquet")
+    lossy = crm.run(tmp_path / "fractions.parquet", *FAST)
+    assert lossy.code == 5
+    assert "fractions" in lossy.err
+    assert crm.creates() == 3
+
+
+def test_nobody_listening_is_no_reason_to_stop(slow_crm: Crm, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "calls.csv", calls(80))
+    running = slow_crm.start(source, *FAST)
+    assert running.stderr is not None
+    running.stderr.close()
+    out, _ = running.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+    assert running.returncode == 0
+    assert json.loads(out)["calls"]["delivered"] == len(slow_crm.stored()) == 80
+
+
+def test_a_reject_of_a_phone_system_can_be_mended(crm: Crm, tmp_path: Path) -> None:
+    """Twilio's exports have no column for the lead; its reject file may be given one."""
+    columns = ("sid", "from", "to", "status", "start_time", "duration", "direction", "lead_id")
+    values = ("CA1", "+15145550101", "+15145550199", "completed", "2024-05-01T13:00:00Z", "60", "inbound", "")
+    row = dict(zip(columns, values, strict=True))
+    leads = tmp_path / "leads.csv"
+    leads.write_text("phone,lead_id\n+15145550101,5001\n+15145550101,5002\n")
+    options = ("--profile", "twilio", "--leads", leads, "--unknown-agent", "omit", *FAST)
+    assert (
+        crm.run(
+            write_csv(tmp_path / "a.csv", [{name: row[name] for name in columns[:-1]}], columns[:-1]), *options
+        ).summary["rows"]["rejected"]
+        == 1
+    )
+    mended = crm.run(write_csv(tmp_path / "b.csv", [{**row, "lead_id": "5002"}], columns), *options)
+    assert mended.code == 0
+    assert crm.stored()[-1]["lead_id"] == 5002
+
+
+def test_what_the_crm_keeps_otherwise_is_said(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "calls.csv", [{**calls(1)[0], "agent_id": "4711"}])
+    with rehearsal.crm(tmp_path / "state", "--limit", "100000", "--crm-profile", "sloppy") as crm:
+        ended = crm.run(source, *FAST)
+    assert ended.code == 0
+    assert "otherwise than they were sent (user_id)" in ended.err
+
+
 def test_a_changed_call_is_counted_and_reported_but_not_sent(crm: Crm, tmp_path: Path) -> None:
     rows = calls(4)
     crm.run(write_csv(tmp_path / "calls.csv", rows), *FAST)
@@ -258,6 +336,7 @@ def test_refused_calls_wait_for_retry(crm: Crm, tmp_path: Path) -> None:
 
     retried = rehearsal.callimport("retry", "--refused", "--destination", "sandbox", state=crm.state)
     assert retried.out.startswith("1 calls are pending again")
+    assert f"callimport run --resume {first.summary['batch']} sends them" in retried.out
     assert crm.run(*FAST).summary["calls"]["refused"] == 1
     assert crm.creates() == 4
 

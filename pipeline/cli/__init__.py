@@ -44,13 +44,15 @@ def main() -> NoReturn:
     except click.ClickException as error:
         code = _stop(error.format_message(), ExitCode.USAGE)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        code = _stop("interrupted: nothing was sent", ExitCode.INTERRUPTED)
+        code = _stop("interrupted: callimport status shows where it stands", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the answer went away; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.STOPPED
     except errors.ImporterError as error:
         code = _stop(str(error), error.exit_code)
+    except OSError as error:
+        code = _stop(f"{error.strerror or error}: free the disk or check the rights, then run again", ExitCode.STOPPED)
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback ever reaches a user
         code = _stop(
             f"{type(error).__name__}: {error}: this is a fault of callimport, please report it; the ledger is sound",
@@ -174,8 +176,10 @@ def retry(keys: tuple[str, ...], refused: bool, failed: bool, **given: Any) -> E
     statuses = tuple(status for status, wanted in chosen.items() if wanted)
     if not statuses and not keys:
         raise click.UsageError("Name what to retry: --refused, --failed or a KEY.")
-    count = upkeep.retry(options.settings(given), _clock(), statuses=statuses, keys=keys)
-    click.echo(f"{count} calls are pending again: callimport run sends them" if count else "nothing to try again")
+    count, batches = upkeep.retry(options.settings(given), _clock(), statuses=statuses, keys=keys)
+    click.echo(f"{count} calls are pending again" if count else "nothing to try again")
+    for batch in batches if count else ():
+        click.echo(f"batch {batch.batch} has {batch.pending} pending: callimport run --resume {batch.batch} sends them")
     return ExitCode.OK
 
 
@@ -239,7 +243,7 @@ def _clock() -> model.Clock:
 def _talk(given: dict[str, Any] | None = None) -> report.Talk:
     given = given or {}
     return report.Talk(
-        Console(stderr=True),
+        report.Stderr(),
         _clock().wall,
         quiet=given.get("quiet", False),
         as_json=given.get("log_format") == "json",

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline import config
+from pipeline import config, errors
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -154,6 +154,8 @@ def settings(given: dict[str, Any]) -> config.Settings:
     known = {name: value for name, value in given.items() if name in fields}
     for day in ("since", "until"):
         known[day] = known[day].date() if known.get(day) else None
+    if known["since"] and known["until"] and known["since"] > known["until"]:
+        raise errors.ConfigError(f"--since {known['since']} is after --until {known['until']}: no call lies between")
     known["files"] = tuple(given.get("files", ()))
     known["rates"] = tuple(config.rate(text) for text in given.get("rates", ()))
     known["timezone"] = config.timezone(given.get("timezone"))

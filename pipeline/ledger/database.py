@@ -8,8 +8,10 @@ ledger that is always in step with the code that drives it needs no queue, no th
 import contextlib
 import importlib.resources
 import os
+import shutil
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,25 @@ class Database:
         database = cls(sqlite3.connect(_MEMORY, isolation_level=None), _MEMORY)
         database._migrate()
         return database
+
+    @classmethod
+    def copied(cls, path: Path) -> "Database":
+        """The ledger at `path` as it stands, in memory; neither it nor its folder is written to."""
+        with tempfile.TemporaryDirectory() as folder:
+            twin = Path(folder) / path.name
+            try:
+                for suffix in ("", "-wal"):
+                    if Path(f"{path}{suffix}").exists():
+                        shutil.copyfile(f"{path}{suffix}", f"{twin}{suffix}")
+            except OSError as error:
+                raise errors.LedgerError(
+                    f"the ledger {path} cannot be read: {error.strerror}; check its rights"
+                ) from None
+            opened = cls.open(twin)
+            try:
+                return opened.copy()
+            finally:
+                opened.close()
 
     def copy(self) -> "Database":
         """A snapshot to plan on; what happens to it does not happen to this ledger."""

@@ -55,16 +55,16 @@ def knows_batch(database: Database, batch_id: str) -> bool:
 def last_batch(database: Database) -> str | None:
     """The batch that was enrolled last and not withdrawn."""
     found: str | None = database.one(
-        "SELECT id FROM batch WHERE withdrawn_at IS NULL ORDER BY enrolled_at DESC, rowid DESC LIMIT 1"
+        # By the order of runs, not by the clock: it may have been set back.
+        "SELECT id FROM batch WHERE withdrawn_at IS NULL "
+        "ORDER BY (SELECT max(run.rowid) FROM run WHERE run.batch_id = batch.id) DESC, rowid DESC LIMIT 1"
     )
     return found
 
 
 def last_run(database: Database) -> tuple[str, str | None, str, str | None, int | None] | None:
     """Id, batch, start, end and exit code of the newest run."""
-    found = database.rows(
-        "SELECT id, batch_id, started_at, ended_at, exit_code FROM run ORDER BY started_at DESC, rowid DESC LIMIT 1"
-    )
+    found = database.rows("SELECT id, batch_id, started_at, ended_at, exit_code FROM run ORDER BY rowid DESC LIMIT 1")
     return found[0] if found else None
 
 
@@ -72,6 +72,16 @@ def to_send(database: Database, batch_id: str) -> Iterator[tuple[str, str]]:
     """Key and payload of everything pending of a batch, in the order in which it would go."""
     yield from database.stream(
         "SELECT key, payload FROM item WHERE batch_id = ? AND status = 'pending' ORDER BY started_at, key", (batch_id,)
+    )
+
+
+def kept_otherwise(database: Database) -> dict[str, int]:
+    """Of this run's delivered calls, those that the CRM keeps otherwise than they were sent, by what differs."""
+    return dict(
+        database.rows("""
+            SELECT reason, count(*) FROM temp.member JOIN item USING (key)
+            WHERE status = 'delivered' AND reason IS NOT NULL GROUP BY reason ORDER BY reason
+        """)
     )
 
 

@@ -44,6 +44,15 @@ class Ledger:
         return ledger
 
     @classmethod
+    def copied(cls, path: Path, clock: model.Clock, binding: Binding) -> "Ledger":
+        """A copy in memory of the ledger at `path`, to plan on; of nothing where there is none."""
+        if not path.exists() or path.stat().st_size == 0:
+            return cls.of_nothing(clock)
+        ledger = cls(Database.copied(path), clock)
+        ledger._bind(binding)
+        return ledger
+
+    @classmethod
     def of_nothing(cls, clock: model.Clock) -> "Ledger":
         """An empty ledger in memory, to judge files against one another."""
         return cls(Database.in_memory(), clock)

@@ -13,7 +13,7 @@ _ENVIRONMENT = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters["scrub"] = privacy.scrub
+_ENVIRONMENT.filters["hide_numbers"] = privacy.hide_numbers
 
 
 def write_html(path: Path, result: model.Result, *, files: tuple[str, ...]) -> None:

@@ -15,6 +15,16 @@ from pipeline import model, privacy
 LINE_EVERY_SECONDS = 30.0
 
 
+class Stderr(Console):
+    """rich answers a broken pipe by ending the program and turning stdout off; nobody asked for either here."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Talk:
     """Everything said here goes to stderr and may be thrown away; the answer itself goes to stdout."""
 
@@ -27,6 +37,7 @@ class Talk:
         self._as_json = as_json
         self._live: Live | None = None
         self._said_at: float | None = None
+        self._unheard = False
 
     def say(self, text: str) -> None:
         if not self._quiet:
@@ -56,13 +67,14 @@ class Talk:
         if self._quiet or self._as_json or not self._console.is_terminal:
             yield
             return
-        with Live(console=self._console, refresh_per_second=4, transient=True) as self._live:
+        with Live(console=self._console, auto_refresh=False, transient=True) as self._live:
             yield
         self._live = None
 
     def progress(self, progress: model.Progress) -> None:
         if self._live is not None:
-            self._live.update(Text(progress_line(progress)))
+            live = self._live
+            self._if_heard(lambda: live.update(Text(progress_line(progress)), refresh=True))
             return
         first = self._said_at is None
         if first:
@@ -75,12 +87,21 @@ class Talk:
         line = privacy.scrub(text)
         if self._as_json:
             stamp = self._now().isoformat(timespec="seconds")
-            line = json.dumps({"time": stamp, "level": level, "message": line}, ensure_ascii=False)
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            shown = Text(json.dumps({"time": stamp, "level": level, "message": line}, ensure_ascii=False))
+        else:
+            style = {"warning": "yellow", "error": "bold red"}.get(level, "")
+            prefix = {"warning": "warning: ", "error": "error: "}.get(level, "")
+            shown = Text(prefix + line, style=style)
+        self._if_heard(lambda: self._console.print(shown, soft_wrap=True))
+
+    def _if_heard(self, speak: Callable[[], None]) -> None:
+        """Talk may be thrown away: a closed pipe or a full disk behind stderr is no reason to stop sending."""
+        if self._unheard:
             return
-        style = {"warning": "yellow", "error": "bold red"}.get(level, "")
-        prefix = {"warning": "warning: ", "error": "error: "}.get(level, "")
-        self._console.print(Text(prefix + line, style=style), soft_wrap=True)
+        try:
+            speak()
+        except (OSError, ValueError):
+            self._unheard = True
 
 
 def progress_line(progress: model.Progress) -> str:

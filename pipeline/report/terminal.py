@@ -55,6 +55,8 @@ def lists(result: model.Result) -> Iterator[str]:
     yield from _items("held", result.held)
     yield from _items("refused by the CRM", result.refused)
     yield from _items("failed", result.failed)
+    for names, count in result.kept_otherwise.items():
+        yield f"the CRM keeps {count} delivered calls otherwise than they were sent ({names}): look at one there"
     if result.summary.changed:
         yield (
             f"{result.summary.changed} delivered calls have changed in the source since. This version does not send "
@@ -139,7 +141,7 @@ def _findings(result: model.Result) -> Iterator[str]:
     for finding in result.findings:
         more = ", …" if finding.count > len(finding.examples) else ""
         yield f"{finding.count:7,}  {finding.rule:24} {', '.join(finding.examples)}{more}"
-        yield f"         {finding.message}"
+        yield f"         {privacy.hide_numbers(finding.message)}"
 
 
 def _items(title: str, items: Sequence[model.Listed]) -> Iterator[str]:
@@ -149,7 +151,7 @@ def _items(title: str, items: Sequence[model.Listed]) -> Iterator[str]:
         yield (
             f"  {item.reference}  {item.started_at:%Y-%m-%d %H:%M:%S}Z  {item.direction}  "
             f"{privacy.mask_phone(item.phone)}  lead {item.lead_id}  {item.source} row {item.row}"
-            + (f"  {item.reason}" if item.reason else "")
+            + (f"  {privacy.hide_numbers(item.reason)}" if item.reason else "")
         )
     if len(items) > LISTED_AT_MOST:
         yield f"  and {len(items) - LISTED_AT_MOST} more"
