@@ -404,7 +404,7 @@ def test_the_environment_wins_over_the_settings_file(tmp_path: Path, monkeypatch
     path = tmp_path / "callimport.toml"
     path.write_text('timezone = "UTC"\nstate_dir = "/s"\nrate = ["3/s", "90/min"]\nlimit = 5\n', "utf-8")
     assert config.defaults(None, _OPTIONS) == {}
-    from_file = {"timezone": "UTC", "state-dir": "/s", "rate": ["3/s", "90/min"], "limit": 5}
+    from_file = {"timezone": "UTC", "state-dir": "/s", "rate": ["3/s", "90/min"], "limit": "5"}
     assert config.defaults(str(path), _OPTIONS) == from_file
     monkeypatch.setenv("CALLIMPORT_STATE_DIR", "/e")
     monkeypatch.setenv("CALLIMPORT_LIMIT", "7")
