@@ -55,6 +55,7 @@ class Settings:
     token_file: str | None = None
     rates: tuple[model.Rate, ...] = ()
     concurrency: int = 8
+    settle: float = 180.0
     limit: int | None = None
     rejects: Path | None = None
     force: bool = False

@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 class Courier:
-    """Carries what may be repeated without harm. Raises Refused and DestinationUnusable, nothing else."""
+    """Carries what may be repeated without harm. Raises Refused, Incomplete and DestinationUnusable, nothing else."""
 
     def __init__(self, destination: Destination, pacer: Pacer, rng: random.Random | None = None) -> None:
         self._destination = destination
@@ -34,6 +34,10 @@ class Courier:
             raise errors.DestinationUnusable(
                 f"the CRM does not let this key see its account ({outcome.evidence}): ask its support what it may do"
             ) from outcome
+
+    async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
+        """What the CRM keeps on a lead. Refused where there is no such lead, Incomplete where it does not say."""
+        return await self._carry(lambda: self._destination.communications_of(lead_id))
 
     async def _carry(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
         retrying = tenacity.AsyncRetrying(

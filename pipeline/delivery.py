@@ -6,13 +6,14 @@ under way ends, what waits is left pending.
 """
 
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
 import tenacity
 
-from pipeline import errors, model
+from pipeline import canary, errors, model
+from pipeline.courier import Courier
 from pipeline.destination import Destination
 from pipeline.ledger import Ledger
 from pipeline.pacer import Pacer
@@ -33,6 +34,7 @@ class Task:
     to_do: int
     limit: int | None
     concurrency: int
+    with_canary: bool = True
 
 
 class _Drained(Exception):
@@ -79,24 +81,33 @@ class Delivery:
         self._pacer = pacer
         self._clock = clock
         self._rng = rng or random.Random()
+        self._courier = Courier(destination, pacer, self._rng)
         self._busy_leads: set[int] = set()
         self._taken = 0
         self._released = anyio.Event()
         self._waits: set[anyio.CancelScope] = set()
+        self._workers = task.concurrency
         self._stopping = False
         self._stopped_by: errors.ImporterError | None = None
         self._tally = _Tally()
         self._health = _Health(passed_at=clock.monotonic())
         self._began = clock.monotonic()
 
+    @property
+    def taken(self) -> int:
+        """How many calls it took up; what --limit counts."""
+        return self._taken
+
     async def run(self) -> None:
         """Deliver until nothing is pending, the limit is reached or it is told to drain.
 
         Raises the ImporterError that made it stop, after what was under way has ended and is on the disk.
         """
+        if self._task.with_canary:
+            await self._until_stopped(self._send_canary)
         async with anyio.create_task_group() as workers:
-            for _ in range(self._task.concurrency):
-                workers.start_soon(self._work)
+            for _ in range(self._workers):
+                workers.start_soon(self._until_stopped, self._work)
         if self._stopped_by is not None:
             raise self._stopped_by
 
@@ -122,18 +133,42 @@ class Delivery:
             paused_seconds=self._pacer.paused_seconds,
         )
 
-    async def _work(self) -> None:
+    async def _until_stopped(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            while (item := await self._take()) is not None:
-                try:
-                    await self._deliver(item)
-                finally:
-                    self._busy_leads.discard(item.lead_id)
-                    self._wake()
+            await work()
         except _Drained:
             pass
         except errors.ImporterError as error:
             self._stop(error)
+
+    async def _work(self) -> None:
+        while (item := await self._take()) is not None:
+            await self._bring(item)
+
+    async def _send_canary(self) -> None:
+        """The first call alone; one that is refused has the next one go alone, until three were."""
+        for _ in range(canary.REFUSED_THAT_STOP):
+            item = await self._take()
+            if item is None:
+                return
+            await self._bring(item)
+            stands, communication_id = self._ledger.stands(item.key)
+            if stands is not model.ItemStatus.REFUSED:
+                break
+        else:
+            raise canary.refused(canary.REFUSED_THAT_STOP)
+        if communication_id is not None:
+            await self._patiently(canary.look(self._courier, item, communication_id))
+        else:
+            # Nothing is proved yet: one at a time until this run is over.
+            self._workers = 1
+
+    async def _bring(self, item: model.Item) -> None:
+        try:
+            await self._deliver(item)
+        finally:
+            self._busy_leads.discard(item.lead_id)
+            self._wake()
 
     async def _take(self) -> model.Item | None:
         """The next item, waiting while every pending one belongs to a lead that is being served; None at the end."""

@@ -83,13 +83,26 @@ class Destination:
             raise errors.InDoubt("a 2xx answer without an id", applied=True)
         return model.Echo(int(data["id"]), data, model.differences(communication, data))
 
+    async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
+        """GET /leads/:id with its communications, all of them. Refused (404) where the lead is not there, Incomplete
+        where the answer shows no communications at all, which is not the same as none."""
+        path = f"/leads/{lead_id}?include%5B%5D=communications"
+        body = await self._send("GET", path, missing=errors.Refused("no such lead (status 404)", status=404))
+        lead = _as_list(body)[0] if _as_list(body) else None
+        shown = lead.get("communications") if isinstance(lead, dict) else None
+        if not isinstance(shown, list):
+            raise errors.Incomplete("the lead was shown without its communications")
+        return tuple(_stored(one) for one in shown)
+
     async def _send(
         self,
         method: str,
         path: str,
         payload: Mapping[str, Any] | None = None,
         before_bytes: BeforeBytes = _nothing_to_write_down,
+        missing: errors.Refused | None = None,
     ) -> Any:
+        """`missing` is what a 404 means where it can mean a thing that is not there, and not only a wrong address."""
         evidence = _Evidence(before_bytes)
         try:
             request = self._client.build_request(
@@ -119,6 +132,8 @@ class Destination:
             _TooLarge,
         ) as error:
             raise _judge_error(error, evidence) from error
+        if missing is not None and response.status_code == 404:
+            raise missing
         return _judge_answer(response, content)
 
 
@@ -273,6 +288,20 @@ def _as_list(body: Any) -> list[Any]:
     """`{"data": […]}`, `{"data": {…}}` and `{…}` were all seen in the vendor's pages."""
     data = body.get("data", body) if isinstance(body, dict) else body
     return data if isinstance(data, list) else [data]
+
+
+def _stored(one: Any) -> model.Stored:
+    if not isinstance(one, dict) or not _is_id(one.get("id")):
+        raise errors.Incomplete("a communication was shown without its id")
+    return model.Stored(
+        id=int(one["id"]),
+        method=str(one.get("method")),
+        type=str(one.get("type")),
+        executed_at=model.instant(one.get("executed_at")),
+        created_at=model.instant(one.get("created_at")),
+        description=str(one.get("description") or ""),
+        body=one,
+    )
 
 
 def _account(one: Any) -> model.Account:

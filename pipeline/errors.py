@@ -14,7 +14,8 @@ Outcome (what one request came to; met only by delivery and courier, never by th
 ├── NotApplied           surely not stored: may be sent again
 │   └── Limited          the rate limit said no before anything ran: costs no attempt
 ├── Refused              a definite no: another try would get the same answer
-└── InDoubt              may or may not be stored: never sent again on a guess
+├── InDoubt              may or may not be stored: never sent again on a guess
+└── Incomplete           a read that does not show everything: nothing may be concluded from it
 """
 
 from enum import IntEnum
@@ -140,3 +141,7 @@ class InDoubt(Outcome):
     def __init__(self, evidence: str, *, status: int | None = None, applied: bool = False) -> None:
         super().__init__(evidence, status=status)
         self.applied = applied
+
+
+class Incomplete(Outcome):
+    pass

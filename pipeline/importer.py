@@ -25,6 +25,7 @@ from pipeline.interruption import Interruption
 from pipeline.ledger import Binding, Enrolled, Ledger, listing
 from pipeline.pacer import Pacer
 from pipeline.reckoning import Reckoning
+from pipeline.reconcile import Reconciliation
 
 HEARTBEAT_SECONDS = 1.0
 
@@ -134,7 +135,9 @@ class Crossing:
         run_id = _run_id(self.tools)
         found = self.ledger.start_run(run_id)
         if found:
-            self.tools.talk.warn(f"{found} calls were under way when an earlier run ended: in doubt, not sent again")
+            self.tools.talk.warn(
+                f"{found} calls were under way when an earlier run ended: in doubt until they are looked up"
+            )
         with self._end_recorded(run_id):
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
             _write_rejects(self.settings, self.intake, enrolled)
@@ -191,18 +194,55 @@ class Crossing:
             )
 
     async def _send(self, run_id: str, batch_id: str) -> errors.ImporterError | None:
-        pending = listing.member_counts(self.ledger.database)[model.ItemStatus.PENDING]
-        to_do = pending if self.settings.limit is None else min(self.settings.limit, pending)
-        task = delivery.Task(run_id, batch_id, to_do, self.settings.limit, self.settings.concurrency)
+        """Deliver, look up what came into doubt, and deliver what proved to be absent, until nothing is left to do."""
+        reconciliation = Reconciliation(
+            self.ledger, Courier(self.crm, self.pacer, self.tools.rng), self.tools.clock, self.settings.settle
+        )
+        left, with_canary = self.settings.limit, True
+        try:
+            while True:
+                left = await self._deliver_pending(run_id, batch_id, left, reconciliation, with_canary=with_canary)
+                with_canary = False
+                if self.interruption.exit_code is not None or left == 0:
+                    return None
+                if not await self._look_up_doubts(reconciliation) or not self._pending():
+                    return None
+        except errors.ImporterError as error:
+            return error
+
+    async def _deliver_pending(
+        self, run_id: str, batch_id: str, limit: int | None, reconciliation: Reconciliation, *, with_canary: bool
+    ) -> int | None:
+        """One pass over what is pending; how much of the limit is left."""
+        to_do = self._pending() if limit is None else min(limit, self._pending())
+        task = delivery.Task(run_id, batch_id, to_do, limit, self.settings.concurrency, with_canary)
         self.tools.talk.forecast(task.to_do, self.pacer.allowed_per_minute, self.tools.clock.wall())
         sending = delivery.Delivery(task, self.ledger, self.crm, self.pacer, self.tools.clock, self.tools.rng)
         self.interruption.on_request(sending.drain)
-        async with _watched(sending, task, self.ledger, self.tools):
+        stopped_by: errors.ImporterError | None = None
+        async with _watched(sending, task, self.ledger, reconciliation, self.tools):
             try:
                 await sending.run()
             except errors.ImporterError as error:
-                return error
-        return None
+                # As a value, past the task group of the watchers.
+                stopped_by = error
+        if stopped_by is not None:
+            raise stopped_by
+        return None if limit is None else limit - sending.taken
+
+    async def _look_up_doubts(self, reconciliation: Reconciliation) -> bool:
+        """Wait until they are ripe and give verdicts. False where there were none, or somebody asked for an end."""
+        settled = 0
+        with anyio.CancelScope() as waiting:
+            self.interruption.on_request(waiting.cancel)
+            while (seconds := reconciliation.ripe_in_seconds()) is not None:
+                self.tools.talk.say(report.doubts_line(len(self.ledger.doubts()), seconds))
+                await anyio.sleep(seconds)
+                settled += await reconciliation.settle_ripe()
+        return settled > 0 and not waiting.cancelled_caught
+
+    def _pending(self) -> int:
+        return listing.member_counts(self.ledger.database)[model.ItemStatus.PENDING]
 
     def _reckoning(
         self,
@@ -261,9 +301,10 @@ def _held_if_there(path: Path, heartbeat: Path) -> contextlib.AbstractContextMan
 
 @contextlib.asynccontextmanager
 async def _watched(
-    sending: delivery.Delivery, task: delivery.Task, ledger: Ledger, tools: Tools
+    sending: delivery.Delivery, task: delivery.Task, ledger: Ledger, reconciliation: Reconciliation, tools: Tools
 ) -> AsyncIterator[None]:
-    """Show the progress to whoever sits there, and keep the heartbeat for whoever asks from elsewhere."""
+    """Beside the delivery: show the progress, keep the heartbeat for whoever asks from elsewhere, and look up what was
+    in doubt before, as it ripens. Delivery keeps away from leads that have a call in doubt."""
     heartbeat = lock.beside(Path(ledger.database.place), "heartbeat")
     who = {
         "run_id": task.run_id,
@@ -287,8 +328,20 @@ async def _watched(
             beat("sending")
             await anyio.sleep(HEARTBEAT_SECONDS)
 
+    async def keep_settling() -> None:
+        while True:
+            seconds = reconciliation.ripe_in_seconds()
+            await anyio.sleep(HEARTBEAT_SECONDS if seconds is None else seconds)
+            try:
+                await reconciliation.settle_ripe()
+            except errors.ImporterError as error:
+                # Delivery meets the same trouble and knows what to do about it.
+                tools.talk.warn(str(error))
+                return
+
     async with anyio.create_task_group() as beside:
         beside.start_soon(keep_beating)
+        beside.start_soon(keep_settling)
         with tools.talk.showing_progress():
             yield
             beat("ended")

@@ -333,6 +333,11 @@ def canonical(value: object) -> object:
     return value
 
 
+def instant(value: object) -> datetime | None:
+    """An instant as somebody else wrote it, in UTC and whole seconds; None if it cannot be read or has no offset."""
+    return _as_instant(value.strip()) if isinstance(value, str) else None
+
+
 def differences(sent: Communication, stored: Mapping[str, object]) -> tuple[str, ...]:
     """Names of the fields that the CRM keeps otherwise than they were sent. What it does not show is not compared."""
     wanted = asdict(sent)
@@ -386,3 +391,39 @@ class Result:
     rejects: str | None = None
     plan: str | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A communication as the CRM shows it on a lead. `executed_at` and `created_at` are aware, None if unreadable."""
+
+    id: int
+    method: str
+    type: str
+    executed_at: datetime | None
+    created_at: datetime | None
+    description: str
+    body: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An item that may or may not be stored. `since` is in monotonic seconds of this process: when its attempt ended,
+    or, for one of an earlier run, when this process took the ledger."""
+
+    key: str
+    reference: str
+    communication: Communication
+    intended_at: datetime
+    since: float
+    applied: bool
+    times_absent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is concluded of a doubt: `found` with the communication it is, `absent`, or `held` for a person."""
+
+    kind: str
+    evidence: str
+    found: Stored | None = None

@@ -113,6 +113,14 @@ def sending(command: Command) -> Command:
         click.option(
             "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
         ),
+        click.option(
+            "--settle",
+            type=click.FloatRange(0),
+            default=180.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long the CRM may still be at work on a request; calls in doubt are looked up after that.",
+        ),
         click.option("--limit", type=click.IntRange(1), metavar="N", help="Send at most N calls, then stop (exit 7)."),
         click.option("--dry-run", is_flag=True, help="Make the plan only: nothing is written to CRM or ledger."),
         click.option("--plan", metavar="CODE", help="Send nothing but the plan that --dry-run printed."),

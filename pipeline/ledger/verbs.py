@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,8 @@ class Ledger:
         self.database = database
         self._clock = clock
         self._found_in_flight: list[str] = []
+        self._opened_at = clock.monotonic()
+        self._in_doubt_since: dict[str, float] = {}
 
     @classmethod
     def open(cls, path: Path, clock: model.Clock, binding: Binding | None = None) -> "Ledger":
@@ -112,12 +114,13 @@ class Ledger:
     # Phase two
 
     def next_item(self, batch_id: str, busy_leads: frozenset[int]) -> model.Item | None:
-        """The oldest pending call of the batch whose lead has nothing in flight."""
+        """The oldest pending call of the batch whose lead has nothing in flight and nothing in doubt."""
         marks = ", ".join("?" * len(busy_leads))
         found = self.database.rows(
             f"""
             SELECT key, reference, lead_id, payload FROM item
             WHERE batch_id = ? AND status = 'pending' AND lead_id NOT IN ({marks})
+                AND lead_id NOT IN (SELECT lead_id FROM item WHERE status = 'in_doubt')
             ORDER BY started_at, key LIMIT 1
             """,
             (batch_id, *sorted(busy_leads)),
@@ -126,6 +129,13 @@ class Ledger:
             return None
         key, reference, lead_id, payload = found[0]
         return model.Item(key, reference, lead_id, model.Communication(**json.loads(payload)))
+
+    def stands(self, key: str) -> tuple[model.ItemStatus, int | None]:
+        """Where an item stands, and which communication it is."""
+        status, communication_id = self.database.rows(
+            "SELECT status, communication_id FROM item WHERE key = ?", (key,)
+        )[0]
+        return model.ItemStatus(status), communication_id
 
     def intend(self, key: str, run_id: str) -> int:
         """Write down that the first byte is about to leave. Returns the attempt."""
@@ -170,11 +180,110 @@ class Ledger:
                 applied=int(outcome.applied),
                 reason=outcome.evidence,
             )
+        self._in_doubt_since[key] = self._clock.monotonic()
 
     def failed(self, key: str, reason: str) -> None:
         """Attempts used up, each of them proven not applied."""
         with self.database.transaction():
             self._move(key, model.ItemStatus.PENDING, model.ItemStatus.FAILED, reason=reason)
+
+    # Doubt
+
+    def doubts(self) -> list[model.Doubt]:
+        """Every item in doubt, whichever run left it so, in an order that is always the same."""
+        found = self.database.rows("""
+            SELECT item.key, reference, payload, max(attempt.intended_at), applied,
+                (SELECT count(*) FROM verdict WHERE verdict.key = item.key AND kind = 'absent')
+            FROM item JOIN attempt ON attempt.key = item.key WHERE status = 'in_doubt'
+            GROUP BY item.key ORDER BY item.lead_id, item.key
+        """)
+        return [
+            model.Doubt(
+                key=key,
+                reference=reference,
+                communication=model.Communication(**json.loads(payload)),
+                intended_at=datetime.fromisoformat(intended_at),
+                since=self._in_doubt_since.get(key, self._opened_at),
+                applied=bool(applied),
+                times_absent=times_absent,
+            )
+            for key, reference, payload, intended_at, applied, times_absent in found
+        ]
+
+    def communications_of(self, lead_id: int) -> set[int]:
+        """The communications of a lead that are ours."""
+        found = self.database.rows(
+            "SELECT communication_id FROM item WHERE lead_id = ? AND status = 'delivered'", (lead_id,)
+        )
+        return {row[0] for row in found}
+
+    def taken(self, communication_ids: Set[int]) -> set[int]:
+        """Those of them that belong to an item of the ledger, whichever lead it is on."""
+        marks = ", ".join("?" * len(communication_ids))
+        found = self.database.rows(
+            f"SELECT communication_id FROM item WHERE communication_id IN ({marks})", tuple(sorted(communication_ids))
+        )
+        return {row[0] for row in found}
+
+    def settle(self, key: str, verdict: model.Verdict) -> None:
+        """End a doubt: delivered, pending or held. What was parked meanwhile is taken up by what will be sent."""
+        with self.database.transaction():
+            self._record_verdict(key, verdict.kind, verdict.evidence)
+            match verdict.kind:
+                case "found" if verdict.found is not None:
+                    self._move(
+                        key,
+                        model.ItemStatus.IN_DOUBT,
+                        model.ItemStatus.DELIVERED,
+                        communication_id=verdict.found.id,
+                        echo=json.dumps(verdict.found.body, ensure_ascii=False),
+                        reason=verdict.evidence,
+                    )
+                case "absent":
+                    self._back_from_doubt(key, model.ItemStatus.IN_DOUBT)
+                case _:
+                    self._move(key, model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, reason=verdict.evidence)
+
+    def resend(self, reference: str) -> str:
+        """A person says that a held call is not in the CRM: pending again. ConfigError if it is not held."""
+        with self.database.transaction():
+            key = self._held(reference)
+            self._record_verdict(key, "resend", "a person said that it is not in the CRM")
+            self._back_from_doubt(key, model.ItemStatus.HELD)
+        return key
+
+    def accept(self, reference: str, communication_id: int) -> str:
+        """A person says which communication a held call is. ConfigError if it is not held, or another call's."""
+        with self.database.transaction():
+            key = self._held(reference)
+            if self.taken({communication_id}):
+                raise errors.ConfigError(f"communication {communication_id} is another call's already: check the id")
+            self._record_verdict(key, "accept", f"a person said that it is {communication_id}")
+            self._move(key, model.ItemStatus.HELD, model.ItemStatus.DELIVERED, communication_id=communication_id)
+        return key
+
+    def _held(self, reference: str) -> str:
+        found = self.database.rows(
+            "SELECT key FROM item WHERE status = 'held' AND (reference = ? OR key = ?)", (reference.upper(), reference)
+        )
+        if not found:
+            raise errors.ConfigError(f"no held call has the key {reference}: callimport reconcile lists them")
+        return str(found[0][0])
+
+    def _record_verdict(self, key: str, kind: str, evidence: str) -> None:
+        self.database.execute(
+            "INSERT INTO verdict (key, attempt_id, kind, evidence, decided_at) "
+            "SELECT ?, max(id), ?, ?, ? FROM attempt WHERE key = ?",
+            (key, kind, evidence, self._now(), key),
+        )
+
+    def _back_from_doubt(self, key: str, before: model.ItemStatus) -> None:
+        self._move(key, before, model.ItemStatus.PENDING)
+        self.database.execute(
+            "UPDATE item SET facts = next_facts, payload = next_payload, next_facts = NULL, next_payload = NULL, "
+            "lead_id = json_extract(next_payload, '$.lead_id') WHERE key = ? AND next_facts IS NOT NULL",
+            (key,),
+        )
 
     # A person decides
 

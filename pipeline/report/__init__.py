@@ -2,7 +2,17 @@
 
 from pipeline.report.html import write_html
 from pipeline.report.json import summary_json
-from pipeline.report.talk import Stderr, Talk, progress_figures
+from pipeline.report.talk import Stderr, Talk, doubts_line, progress_figures
 from pipeline.report.terminal import lists, print_result, print_status
 
-__all__ = ["Stderr", "Talk", "lists", "print_result", "print_status", "progress_figures", "summary_json", "write_html"]
+__all__ = [
+    "Stderr",
+    "Talk",
+    "doubts_line",
+    "lists",
+    "print_result",
+    "print_status",
+    "progress_figures",
+    "summary_json",
+    "write_html",
+]

@@ -104,6 +104,12 @@ class Talk:
             self._unheard = True
 
 
+def doubts_line(count: int, seconds: float) -> str:
+    """What will be done about calls in doubt, and when."""
+    when = f"in {duration(seconds)}, when the CRM has surely finished with them" if seconds > 0 else "now"
+    return f"{count} calls may or may not be in the CRM (in doubt): they are looked up {when}"
+
+
 def progress_line(progress: model.Progress) -> str:
     paused = f" · waiting {duration(progress.paused_seconds)} as the CRM asked" if progress.paused_seconds > 5 else ""
     return (

@@ -51,8 +51,10 @@ def print_result(console: Console, result: model.Result, *, sent: bool) -> None:
 def lists(result: model.Result) -> Iterator[str]:
     """What a summary has no place for: which rows and calls, why, and what to do about them, line by line."""
     yield from _findings(result)
-    yield from _items("in doubt; look for them in the CRM, they are not sent again", result.in_doubt)
-    yield from _items("held", result.held)
+    yield from _items(
+        "in doubt: the next run, or callimport reconcile, looks them up; none is sent again before", result.in_doubt
+    )
+    yield from _items("held: look, then callimport reconcile --accept KEY ID, or --resend KEY", result.held)
     yield from _items("refused by the CRM", result.refused)
     yield from _items("failed", result.failed)
     for names, count in result.kept_otherwise.items():
