@@ -92,6 +92,7 @@ class Delivery:
         self._tally = _Tally()
         self._health = _Health(passed_at=clock.monotonic())
         self._began = clock.monotonic()
+        self.proved = not task.with_canary
 
     @property
     def taken(self) -> int:
@@ -139,7 +140,7 @@ class Delivery:
         except _Drained:
             pass
         except errors.ImporterError as error:
-            self._stop(error)
+            self.stop(error)
 
     async def _work(self) -> None:
         while (item := await self._take()) is not None:
@@ -159,6 +160,7 @@ class Delivery:
             raise canary.refused(canary.REFUSED_THAT_STOP)
         if communication_id is not None:
             await self._patiently(canary.look(self._courier, item, communication_id))
+            self.proved = True
         else:
             # Nothing is proved yet: one at a time until this run is over.
             self._workers = 1
@@ -293,7 +295,8 @@ class Delivery:
         if self._stopping:
             raise _Drained
 
-    def _stop(self, error: errors.ImporterError) -> None:
+    def stop(self, error: errors.ImporterError) -> None:
+        """Drain, and let `run` end with this."""
         self._stopped_by = self._stopped_by or error
         self.drain()
 

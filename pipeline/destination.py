@@ -295,8 +295,8 @@ def _stored(one: Any) -> model.Stored:
         raise errors.Incomplete("a communication was shown without its id")
     return model.Stored(
         id=int(one["id"]),
-        method=str(one.get("method")),
-        type=str(one.get("type")),
+        method=str(one.get("method") or ""),
+        type=str(one.get("type") or ""),
         executed_at=model.instant(one.get("executed_at")),
         created_at=model.instant(one.get("created_at")),
         description=str(one.get("description") or ""),

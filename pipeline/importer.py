@@ -201,19 +201,22 @@ class Crossing:
         left, with_canary = self.settings.limit, True
         try:
             while True:
-                left = await self._deliver_pending(run_id, batch_id, left, reconciliation, with_canary=with_canary)
-                with_canary = False
+                sending = await self._deliver_pending(run_id, batch_id, left, reconciliation, with_canary=with_canary)
+                left = None if left is None else left - sending.taken
+                # Until one was seen in the CRM, the next pass begins with one that goes alone, too.
+                with_canary = not sending.proved
                 if self.interruption.exit_code is not None or left == 0:
                     return None
-                if not await self._look_up_doubts(reconciliation) or not self._pending():
+                # Asked of the ledger, not of the verdicts: those given beside the delivery may have come at its end.
+                if not await self._look_up_doubts(reconciliation) or not self._is_anything_to_send(batch_id):
                     return None
         except errors.ImporterError as error:
             return error
 
     async def _deliver_pending(
         self, run_id: str, batch_id: str, limit: int | None, reconciliation: Reconciliation, *, with_canary: bool
-    ) -> int | None:
-        """One pass over what is pending; how much of the limit is left."""
+    ) -> delivery.Delivery:
+        """One pass over what is pending; the delivery that made it."""
         to_do = self._pending() if limit is None else min(limit, self._pending())
         task = delivery.Task(run_id, batch_id, to_do, limit, self.settings.concurrency, with_canary)
         self.tools.talk.forecast(task.to_do, self.pacer.allowed_per_minute, self.tools.clock.wall())
@@ -228,18 +231,19 @@ class Crossing:
                 stopped_by = error
         if stopped_by is not None:
             raise stopped_by
-        return None if limit is None else limit - sending.taken
+        return sending
 
     async def _look_up_doubts(self, reconciliation: Reconciliation) -> bool:
-        """Wait until they are ripe and give verdicts. False where there were none, or somebody asked for an end."""
-        settled = 0
+        """Wait until they are ripe and give verdicts. False where somebody asked for an end."""
         with anyio.CancelScope() as waiting:
             self.interruption.on_request(waiting.cancel)
-            while (seconds := reconciliation.ripe_in_seconds()) is not None:
-                self.tools.talk.say(report.doubts_line(len(self.ledger.doubts()), seconds))
-                await anyio.sleep(seconds)
-                settled += await reconciliation.settle_ripe()
-        return settled > 0 and not waiting.cancelled_caught
+            await reconciliation.settle_all(
+                lambda count, seconds: self.tools.talk.say(report.doubts_line(count, seconds))
+            )
+        return self.interruption.exit_code is None
+
+    def _is_anything_to_send(self, batch_id: str) -> bool:
+        return self.ledger.next_item(batch_id, frozenset()) is not None
 
     def _pending(self) -> int:
         return listing.member_counts(self.ledger.database)[model.ItemStatus.PENDING]
@@ -334,6 +338,9 @@ async def _watched(
             await anyio.sleep(HEARTBEAT_SECONDS if seconds is None else seconds)
             try:
                 await reconciliation.settle_ripe()
+            except errors.LedgerError as error:
+                sending.stop(error)
+                return
             except errors.ImporterError as error:
                 # Delivery meets the same trouble and knows what to do about it.
                 tools.talk.warn(str(error))

@@ -395,7 +395,8 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A communication as the CRM shows it on a lead. `executed_at` and `created_at` are aware, None if unreadable."""
+    """A communication as the CRM shows it on a lead. `method` and `type` are empty if it does not say; `executed_at`
+    and `created_at` are aware, None if unreadable."""
 
     id: int
     method: str
@@ -408,8 +409,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An item that may or may not be stored. `since` is in monotonic seconds of this process: when its attempt ended,
-    or, for one of an earlier run, when this process took the ledger."""
+    """An item that may or may not be stored. `intended_at` is when the first of the attempts that came into doubt was
+    about to leave: each of them may have stored it. `since` is in monotonic seconds of this process: when its attempt
+    ended, or, for one of an earlier run, when this process took the ledger."""
 
     key: str
     reference: str

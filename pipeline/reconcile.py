@@ -8,8 +8,9 @@ absent  the settle time is over, and in two complete reads, some seconds apart, 
 held    anything else
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import anyio
@@ -23,6 +24,10 @@ NEAR_THE_CALL = timedelta(minutes=15)
 # Our clock against the CRM's, and the time a request may be under way.
 CLOCK_MARGIN = timedelta(minutes=5)
 ROUNDS = 2
+# A sleep may end a rounding error too early: looking again at once would look for ever.
+SHORTEST_WAIT_SECONDS = 0.01
+# What must be shown, and equal, before a communication without a reference counts as a call of ours.
+_TELLING = ("method", "type", "executed_at", "description", "call_duration", "call_phone")
 
 
 def found(doubts: Sequence[model.Doubt], stored: Iterable[model.Stored]) -> dict[str, model.Verdict]:
@@ -42,9 +47,10 @@ def denied(
     doubt: model.Doubt, first: Sequence[model.Stored], second: Sequence[model.Stored], now: datetime
 ) -> model.Verdict:
     """What two complete reads say of a doubt that was not found. Both hold no communication that is ours already."""
-    near = [one.id for one in (*first, *second) if _may_be(doubt, one, now)]
+    near = {one.id: _told(one) for one in (*first, *second) if _may_be(doubt, one, now)}
     if near:
-        return model.Verdict("held", f"communication {sorted(set(near))} of the lead could be it, but does not say so")
+        shown = ", ".join(near[number] for number in sorted(near))
+        return model.Verdict("held", f"the lead shows what could be it, but does not say so: communication {shown}")
     if doubt.applied:
         return model.Verdict("held", "the CRM said that it stored it, and does not show it")
     if not _is_marked(doubt):
@@ -63,14 +69,23 @@ class Reconciliation:
         self._clock = clock
         self._settle_seconds = settle_seconds
         self._unreadable: set[int] = set()
+        self.verdicts = Counter[str]()
 
     def ripe_in_seconds(self) -> float | None:
-        """Until the next doubt may be looked up; None where there is none left to look up."""
-        doubts = [one for one in self._ledger.doubts() if one.communication.lead_id not in self._unreadable]
-        if not doubts:
+        """Until the next lead may be looked up; None where there is none left to look up."""
+        leads = self._to_look_up()
+        if not leads:
             return None
-        ripe = min(doubt.since for doubt in doubts) + self._settle_seconds
-        return max(0.0, ripe - self._clock.monotonic())
+        wait = min(self._ripe_at(doubts) for doubts in leads.values()) - self._clock.monotonic()
+        return max(SHORTEST_WAIT_SECONDS, wait) if wait > 0 else 0.0
+
+    async def settle_all(self, say: Callable[[int, float], None]) -> None:
+        """Wait until doubts are ripe and give verdicts, until none is left that can be looked up. `say` is told how
+        many there are and for how many seconds it waits."""
+        while (seconds := self.ripe_in_seconds()) is not None:
+            say(sum(map(len, self._to_look_up().values())), seconds)
+            await anyio.sleep(seconds)
+            await self.settle_ripe()
 
     async def settle_ripe(self) -> int:
         """Give a verdict on every doubt whose settle time is over, where the CRM can be read. Returns how many."""
@@ -92,16 +107,20 @@ class Reconciliation:
         return settled
 
     def _ripe(self) -> dict[int, list[model.Doubt]]:
-        """The doubts to be looked up now, by lead. A lead is ripe when all its doubts are: they are judged together."""
+        """The doubts to be looked up now, by lead."""
+        now = self._clock.monotonic()
+        return {lead_id: doubts for lead_id, doubts in self._to_look_up().items() if self._ripe_at(doubts) <= now}
+
+    def _to_look_up(self) -> dict[int, list[model.Doubt]]:
         by_lead: dict[int, list[model.Doubt]] = defaultdict(list)
         for doubt in self._ledger.doubts():
-            by_lead[doubt.communication.lead_id].append(doubt)
-        latest = self._clock.monotonic() - self._settle_seconds
-        return {
-            lead_id: doubts
-            for lead_id, doubts in by_lead.items()
-            if lead_id not in self._unreadable and all(doubt.since <= latest for doubt in doubts)
-        }
+            if doubt.communication.lead_id not in self._unreadable:
+                by_lead[doubt.communication.lead_id].append(doubt)
+        return by_lead
+
+    def _ripe_at(self, doubts: Sequence[model.Doubt]) -> float:
+        """A lead is ripe when all its doubts are: they are judged together."""
+        return max(doubt.since for doubt in doubts) + self._settle_seconds
 
     async def _settle_the_rest(self, lead_id: int, first: Sequence[model.Stored]) -> int:
         doubts = [doubt for doubt in self._ledger.doubts() if doubt.communication.lead_id == lead_id]
@@ -118,6 +137,7 @@ class Reconciliation:
     def _record(self, verdicts: dict[str, model.Verdict]) -> int:
         for key, verdict in verdicts.items():
             self._ledger.settle(key, verdict)
+            self.verdicts[verdict.kind] += 1
         return len(verdicts)
 
     async def _read_or_hold(self, lead_id: int, doubts: Sequence[model.Doubt]) -> list[model.Stored] | None:
@@ -125,6 +145,10 @@ class Reconciliation:
         try:
             return await self._read(lead_id)
         except errors.Refused as outcome:
+            if outcome.status != 404:
+                # That this key may not look now says nothing of the lead; the next run looks again.
+                self._unreadable.add(lead_id)
+                return None
             held = model.Verdict("held", f"the lead cannot be read ({outcome.evidence})")
             self._record({doubt.key: held for doubt in doubts})
         except errors.Incomplete:
@@ -147,32 +171,47 @@ def _found_by_payload(doubts: Sequence[model.Doubt], unclaimed: Sequence[model.S
     """Without references: as many equal payloads as doubts, all made since, are the doubts'; which is whose does not
     matter, since they are equal in everything."""
     verdicts: dict[str, model.Verdict] = {}
-    groups: dict[model.Communication, list[model.Doubt]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[model.Doubt]] = defaultdict(list)
     for doubt in doubts:
-        groups[doubt.communication].append(doubt)
-    for communication, alike in groups.items():
-        since = min(doubt.intended_at for doubt in alike) - CLOCK_MARGIN
-        equal = [
-            one
-            for one in unclaimed
-            if not model.differences(communication, one.body) and one.created_at is not None and one.created_at >= since
-        ]
-        if len(equal) == len(alike):
-            for doubt, one in zip(alike, equal, strict=True):
+        groups[tuple(map(model.canonical, asdict(doubt.communication).values()))].append(doubt)
+    equals = {alike: [one for one in unclaimed if _equals_one_of(groups[alike], one)] for alike in groups}
+    fits = Counter(one.id for equal in equals.values() for one in equal)
+    for alike, equal in equals.items():
+        # What equals two doubts that are not equal (one names no user) is proof of neither.
+        if len(equal) == len(groups[alike]) and all(fits[one.id] == 1 for one in equal):
+            for doubt, one in zip(groups[alike], equal, strict=True):
                 verdicts[doubt.key] = model.Verdict("found", f"{one.id} equals it in everything", one)
     return verdicts
+
+
+def _equals_one_of(alike: Sequence[model.Doubt], one: model.Stored) -> bool:
+    """Strict: a field that is not shown is not equal, nor is a description where none was sent."""
+    sent = alike[0].communication
+    since = min(doubt.intended_at for doubt in alike) - CLOCK_MARGIN
+    if one.created_at is None or one.created_at < since or not all(name in one.body for name in _TELLING):
+        return False
+    described = model.canonical(one.body["description"]) == model.canonical(sent.description)
+    return described and not model.differences(sent, one.body)
 
 
 def _may_be(doubt: model.Doubt, one: model.Stored, now: datetime) -> bool:
     """Loose on purpose: whatever could be this call keeps it from being called absent."""
     sent = doubt.communication
-    if (one.method, one.type) != (sent.method, sent.type):
+    said = ((one.method, sent.method), (one.type, sent.type))
+    if any(shown and shown.casefold() != wanted.casefold() for shown, wanted in said):
         return False
     call = datetime.fromisoformat(sent.executed_at)
     near_the_call = one.executed_at is None or abs(one.executed_at - call) <= NEAR_THE_CALL
     window = (doubt.intended_at - CLOCK_MARGIN, now + CLOCK_MARGIN)
     made_since = one.created_at is None or window[0] <= one.created_at <= window[1]
     return near_the_call or made_since
+
+
+def _told(one: model.Stored) -> str:
+    """A communication in a few words, for whoever must decide."""
+    called = f"{one.executed_at:%Y-%m-%d %H:%M:%S}Z" if one.executed_at else "unknown"
+    made = f"{one.created_at:%Y-%m-%d %H:%M:%S}Z" if one.created_at else "unknown"
+    return f"{one.id} (call of {called}, stored {made})"
 
 
 def _is_marked(doubt: model.Doubt) -> bool:

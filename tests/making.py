@@ -111,7 +111,9 @@ def bring(of: Ledger, its_key: str, run_id: str, status: ItemStatus, *, communic
             of.refused(its_key, attempt, errors.Refused("422", status=422, reasons=("lead_id: unknown",)))
         case ItemStatus.DELIVERED | ItemStatus.GONE:
             of.delivered(its_key, attempt, model.Echo(communication_id, {"id": communication_id}))
-    if status in (ItemStatus.HELD, ItemStatus.GONE):
+    if status is ItemStatus.HELD:
+        of.settle(its_key, model.Verdict("held", "the lead shows what could be it"))
+    if status is ItemStatus.GONE:
         database.execute("UPDATE item SET status = ? WHERE key = ?", (status.value, its_key))
 
 

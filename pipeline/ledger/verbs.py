@@ -29,6 +29,7 @@ class Ledger:
         self._clock = clock
         self._found_in_flight: list[str] = []
         self._opened_at = clock.monotonic()
+        self._batch_id: str | None = None
         self._in_doubt_since: dict[str, float] = {}
 
     @classmethod
@@ -192,9 +193,10 @@ class Ledger:
     def doubts(self) -> list[model.Doubt]:
         """Every item in doubt, whichever run left it so, in an order that is always the same."""
         found = self.database.rows("""
-            SELECT item.key, reference, payload, max(attempt.intended_at), applied,
+            SELECT item.key, reference, payload, min(attempt.intended_at), applied,
                 (SELECT count(*) FROM verdict WHERE verdict.key = item.key AND kind = 'absent')
-            FROM item JOIN attempt ON attempt.key = item.key WHERE status = 'in_doubt'
+            FROM item JOIN attempt ON attempt.key = item.key JOIN outcome ON outcome.attempt_id = attempt.id
+            WHERE item.status = 'in_doubt' AND outcome.kind = 'in_doubt'
             GROUP BY item.key ORDER BY item.lead_id, item.key
         """)
         return [
@@ -245,9 +247,15 @@ class Ledger:
                     self._move(key, model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, reason=verdict.evidence)
 
     def resend(self, reference: str) -> str:
-        """A person says that a held call is not in the CRM: pending again. ConfigError if it is not held."""
+        """A person says that a held call is not in the CRM: pending again. ConfigError if it is not held, or if the
+        CRM itself said that it stored it."""
         with self.database.transaction():
             key = self._held(reference)
+            if self.database.one("SELECT applied FROM item WHERE key = ?", (key,)):
+                raise errors.ConfigError(
+                    f"the CRM said that it stored {reference}, so it is not sent again: find it there, then say "
+                    f"callimport reconcile --accept {reference} ID"
+                )
             self._record_verdict(key, "resend", "a person said that it is not in the CRM")
             self._back_from_doubt(key, model.ItemStatus.HELD)
         return key
@@ -283,6 +291,21 @@ class Ledger:
             "UPDATE item SET facts = next_facts, payload = next_payload, next_facts = NULL, next_payload = NULL, "
             "lead_id = json_extract(next_payload, '$.lead_id') WHERE key = ? AND next_facts IS NOT NULL",
             (key,),
+        )
+        self._send_with_this_run(key)
+
+    def _send_with_this_run(self, key: str) -> None:
+        """Its batch may be an earlier one: a call that this run read, or whose settings it shares, goes with it."""
+        if self._batch_id is None:
+            return
+        self.database.execute(
+            """
+            UPDATE item SET batch_id = :batch WHERE key = :key AND EXISTS (
+                SELECT 1 FROM temp.member WHERE member.key = :key AND (carried = 0 OR (
+                    SELECT settings_fingerprint FROM batch WHERE id = item.batch_id
+                ) = (SELECT settings_fingerprint FROM batch WHERE id = :batch)))
+            """,
+            {"batch": self._batch_id, "key": key},
         )
 
     # A person decides
@@ -340,6 +363,7 @@ class Ledger:
     def _take_up(self, run_id: str | None, batch_id: str) -> None:
         if run_id is not None:
             self._one("UPDATE run SET batch_id = ? WHERE id = ?", (batch_id, run_id))
+            self._batch_id = batch_id
 
     def _land(self, attempt: int, kind: str, status: int | None, evidence: str) -> None:
         self.database.execute(
