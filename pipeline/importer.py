@@ -132,7 +132,7 @@ class Crossing:
         await self._hold_to_the_plan()
         if self.intake is None:
             self._batch_to_go_on_with()
-        run_id = _run_id(self.tools)
+        run_id = new_run_id(self.tools)
         found = self.ledger.start_run(run_id)
         if found:
             self.tools.talk.warn(
@@ -381,5 +381,5 @@ def _write_rejects(settings: config.Settings, intake: Intake | None, enrolled: E
         rejects.write(settings.rejects, intake.chunks(), intake.tally.rejects, several_sources=len(intake.sources) > 1)
 
 
-def _run_id(tools: Tools) -> str:
+def new_run_id(tools: Tools) -> str:
     return f"{tools.clock.wall():%Y%m%dT%H%M%SZ}-{tools.rng.getrandbits(24):06x}"

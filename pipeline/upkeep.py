@@ -26,11 +26,13 @@ class Status:
 
     def for_machines(self) -> dict[str, Any]:
         """As plain values, phones masked."""
-        plain = asdict(self)
-        for item in plain["listed"]:
-            item["phone"] = privacy.mask_phone(item["phone"])
-            item["started_at"] = item["started_at"].isoformat()
-        return plain
+        return asdict(self) | {"listed": [plain(item) for item in self.listed]}
+
+
+def plain(item: model.Listed) -> dict[str, Any]:
+    """A call as plain values, its phone masked."""
+    masked = {"phone": privacy.mask_phone(item.phone), "started_at": item.started_at.isoformat()}
+    return asdict(item) | masked
 
 
 def status(settings: config.Settings, clock: model.Clock) -> Status:
@@ -38,7 +40,7 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
     path = config.find_ledger(settings)
     if lock.is_held(lock.beside(path, "lock")):
         return Status(str(path), lock.read_heartbeat(lock.beside(path, "heartbeat")) or {"state": "starting"})
-    with _opened(settings, clock) as ledger:
+    with opened(settings, clock) as ledger:
         database = ledger.database
         return Status(
             ledger=str(path),
@@ -54,7 +56,7 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
 
 def withdraw(settings: config.Settings, clock: model.Clock, batch_id: str) -> int:
     """Give up what is pending of a batch; how many calls that were."""
-    with _opened(settings, clock) as ledger:
+    with opened(settings, clock) as ledger:
         return ledger.withdraw(batch_id.upper())
 
 
@@ -62,13 +64,14 @@ def retry(
     settings: config.Settings, clock: model.Clock, *, statuses: tuple[model.ItemStatus, ...], keys: tuple[str, ...]
 ) -> tuple[int, tuple[model.Waiting, ...]]:
     """Put refused or failed calls back to pending; how many that were, and the batches that have pending calls now."""
-    with _opened(settings, clock) as ledger:
+    with opened(settings, clock) as ledger:
         count = sum(ledger.retry(status) for status in statuses) + sum(ledger.retry_one(key) for key in keys)
         return count, tuple(listing.waiting(ledger.database, besides=None))
 
 
 @contextlib.contextmanager
-def _opened(settings: config.Settings, clock: model.Clock) -> Iterator[Ledger]:
+def opened(settings: config.Settings, clock: model.Clock) -> Iterator[Ledger]:
+    """The ledger that is meant, held alone, without asking the CRM."""
     path = config.find_ledger(settings)
     with (
         lock.held(lock.beside(path, "lock"), heartbeat=lock.beside(path, "heartbeat")),

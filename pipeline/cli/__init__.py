@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 
 import pipeline
-from pipeline import config, errors, importer, model, privacy, report, upkeep
+from pipeline import config, errors, importer, model, privacy, report, settlement, upkeep
 from pipeline.cli import options
 from pipeline.errors import ExitCode
 
@@ -181,6 +181,57 @@ def retry(keys: tuple[str, ...], refused: bool, failed: bool, **given: Any) -> E
     for batch in batches if count else ():
         click.echo(f"batch {batch.batch} has {batch.pending} pending: callimport run --resume {batch.batch} sends them")
     return ExitCode.OK
+
+
+@commands.command(
+    epilog=f"""\b
+Examples:
+  callimport reconcile --destination sandbox
+  callimport reconcile --destination production --account 301 --json
+  callimport reconcile --accept 7K3Q-2M9D-XA 42534452
+  callimport reconcile --resend 7K3Q-2M9D-XA
+
+{_EXIT_CODES}"""
+)
+@click.option(
+    "--accept",
+    type=(str, click.IntRange(1, 2**63 - 1)),
+    multiple=True,
+    metavar="KEY ID",
+    help="A held call is in the CRM: it is communication ID. Nothing is looked up.",
+)
+@click.option(
+    "--resend",
+    multiple=True,
+    metavar="KEY",
+    help="A held call is not in the CRM: the next run sends it. It may make a second copy. Nothing is looked up.",
+)
+@options.placing
+@options.looking
+@options.answering
+def reconcile(accept: tuple[tuple[str, int], ...], resend: tuple[str, ...], **given: Any) -> ExitCode:
+    """Look calls in doubt up in the CRM, sending nothing, and list those that a person must decide."""
+    with _errors_answered(given):
+        settings = options.settings(given)
+        for key in resend:
+            _talk(given).warn(
+                f"{key} is sent again by the next run: if it is in the CRM after all, that is a second copy"
+            )
+        if accept or resend:
+            settled = settlement.decide(settings, _tools(given), resend=resend, accept=accept)
+        else:
+            settled = anyio.run(settlement.settle, settings, _tools(given))
+    if given["as_json"]:
+        click.echo(json.dumps(settled.for_machines(), ensure_ascii=False))
+    else:
+        report.print_settled(
+            Console(),
+            verdicts=settled.verdicts,
+            pending=settled.pending,
+            in_doubt=settled.in_doubt,
+            held=settled.held,
+        )
+    return settled.exit_code
 
 
 @commands.command(

@@ -95,9 +95,9 @@ def placing(command: Command) -> Command:
     )(command)
 
 
-def sending(command: Command) -> Command:
+def looking(command: Command) -> Command:
+    """How the CRM is asked."""
     return _together(
-        placing,
         click.option(
             "--token-file", metavar="PATH", help="File with the key, - for stdin (default: CALLIMPORT_TOKEN)."
         ),
@@ -111,15 +111,22 @@ def sending(command: Command) -> Command:
             help="Highest rate; repeat for several windows, as in --rate 190/min --rate 2000/h.",
         ),
         click.option(
-            "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
-        ),
-        click.option(
             "--settle",
             type=click.FloatRange(0),
             default=180.0,
             show_default=True,
             metavar="SECONDS",
             help="How long the CRM may still be at work on a request; calls in doubt are looked up after that.",
+        ),
+    )(command)
+
+
+def sending(command: Command) -> Command:
+    return _together(
+        placing,
+        looking,
+        click.option(
+            "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
         ),
         click.option("--limit", type=click.IntRange(1), metavar="N", help="Send at most N calls, then stop (exit 7)."),
         click.option("--dry-run", is_flag=True, help="Make the plan only: nothing is written to CRM or ledger."),

@@ -3,7 +3,7 @@
 from pipeline.report.html import write_html
 from pipeline.report.json import summary_json
 from pipeline.report.talk import Stderr, Talk, doubts_line, progress_figures
-from pipeline.report.terminal import lists, print_result, print_status
+from pipeline.report.terminal import lists, print_result, print_settled, print_status
 
 __all__ = [
     "Stderr",
@@ -11,6 +11,7 @@ __all__ = [
     "doubts_line",
     "lists",
     "print_result",
+    "print_settled",
     "print_status",
     "progress_figures",
     "summary_json",

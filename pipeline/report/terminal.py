@@ -77,6 +77,30 @@ def lists(result: model.Result) -> Iterator[str]:
         yield f"rejects {result.rejects}: mend them there and import that file; what was sent is not sent again"
 
 
+def print_settled(
+    console: Console,
+    *,
+    verdicts: Mapping[str, int],
+    pending: int,
+    in_doubt: Sequence[model.Listed],
+    held: Sequence[model.Listed],
+) -> None:
+    """What became of the doubts, and what a person must decide, with what either side shows."""
+    _say(
+        console,
+        f"{verdicts['found']} found in the CRM, {verdicts['absent']} proved absent and pending again, "
+        f"{verdicts['held']} now held",
+    )
+    for line in _items("in doubt: could not be looked up; callimport reconcile tries again", in_doubt):
+        _say(console, line)
+    for line in _items("held: look in the CRM, then --accept KEY ID if it is there, or --resend KEY if not", held):
+        _say(console, line)
+    if pending:
+        _say(console, f"{pending:,} calls are pending: callimport run sends them")
+    if not in_doubt and not held:
+        _say(console, "no call is in doubt or held")
+
+
 def print_status(
     console: Console,
     *,
