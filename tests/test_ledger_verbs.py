@@ -114,6 +114,15 @@ def test_a_lost_answer_is_in_doubt(ledger: Ledger) -> None:
     assert (item["status"], item["applied"], item["reason"]) == ("in_doubt", 0, "no answer in time")
 
 
+_DECIDED = {
+    (ItemStatus.IN_DOUBT, ItemStatus.DELIVERED): "found",
+    (ItemStatus.IN_DOUBT, ItemStatus.PENDING): "absent",
+    (ItemStatus.IN_DOUBT, ItemStatus.HELD): "held",
+    (ItemStatus.HELD, ItemStatus.DELIVERED): "accept",
+    (ItemStatus.HELD, ItemStatus.PENDING): "resend",
+}
+
+
 @pytest.mark.parametrize(("before", "after"), list(itertools.permutations(ItemStatus, 2)))
 def test_only_legal_moves_pass_even_by_raw_sql(ledger: Ledger, before: ItemStatus, after: ItemStatus) -> None:
     making.bring(ledger, _KEY, "run-1", before)
@@ -122,6 +131,12 @@ def test_only_legal_moves_pass_even_by_raw_sql(ledger: Ledger, before: ItemStatu
         _sql(ledger, "INSERT INTO outcome SELECT id, 'not_applied', NULL, '', '' FROM attempt")
     if after == ItemStatus.IN_FLIGHT and before == ItemStatus.PENDING:
         _sql(ledger, "INSERT INTO attempt (key, run_id, intended_at) VALUES (?, 'run-1', '')", _KEY)
+    kind = _DECIDED.get((before, after))
+    if kind is not None:
+        verdict = (
+            "INSERT INTO verdict (key, attempt_id, kind, evidence, decided_at) SELECT key, id, ?, '', '' FROM attempt"
+        )
+        _sql(ledger, verdict, kind)
     identity = 900 if after in (ItemStatus.DELIVERED, ItemStatus.GONE) else None
     move = "UPDATE item SET status = ?, communication_id = ? WHERE key = ?"
     if after in _LEGAL[before]:
@@ -177,9 +192,9 @@ def test_what_is_known_to_be_stored_is_never_sent_again(ledger: Ledger) -> None:
     _refused(ledger, "UPDATE item SET status = 'pending'", why=never)
     _refused(ledger, "UPDATE item SET applied = 0", why=never)
     _refused(ledger, "UPDATE item SET applied = 0, status = 'pending'", why=never)
-    _sql(ledger, "UPDATE item SET status = 'held'")
+    ledger.settle(_KEY, model.Verdict("held", "not shown"))
     _refused(ledger, "UPDATE item SET status = 'pending'", why=never)
-    _sql(ledger, "UPDATE item SET status = 'delivered', communication_id = 900")
+    ledger.accept(_KEY, 900)
 
 
 def test_a_communication_belongs_to_one_item_for_ever(ledger: Ledger) -> None:
@@ -196,7 +211,8 @@ def test_a_communication_belongs_to_one_item_for_ever(ledger: Ledger) -> None:
 
 
 def test_delivered_and_a_communication_go_together(ledger: Ledger) -> None:
-    ledger.in_doubt(_KEY, ledger.intend(_KEY, "run-1"), _TIMEOUT)
+    attempt = ledger.intend(_KEY, "run-1")
+    _sql(ledger, "INSERT INTO outcome VALUES (?, 'delivered', 201, '', '')", attempt)
     _refused(ledger, "UPDATE item SET status = 'delivered'", why="CHECK")
     _refused(ledger, "UPDATE item SET communication_id = 5", why="CHECK")
 
@@ -386,7 +402,7 @@ def test_the_file_is_private_logged_ahead_and_synced(ledger: Ledger, path: Path)
     assert _pragma(ledger, "recursive_triggers") == 1
     assert _pragma(ledger, "locking_mode") == "exclusive"
     assert _pragma(ledger, "application_id") == database.APPLICATION_ID
-    assert _pragma(ledger, "user_version") == 1
+    assert _pragma(ledger, "user_version") == 2
 
 
 @pytest.mark.parametrize("existed", [False, True])

@@ -1,0 +1,102 @@
+"""What a CRM shows on a lead, without HTTP: doubts, communications, and a courier that answers from a script."""
+
+import json
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from pipeline import errors, mapping, model
+from pipeline.courier import Courier
+from pipeline.destination import Destination
+from pipeline.ledger import Ledger
+from pipeline.pacer import Pacer
+from tests import making
+from tests.making import NOW
+
+Answer = Sequence[model.Stored] | Exception
+
+
+def doubt(call_id: str = "A-1", *, with_mark: bool = True, sent: datetime = NOW, **changes: Any) -> model.Doubt:
+    """The call of that id, sent at `sent`, in doubt."""
+    its = mapping.sighting(making.call(call_id), id_is_unique=True, account_id=77, with_mark=with_mark)
+    known = model.Doubt(
+        key=its.key,
+        reference=its.reference,
+        communication=model.Communication(**json.loads(its.payload)),
+        intended_at=sent,
+        since=0.0,
+        applied=False,
+        times_absent=0,
+    )
+    return replace(known, **changes)
+
+
+def stored(
+    number: int, sent: model.Communication, *, made: datetime | None = NOW + timedelta(seconds=1), **changes: Any
+) -> model.Stored:
+    """`sent` as the CRM keeps it, but for the changes; a change to `...` is a field that it does not show."""
+    body: dict[str, Any] = {"id": number, **asdict(sent), "user_id": sent.executed_by, **changes}
+    body = {name: value for name, value in body.items() if value is not ... and name != "executed_by"}
+    return model.Stored(
+        id=number,
+        method=body.get("method", ""),
+        type=body.get("type", ""),
+        executed_at=model.instant(body.get("executed_at")),
+        created_at=made,
+        description=body.get("description") or "",
+        body=body,
+    )
+
+
+class Shows(Courier):
+    """Answers each lead's reads in order, the last one for ever; notes when each was read."""
+
+    def __init__(self) -> None:
+        super().__init__(Destination.__new__(Destination), Pacer((model.Rate(1, 1.0),), lambda: 0.0), random.Random(0))
+        self.answers: dict[int, list[Answer]] = defaultdict(lambda: [()])
+        self.reads: list[tuple[float, int]] = []
+
+    async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
+        await anyio.lowlevel.checkpoint()
+        self.reads.append((anyio.current_time(), lead_id))
+        answers = self.answers[lead_id]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return tuple(answer)
+
+    def at(self, lead_id: int) -> list[float]:
+        return [moment for moment, lead in self.reads if lead == lead_id]
+
+
+def virtual_clock() -> model.Clock:
+    return model.Clock(lambda: NOW + timedelta(seconds=anyio.current_time()), anyio.current_time)
+
+
+@contextmanager
+def ledger_with(folder: Path, *calls: model.Call, with_mark: bool = True) -> Iterator[Ledger]:
+    """A ledger with these calls pending in run-1, on the virtual clock."""
+    ledger = Ledger.open(folder / "ledger.sqlite3", virtual_clock(), making.BINDING)
+    ledger.start_run("run-1")
+    with ledger.enrolment("run-1", making.batch()) as enrolment:
+        enrolment.see(mapping.sighting(one, id_is_unique=True, account_id=77, with_mark=with_mark) for one in calls)
+        enrolment.enter()
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def lose_answer(ledger: Ledger, call: model.Call, *, applied: bool = False) -> model.Doubt:
+    """Send it, and hear nothing."""
+    key = making.key(call)
+    ledger.in_doubt(key, ledger.intend(key, "run-1"), errors.InDoubt("no answer in time", applied=applied))
+    return next(one for one in ledger.doubts() if one.key == key)
