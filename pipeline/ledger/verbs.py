@@ -239,7 +239,7 @@ class Ledger:
                         model.ItemStatus.DELIVERED,
                         communication_id=verdict.found.id,
                         echo=json.dumps(verdict.found.body, ensure_ascii=False),
-                        reason=verdict.evidence,
+                        reason="; ".join(self._differences(key, verdict.found)) or None,
                     )
                 case "absent":
                     self._back_from_doubt(key, model.ItemStatus.IN_DOUBT)
@@ -277,6 +277,10 @@ class Ledger:
         if not found:
             raise errors.ConfigError(f"no held call has the key {reference}: callimport reconcile lists them")
         return str(found[0][0])
+
+    def _differences(self, key: str, stored: model.Stored) -> tuple[str, ...]:
+        payload = self.database.one("SELECT payload FROM item WHERE key = ?", (key,))
+        return model.differences(model.Communication(**json.loads(payload)), stored.body)
 
     def _record_verdict(self, key: str, kind: str, evidence: str) -> None:
         self.database.execute(
