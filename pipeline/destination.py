@@ -37,7 +37,7 @@ from typing import Any
 import anyio
 import httpx
 
-from pipeline import errors, model, privacy
+from pipeline import canonical, errors, model, privacy
 
 # From the first byte out to the last byte in: a server that answers a byte a minute holds nobody up.
 LONGEST_ANSWER_SECONDS = 150.0
@@ -81,7 +81,7 @@ class Destination:
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict) or not _is_id(data.get("id")):
             raise errors.InDoubt("a 2xx answer without an id", applied=True)
-        return model.Echo(int(data["id"]), data, model.differences(communication, data))
+        return model.Echo(int(data["id"]), data, canonical.differences(communication, data))
 
     async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
         """GET /leads/:id with its communications, all of them. Refused (404) where the lead is not there, Incomplete
@@ -297,8 +297,8 @@ def _stored(one: Any) -> model.Stored:
         id=int(one["id"]),
         method=str(one.get("method") or ""),
         type=str(one.get("type") or ""),
-        executed_at=model.instant(one.get("executed_at")),
-        created_at=model.instant(one.get("created_at")),
+        executed_at=canonical.instant(one.get("executed_at")),
+        created_at=canonical.instant(one.get("created_at")),
         description=str(one.get("description") or ""),
         body=one,
     )

@@ -1,15 +1,12 @@
 """The values that travel between the parts: frozen, slotted, named, with their units."""
 
-import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 import polars as pl
-
-_LONGEST_NUMBER = 18
 
 
 class Direction(StrEnum):
@@ -322,77 +319,6 @@ class Progress:
         return self.paused_seconds + (self.to_do - self.done) * 60 / self.allowed_per_minute
 
 
-def canonical(value: object) -> object:
-    """A payload value as it is compared: who stores it may trim it, turn blanks into null, write instants anew."""
-    if isinstance(value, str):
-        text = unicodedata.normalize("NFC", value.replace("\r\n", "\n")).strip()
-        for known_form in (_as_instant(text), _as_number(text)):
-            if known_form is not None:
-                return known_form
-        return text or None
-    return value
-
-
-def instant(value: object) -> datetime | None:
-    """An instant as somebody else wrote it, in UTC and whole seconds; None if it cannot be read or has no offset."""
-    return _as_instant(value.strip()) if isinstance(value, str) else None
-
-
-def differences(sent: Communication, stored: Mapping[str, object]) -> tuple[str, ...]:
-    """Names of the fields that the CRM keeps otherwise than they were sent. What it does not show is not compared."""
-    wanted = asdict(sent)
-    wanted["user_id"] = wanted.pop("executed_by")
-    return tuple(
-        name
-        for name, value in wanted.items()
-        if value is not None and name in stored and canonical(stored[name]) != canonical(value)
-    )
-
-
-def _as_instant(text: str) -> datetime | None:
-    if "T" not in text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC).replace(microsecond=0) if moment.tzinfo else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _as_number(text: str) -> int | None:
-    # Longer ones are no quantity; Python would refuse the longest.
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One rule that rows broke: how many, and the first few of them as `file row`, with what was said of the first."""
-
-    rule: str
-    count: int
-    message: str
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Everything that is told of a run, a dry run or a check. The JSON answer is made of `summary` alone."""
-
-    summary: Summary
-    findings: tuple[Finding, ...] = ()
-    in_doubt: tuple[Listed, ...] = ()
-    held: tuple[Listed, ...] = ()
-    refused: tuple[Listed, ...] = ()
-    failed: tuple[Listed, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
-    kept_otherwise: dict[str, int] = field(default_factory=dict)
-    destination: str | None = None
-    ledger: str | None = None
-    rejects: str | None = None
-    plan: str | None = None
-    error: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A communication as the CRM shows it on a lead. `method` and `type` are empty if it does not say; `executed_at`
@@ -429,3 +355,32 @@ class Verdict:
     kind: str
     evidence: str
     found: Stored | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule that rows broke: how many, and the first few of them as `file row`, with what was said of the first."""
+
+    rule: str
+    count: int
+    message: str
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything that is told of a run, a dry run or a check. The JSON answer is made of `summary` alone."""
+
+    summary: Summary
+    findings: tuple[Finding, ...] = ()
+    in_doubt: tuple[Listed, ...] = ()
+    held: tuple[Listed, ...] = ()
+    refused: tuple[Listed, ...] = ()
+    failed: tuple[Listed, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    kept_otherwise: dict[str, int] = field(default_factory=dict)
+    destination: str | None = None
+    ledger: str | None = None
+    rejects: str | None = None
+    plan: str | None = None
+    error: str | None = None

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from pipeline import errors, model
+from pipeline import canonical, errors, model
 from pipeline.courier import Courier
 from pipeline.ledger import Ledger
 
@@ -173,7 +173,7 @@ def _found_by_payload(doubts: Sequence[model.Doubt], unclaimed: Sequence[model.S
     verdicts: dict[str, model.Verdict] = {}
     groups: dict[tuple[object, ...], list[model.Doubt]] = defaultdict(list)
     for doubt in doubts:
-        groups[tuple(map(model.canonical, asdict(doubt.communication).values()))].append(doubt)
+        groups[tuple(map(canonical.form, asdict(doubt.communication).values()))].append(doubt)
     equals = {alike: [one for one in unclaimed if _equals_one_of(groups[alike], one)] for alike in groups}
     fits = Counter(one.id for equal in equals.values() for one in equal)
     for alike, equal in equals.items():
@@ -190,8 +190,8 @@ def _equals_one_of(alike: Sequence[model.Doubt], one: model.Stored) -> bool:
     since = min(doubt.intended_at for doubt in alike) - CLOCK_MARGIN
     if one.created_at is None or one.created_at < since or not all(name in one.body for name in _TELLING):
         return False
-    described = model.canonical(one.body["description"]) == model.canonical(sent.description)
-    return described and not model.differences(sent, one.body)
+    described = canonical.form(one.body["description"]) == canonical.form(sent.description)
+    return described and not canonical.differences(sent, one.body)
 
 
 def _may_be(doubt: model.Doubt, one: model.Stored, now: datetime) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from pipeline import errors, mapping, model
+from pipeline import canonical, errors, mapping, model
 from pipeline.courier import Courier
 from pipeline.destination import Destination
 from pipeline.ledger import Ledger
@@ -49,7 +49,7 @@ def stored(
         id=number,
         method=body.get("method", ""),
         type=body.get("type", ""),
-        executed_at=model.instant(body.get("executed_at")),
+        executed_at=canonical.instant(body.get("executed_at")),
         created_at=made,
         description=body.get("description") or "",
         body=body,

@@ -184,15 +184,27 @@ def test_only_a_pending_item_is_attempted(ledger: Ledger, status: ItemStatus) ->
     assert making.everything(ledger) == before
 
 
+def _give_verdict(ledger: Ledger, kind: str) -> None:
+    with ledger.database.transaction():
+        ledger.database.execute(
+            "INSERT INTO verdict (key, attempt_id, kind, evidence, decided_at) "
+            "SELECT ?, max(id), ?, 'by hand', '2024-05-31T00:00:00+00:00' FROM attempt WHERE key = ?",
+            (_KEY, kind, _KEY),
+        )
+
+
 def test_what_is_known_to_be_stored_is_never_sent_again(ledger: Ledger) -> None:
     """A 2xx whose id could not be read: it is there, only its number is unknown."""
     ledger.in_doubt(_KEY, ledger.intend(_KEY, "run-1"), errors.InDoubt("201 without id", status=201, applied=True))
     assert making.row(ledger, _KEY)["applied"] == 1
     never = "known to be stored cannot be sent again"
+    # Not even with a verdict on record.
+    _give_verdict(ledger, "absent")
     _refused(ledger, "UPDATE item SET status = 'pending'", why=never)
     _refused(ledger, "UPDATE item SET applied = 0", why=never)
     _refused(ledger, "UPDATE item SET applied = 0, status = 'pending'", why=never)
     ledger.settle(_KEY, model.Verdict("held", "not shown"))
+    _give_verdict(ledger, "resend")
     _refused(ledger, "UPDATE item SET status = 'pending'", why=never)
     ledger.accept(_KEY, 900)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline import errors, model
+from pipeline import canonical, errors, model
 from pipeline.ledger import enrolment as enrolling
 from pipeline.ledger.database import Database
 
@@ -280,7 +280,7 @@ class Ledger:
 
     def _differences(self, key: str, stored: model.Stored) -> tuple[str, ...]:
         payload = self.database.one("SELECT payload FROM item WHERE key = ?", (key,))
-        return model.differences(model.Communication(**json.loads(payload)), stored.body)
+        return canonical.differences(model.Communication(**json.loads(payload)), stored.body)
 
     def _record_verdict(self, key: str, kind: str, evidence: str) -> None:
         self.database.execute(
