@@ -12,10 +12,10 @@ RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench simulate lock clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 # .DELETE_ON_ERROR takes the interpreter away again where venv stopped half-way, so that the next try starts over.
 $(BIN)/python:
@@ -75,6 +75,9 @@ check: .venv/dev.stamp ## the gate: format, lint, import contract, types, tests
 
 bench: .venv/dev.stamp ## how much of the configured rate a run uses
 	$(BIN)/python -m tests.benchmarks.rate
+
+simulate: .venv/dev.stamp ## crashes and faults in virtual time: make simulate SEEDS=10000, or SEED=n for one history
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 # Locks hold for every platform and name no index, so that each machine installs from the one it trusts; the hashes
 # see to it that it is the same file. `make lock UPGRADE=--upgrade` takes newer releases.
