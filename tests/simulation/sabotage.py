@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from pipeline import delivery, model, reconcile
+from pipeline import canonical, delivery, model, reconcile
 from pipeline.ledger import Database, Ledger
 from tests.simulation.story import play
 
@@ -114,21 +114,21 @@ def _set_instead_of_multiset() -> list[Any]:
             doubt.key: model.Verdict("found", "looks like it", one)
             for doubt in doubts
             for one in unclaimed
-            if not model.differences(doubt.communication, one.body)
+            if not canonical.differences(doubt.communication, one.body)
         }
 
     return [mock.patch.object(reconcile, "_found_by_payload", by_payload)]
 
 
 SABOTAGES = {
-    "no settle": Sabotage(_no_settle, 5, frozenset({"duplicated"})),
+    "no settle": Sabotage(_no_settle, 10, frozenset({"duplicated"})),
     "blind retry": Sabotage(_blind_retry, 1, frozenset({"duplicated"})),
     "in flight sent again": Sabotage(_in_flight_sent_again, 7, frozenset({"duplicated"})),
     "one read": Sabotage(_one_read, 3, frozenset({"duplicated", "hasty"})),
     "commits not synced": Sabotage(_commits_not_synced, 0, frozenset({"undurable", "duplicated"})),
     "intent after the answer": Sabotage(_intent_after_the_answer, 0, frozenset({"undurable", "duplicated"})),
     "taken not excluded": Sabotage(_taken_not_excluded, 2, frozenset({"ledger", "wrong id"}), reference=False),
-    "look-alikes claimed": Sabotage(_set_instead_of_multiset, 7, frozenset({"wrong id", "ledger"}), reference=False),
+    "look-alikes claimed": Sabotage(_set_instead_of_multiset, 2, frozenset({"wrong id", "lost"}), reference=False),
 }
 
 
