@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import anyio
 import click
@@ -47,7 +47,7 @@ def main() -> NoReturn:
         code = _stop("interrupted: callimport status shows where it stands", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the answer went away; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _throw_away(sys.stdout)
         code = ExitCode.STOPPED
     except errors.ImporterError as error:
         code = _stop(str(error), error.exit_code)
@@ -58,7 +58,29 @@ def main() -> NoReturn:
             f"{type(error).__name__}: {error}: this is a fault of callimport, please report it; the ledger is sound",
             ExitCode.STOPPED,
         )
-    sys.exit(code or 0)
+    sys.exit(_let_go_of_streams(ExitCode(code or 0)))
+
+
+def _let_go_of_streams(code: ExitCode) -> ExitCode:
+    """Write out what was said. What cannot be written must not fail once more, and nameless, as the program ends."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _throw_away(sys.stdout)
+    except OSError as error:
+        _throw_away(sys.stdout)
+        code = _stop(
+            f"the answer could not be written ({error.strerror}): free the disk, then run again", ExitCode.STOPPED
+        )
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _throw_away(sys.stderr)
+    return code
+
+
+def _throw_away(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @click.group(epilog=_EXIT_CODES)
