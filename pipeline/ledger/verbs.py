@@ -1,16 +1,15 @@
-"""The guarded moves of an item. Each is one statement that must hit one row, and is on the disk when it returns."""
+"""What a run, and a person between runs, does to items. Each verb is on the disk when it returns."""
 
 import contextlib
 import json
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from pipeline import canonical, errors, model
+from pipeline import errors, model
 from pipeline.ledger import enrolment as enrolling
 from pipeline.ledger.database import Database
+from pipeline.ledger.verdicts import Verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +20,12 @@ class Binding:
     account: model.Account
 
 
-class Ledger:
+class Ledger(Verdicts):
     """What one run does to the ledger. Held by one run at a time; see lock.py."""
 
     def __init__(self, database: Database, clock: model.Clock) -> None:
-        self.database = database
-        self._clock = clock
+        super().__init__(database, clock)
         self._found_in_flight: list[str] = []
-        self._opened_at = clock.monotonic()
-        self._batch_id: str | None = None
-        self._in_doubt_since: dict[str, float] = {}
 
     @classmethod
     def open(cls, path: Path, clock: model.Clock, binding: Binding | None = None) -> "Ledger":
@@ -188,130 +183,6 @@ class Ledger:
         with self.database.transaction():
             self._move(key, model.ItemStatus.PENDING, model.ItemStatus.FAILED, reason=reason)
 
-    # Doubt
-
-    def doubts(self) -> list[model.Doubt]:
-        """Every item in doubt, whichever run left it so, in an order that is always the same."""
-        found = self.database.rows("""
-            SELECT item.key, reference, payload, min(attempt.intended_at), applied,
-                (SELECT count(*) FROM verdict WHERE verdict.key = item.key AND kind = 'absent')
-            FROM item JOIN attempt ON attempt.key = item.key JOIN outcome ON outcome.attempt_id = attempt.id
-            WHERE item.status = 'in_doubt' AND outcome.kind = 'in_doubt'
-            GROUP BY item.key ORDER BY item.lead_id, item.key
-        """)
-        return [
-            model.Doubt(
-                key=key,
-                reference=reference,
-                communication=model.Communication(**json.loads(payload)),
-                intended_at=datetime.fromisoformat(intended_at),
-                since=self._in_doubt_since.get(key, self._opened_at),
-                applied=bool(applied),
-                times_absent=times_absent,
-            )
-            for key, reference, payload, intended_at, applied, times_absent in found
-        ]
-
-    def communications_of(self, lead_id: int) -> set[int]:
-        """The communications of a lead that are ours."""
-        found = self.database.rows(
-            "SELECT communication_id FROM item WHERE lead_id = ? AND status = 'delivered'", (lead_id,)
-        )
-        return {row[0] for row in found}
-
-    def taken(self, communication_ids: Set[int]) -> set[int]:
-        """Those of them that belong to an item of the ledger, whichever lead it is on."""
-        marks = ", ".join("?" * len(communication_ids))
-        found = self.database.rows(
-            f"SELECT communication_id FROM item WHERE communication_id IN ({marks})", tuple(sorted(communication_ids))
-        )
-        return {row[0] for row in found}
-
-    def settle(self, key: str, verdict: model.Verdict) -> None:
-        """End a doubt: delivered, pending or held. What was parked meanwhile is taken up by what will be sent."""
-        with self.database.transaction():
-            self._record_verdict(key, verdict.kind, verdict.evidence)
-            match verdict.kind:
-                case "found" if verdict.found is not None:
-                    self._move(
-                        key,
-                        model.ItemStatus.IN_DOUBT,
-                        model.ItemStatus.DELIVERED,
-                        communication_id=verdict.found.id,
-                        echo=json.dumps(verdict.found.body, ensure_ascii=False),
-                        reason="; ".join(self._differences(key, verdict.found)) or None,
-                    )
-                case "absent":
-                    self._back_from_doubt(key, model.ItemStatus.IN_DOUBT)
-                case _:
-                    self._move(key, model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, reason=verdict.evidence)
-
-    def resend(self, reference: str) -> str:
-        """A person says that a held call is not in the CRM: pending again. ConfigError if it is not held, or if the
-        CRM itself said that it stored it."""
-        with self.database.transaction():
-            key = self._held(reference)
-            if self.database.one("SELECT applied FROM item WHERE key = ?", (key,)):
-                raise errors.ConfigError(
-                    f"the CRM said that it stored {reference}, so it is not sent again: find it there, then say "
-                    f"callimport reconcile --accept {reference} ID"
-                )
-            self._record_verdict(key, "resend", "a person said that it is not in the CRM")
-            self._back_from_doubt(key, model.ItemStatus.HELD)
-        return key
-
-    def accept(self, reference: str, communication_id: int) -> str:
-        """A person says which communication a held call is. ConfigError if it is not held, or another call's."""
-        with self.database.transaction():
-            key = self._held(reference)
-            if self.taken({communication_id}):
-                raise errors.ConfigError(f"communication {communication_id} is another call's already: check the id")
-            self._record_verdict(key, "accept", f"a person said that it is {communication_id}")
-            self._move(key, model.ItemStatus.HELD, model.ItemStatus.DELIVERED, communication_id=communication_id)
-        return key
-
-    def _held(self, reference: str) -> str:
-        found = self.database.rows(
-            "SELECT key FROM item WHERE status = 'held' AND (reference = ? OR key = ?)", (reference.upper(), reference)
-        )
-        if not found:
-            raise errors.ConfigError(f"no held call has the key {reference}: callimport reconcile lists them")
-        return str(found[0][0])
-
-    def _differences(self, key: str, stored: model.Stored) -> tuple[str, ...]:
-        payload = self.database.one("SELECT payload FROM item WHERE key = ?", (key,))
-        return canonical.differences(model.Communication(**json.loads(payload)), stored.body)
-
-    def _record_verdict(self, key: str, kind: str, evidence: str) -> None:
-        self.database.execute(
-            "INSERT INTO verdict (key, attempt_id, kind, evidence, decided_at) "
-            "SELECT ?, max(id), ?, ?, ? FROM attempt WHERE key = ?",
-            (key, kind, evidence, self._now(), key),
-        )
-
-    def _back_from_doubt(self, key: str, before: model.ItemStatus) -> None:
-        self._move(key, before, model.ItemStatus.PENDING)
-        self.database.execute(
-            "UPDATE item SET facts = next_facts, payload = next_payload, next_facts = NULL, next_payload = NULL, "
-            "lead_id = json_extract(next_payload, '$.lead_id') WHERE key = ? AND next_facts IS NOT NULL",
-            (key,),
-        )
-        self._send_with_this_run(key)
-
-    def _send_with_this_run(self, key: str) -> None:
-        """Its batch may be an earlier one: a call that this run read, or whose settings it shares, goes with it."""
-        if self._batch_id is None:
-            return
-        self.database.execute(
-            """
-            UPDATE item SET batch_id = :batch WHERE key = :key AND EXISTS (
-                SELECT 1 FROM temp.member WHERE member.key = :key AND (carried = 0 OR (
-                    SELECT settings_fingerprint FROM batch WHERE id = item.batch_id
-                ) = (SELECT settings_fingerprint FROM batch WHERE id = :batch)))
-            """,
-            {"batch": self._batch_id, "key": key},
-        )
-
     # A person decides
 
     def withdraw(self, batch_id: str) -> int:
@@ -373,24 +244,6 @@ class Ledger:
         self.database.execute(
             "INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", (attempt, kind, status, evidence, self._now())
         )
-
-    def _move(self, key: str, before: model.ItemStatus, after: model.ItemStatus, **columns: str | int | None) -> None:
-        columns = {"reason": None, **columns}
-        assignments = ", ".join(f"{name} = ?" for name in columns)
-        self._one(
-            f"UPDATE item SET status = ?, moved_at = ?, {assignments} WHERE key = ? AND status = ?",
-            (after.value, self._now(), *columns.values(), key, before.value),
-        )
-
-    def _one(self, sql: str, values: tuple[Any, ...]) -> None:
-        if self.database.execute(sql, values) != 1:
-            raise errors.LedgerError(
-                "the ledger is not where this run thought it was: nothing more is sent; run again to go on from it"
-            )
-
-    def _now(self) -> str:
-        moment: datetime = self._clock.wall()
-        return moment.isoformat(timespec="milliseconds")
 
 
 def _why(outcome: errors.Refused) -> str:
