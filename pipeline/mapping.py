@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pipeline import model
 
 KEY_VERSION = "k1"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_REFERENCE = re.compile(rf"\s*\[ref ([{_CROCKFORD}]{{4}}-[{_CROCKFORD}]{{4}}-[{_CROCKFORD}]{{2}})\]")
 _PAYLOAD_FIELDS = tuple(field.name for field in fields(model.Communication))
 _CALL_FIELDS = tuple(field.name for field in fields(model.Call) if field.name != "place")
 
@@ -35,6 +37,15 @@ def reference(of_key: str, account_id: int) -> str:
 
 def with_reference(description: str | None, mark: str) -> str:
     return f"{description} [ref {mark}]" if description else f"[ref {mark}]"
+
+
+def references_in(description: str) -> tuple[str, ...]:
+    """The marks of ours that stand in a description, whichever ledger wrote them."""
+    return tuple(_REFERENCE.findall(description))
+
+
+def without_reference(description: str) -> str:
+    return _REFERENCE.sub("", description)
 
 
 def facts(call: model.Call) -> str:

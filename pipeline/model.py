@@ -336,13 +336,14 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """An item that may or may not be stored. `intended_at` is when the first of the attempts that came into doubt was
-    about to leave: each of them may have stored it. `since` is in monotonic seconds of this process: when its attempt
-    ended, or, for one of an earlier run, when this process took the ledger."""
+    about to leave: each of them may have stored it, under an id above `id_floor`. `since` is in monotonic seconds of
+    this process: when its attempt ended, or, for one of an earlier run, when this process took the ledger."""
 
     key: str
     reference: str
     communication: Communication
     intended_at: datetime
+    id_floor: int
     since: float
     applied: bool
     times_absent: int

@@ -74,13 +74,15 @@ class Reckoning:
 
     def _calls(self) -> model.Calls:
         stand = listing.member_counts(self.ledger.database)
+        adopted = listing.adopted_members(self.ledger.database)
         return model.Calls(
             total=self._rows().calls + self.enrolled.carried,
             carried=self.enrolled.carried,
             duplicate=self.enrolled.duplicate,
             skipped=sum(self._skipped().values()),
             unchanged=self.enrolled.unchanged,
-            delivered=stand[ItemStatus.DELIVERED],
+            delivered=stand[ItemStatus.DELIVERED] - adopted,
+            adopted=adopted,
             refused=stand[ItemStatus.REFUSED],
             failed=stand[ItemStatus.FAILED],
             in_doubt=stand[ItemStatus.IN_DOUBT] + stand[ItemStatus.IN_FLIGHT],

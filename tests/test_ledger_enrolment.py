@@ -41,7 +41,7 @@ def _adds_up(ledger: Ledger, enrolled: Enrolled, batch: model.Batch, *calls: mod
 
 
 def test_every_call_becomes_one_pending_item(ledger: Ledger) -> None:
-    batch, calls = making.batch(), [making.call("A"), making.call("B", row=3)]
+    batch, calls = making.batch(), [making.call("A"), making.call("B", row=3, customer_phone=making.OTHER_PHONE)]
     enrolled = making.enrol(ledger, batch, *calls, run_id="run-1")
     assert _counts(enrolled) == {}
     assert _adds_up(ledger, enrolled, batch, *calls).pending == 2
@@ -85,7 +85,11 @@ def test_the_same_file_twice_is_all_duplicates(ledger: Ledger) -> None:
 def test_twins_are_all_rejected_and_each_names_another(ledger: Ledger, ids: bool) -> None:
     """Equal in key but not in content: which of them is the call is not ours to guess."""
     batch = making.batch("a.csv", "b.csv")
-    calls = [making.call(row=2), making.call(source=1, row=8, **_TOLD_OTHERWISE), making.call("B", row=3)]
+    calls = [
+        making.call(row=2),
+        making.call(source=1, row=8, **_TOLD_OTHERWISE),
+        making.call("B", row=3, customer_phone=making.OTHER_PHONE),
+    ]
     if not ids:
         calls[2] = making.call("B", row=3, customer_phone=making.OTHER_PHONE)
     enrolled = making.enrol(ledger, batch, *calls, ids=ids)
@@ -272,7 +276,7 @@ def test_a_pending_call_takes_the_lead_that_was_mended(ledger: Ledger) -> None:
 def test_pending_calls_of_the_same_settings_are_carried_along(ledger: Ledger) -> None:
     """The nightly case: what yesterday's run left over goes today, although today's window no longer shows it."""
     old, new = making.batch("monday.csv"), making.batch("tuesday.csv")
-    left, fresh = making.call("A"), making.call("B")
+    left, fresh = making.call("A"), making.call("B", customer_phone=making.OTHER_PHONE)
     making.enrol(ledger, old, left)
     enrolled = making.enrol(ledger, new, fresh)
     assert _counts(enrolled) == {"carried": 1}
@@ -287,7 +291,7 @@ def test_pending_calls_of_other_settings_stay_where_they_are(ledger: Ledger) -> 
     old, new = making.batch("a.csv", system="old"), making.batch("b.csv")
     making.enrol(ledger, old, making.call("A"))
     before = making.row(ledger, making.key(making.call("A")))
-    enrolled = making.enrol(ledger, new, making.call("B"))
+    enrolled = making.enrol(ledger, new, making.call("B", customer_phone=making.OTHER_PHONE))
     assert _counts(enrolled) == {}
     assert making.row(ledger, making.key(making.call("A"))) == before
     assert listing.waiting(ledger.database, besides=new.id) == [model.Waiting(old.id, 1, old.settings)]
@@ -297,11 +301,14 @@ def test_pending_calls_of_other_settings_stay_where_they_are(ledger: Ledger) -> 
 def test_only_pending_calls_are_carried(ledger: Ledger, status: ItemStatus) -> None:
     making.enrol(ledger, making.batch("monday.csv"), making.call("A"))
     making.bring(ledger, making.key(making.call("A")), "run-1", status)
-    assert _counts(making.enrol(ledger, making.batch("tuesday.csv"), making.call("B"))) == {}
+    assert (
+        _counts(making.enrol(ledger, making.batch("tuesday.csv"), making.call("B", customer_phone=making.OTHER_PHONE)))
+        == {}
+    )
 
 
 def test_the_same_files_again_are_the_same_batch_and_carry_nothing(ledger: Ledger) -> None:
-    batch, calls = making.batch(), [making.call("A"), making.call("B", row=3)]
+    batch, calls = making.batch(), [making.call("A"), making.call("B", row=3, customer_phone=making.OTHER_PHONE)]
     making.enrol(ledger, batch, *calls)
     making.bring(ledger, making.key(calls[0]), "run-1", ItemStatus.DELIVERED)
     enrolled = making.enrol(ledger, batch, *calls)
@@ -350,13 +357,20 @@ def test_an_interrupted_enrolment_leaves_the_ledger_as_it_was(
         pytest.raises(interruption),
         ledger.enrolment("run-1", making.batch("new.csv")) as enrolment,
     ):
-        enrolment.see([making.sighting(making.call("A", **_TOLD_OTHERWISE)), making.sighting(making.call("B", row=3))])
+        enrolment.see(
+            [
+                making.sighting(making.call("A", **_TOLD_OTHERWISE)),
+                making.sighting(making.call("B", row=3, customer_phone=making.OTHER_PHONE)),
+            ]
+        )
         if entered:
             enrolment.enter()
         raise interruption
     assert making.everything(ledger) == before
     # And the next one starts over cleanly.
-    assert _counts(making.enrol(ledger, making.batch("new.csv"), making.call("B"))) == {"carried": 1}
+    assert _counts(
+        making.enrol(ledger, making.batch("new.csv"), making.call("B", customer_phone=making.OTHER_PHONE))
+    ) == {"carried": 1}
 
 
 def test_an_enrolment_that_was_killed_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
@@ -400,7 +414,7 @@ def test_a_batch_that_was_withdrawn_is_not_the_last(ledger: Ledger) -> None:
     first, second = making.batch("1.csv"), making.batch("2.csv")
     assert listing.last_batch(ledger.database) is None
     making.enrol(ledger, first, making.call("A"))
-    making.enrol(ledger, second, making.call("B"))
+    making.enrol(ledger, second, making.call("B", customer_phone=making.OTHER_PHONE))
     assert listing.last_batch(ledger.database) == second.id
     ledger.withdraw(second.id)
     assert listing.last_batch(ledger.database) == first.id
@@ -411,7 +425,7 @@ def test_a_batch_that_was_withdrawn_is_not_the_last(ledger: Ledger) -> None:
 def test_what_was_found_in_flight_is_counted_once(ledger: Ledger, seen_again: bool, files: bool) -> None:
     """It belongs to the account of the run that found it, whatever batch it came from."""
     old, new = making.batch("old.csv", system="other"), making.batch("new.csv")
-    flying, fresh = making.call("A"), making.call("B", row=3)
+    flying, fresh = making.call("A"), making.call("B", row=3, customer_phone=making.OTHER_PHONE)
     making.enrol(ledger, new, fresh)
     making.enrol(ledger, old, flying)
     making.bring(ledger, making.key(flying), "run-1", ItemStatus.IN_FLIGHT)
@@ -432,11 +446,11 @@ def test_all_endings_together_add_up(ledger: Ledger) -> None:
     for status, call in known.items():
         making.bring(ledger, making.key(call), "run-1", status, communication_id=900 + call.place.row)
     ledger.database.execute("UPDATE item SET status = 'withdrawn' WHERE key = ?", (making.key(withdrawn),))
-    fresh = making.call("fresh", row=40)
-    left = making.call("left", row=41)
+    fresh = making.call("fresh", row=40, customer_phone=making.OTHER_PHONE)
+    left = making.call("left", row=41, customer_phone="+15145550125")
     making.enrol(ledger, old, left)
     twins = [making.call("twin", row=50), making.call("twin", row=51, **_TOLD_OTHERWISE)]
-    calls = [fresh, making.call("fresh", row=42), *twins, withdrawn, *known.values()]
+    calls = [fresh, making.call("fresh", row=42, customer_phone=making.OTHER_PHONE), *twins, withdrawn, *known.values()]
     enrolled = making.enrol(ledger, new, *calls)
     counted = _adds_up(ledger, enrolled, new, *calls)
     assert counted == model.Calls(

@@ -23,16 +23,18 @@ from pipeline.model import ItemStatus
 from tests import making
 
 _LEGAL = {
-    ItemStatus.PENDING: {ItemStatus.IN_FLIGHT, ItemStatus.FAILED, ItemStatus.HELD, ItemStatus.WITHDRAWN},
+    ItemStatus.PENDING: {
+        ItemStatus.IN_FLIGHT, ItemStatus.FAILED, ItemStatus.HELD, ItemStatus.WITHDRAWN, ItemStatus.DELIVERED,
+    },
     ItemStatus.IN_FLIGHT: {
         ItemStatus.DELIVERED, ItemStatus.PENDING, ItemStatus.REFUSED, ItemStatus.FAILED, ItemStatus.IN_DOUBT,
     },
     ItemStatus.IN_DOUBT: {ItemStatus.DELIVERED, ItemStatus.PENDING, ItemStatus.HELD},
-    ItemStatus.HELD: {ItemStatus.DELIVERED, ItemStatus.PENDING},
-    ItemStatus.REFUSED: {ItemStatus.PENDING},
-    ItemStatus.FAILED: {ItemStatus.PENDING},
+    ItemStatus.HELD: {ItemStatus.DELIVERED, ItemStatus.PENDING, ItemStatus.WITHDRAWN},
+    ItemStatus.REFUSED: {ItemStatus.PENDING, ItemStatus.DELIVERED},
+    ItemStatus.FAILED: {ItemStatus.PENDING, ItemStatus.DELIVERED},
     ItemStatus.DELIVERED: {ItemStatus.GONE},
-    ItemStatus.WITHDRAWN: {ItemStatus.PENDING},
+    ItemStatus.WITHDRAWN: {ItemStatus.PENDING, ItemStatus.DELIVERED},
     ItemStatus.GONE: set(),
 }  # fmt: skip
 _CALL = making.call()
@@ -120,6 +122,12 @@ _DECIDED = {
     (ItemStatus.IN_DOUBT, ItemStatus.HELD): "held",
     (ItemStatus.HELD, ItemStatus.DELIVERED): "accept",
     (ItemStatus.HELD, ItemStatus.PENDING): "resend",
+    (ItemStatus.HELD, ItemStatus.WITHDRAWN): "withdraw",
+    (ItemStatus.PENDING, ItemStatus.HELD): "held",
+    (ItemStatus.PENDING, ItemStatus.DELIVERED): "adopted",
+    (ItemStatus.REFUSED, ItemStatus.DELIVERED): "adopted",
+    (ItemStatus.FAILED, ItemStatus.DELIVERED): "adopted",
+    (ItemStatus.WITHDRAWN, ItemStatus.DELIVERED): "adopted",
 }
 
 
@@ -134,16 +142,17 @@ def test_only_legal_moves_pass_even_by_raw_sql(ledger: Ledger, before: ItemStatu
     kind = _DECIDED.get((before, after))
     if kind is not None:
         verdict = (
-            "INSERT INTO verdict (key, attempt_id, kind, evidence, decided_at) SELECT key, id, ?, '', '' FROM attempt"
+            "INSERT INTO verdict (key, attempt_id, kind, evidence, decided_at) "
+            "SELECT item.key, max(attempt.id), ?, '', '' FROM item LEFT JOIN attempt USING (key) WHERE item.key = ?"
         )
-        _sql(ledger, verdict, kind)
+        _sql(ledger, verdict, kind, _KEY)
     identity = 900 if after in (ItemStatus.DELIVERED, ItemStatus.GONE) else None
-    move = "UPDATE item SET status = ?, communication_id = ? WHERE key = ?"
+    move = "UPDATE item SET adopted = ?, status = ?, communication_id = ? WHERE key = ?"
     if after in _LEGAL[before]:
-        _sql(ledger, move, after.value, identity, _KEY)
+        _sql(ledger, move, int(kind == "adopted"), after.value, identity, _KEY)
         assert making.status(ledger, _KEY) == after
     else:
-        _refused(ledger, move, after.value, identity, _KEY, why="ledger refused a change")
+        _refused(ledger, move, int(kind == "adopted"), after.value, identity, _KEY, why="ledger refused a change")
 
 
 def test_a_status_that_does_not_exist_is_refused(ledger: Ledger) -> None:
@@ -168,7 +177,7 @@ def test_there_is_no_second_unresolved_attempt(ledger: Ledger) -> None:
     insert = "INSERT INTO attempt (key, run_id, intended_at) VALUES (?, 'run-1', '')"
     _refused(ledger, insert, _KEY, why="only a pending item without an unresolved attempt")
     # Not even where the first was written down and the item not yet moved.
-    making.enrol(ledger, _BATCH, _CALL, other := making.call("B", row=3))
+    making.enrol(ledger, _BATCH, _CALL, other := making.call("B", row=3, customer_phone=making.OTHER_PHONE))
     _sql(ledger, insert, making.key(other))
     _refused(ledger, insert, making.key(other), why="only a pending item without an unresolved attempt")
     with pytest.raises(errors.LedgerError, match="only a pending item"):
@@ -210,7 +219,7 @@ def test_what_is_known_to_be_stored_is_never_sent_again(ledger: Ledger) -> None:
 
 
 def test_a_communication_belongs_to_one_item_for_ever(ledger: Ledger) -> None:
-    other = making.call("B", row=3)
+    other = making.call("B", row=3, customer_phone=making.OTHER_PHONE)
     making.enrol(ledger, making.batch("b.csv"), other)
     making.bring(ledger, _KEY, "run-1", ItemStatus.DELIVERED)
     _refused(ledger, "UPDATE item SET communication_id = 901 WHERE key = ?", _KEY, why="cannot change")
@@ -239,7 +248,7 @@ def test_delivered_and_a_communication_go_together(ledger: Ledger) -> None:
         "UPDATE outcome SET kind = 'not_applied'",
         "INSERT INTO outcome SELECT id, 'not_applied', NULL, '', '' FROM attempt",
         "INSERT OR REPLACE INTO outcome SELECT id, 'not_applied', NULL, '', '' FROM attempt",
-        "INSERT OR REPLACE INTO attempt SELECT id, key, run_id, '' FROM attempt",
+        "INSERT OR REPLACE INTO attempt SELECT id, key, run_id, '', 0 FROM attempt",
         f"INSERT OR REPLACE INTO item (key, {_COLUMNS}) SELECT key, {_COLUMNS} FROM item",  # noqa: S608
         "UPDATE item SET phone = '+15145550199'",
         "UPDATE item SET direction = 'outgoing'",
@@ -260,7 +269,7 @@ def test_an_item_begins_as_pending(ledger: Ledger) -> None:
 
 
 def test_a_verb_that_hits_no_row_stops_the_run_and_changes_nothing(ledger: Ledger) -> None:
-    making.enrol(ledger, _BATCH, _CALL, other := making.call("B", row=3))
+    making.enrol(ledger, _BATCH, _CALL, other := making.call("B", row=3, customer_phone=making.OTHER_PHONE))
     attempt = ledger.intend(making.key(other), "run-1")
     before = making.everything(ledger)
     for verb in (
@@ -289,7 +298,7 @@ def test_an_intent_of_an_unknown_run_is_refused(ledger: Ledger) -> None:
 
 
 def test_what_a_dead_run_left_in_flight_is_in_doubt_with_the_evidence(path: Path) -> None:
-    other = making.call("B", row=3)
+    other = making.call("B", row=3, customer_phone=making.OTHER_PHONE)
     with closing(making.ledger(path)) as dead:
         dead.start_run("run-1")
         making.enrol(dead, _BATCH, _CALL, other)
@@ -353,7 +362,7 @@ def test_all_calls_of_a_batch_go_in_the_order_of_their_time(ledger: Ledger) -> N
 
 
 def test_what_is_withdrawn_is_only_what_was_pending(ledger: Ledger) -> None:
-    making.enrol(ledger, _BATCH, _CALL, making.call("B", row=3))
+    making.enrol(ledger, _BATCH, _CALL, making.call("B", row=3, customer_phone=making.OTHER_PHONE))
     making.bring(ledger, _KEY, "run-1", ItemStatus.DELIVERED)
     assert ledger.withdraw(_BATCH.id) == 1
     assert ledger.next_item(_BATCH.id, frozenset()) is None
@@ -414,7 +423,7 @@ def test_the_file_is_private_logged_ahead_and_synced(ledger: Ledger, path: Path)
     assert _pragma(ledger, "recursive_triggers") == 1
     assert _pragma(ledger, "locking_mode") == "exclusive"
     assert _pragma(ledger, "application_id") == database.APPLICATION_ID
-    assert _pragma(ledger, "user_version") == 2
+    assert _pragma(ledger, "user_version") == 3
 
 
 @pytest.mark.parametrize("existed", [False, True])
@@ -528,11 +537,11 @@ def test_a_commit_that_fails_is_taken_back(ledger: Ledger) -> None:
 
 
 def test_a_snapshot_changes_nothing(ledger: Ledger) -> None:
-    making.enrol(ledger, making.batch("b.csv"), making.call("B"))
+    making.enrol(ledger, making.batch("b.csv"), making.call("B", customer_phone=making.OTHER_PHONE))
     before = making.everything(ledger)
     with closing(ledger.snapshot()) as copy:
         assert making.everything(copy) == before
-        making.enrol(copy, making.batch("c.csv"), making.call("C", row=3), _CALL)
+        making.enrol(copy, making.batch("c.csv"), making.call("C", row=3, customer_phone=making.OTHER_PHONE), _CALL)
         copy.start_run("run-9")
         making.bring(copy, _KEY, "run-9", ItemStatus.DELIVERED)
         with pytest.raises(errors.LedgerError):

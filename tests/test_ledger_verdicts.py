@@ -90,13 +90,12 @@ def test_another_calls_verdict_ends_nothing(doubtful: Ledger) -> None:
 
 @pytest.mark.parametrize("kind", ["accept", "resend"])
 def test_a_person_decides_only_what_is_held(doubtful: Ledger, kind: str) -> None:
-    _refused(doubtful, _VERDICT, KEY, 1, kind, why="verdict is given on an item in doubt")
+    _refused(doubtful, _VERDICT, KEY, 1, kind, why="where there is something to decide")
 
 
 @pytest.mark.parametrize("kind", ["found", "absent", "held"])
 def test_a_verdict_is_given_only_on_doubt(held: Ledger, kind: str) -> None:
-    _refused(held, _VERDICT, KEY, 1, kind, why="verdict is given on an item in doubt")
-    _refused(held, _VERDICT, making.key(OTHER), None, kind, why="verdict is given on an item in doubt")
+    _refused(held, _VERDICT, KEY, 1, kind, why="where there is something to decide")
 
 
 @pytest.mark.parametrize("sql", ["DELETE FROM verdict", "UPDATE verdict SET kind = 'resend'"])
@@ -105,10 +104,10 @@ def test_verdicts_are_append_only(held: Ledger, sql: str) -> None:
 
 
 def test_a_call_held_before_it_was_ever_sent_can_be_decided(ledger: Ledger) -> None:
-    ledger.database.execute("UPDATE item SET status = 'held' WHERE key = ?", (KEY,))
+    ledger.hold(KEY, "it looks like another one")
     ledger.resend(REFERENCE)
     assert making.status(ledger, KEY) == ItemStatus.PENDING
-    assert _verdicts(ledger) == [(KEY, None, "resend")]
+    assert _verdicts(ledger) == [(KEY, None, "held"), (KEY, None, "resend")]
 
 
 # The verbs

@@ -191,6 +191,16 @@ def test_what_was_pending_under_the_wrong_zone_is_not_sent(slow_crm: Crm, tmp_pa
     running.communicate(timeout=rehearsal.PATIENCE_SECONDS)
     sent_wrongly = len(slow_crm.stored())
     right = slow_crm.run(source, "--timezone", "America/Toronto", *FAST)
+    if not with_ids:
+        # Nothing tells that these are the same calls but their even distance from the ones that are known.
+        assert right.code == 8
+        assert "200 of 200 new calls are 4 h after calls that the ledger knows" in right.err
+        assert len(slow_crm.stored()) == sent_wrongly
+        status = rehearsal.callimport("status", "--destination", "sandbox", "--json", state=slow_crm.state)
+        (waiting,) = json.loads(status.out)["waiting"]
+        withdraw = ("withdraw", waiting["batch"], "--destination", "sandbox")
+        assert rehearsal.callimport(*withdraw, state=slow_crm.state).code == 0
+        right = slow_crm.run(source, "--timezone", "America/Toronto", *FAST)
 
     # From 09:00 local time on, written 13:00 in the CRM's UTC; under the wrong zone it was written as 09:00.
     later = slow_crm.stored()[sent_wrongly:]
@@ -199,12 +209,6 @@ def test_what_was_pending_under_the_wrong_zone_is_not_sent(slow_crm: Crm, tmp_pa
     assert adds_up(right.summary)
     if with_ids:
         assert right.summary["changed"] == sent_wrongly
-    else:
-        assert "pending calls of other settings" in right.err
-        batch = next(line for line in right.err.splitlines() if "withdraw" in line).split()[-1]
-        withdrawn = rehearsal.callimport("withdraw", batch, "--destination", "sandbox", state=slow_crm.state)
-        assert withdrawn.code == 0
-        assert slow_crm.run(*FAST).summary["calls"]["delivered"] == 0
 
 
 def _local(instant: str) -> str:

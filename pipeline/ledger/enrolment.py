@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import model
+from pipeline.ledger import resemblance
 from pipeline.ledger.database import Database
 
 REUSED_AFTER_SECONDS = 24 * 3600
@@ -84,7 +85,10 @@ class Enrolment:
         )  # fmt: skip
 
     def enter(self) -> Enrolled:
-        """Judge, then enter what is left. Once, as the last thing in the transaction."""
+        """Judge, then enter what is left. Once, as the last thing in the transaction.
+
+        Raises GuardStopped where the calls are known ones in another time zone.
+        """
         self._judge_twins()
         self._judge_duplicates()
         self._judge_reused_ids()
@@ -92,7 +96,10 @@ class Enrolment:
         self._judge_known()
         changed = self._park_changes()
         self._replace_pending()
+        resemblance.refuse_shifted(self._database)
+        resemblance.find_look_alikes(self._database)
         self._insert_new()
+        resemblance.hold_look_alikes(self._database, self._now)
         self._join_members()
         carried = _carry_pending(self._database, self._batch.id) + _carry_keys(self._database, self._in_flight)
         counts = dict(self._database.rows("SELECT verdict, count(*) FROM temp.sighting GROUP BY verdict"))

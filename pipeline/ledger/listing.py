@@ -20,6 +20,11 @@ def member_counts(database: Database) -> dict[model.ItemStatus, int]:
     return {status: found.get(status.value, 0) for status in model.ItemStatus}
 
 
+def adopted_members(database: Database) -> int:
+    """Of this run's items, those that were taken over from what the CRM had already."""
+    return int(database.one("SELECT count(*) FROM temp.member JOIN item USING (key) WHERE adopted = 1"))
+
+
 def members(database: Database, status: model.ItemStatus) -> list[model.Listed]:
     """This run's items that stand so, oldest call first."""
     return _listed(database, "item.key IN (SELECT key FROM temp.member) AND item.status = ?", status)

@@ -126,18 +126,12 @@ class Ledger(Verdicts):
         key, reference, lead_id, payload = found[0]
         return model.Item(key, reference, lead_id, model.Communication(**json.loads(payload)))
 
-    def stands(self, key: str) -> tuple[model.ItemStatus, int | None]:
-        """Where an item stands, and which communication it is."""
-        status, communication_id = self.database.rows(
-            "SELECT status, communication_id FROM item WHERE key = ?", (key,)
-        )[0]
-        return model.ItemStatus(status), communication_id
-
     def intend(self, key: str, run_id: str) -> int:
         """Write down that the first byte is about to leave. Returns the attempt."""
         with self.database.transaction():
             attempt = self.database.insert(
-                "INSERT INTO attempt (key, run_id, intended_at) VALUES (?, ?, ?)", (key, run_id, self._now())
+                "INSERT INTO attempt (key, run_id, intended_at, id_floor) VALUES (?, ?, ?, ?)",
+                (key, run_id, self._now(), self._highest_id),
             )
             self._move(key, model.ItemStatus.PENDING, model.ItemStatus.IN_FLIGHT)
         return attempt
@@ -154,6 +148,7 @@ class Ledger(Verdicts):
                 echo=json.dumps(echo.body, ensure_ascii=False),
                 reason=note,
             )
+        self.saw((echo.communication_id,))
 
     def not_applied(self, key: str, attempt: int, outcome: errors.NotApplied) -> None:
         """Surely not stored: pending again."""
@@ -196,6 +191,19 @@ class Ledger(Verdicts):
                 "WHERE batch_id = ? AND status = 'pending'",
                 (self._now(), batch_id),
             )
+
+    def withdraw_one(self, reference: str) -> int:
+        """Give up a call that was held before it was ever sent. ConfigError for any other."""
+        with self.database.transaction():
+            key = self._held(reference)
+            if self.database.one("SELECT 1 FROM attempt WHERE key = ?", (key,)):
+                raise errors.ConfigError(
+                    f"{reference} was sent and may be in the CRM: say callimport reconcile --accept {reference} ID, or "
+                    f"--resend {reference}"
+                )
+            self._record_verdict(key, "withdraw", "a person gave it up")
+            self._move(key, model.ItemStatus.HELD, model.ItemStatus.WITHDRAWN, reason="withdrawn by a person")
+        return 1
 
     def retry(self, status: model.ItemStatus) -> int:
         """All refused or all failed items are pending again. Returns how many."""

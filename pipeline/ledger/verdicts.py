@@ -1,7 +1,7 @@
 """What is concluded of a call whose fate is not known, each verdict on the disk with what it rests on."""
 
 import json
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from datetime import datetime
 
 from pipeline import canonical, errors, model
@@ -17,11 +17,12 @@ class Verdicts(Moves):
         self._opened_at = clock.monotonic()
         self._in_doubt_since: dict[str, float] = {}
         self._batch_id: str | None = None
+        self._highest_id: int = database.one("SELECT max(communication_id) FROM item") or 0
 
     def doubts(self) -> list[model.Doubt]:
         """Every item in doubt, whichever run left it so, in an order that is always the same."""
         found = self.database.rows("""
-            SELECT item.key, reference, payload, min(attempt.intended_at), applied,
+            SELECT item.key, reference, payload, min(attempt.intended_at), min(id_floor), applied,
                 (SELECT count(*) FROM verdict WHERE verdict.key = item.key AND kind = 'absent')
             FROM item JOIN attempt ON attempt.key = item.key JOIN outcome ON outcome.attempt_id = attempt.id
             WHERE item.status = 'in_doubt' AND outcome.kind = 'in_doubt'
@@ -33,12 +34,17 @@ class Verdicts(Moves):
                 reference=reference,
                 communication=model.Communication(**json.loads(payload)),
                 intended_at=datetime.fromisoformat(intended_at),
+                id_floor=id_floor,
                 since=self._in_doubt_since.get(key, self._opened_at),
                 applied=bool(applied),
                 times_absent=times_absent,
             )
-            for key, reference, payload, intended_at, applied, times_absent in found
+            for key, reference, payload, intended_at, id_floor, applied, times_absent in found
         ]
+
+    def saw(self, communication_ids: Iterable[int]) -> None:
+        """Ids that an answer showed: whatever is made from now on bears a higher one."""
+        self._highest_id = max(self._highest_id, max(communication_ids, default=0))
 
     def communications_of(self, lead_id: int) -> set[int]:
         """The communications of a lead that are ours."""
@@ -73,6 +79,43 @@ class Verdicts(Moves):
                     self._back_from_doubt(key, model.ItemStatus.IN_DOUBT)
                 case _:
                     self._move(key, model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, reason=verdict.evidence)
+
+    def hold(self, key: str, evidence: str) -> None:
+        """A call that was to be sent is for a person first."""
+        with self.database.transaction():
+            self._record_verdict(key, "held", evidence)
+            self._move(key, model.ItemStatus.PENDING, model.ItemStatus.HELD, reason=evidence)
+
+    def adopt(self, key: str, stored: model.Stored, evidence: str) -> None:
+        """The CRM has it, and not from this ledger: it is never sent. The communication may be on another lead than
+        the call was to go to; it stays there."""
+        before, _ = self.stands(key)
+        with self.database.transaction():
+            self._record_verdict(key, "adopted", evidence)
+            self._move(
+                key,
+                before,
+                model.ItemStatus.DELIVERED,
+                adopted=1,
+                communication_id=stored.id,
+                echo=json.dumps(stored.body, ensure_ascii=False),
+                reason="; ".join(self._differences(key, stored)) or None,
+            )
+
+    def note_stranger(self, communication_id: int, reference: str) -> None:
+        """A person said that calls of another ledger lie on these leads, and that this is as it should be."""
+        with self.database.transaction():
+            self.database.execute(
+                "INSERT INTO stranger VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (communication_id, reference, self._now()),
+            )
+
+    def stands(self, key: str) -> tuple[model.ItemStatus, int | None]:
+        """Where an item stands, and which communication it is."""
+        status, communication_id = self.database.rows(
+            "SELECT status, communication_id FROM item WHERE key = ?", (key,)
+        )[0]
+        return model.ItemStatus(status), communication_id
 
     def resend(self, reference: str) -> str:
         """A person says that a held call is not in the CRM: pending again. ConfigError if it is not held, or if the

@@ -68,10 +68,8 @@ def _in_flight_sent_again() -> list[Any]:
 
 
 def _one_read() -> list[Any]:
-    async def settle_the_rest(self: reconcile.Reconciliation, lead_id: int, first: Sequence[model.Stored]) -> int:
-        left = [doubt for doubt in self._ledger.doubts() if doubt.communication.lead_id == lead_id]
-        now = self._clock.wall()
-        return self._record({doubt.key: reconcile.denied(doubt, first, first, now) for doubt in left})
+    async def settle_the_rest(self: reconcile.Reconciliation, lead_id: int, first: reconcile.Look) -> int:
+        return self._record({doubt.key: reconcile.denied(doubt, first, first) for doubt in self._doubts_of(lead_id)})
 
     return [mock.patch.object(reconcile.Reconciliation, "_settle_the_rest", settle_the_rest)]
 
@@ -102,10 +100,10 @@ def _intent_after_the_answer() -> list[Any]:
 
 
 def _taken_not_excluded() -> list[Any]:
-    async def read(self: reconcile.Reconciliation, lead_id: int) -> list[model.Stored]:
-        return list(await self._courier.communications_of(lead_id))
+    async def look(self: reconcile.Reconciliation, lead_id: int) -> reconcile.Look:
+        return reconcile.Look(tuple(await self._courier.communications_of(lead_id)))
 
-    return [mock.patch.object(reconcile.Reconciliation, "_read", read)]
+    return [mock.patch.object(reconcile.Reconciliation, "_look", look)]
 
 
 def _set_instead_of_multiset() -> list[Any]:
@@ -127,7 +125,7 @@ SABOTAGES = {
     "one read": Sabotage(_one_read, 3, frozenset({"duplicated", "hasty"})),
     "commits not synced": Sabotage(_commits_not_synced, 0, frozenset({"undurable", "duplicated"})),
     "intent after the answer": Sabotage(_intent_after_the_answer, 0, frozenset({"undurable", "duplicated"})),
-    "taken not excluded": Sabotage(_taken_not_excluded, 2, frozenset({"ledger", "wrong id"}), reference=False),
+    "taken not excluded": Sabotage(_taken_not_excluded, 19, frozenset({"ledger", "wrong id"}), reference=False),
     "look-alikes claimed": Sabotage(_set_instead_of_multiset, 2, frozenset({"wrong id", "lost"}), reference=False),
 }
 

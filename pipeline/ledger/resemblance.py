@@ -1,0 +1,78 @@
+"""New calls that the ledger knows under another key: once or twice a coincidence, by the dozen another time zone.
+
+Judged inside the enrolment, before anything is entered: `temp.sighting` holds the batch, `item` what is known.
+"""
+
+from pipeline import errors
+from pipeline.ledger.database import Database
+
+LOOK_ALIKE_SECONDS = 2
+# A full minute may be a time without seconds.
+LOOK_ALIKE_OF_A_MINUTE_SECONDS = 60
+SHIFTED_AT_LEAST = 20
+QUARTER_HOUR_SECONDS = 900
+# From UTC-12 to UTC+14.
+FARTHEST_ZONES_SECONDS = 26 * 3600
+
+_NEW = "verdict IS NULL AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sighting.key)"
+
+
+def refuse_shifted(database: Database) -> None:
+    """GuardStopped where half of the new calls lie beside known ones at one offset of quarter-hours: these are known
+    calls, read in another time zone."""
+    new = int(database.one(f"SELECT count(*) FROM temp.sighting WHERE {_NEW}"))
+    if new < SHIFTED_AT_LEAST:
+        return
+    found = database.rows(
+        f"""
+        SELECT sighting.started_at - item.started_at AS shift, count(DISTINCT sighting.key) AS calls
+        FROM temp.sighting JOIN item ON item.phone = sighting.phone AND item.direction = sighting.direction
+            AND item.started_at BETWEEN sighting.started_at - :far AND sighting.started_at + :far
+        WHERE {_NEW} AND item.system = sighting.system AND item.status NOT IN ('withdrawn', 'refused', 'failed')
+            AND shift <> 0 AND shift % :quarter = 0
+        GROUP BY shift ORDER BY calls DESC, shift LIMIT 1
+        """,
+        {"far": FARTHEST_ZONES_SECONDS, "quarter": QUARTER_HOUR_SECONDS},
+    )
+    if found and found[0][1] * 2 >= new:
+        shift, calls = found[0]
+        raise errors.GuardStopped(
+            f"{calls} of {new} new calls are {abs(shift) / 3600:g} h {'after' if shift > 0 else 'before'} calls that "
+            "the ledger knows, with the same numbers: the same calls in another time zone? Use the --timezone of the "
+            "run before; or, if that one was wrong and its calls are still pending, callimport withdraw BATCH first; "
+            "if these are other calls, give them another --system name"
+        )
+
+
+def find_look_alikes(database: Database) -> None:
+    """Note in temp.look_alike the new calls that resemble one that the ledger knows, and which; before they are
+    inserted, so that two calls of one file are never each other's look-alike."""
+    database.execute("DROP TABLE IF EXISTS temp.look_alike")
+    database.execute(
+        f"""
+        CREATE TEMP TABLE look_alike AS
+        SELECT sighting.key, 'it may be ' || item.reference || ' (row ' || item.source_row || ' of ' || source.name
+            || ') under another id: same number and direction, '
+            || abs(sighting.started_at - item.started_at) || ' s apart' AS evidence
+        FROM temp.sighting JOIN item ON item.phone = sighting.phone AND item.direction = sighting.direction
+            AND item.started_at BETWEEN sighting.started_at - :minute AND sighting.started_at + :minute
+            JOIN source ON source.sha256 = item.source_sha256
+        WHERE {_NEW} AND item.status <> 'withdrawn' AND abs(sighting.started_at - item.started_at) <= CASE
+            WHEN sighting.started_at % 60 = 0 OR item.started_at % 60 = 0 THEN :minute ELSE :seconds END
+        GROUP BY sighting.key
+        """,
+        {"seconds": LOOK_ALIKE_SECONDS, "minute": LOOK_ALIKE_OF_A_MINUTE_SECONDS},
+    )
+
+
+def hold_look_alikes(database: Database, now: str) -> None:
+    """Once the new items are inserted: those that were found to resemble a known one are for a person."""
+    database.execute(
+        "INSERT INTO verdict (key, kind, evidence, decided_at) SELECT key, 'held', evidence, ? FROM temp.look_alike",
+        (now,),
+    )
+    database.execute(
+        "UPDATE item SET status = 'held', reason = look_alike.evidence, moved_at = ? FROM temp.look_alike "
+        "WHERE look_alike.key = item.key",
+        (now,),
+    )

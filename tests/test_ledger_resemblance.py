@@ -1,0 +1,171 @@
+"""New calls that the ledger knows under another key."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import errors, model
+from pipeline.ledger import Ledger
+from pipeline.model import ItemStatus
+from tests import making
+from tests.making import STARTED
+
+KNOWN = making.call("A-1")
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = making.ledger(tmp_path / "ledger.sqlite3")
+    opened.start_run("run-1")
+    yield opened
+    opened.close()
+
+
+def _look(ledger: Ledger, seconds: int, *, at: Any = STARTED, **changes: Any) -> ItemStatus:
+    """Where a new call ends that is so many seconds after a known one."""
+    making.enrol(ledger, making.batch("a.csv"), making.call("A-1", started_at=at), run_id="run-1")
+    other = making.call("B-1", started_at=at + timedelta(seconds=seconds), **changes)
+    making.enrol(ledger, making.batch("b.csv"), other, run_id="run-1")
+    return making.status(ledger, making.key(other))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(0, "held"), (2, "held"), (-2, "held"), (3, "pending"), (-3, "pending")]
+)
+def test_a_new_call_within_two_seconds_of_a_known_one_is_for_a_person(
+    ledger: Ledger, seconds: int, status: str
+) -> None:
+    assert _look(ledger, seconds) == status
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(9, "held"), (60, "held"), (-60, "held"), (61, "pending")])
+def test_a_time_without_seconds_resembles_whatever_lies_within_its_minute(
+    ledger: Ledger, seconds: int, status: str
+) -> None:
+    assert _look(ledger, seconds, at=STARTED.replace(second=0)) == status
+
+
+@pytest.mark.parametrize(
+    "changes", [{"customer_phone": making.OTHER_PHONE}, {"direction": model.Direction.OUTGOING}], ids=str
+)
+def test_another_number_or_direction_is_another_call(ledger: Ledger, changes: dict[str, Any]) -> None:
+    assert _look(ledger, 0, **changes) == "pending"
+
+
+@pytest.mark.parametrize("changes", [{"lead_id": 5009}, {"system": "other"}, {"duration_seconds": 1}], ids=str)
+def test_lead_system_and_duration_make_no_other_call(ledger: Ledger, changes: dict[str, Any]) -> None:
+    assert _look(ledger, 1, **changes) == "held"
+
+
+def test_two_calls_of_one_file_are_never_each_others_look_alike(ledger: Ledger) -> None:
+    calls = [making.call("A-1"), making.call("B-1", row=3)]
+    making.enrol(ledger, making.batch(), *calls, run_id="run-1")
+    assert {making.status(ledger, making.key(one)) for one in calls} == {ItemStatus.PENDING}
+
+
+def test_a_withdrawn_call_resembles_nothing(ledger: Ledger) -> None:
+    making.enrol(ledger, making.batch("a.csv"), KNOWN, run_id="run-1")
+    ledger.withdraw(making.batch("a.csv").id)
+    other = making.call("B-1")
+    making.enrol(ledger, making.batch("b.csv"), other, run_id="run-1")
+    assert making.status(ledger, making.key(other)) == ItemStatus.PENDING
+
+
+def test_a_look_alike_names_what_it_resembles(ledger: Ledger) -> None:
+    _look(ledger, 1)
+    reason = str(making.row(ledger, making.key(making.call("B-1")))["reason"])
+    assert str(making.row(ledger, making.key(KNOWN))["reference"]) in reason
+    assert "row 2 of a.csv" in reason
+    assert "1 s apart" in reason
+
+
+def test_a_look_alike_is_held_again_by_no_later_run(ledger: Ledger) -> None:
+    """Once a person said that it is another call, it is."""
+    _look(ledger, 1)
+    other = making.call("B-1", started_at=STARTED + timedelta(seconds=1))
+    ledger.resend(str(making.row(ledger, making.key(other))["reference"]))
+    making.enrol(ledger, making.batch("b.csv"), other, run_id="run-1")
+    assert making.status(ledger, making.key(other)) == ItemStatus.PENDING
+
+
+def test_a_person_gives_a_look_alike_up(ledger: Ledger) -> None:
+    _look(ledger, 1)
+    key = making.key(making.call("B-1"))
+    ledger.withdraw_one(str(making.row(ledger, key)["reference"]))
+    assert making.status(ledger, key) == ItemStatus.WITHDRAWN
+
+
+def test_a_held_call_that_was_sent_cannot_be_given_up_unseen(ledger: Ledger) -> None:
+    making.enrol(ledger, making.batch(), KNOWN, run_id="run-1")
+    making.bring(ledger, making.key(KNOWN), "run-1", ItemStatus.HELD)
+    with pytest.raises(errors.ConfigError, match="--accept"):
+        ledger.withdraw_one(str(making.row(ledger, making.key(KNOWN))["reference"]))
+    assert making.status(ledger, making.key(KNOWN)) == ItemStatus.HELD
+
+
+# Another time zone
+
+
+def _calls(count: int, *, name: str, shifted: int, shift: timedelta, **changes: Any) -> list[model.Call]:
+    """So many calls, of which the first few are the usual ones at an offset."""
+    return [
+        making.call(
+            f"{name}-{number}",
+            row=number + 2,
+            started_at=STARTED + number * HOUR + (shift if number < shifted else timedelta(seconds=77)),
+            customer_phone=f"+1514555{100 + number:04d}",
+            **changes,
+        )
+        for number in range(count)
+    ]
+
+
+def _enrol_shifted(ledger: Ledger, count: int, shifted: int, shift: timedelta, **changes: Any) -> list[model.Call]:
+    known = _calls(count, name="known", shifted=count, shift=timedelta(0))
+    making.enrol(ledger, making.batch("a.csv"), *known, run_id="run-1")
+    again = _calls(count, name="again", shifted=shifted, shift=shift, **changes)
+    making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1")
+    return again
+
+
+@pytest.mark.parametrize("hours", [4, -5, 0.25, 26])
+def test_half_of_the_new_calls_at_one_offset_is_another_time_zone(ledger: Ledger, hours: float) -> None:
+    with pytest.raises(errors.GuardStopped, match="time zone") as stopped:
+        _enrol_shifted(ledger, 20, 10, hours * HOUR)
+    assert f"10 of 20 new calls are {abs(hours):g} h {'after' if hours > 0 else 'before'}" in str(stopped.value)
+    assert ledger.database.one("SELECT count(*) FROM item") == 20
+
+
+@pytest.mark.parametrize(
+    ("count", "shifted", "shift"),
+    [
+        (19, 19, 4 * HOUR),
+        (20, 9, 4 * HOUR),
+        (20, 20, timedelta(minutes=14)),
+        (20, 20, 26.25 * HOUR),
+    ],
+)
+def test_fewer_less_even_or_farther_offsets_are_other_calls(
+    ledger: Ledger, count: int, shifted: int, shift: timedelta
+) -> None:
+    again = _enrol_shifted(ledger, count, shifted, shift)
+    assert {making.status(ledger, making.key(one)) for one in again} == {ItemStatus.PENDING}
+
+
+def test_another_system_is_the_way_past_the_shift_guard(ledger: Ledger) -> None:
+    again = _enrol_shifted(ledger, 20, 20, 4 * HOUR, system="other")
+    assert {making.status(ledger, making.key(one)) for one in again} == {ItemStatus.PENDING}
+
+
+def test_what_was_withdrawn_is_no_other_time_zone(ledger: Ledger) -> None:
+    making.enrol(
+        ledger, making.batch("a.csv"), *_calls(20, name="known", shifted=20, shift=timedelta(0)), run_id="run-1"
+    )
+    ledger.withdraw(making.batch("a.csv").id)
+    again = _calls(20, name="again", shifted=20, shift=4 * HOUR)
+    making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1")
+    assert {making.status(ledger, making.key(one)) for one in again} == {ItemStatus.PENDING}
