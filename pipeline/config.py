@@ -63,6 +63,7 @@ class Settings:
     plan: str | None = None
     resume: str | None = None
     first_run: bool = False
+    adopt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,8 @@ plan   run without the delivery, on a copy of the ledger
 """
 
 import contextlib
-import os
 import random
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from pipeline import account, config, delivery, errors, lock, mapping, model, outfile, rejects, report
+from pipeline import account, config, delivery, errors, lock, mapping, model, outfile, preflight, rejects, report
+from pipeline.adoption import Adoption
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
 from pipeline.intake import Intake, Tally, sources_of
@@ -26,8 +25,7 @@ from pipeline.ledger import Binding, Enrolled, Ledger, listing
 from pipeline.pacer import Pacer
 from pipeline.reckoning import Reckoning
 from pipeline.reconcile import Reconciliation
-
-HEARTBEAT_SECONDS = 1.0
+from pipeline.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +85,8 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
     _refuse_unfit_outputs(settings)
     if settings.resume and settings.files:
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
+    if settings.adopt and settings.plan:
+        raise errors.ConfigError("--adopt changes what is left to send: adopt without --plan, then plan the rest")
     began = tools.clock.monotonic()
     intake = Intake(settings, tools.clock.wall()) if settings.files else None
     if intake is not None and not intake.finds_leads:
@@ -121,6 +121,8 @@ class Crossing:
     async def plan(self) -> model.Result:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
+        if self.settings.adopt:
+            await self._adopt(batch_id)
         code = mapping.plan_code(batch_id, self.account.id, listing.to_send(self.ledger.database, batch_id))
         _write_rejects(self.settings, self.intake, enrolled)
         return self._reckoning(self.ledger, enrolled, batch_id).result(
@@ -195,11 +197,11 @@ class Crossing:
 
     async def _send(self, run_id: str, batch_id: str) -> errors.ImporterError | None:
         """Deliver, look up what came into doubt, and deliver what proved to be absent, until nothing is left to do."""
-        reconciliation = Reconciliation(
-            self.ledger, Courier(self.crm, self.pacer, self.tools.rng), self.tools.clock, self.settings.settle
-        )
+        reconciliation = Reconciliation(self.ledger, self._courier(), self.tools.clock, self.settings.settle)
         left, with_canary = self.settings.limit, True
         try:
+            if not await self._look_first(batch_id):
+                return None
             while True:
                 sending = await self._deliver_pending(run_id, batch_id, left, reconciliation, with_canary=with_canary)
                 left = None if left is None else left - sending.taken
@@ -213,6 +215,25 @@ class Crossing:
         except errors.ImporterError as error:
             return error
 
+    async def _look_first(self, batch_id: str) -> bool:
+        """Take over what the CRM has already, or see that there is nothing. False where somebody asked for an end."""
+        with anyio.CancelScope() as looking:
+            self.interruption.on_request(looking.cancel)
+            if self.settings.adopt:
+                await self._adopt(batch_id)
+            else:
+                await preflight.look(self._courier(), self.ledger, batch_id, self.tools.rng, self.tools.talk.say)
+        return self.interruption.exit_code is None
+
+    async def _adopt(self, batch_id: str) -> None:
+        adoption = Adoption(self.ledger, self._courier(), batch_id)
+        self.tools.talk.say(report.adoption_line(adoption.leads, self.pacer.allowed_per_minute))
+        await adoption.run()
+        self.tools.talk.say(report.adopted_line(adoption.endings))
+
+    def _courier(self) -> Courier:
+        return Courier(self.crm, self.pacer, self.tools.rng)
+
     async def _deliver_pending(
         self, run_id: str, batch_id: str, limit: int | None, reconciliation: Reconciliation, *, with_canary: bool
     ) -> delivery.Delivery:
@@ -223,7 +244,8 @@ class Crossing:
         sending = delivery.Delivery(task, self.ledger, self.crm, self.pacer, self.tools.clock, self.tools.rng)
         self.interruption.on_request(sending.drain)
         stopped_by: errors.ImporterError | None = None
-        async with _watched(sending, task, self.ledger, reconciliation, self.tools):
+        watch = Watch(sending, task, self.ledger, reconciliation, self.tools.clock, self.tools.talk)
+        async with watch.kept():
             try:
                 await sending.run()
             except errors.ImporterError as error:
@@ -301,58 +323,6 @@ def _ledger_of(
 
 def _held_if_there(path: Path, heartbeat: Path) -> contextlib.AbstractContextManager[None]:
     return lock.held(lock.beside(path, "lock"), heartbeat=heartbeat) if path.exists() else contextlib.nullcontext()
-
-
-@contextlib.asynccontextmanager
-async def _watched(
-    sending: delivery.Delivery, task: delivery.Task, ledger: Ledger, reconciliation: Reconciliation, tools: Tools
-) -> AsyncIterator[None]:
-    """Beside the delivery: show the progress, keep the heartbeat for whoever asks from elsewhere, and look up what was
-    in doubt before, as it ripens. Delivery keeps away from leads that have a call in doubt."""
-    heartbeat = lock.beside(Path(ledger.database.place), "heartbeat")
-    who = {
-        "run_id": task.run_id,
-        "batch": task.batch_id,
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "started_at": tools.clock.wall().isoformat(timespec="seconds"),
-    }
-
-    def beat(state: str) -> None:
-        progress = sending.progress()
-        tools.talk.progress(progress)
-        now = tools.clock.wall().isoformat(timespec="seconds")
-        figures = {**who, "updated_at": now, "state": state, **report.progress_figures(progress)}
-        # A heartbeat that cannot be written is no reason to stop sending.
-        with contextlib.suppress(errors.ImporterError, OSError):
-            lock.write_heartbeat(heartbeat, figures)
-
-    async def keep_beating() -> None:
-        while True:
-            beat("sending")
-            await anyio.sleep(HEARTBEAT_SECONDS)
-
-    async def keep_settling() -> None:
-        while True:
-            seconds = reconciliation.ripe_in_seconds()
-            await anyio.sleep(HEARTBEAT_SECONDS if seconds is None else seconds)
-            try:
-                await reconciliation.settle_ripe()
-            except errors.LedgerError as error:
-                sending.stop(error)
-                return
-            except errors.ImporterError as error:
-                # Delivery meets the same trouble and knows what to do about it.
-                tools.talk.warn(str(error))
-                return
-
-    async with anyio.create_task_group() as beside:
-        beside.start_soon(keep_beating)
-        beside.start_soon(keep_settling)
-        with tools.talk.showing_progress():
-            yield
-            beat("ended")
-        beside.cancel_scope.cancel()
 
 
 async def _errors_kept(story: Coroutine[Any, Any, model.Result]) -> model.Result | Exception:

@@ -54,10 +54,11 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
         )
 
 
-def withdraw(settings: config.Settings, clock: model.Clock, batch_id: str) -> int:
-    """Give up what is pending of a batch; how many calls that were."""
+def withdraw(settings: config.Settings, clock: model.Clock, what: str) -> int:
+    """Give up what is pending of a batch, or one call that was held before it was ever sent; how many that were."""
     with opened(settings, clock) as ledger:
-        return ledger.withdraw(batch_id.upper())
+        is_key = what.count("-") > 1 or ":" in what
+        return ledger.withdraw_one(what) if is_key else ledger.withdraw(what.upper())
 
 
 def retry(

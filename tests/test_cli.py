@@ -169,7 +169,9 @@ def test_an_output_never_overwrites_an_input(tmp_path: Path, option: str) -> Non
 def test_a_folder_is_read_without_its_leads_and_reject_files(crm: Crm, tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     folder.mkdir()
-    write_csv(folder / "a.csv", [{**row, "call_id": f"f{row['call_id']}"} for row in calls(3)])
+    write_csv(
+        folder / "a.csv", [{**row, "call_id": f"f{row['call_id']}"} for row in calls(3, customer_phone="+15145550198")]
+    )
     (folder / "leads.csv").write_text("phone,lead_id\n+15145550100,5001\n")
     (folder / "rejects.csv").write_text("left from yesterday")
     others = ("--leads", folder / "leads.csv", "--rejects", folder / "rejects.csv", "--force")
@@ -223,7 +225,8 @@ def test_production_is_never_written_to_unconfirmed(tmp_path: Path) -> None:
 def test_flag_beats_environment_beats_file(crm: Crm, tmp_path: Path) -> None:
     settings = tmp_path / "callimport.toml"
     settings.write_text('destination = "sandbox"\nlimit = 1\nrate = ["60000/min"]\nno-reference = true\n')
-    source = write_csv(tmp_path / "calls.csv", [{**row, "call_id": f"p{row['call_id']}"} for row in calls(9)])
+    other = [{**row, "call_id": f"p{row['call_id']}"} for row in calls(9, customer_phone="+15145550199")]
+    source = write_csv(tmp_path / "calls.csv", other)
 
     def sent(*options: str, **environment: Any) -> int:
         ended = callimport("run", source, "--json", "--config", settings, *options, state=crm.state, **environment)

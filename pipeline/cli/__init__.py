@@ -166,17 +166,18 @@ def status(as_json: bool, **given: Any) -> ExitCode:
 
 @commands.command(
     epilog="""\b
-Example:
+Examples:
   callimport withdraw 7K3Q-2M9D
+  callimport withdraw 7K3Q-2M9D-XA
 """
 )
-@click.argument("batch")
+@click.argument("what", metavar="BATCH|KEY")
 @options.placing
 @options.configured
-def withdraw(batch: str, **given: Any) -> ExitCode:
-    """Give up what is pending of BATCH: those calls are never sent."""
-    count = upkeep.withdraw(options.settings(given), _clock(), batch)
-    click.echo(f"{count} pending calls of batch {batch.upper()} are given up: no run sends them, from whichever file")
+def withdraw(what: str, **given: Any) -> ExitCode:
+    """Give up what is pending of BATCH, or the call KEY that was held before it was ever sent."""
+    count = upkeep.withdraw(options.settings(given), _clock(), what)
+    click.echo(f"{count} calls of {what.upper()} are given up: no run sends them, from whichever file")
     return ExitCode.OK
 
 

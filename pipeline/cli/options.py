@@ -132,6 +132,11 @@ def sending(command: Command) -> Command:
         click.option("--dry-run", is_flag=True, help="Make the plan only: nothing is written to CRM or ledger."),
         click.option("--plan", metavar="CODE", help="Send nothing but the plan that --dry-run printed."),
         click.option("--resume", metavar="BATCH", help="Without FILES: go on with this batch instead of the last."),
+        click.option(
+            "--adopt",
+            is_flag=True,
+            help="Take over what the CRM has already, as after the loss of a ledger: reads every lead first.",
+        ),
         click.option("--first-run", is_flag=True, help="Production has no ledger yet, and that is right."),
     )(command)
 

@@ -1,7 +1,7 @@
 """What the ledger can tell, changing nothing."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from pipeline import model
@@ -71,6 +71,49 @@ def last_run(database: Database) -> tuple[str, str | None, str, str | None, int 
     """Id, batch, start, end and exit code of the newest run."""
     found = database.rows("SELECT id, batch_id, started_at, ended_at, exit_code FROM run ORDER BY rowid DESC LIMIT 1")
     return found[0] if found else None
+
+
+def has_sent(database: Database) -> bool:
+    """Whether anything ever was about to leave."""
+    return database.one("SELECT 1 FROM attempt LIMIT 1") is not None
+
+
+def is_unmarked(database: Database, batch_id: str) -> bool:
+    """Whether the calls of a batch bear no references."""
+    settings = json.loads(database.one("SELECT settings FROM batch WHERE id = ?", (batch_id,)))
+    return bool(settings.get("reference") == "no")
+
+
+def pending_count(database: Database, batch_id: str) -> int:
+    return int(database.one("SELECT count(*) FROM item WHERE batch_id = ? AND status = 'pending'", (batch_id,)))
+
+
+def pending_leads(database: Database, batch_id: str, places: Iterable[int]) -> list[int]:
+    """The leads of the pending calls at these places in the order of sending, counted from 0."""
+    which = "WHERE batch_id = ? AND status = 'pending' ORDER BY started_at, key LIMIT 1 OFFSET ?"
+    return [int(database.one(f"SELECT lead_id FROM item {which}", (batch_id, place))) for place in places]
+
+
+def leads_with_pending(database: Database, batch_id: str) -> list[int]:
+    """Each once, the one with the oldest call first."""
+    found = database.rows(
+        "SELECT lead_id FROM item WHERE batch_id = ? AND status = 'pending' "
+        "GROUP BY lead_id ORDER BY min(started_at), lead_id",
+        (batch_id,),
+    )
+    return [row[0] for row in found]
+
+
+def pending_of_lead(database: Database, batch_id: str, lead_id: int) -> list[model.Item]:
+    """The pending calls of one lead, oldest first."""
+    found = database.rows(
+        "SELECT key, reference, lead_id, payload FROM item "
+        "WHERE lead_id = ? AND status = 'pending' AND batch_id = ? ORDER BY started_at, key",
+        (lead_id, batch_id),
+    )
+    return [
+        model.Item(key, mark, lead, model.Communication(**json.loads(payload))) for key, mark, lead, payload in found
+    ]
 
 
 def to_send(database: Database, batch_id: str) -> Iterator[tuple[str, str]]:

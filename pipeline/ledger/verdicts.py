@@ -117,6 +117,23 @@ class Verdicts(Moves):
         )[0]
         return model.ItemStatus(status), communication_id
 
+    def unsent(self, reference: str) -> str | None:
+        """The key of the item with that reference, if the ledger knows of no sending that may have stored it."""
+        key: str | None = self.database.one(
+            """
+            SELECT key FROM item WHERE reference = ? AND (status IN ('pending', 'refused', 'failed', 'withdrawn')
+                OR (status = 'held' AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key)))
+            """,
+            (reference,),
+        )
+        return key
+
+    def is_news(self, communication_id: int, reference: str) -> bool:
+        """Whether a communication with a reference of ours is one that this ledger neither sent nor was told of."""
+        if self.database.one("SELECT 1 FROM item WHERE reference = ?", (reference,)):
+            return self.unsent(reference) is not None
+        return not self.database.one("SELECT 1 FROM stranger WHERE communication_id = ?", (communication_id,))
+
     def resend(self, reference: str) -> str:
         """A person says that a held call is not in the CRM: pending again. ConfigError if it is not held, or if the
         CRM itself said that it stored it."""

@@ -2,12 +2,14 @@
 
 from pipeline.report.html import write_html
 from pipeline.report.json import summary_json
-from pipeline.report.talk import Stderr, Talk, doubts_line, progress_figures
+from pipeline.report.talk import Stderr, Talk, adopted_line, adoption_line, doubts_line, progress_figures
 from pipeline.report.terminal import lists, print_result, print_settled, print_status
 
 __all__ = [
     "Stderr",
     "Talk",
+    "adopted_line",
+    "adoption_line",
     "doubts_line",
     "lists",
     "print_result",

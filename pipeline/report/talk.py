@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -108,6 +108,20 @@ def doubts_line(count: int, seconds: float) -> str:
     """What will be done about calls in doubt, and when."""
     when = f"in {duration(seconds)}, when the CRM has surely finished with them" if seconds > 0 else "now"
     return f"{count} calls may or may not be in the CRM (in doubt): they are looked up {when}"
+
+
+def adoption_line(leads: Sequence[int], per_minute: float) -> str:
+    """What --adopt is about to do, and how long that takes."""
+    seconds = len(leads) * 60 / per_minute
+    return (
+        f"reading {len(leads):,} leads for calls that are there already: about {duration(seconds)}, twice where needed"
+    )
+
+
+def adopted_line(endings: Mapping[str, int]) -> str:
+    strangers = endings.get("strangers", 0)
+    others = f"; {strangers} calls of another ledger are left as they are" if strangers else ""
+    return f"{endings.get('adopted', 0)} calls were there and are adopted, {endings.get('held', 0)} are held{others}"
 
 
 def progress_line(progress: model.Progress) -> str:

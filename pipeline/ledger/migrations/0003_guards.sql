@@ -5,6 +5,7 @@ ALTER TABLE attempt ADD COLUMN id_floor INTEGER NOT NULL DEFAULT 0;
 -- Delivered, but not by this ledger: found in the CRM and taken over.
 ALTER TABLE item ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0 CHECK (adopted IN (0, 1));
 CREATE INDEX item_by_phone ON item (phone, direction, started_at);
+CREATE INDEX item_by_lead ON item (lead_id, status);
 
 -- Communications with a reference of ours that no item of this ledger has; a person said that this is as it should be.
 CREATE TABLE stranger (

@@ -1,0 +1,68 @@
+"""Before the first create of a run: does the CRM hold calls of ours that this ledger has never sent?
+
+Then it is not the memory it should be: a new one where the old is lost, a copy from before, or a second one elsewhere.
+"""
+
+import random
+from collections.abc import Callable
+
+from pipeline import errors, likeness, mapping, model
+from pipeline.courier import Courier
+from pipeline.ledger import Ledger, listing
+
+FIRST = 20
+RANDOM = 20
+EXAMPLES = 3
+
+
+async def look(courier: Courier, ledger: Ledger, batch_id: str, rng: random.Random, say: Callable[[str], None]) -> None:
+    """Read the leads of the first creates and of some others. Raises GuardStopped where they show what was sent by
+    another ledger: with references by these; without, and where nothing was ever sent, by equal calls, too."""
+    by_payload = listing.is_unmarked(ledger.database, batch_id) or not listing.has_sent(ledger.database)
+    unknown: list[str] = []
+    leads = _sample(ledger, batch_id, rng)
+    if leads:
+        say(f"looking at {len(leads)} leads first: do they hold calls that this ledger never sent?")
+    for lead_id in leads:
+        shown = await _shown(courier, lead_id)
+        ledger.saw(one.id for one in shown)
+        taken = ledger.taken({one.id for one in shown})
+        unclaimed = [one for one in shown if one.id not in taken]
+        unknown += [
+            f"communication {one.id} of lead {lead_id}"
+            for one in unclaimed
+            if _is_sent_elsewhere(ledger, one) or (by_payload and _equals_pending(ledger, batch_id, lead_id, one))
+        ]
+    if unknown:
+        seen = f"{len(unknown)} seen, as {', '.join(unknown[:EXAMPLES])}"
+        raise errors.GuardStopped(
+            f"the CRM holds calls that this ledger never sent ({seen}): "
+            "they were imported with another ledger, or this one is an older copy; go on with that ledger (--ledger), "
+            "or, if it is lost, say --adopt: what is there already is then taken over and not sent again"
+        )
+
+
+def _sample(ledger: Ledger, batch_id: str, rng: random.Random) -> list[int]:
+    """The leads of the first creates and of random others, each once, in an order that is always the same."""
+    database = ledger.database
+    pending = listing.pending_count(database, batch_id)
+    others = rng.sample(range(FIRST, pending), min(RANDOM, pending - FIRST)) if pending > FIRST else []
+    leads = listing.pending_leads(database, batch_id, [*range(min(FIRST, pending)), *sorted(others)])
+    return list(dict.fromkeys(leads))
+
+
+async def _shown(courier: Courier, lead_id: int) -> tuple[model.Stored, ...]:
+    try:
+        return await courier.communications_of(lead_id)
+    except (errors.Refused, errors.Incomplete):
+        # No lead, or none that may be seen: its create will tell.
+        return ()
+
+
+def _is_sent_elsewhere(ledger: Ledger, one: model.Stored) -> bool:
+    return any(ledger.is_news(one.id, reference) for reference in mapping.references_in(one.description))
+
+
+def _equals_pending(ledger: Ledger, batch_id: str, lead_id: int, one: model.Stored) -> bool:
+    pending = listing.pending_of_lead(ledger.database, batch_id, lead_id)
+    return any(likeness.is_equal(item.communication, one) for item in pending)

@@ -1,0 +1,185 @@
+"""--adopt: what the CRM has already is taken over, and only what surely is not there is sent."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import errors, mapping, model
+from pipeline.adoption import Adoption
+from pipeline.ledger import Ledger
+from pipeline.model import ItemStatus
+from tests import making
+from tests.fake_crm import in_virtual_time
+from tests.shown import Shows, ledger_with, stored
+from tests.test_preflight import _look
+
+BATCH = making.batch().id
+CALL = making.call()
+AGAIN = making.call("A-2", row=3)
+OTHER = making.call("B-1", row=4, lead_id=5004)
+
+
+def _shown(call: model.Call, number: int = 900, *, with_mark: bool = True, **changes: Any) -> model.Stored:
+    mark = mapping.reference(making.key(call), making.ACCOUNT.id)
+    return stored(number, mapping.communication(call, mark if with_mark else None), **changes)
+
+
+async def _adopt(ledger: Ledger, shows: Shows) -> Adoption:
+    adoption = Adoption(ledger, shows, BATCH)
+    await adoption.run()
+    return adoption
+
+
+@in_virtual_time
+async def test_what_bears_its_reference_is_adopted_whatever_else_a_person_changed(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [[_shown(CALL, call_duration=1)]]
+        adoption = await _adopt(ledger, shows)
+        assert ledger.stands(making.key(CALL)) == (ItemStatus.DELIVERED, 900)
+        assert making.row(ledger, making.key(CALL))["adopted"] == 1
+        assert adoption.endings == {"adopted": 1}
+        assert len(shows.reads) == 1
+
+
+@pytest.mark.parametrize(("shown", "adopted"), [(1, 1), (2, 2), (3, 2)])
+def test_of_equal_calls_as_many_are_adopted_as_are_there(tmp_path: Path, shown: int, adopted: int) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        with ledger_with(tmp_path, CALL, AGAIN) as ledger:
+            shows = Shows()
+            shows.answers[5003] = [[_shown(CALL, 900 + number, with_mark=False) for number in range(shown)]]
+            await _adopt(ledger, shows)
+            found = [making.status(ledger, making.key(one)) for one in (CALL, AGAIN)]
+            assert found.count(ItemStatus.DELIVERED) == adopted
+            assert found.count(ItemStatus.PENDING) == 2 - adopted
+
+    story()
+
+
+@in_virtual_time
+async def test_a_lead_that_shows_nothing_like_it_has_it_sent_after_two_reads(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL, OTHER) as ledger:
+        shows = Shows()
+        await _adopt(ledger, shows)
+        assert making.status(ledger, making.key(CALL)) == ItemStatus.PENDING
+        first, second = shows.at(5003)
+        assert second - first >= 5
+        assert len(shows.reads) == 4
+
+
+@in_virtual_time
+async def test_what_only_the_second_read_shows_is_adopted(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [[], [_shown(CALL)]]
+        await _adopt(ledger, shows)
+        assert ledger.stands(making.key(CALL)) == (ItemStatus.DELIVERED, 900)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"call_duration": 96}, ItemStatus.HELD),
+        ({"description": ""}, ItemStatus.HELD),
+        ({"executed_at": "2024-05-31T14:06:09+00:00"}, ItemStatus.HELD),
+        ({"executed_at": "2024-05-31T14:06:10+00:00"}, ItemStatus.PENDING),
+        ({"type": "outgoing"}, ItemStatus.PENDING),
+    ],
+    ids=str,
+)
+def test_what_could_be_it_and_does_not_say_so_is_for_a_person(
+    tmp_path: Path, changes: dict[str, Any], status: ItemStatus
+) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        with ledger_with(tmp_path, CALL) as ledger:
+            shows = Shows()
+            shows.answers[5003] = [[_shown(CALL, with_mark=False, **changes)]]
+            await _adopt(ledger, shows)
+            assert making.status(ledger, making.key(CALL)) == status
+
+    story()
+
+
+@pytest.mark.parametrize("answer", [errors.Incomplete("no communications"), errors.Refused("403", status=403)])
+def test_a_lead_that_does_not_show_everything_leaves_its_calls_to_a_person(tmp_path: Path, answer: Exception) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        with ledger_with(tmp_path, CALL, OTHER) as ledger:
+            shows = Shows()
+            shows.answers[5003] = [answer]
+            shows.answers[5004] = [[], answer]
+            await _adopt(ledger, shows)
+            assert making.status(ledger, making.key(CALL)) == ItemStatus.HELD
+            assert making.status(ledger, making.key(OTHER)) == ItemStatus.HELD
+
+    story()
+
+
+@in_virtual_time
+async def test_a_lead_that_misses_some_of_ours_leaves_its_calls_to_a_person(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL, AGAIN) as ledger:
+        making.bring(ledger, making.key(CALL), "run-1", ItemStatus.DELIVERED, communication_id=900)
+        await _adopt(ledger, Shows())
+        assert making.status(ledger, making.key(AGAIN)) == ItemStatus.HELD
+
+
+@in_virtual_time
+async def test_a_lead_that_is_not_there_has_nothing_to_adopt(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [errors.Refused("404", status=404)]
+        await _adopt(ledger, shows)
+        assert making.status(ledger, making.key(CALL)) == ItemStatus.PENDING
+
+
+@pytest.mark.parametrize("status", [ItemStatus.REFUSED, ItemStatus.FAILED, ItemStatus.WITHDRAWN])
+def test_what_this_ledger_gave_up_and_another_one_sent_is_adopted_too(tmp_path: Path, status: ItemStatus) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        with ledger_with(tmp_path, CALL) as ledger:
+            making.bring(ledger, making.key(CALL), "run-1", status)
+            making.enrol(ledger, making.batch("b.csv"), making.call("C-1", row=9, customer_phone="+15145550177"))
+            shows = Shows()
+            shows.answers[5003] = [[_shown(CALL)]]
+            await Adoption(ledger, shows, making.batch("b.csv").id).run()
+            assert ledger.stands(making.key(CALL)) == (ItemStatus.DELIVERED, 900)
+
+    story()
+
+
+@in_virtual_time
+async def test_what_another_ledger_made_is_noted_and_stops_no_later_run(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [
+            [_shown(making.call("not of this file"), call_duration=1, executed_at="2020-01-01T00:00:00Z")]
+        ]
+        adoption = await _adopt(ledger, shows)
+        assert adoption.endings == {"strangers": 1}
+        await _look(ledger, shows)
+
+
+@in_virtual_time
+async def test_a_noted_stranger_whose_call_comes_along_later_is_news_again(tmp_path: Path) -> None:
+    late = making.call("late", row=9, customer_phone="+15145550177")
+    with ledger_with(tmp_path, CALL) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [[_shown(late, call_duration=1)]]
+        await _adopt(ledger, shows)
+        making.enrol(ledger, making.batch("b.csv"), late, run_id="run-1")
+        with pytest.raises(errors.GuardStopped):
+            await _look(ledger, shows, making.batch("b.csv").id)
+
+
+@in_virtual_time
+async def test_a_second_copy_of_a_known_call_is_nobody_elses_call(tmp_path: Path) -> None:
+    """Two communications bear the same reference: one is taken, the other is no other call's."""
+    with ledger_with(tmp_path, CALL, AGAIN) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [[_shown(CALL, 900), _shown(CALL, 901)]]
+        await _adopt(ledger, shows)
+        assert ledger.stands(making.key(CALL)) == (ItemStatus.DELIVERED, 900)
+        assert making.status(ledger, making.key(AGAIN)) == ItemStatus.PENDING
