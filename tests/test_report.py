@@ -4,7 +4,6 @@ import io
 import json
 from datetime import UTC, datetime
 
-import pytest
 from rich.console import Console
 
 from pipeline import model, report
@@ -80,11 +79,6 @@ def test_talk_for_machines_is_a_json_object_a_line() -> None:
         "level": "warning",
         "message": "call +1514•••0123 back",
     }
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (90, "1 min 30 s"), (15000, "4 h 10 min")])
-def test_durations_are_read_by_people(seconds: float, text: str) -> None:
-    assert talk.duration(seconds) == text
 
 
 def test_the_answer_for_a_person_names_every_ending_and_what_to_do() -> None:

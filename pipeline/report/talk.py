@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipeline import model, privacy
+from pipeline import duration, model, privacy
 
 LINE_EVERY_SECONDS = 30.0
 
@@ -57,9 +57,8 @@ class Talk:
             return
         seconds = to_do * 60 / per_minute
         until = (now + timedelta(seconds=seconds)).astimezone()
-        self.say(
-            f"{to_do:,} calls to send at {per_minute:g}/min: about {duration(seconds)}, until {until:%Y-%m-%d %H:%M}"
-        )
+        about = duration.told(seconds)
+        self.say(f"{to_do:,} calls to send at {per_minute:g}/min: about {about}, until {until:%Y-%m-%d %H:%M}")
 
     @contextlib.contextmanager
     def showing_progress(self) -> Iterator[None]:
@@ -106,7 +105,7 @@ class Talk:
 
 def doubts_line(count: int, seconds: float) -> str:
     """What will be done about calls in doubt, and when."""
-    when = f"in {duration(seconds)}, when the CRM has surely finished with them" if seconds > 0 else "now"
+    when = f"in {duration.told(seconds)}, when the CRM has surely finished with them" if seconds > 0 else "now"
     return f"{count} calls may or may not be in the CRM (in doubt): they are looked up {when}"
 
 
@@ -125,10 +124,11 @@ def adopted_line(endings: Mapping[str, int]) -> str:
 
 
 def progress_line(progress: model.Progress) -> str:
-    paused = f" · waiting {duration(progress.paused_seconds)} as the CRM asked" if progress.paused_seconds > 5 else ""
+    pause = progress.paused_seconds
+    paused = f" · waiting {duration.told(pause)} as the CRM asked" if pause > 5 else ""
     return (
         f"{progress.done:,} of {progress.to_do:,} · {progress.achieved_per_minute:.0f}/min of "
-        f"{progress.allowed_per_minute:.0f} allowed · {duration(progress.eta_seconds)} left · "
+        f"{progress.allowed_per_minute:.0f} allowed · {duration.told(progress.eta_seconds)} left · "
         f"{progress.refused} refused · {progress.in_doubt} in doubt{paused}"
     )
 
@@ -148,15 +148,3 @@ def progress_figures(progress: model.Progress) -> dict[str, Any]:
         "requests": progress.requests,
         "rate_limited": progress.rate_limited,
     }
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min 30 s`, `4 h 10 min`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min"

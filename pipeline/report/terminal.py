@@ -8,9 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import model, privacy
+from pipeline import duration, model, privacy
 from pipeline.errors import ExitCode
-from pipeline.report.talk import duration
 
 LISTED_AT_MOST = 20
 
@@ -45,7 +44,9 @@ def print_result(console: Console, result: model.Result, *, sent: bool) -> None:
     for line in lists(result):
         _say(console, line)
     code = ExitCode(result.summary.exit_code)
-    _say(console, f"{_MEANING.get(code, 'stopped')} (exit {int(code)}, {duration(result.summary.elapsed_seconds)})")
+    _say(
+        console, f"{_MEANING.get(code, 'stopped')} (exit {int(code)}, {duration.told(result.summary.elapsed_seconds)})"
+    )
 
 
 def lists(result: model.Result) -> Iterator[str]:
