@@ -260,7 +260,9 @@ class Crossing:
         with anyio.CancelScope() as waiting:
             self.interruption.on_request(waiting.cancel)
             await reconciliation.settle_all(
-                lambda count, seconds: self.tools.talk.say(report.doubts_line(count, seconds))
+                lambda seconds: self.tools.talk.say(
+                    report.doubts_line(listing.doubt_reasons(self.ledger.database), seconds, sends=True)
+                )
             )
         return self.interruption.exit_code is None
 

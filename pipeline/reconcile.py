@@ -94,11 +94,11 @@ class Reconciliation:
         wait = min(self._ripe_at(doubts) for doubts in leads.values()) - self._clock.monotonic()
         return max(SHORTEST_WAIT_SECONDS, wait) if wait > 0 else 0.0
 
-    async def settle_all(self, say: Callable[[int, float], None]) -> None:
-        """Wait until doubts are ripe and give verdicts, until none is left that can be looked up. `say` is told how
-        many there are and for how many seconds it waits."""
+    async def settle_all(self, say: Callable[[float], None]) -> None:
+        """Wait until doubts are ripe and give verdicts, until none is left that can be looked up. `say` is told for how
+        many seconds it waits."""
         while (seconds := self.ripe_in_seconds()) is not None:
-            say(sum(map(len, self._to_look_up().values())), seconds)
+            say(seconds)
             await anyio.sleep(seconds)
             await self.settle_ripe()
 

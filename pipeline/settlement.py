@@ -108,7 +108,9 @@ async def _settle(settings: config.Settings, tools: importer.Tools, interruption
                 with anyio.CancelScope() as waiting:
                     interruption.on_request(waiting.cancel)
                     await reconciliation.settle_all(
-                        lambda count, seconds: tools.talk.say(report.doubts_line(count, seconds))
+                        lambda seconds: tools.talk.say(
+                            report.doubts_line(listing.doubt_reasons(ledger.database), seconds, sends=False)
+                        )
                     )
                 settled = _settled(ledger, reconciliation.verdicts, interrupted=interruption.exit_code)
                 code = settled.exit_code

@@ -33,7 +33,7 @@ def _in_doubt(crm: Crm, source: Path) -> None:
     """A run that is interrupted while it waits for its doubts to ripen."""
     running = crm.start(source, *FAST, "--settle", "600")
     assert running.stderr is not None
-    while "they are looked up in" not in running.stderr.readline():
+    while "are looked up in" not in running.stderr.readline():
         assert running.poll() is None
     running.send_signal(signal.SIGINT)
     out, _ = running.communicate(timeout=rehearsal.PATIENCE_SECONDS)

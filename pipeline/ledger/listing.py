@@ -116,6 +116,13 @@ def pending_of_lead(database: Database, batch_id: str, lead_id: int) -> list[mod
     ]
 
 
+def doubt_reasons(database: Database) -> dict[str, int]:
+    """All calls in doubt, counted by the evidence."""
+    return dict(
+        database.rows("SELECT reason, count(*) FROM item WHERE status = 'in_doubt' GROUP BY reason ORDER BY reason")
+    )
+
+
 def to_send(database: Database, batch_id: str) -> Iterator[tuple[str, str]]:
     """Key and payload of everything pending of a batch, in the order in which it would go."""
     yield from database.stream(

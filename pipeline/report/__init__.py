@@ -1,8 +1,9 @@
 """What people and machines are told: terminal · json · html, and the talk while a run goes on."""
 
+from pipeline.report.doubts import doubts_line
 from pipeline.report.html import write_html
 from pipeline.report.json import summary_json
-from pipeline.report.talk import Stderr, Talk, adopted_line, adoption_line, doubts_line, progress_figures
+from pipeline.report.talk import Stderr, Talk, adopted_line, adoption_line, progress_figures
 from pipeline.report.terminal import lists, print_result, print_settled, print_status
 
 __all__ = [

@@ -103,18 +103,11 @@ class Talk:
             self._unheard = True
 
 
-def doubts_line(count: int, seconds: float) -> str:
-    """What will be done about calls in doubt, and when."""
-    when = f"in {duration.told(seconds)}, when the CRM has surely finished with them" if seconds > 0 else "now"
-    return f"{count} calls may or may not be in the CRM (in doubt): they are looked up {when}"
-
-
 def adoption_line(leads: Sequence[int], per_minute: float) -> str:
     """What --adopt is about to do, and how long that takes."""
     seconds = len(leads) * 60 / per_minute
-    return (
-        f"reading {len(leads):,} leads for calls that are there already: about {duration(seconds)}, twice where needed"
-    )
+    about = duration.told(seconds)
+    return f"reading {len(leads):,} leads for calls that are there already: about {about}, twice where needed"
 
 
 def adopted_line(endings: Mapping[str, int]) -> str:
