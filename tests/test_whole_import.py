@@ -106,7 +106,7 @@ def test_doubt_that_nobody_looked_up_is_listed_and_left_alone(slow_crm: Crm, tmp
     running.communicate()
     second = slow_crm.start(source, *FAST)
     assert second.stderr is not None
-    while "they are looked up in" not in second.stderr.readline():
+    while "are looked up in" not in second.stderr.readline():
         assert second.poll() is None
     second.send_signal(signal.SIGINT)
     out, err = second.communicate(timeout=rehearsal.PATIENCE_SECONDS)
