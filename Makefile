@@ -12,7 +12,7 @@ RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench simulate lock clean
+.PHONY: help demo test check coverage bench simulate lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,15 @@ check: .venv/dev.stamp ## the gate: format, lint, import contract, types, tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The rules one by one, each by its own tests: what the whole import happens to pass through does not count.
+COVERING := $(wildcard tests/test_ledger_*.py) $(patsubst %,tests/test_%.py,adoption canary canonical courier delivery \
+	destination pacer preflight reconcile)
+
+coverage: .venv/dev.stamp ## that every branch of what decides about sending is walked by a test
+	@mkdir -p build
+	$(BIN)/python -m coverage run -m pytest -q $(COVERING)
+	$(BIN)/python -m coverage report
 
 bench: .venv/dev.stamp ## how much of the configured rate a run uses
 	$(BIN)/python -m tests.benchmarks.rate

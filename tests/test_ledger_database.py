@@ -1,0 +1,97 @@
+"""The file under the ledger: copied without being touched, refused where it cannot be trusted."""
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import errors
+from pipeline.ledger import Database, Ledger, listing
+from pipeline.model import ItemStatus
+from tests import making
+
+CALL = making.call()
+
+
+def _made(path: Path) -> None:
+    with closing(making.ledger(path)) as ledger:
+        ledger.start_run("run-1")
+        making.enrol(ledger, making.batch(), CALL, run_id="run-1")
+
+
+def test_a_copy_holds_what_the_ledger_holds_and_leaves_it_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    _made(path)
+    before = path.read_bytes()
+    with closing(Ledger.copied(path, making.clock(), making.BINDING)) as copy:
+        making.bring(copy, making.key(CALL), "run-1", ItemStatus.DELIVERED)
+        assert listing.counts(copy.database)[ItemStatus.DELIVERED] == 1
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["ledger.sqlite3"]
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_copy_of_a_ledger_that_is_not_there_is_an_empty_one(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    if content is not None:
+        path.write_bytes(content)
+    with closing(Ledger.copied(path, making.clock(), making.BINDING)) as copy:
+        assert sum(listing.counts(copy.database).values()) == 0
+
+
+def test_a_ledger_that_cannot_be_copied_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(errors.LedgerError, match="cannot be read"):
+        Database.copied(tmp_path / "folder")
+
+
+def test_a_ledger_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(errors.LedgerError, match="cannot be opened"):
+        Database.open(tmp_path / "no folder" / "ledger.sqlite3")
+
+
+def test_a_transaction_that_sqlite_ended_itself_keeps_its_own_error(tmp_path: Path) -> None:
+    """A full disk rolls back by itself; a second rollback would hide what happened."""
+    with closing(Database.open(tmp_path / "ledger.sqlite3")) as database:
+
+        def end_within() -> None:
+            with database.transaction():
+                database.execute("ROLLBACK")
+                raise errors.LedgerError("the disk is full")
+
+        with pytest.raises(errors.LedgerError, match="the disk is full"):
+            end_within()
+
+
+def test_where_no_write_ahead_log_can_be_kept_there_is_no_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network folder."""
+    one = Database.one
+
+    def without_wal(self: Database, sql: str, values: Any = ()) -> Any:
+        return "delete" if sql == "PRAGMA journal_mode = WAL" else one(self, sql, values)
+
+    monkeypatch.setattr(Database, "one", without_wal)
+    with pytest.raises(errors.LedgerError, match="local disk"):
+        Database.open(tmp_path / "ledger.sqlite3")
+
+
+def test_on_a_mac_a_commit_reaches_the_disk_and_not_only_its_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with closing(Database.open(tmp_path / "ledger.sqlite3")) as database:
+        assert database.one("PRAGMA fullfsync") == 1
+
+
+def test_doubts_are_counted_by_what_was_seen(tmp_path: Path) -> None:
+    other = making.call("B-1", row=3)
+    with closing(making.ledger(tmp_path / "ledger.sqlite3")) as ledger:
+        ledger.start_run("run-1")
+        making.enrol(ledger, making.batch(), CALL, other, run_id="run-1")
+        for call in (CALL, other):
+            making.bring(ledger, making.key(call), "run-1", ItemStatus.IN_DOUBT)
+        assert listing.doubt_reasons(ledger.database) == {"no answer in time": 2}
