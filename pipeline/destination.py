@@ -12,7 +12,11 @@ any error after that (reset, timeout, half an answer)               InDoubt     
 2xx, a web page (a captive portal, a proxy)                         DestinationUnusable  stop; that one item in doubt
 3xx                                                                 DestinationUnusable  stop; that one item in doubt
 401                                                                 DestinationUnusable  stop; the item stays pending
-404, 405, 415, 419 of the route itself                              DestinationUnusable  stop; the item stays pending
+405, 415, 419                                                       DestinationUnusable  stop; the item stays pending
+404 of a create, before an account and a lead were read here        DestinationUnusable  stop; the item stays pending
+404 of a create, once both were                                     Refused              reported: no such lead
+404 of a lead's read                                                Refused              there is no such lead
+404 of anything else                                                DestinationUnusable  stop
 403                                                                 Refused              three in a row stop the run
 400, 402, 409, 413, 422, 423, 451, any other 4xx                    Refused              reported with the CRM's reasons
 408, 421, 425                                                       InDoubt              never again on a guess
@@ -67,17 +71,25 @@ class Destination:
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._token = token
+        # Both read, the address is right and the key is good: a 404 is then about what was asked for.
+        self._account_was_read = False
+        self._lead_was_read = False
 
     async def accounts(self) -> tuple[model.Account, ...]:
         """GET /account: whose key this is. A group's key answers with several."""
         body = await self._send("GET", "/account")
-        return tuple(_account(one) for one in _as_list(body))
+        found = tuple(_account(one) for one in _as_list(body))
+        self._account_was_read = True
+        return found
 
     async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
         """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,
         nothing has left."""
         payload = {name: value for name, value in asdict(communication).items() if value is not None}
-        body = await self._send("POST", "/communications", payload, before_bytes)
+        missing = None
+        if self._account_was_read and self._lead_was_read:
+            missing = errors.Refused("no such lead or address (status 404)", status=404)
+        body = await self._send("POST", "/communications", payload, before_bytes, missing)
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict) or not _is_id(data.get("id")):
             raise errors.InDoubt("a 2xx answer without an id", applied=True)
@@ -92,6 +104,7 @@ class Destination:
         shown = lead.get("communications") if isinstance(lead, dict) else None
         if not isinstance(shown, list):
             raise errors.Incomplete("the lead was shown without its communications")
+        self._lead_was_read = True
         return tuple(_stored(one) for one in shown)
 
     async def _send(

@@ -1,5 +1,6 @@
 """What each answer proves, row by row of the table on top of destination.py, through the real HTTP stack."""
 
+import contextlib
 import json
 import re
 import ssl
@@ -257,6 +258,66 @@ async def test_every_status_code_has_its_place(hundreds: int) -> None:
             assert place(found) == expected_place(status), status
             if isinstance(found, errors.Outcome):
                 assert found.status == status
+
+
+ACCOUNT_READ = reply(200, {"data": {"id": 7, "name": "Concession fictive"}})
+LEAD_READ = reply(200, {"data": {"id": 5001, "communications": []}})
+
+
+async def after_reads(*replies: Reply) -> Any:
+    """What a create comes to that is answered with the last reply, after reads answered with those before it."""
+    crm = FakeCrm(answer=lambda request: next(answers))
+    answers = iter(replies)
+    async with crm.reached() as there:
+        for one in replies[:-1]:
+            with contextlib.suppress(errors.Outcome):
+                await (there.accounts() if one is ACCOUNT_READ else there.communications_of(5001))
+        try:
+            return await there.create(CALL, nothing)
+        except (errors.Outcome, errors.ImporterError) as error:
+            return error
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        (),
+        (ACCOUNT_READ,),
+        (LEAD_READ,),
+        (ACCOUNT_READ, reply(404)),
+        (ACCOUNT_READ, reply(500)),
+        (ACCOUNT_READ, reply(200, {"data": {"id": 5001}})),
+    ],
+    ids=["nothing read", "account", "lead", "lead not there", "lead failed", "lead not shown whole"],
+)
+async def test_a_404_is_of_the_address_until_an_account_and_a_lead_were_read(reads: tuple[Reply, ...]) -> None:
+    """A wrong address must not burn ten thousand calls one by one."""
+    found = await after_reads(*reads, reply(404))
+    assert place(found) == "stop, pending"
+    assert "no such address" in str(found)
+
+
+@pytest.mark.parametrize("reads", [(ACCOUNT_READ, LEAD_READ), (LEAD_READ, reply(404), ACCOUNT_READ)], ids=len)
+async def test_a_404_is_the_calls_own_once_an_account_and_a_lead_were_read(reads: tuple[Reply, ...]) -> None:
+    """One lead that somebody deleted is no reason to stop the others."""
+    found = await after_reads(*reads, reply(404, {"message": "No query results for model [Lead] 5001"}))
+    assert isinstance(found, errors.Refused)
+    assert (found.status, found.reasons) == (404, ())
+    assert "no such lead or address" in found.evidence
+
+
+@pytest.mark.parametrize("status", [405, 415, 419])
+async def test_what_the_address_cannot_do_stops_the_run_whatever_was_read(status: int) -> None:
+    assert place(await after_reads(ACCOUNT_READ, LEAD_READ, reply(status))) == "stop, pending"
+
+
+async def test_an_account_that_is_not_there_is_of_the_address_whatever_was_read() -> None:
+    crm = scripted(ACCOUNT_READ, LEAD_READ, reply(404))
+    async with crm.reached() as there:
+        await there.accounts()
+        await there.communications_of(5001)
+        with pytest.raises(errors.DestinationUnusable, match="no such address"):
+            await there.accounts()
 
 
 async def test_an_interim_answer_without_a_final_one_is_in_doubt() -> None:
