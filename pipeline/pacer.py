@@ -1,7 +1,8 @@
 """One shared pace and one gate for every request of every kind: workers, reads, retries.
 
 The pace is even (burst 1): a fixed window of the CRM's, wherever it begins, then never sees more than the rate. Behind
-it stand the windows the user named, each kept exactly. The gate is closed by a 429 and read again after every wait.
+it stand the windows the user named, each kept exactly. The gate is closed by a 429, or held by whoever has a reason,
+and read again after every wait.
 """
 
 import random
@@ -10,13 +11,14 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from pipeline import model
+from pipeline import duration, errors, model
 
 SLOWER_AFTER_LIMIT = 0.7
 FASTER_PER_WINDOW = 0.025
 LONGEST_CATCH_UP_SECONDS = 0.05
 FIRST_BACKOFF_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
+LONGEST_OBEDIENCE_SECONDS = 3600.0
 MOST_DOUBLINGS = 10
 _ACHIEVED_OVER_SECONDS = 60.0
 
@@ -49,7 +51,10 @@ class Pacer:
             self._take()
 
     def limited(self, retry_after: float | None) -> float:
-        """A 429 came: close the gate for everybody and slow down. Returns for how many seconds."""
+        """A 429 came: close the gate for everybody and slow down. Returns for how many seconds.
+
+        Raises DestinationUnusable where the CRM asks for more than an hour; the gate is closed all the same.
+        """
         self.rate_limited += 1
         now = self._monotonic()
         if now >= self._open_at:
@@ -61,10 +66,19 @@ class Pacer:
         else:
             pause = max(1.0, retry_after)
         pause += self._rng.uniform(0, 1)
-        self._open_at = max(self._open_at, now + pause)
+        self.hold(pause)
         # A closed gate proves nothing: windows count as clean only once requests pass again.
         self._factor_since = self._open_at
+        if retry_after is not None and retry_after > LONGEST_OBEDIENCE_SECONDS:
+            raise errors.DestinationUnusable(
+                f"the CRM asks for a pause of {duration.told(retry_after)} (429), longer than a run waits: nothing "
+                f"more is sent; run again in {duration.told(pause)}"
+            )
         return pause
+
+    def hold(self, seconds: float) -> None:
+        """Close the gate for everybody for that long at least."""
+        self._open_at = max(self._open_at, self._monotonic() + seconds)
 
     def passed(self) -> None:
         """A request was let through: the next 429 without a time starts its backoff anew."""

@@ -90,6 +90,23 @@ async def test_a_429_is_waited_for_and_costs_no_try() -> None:
 
 
 @in_virtual_time
+async def test_a_quarter_of_an_hour_of_nothing_but_429_ends_in_one_line() -> None:
+    crm = FakeCrm(answer=lambda _: reply(429, None, [("Retry-After", "60")]))
+    with pytest.raises(errors.DestinationUnusable, match="15 minutes"):
+        await asked(crm, pace())
+    assert 900 < anyio.current_time() < 900 + 2 * 61
+
+
+@in_virtual_time
+async def test_a_429_that_asks_for_more_than_an_hour_ends_in_one_line() -> None:
+    crm = FakeCrm(script=deque([reply(429, None, [("Retry-After", "3601")])]))
+    with pytest.raises(errors.DestinationUnusable, match="run again in 1 h 00 min"):
+        await asked(crm, pace())
+    assert len(crm.received) == 1
+    assert anyio.current_time() == 0.0
+
+
+@in_virtual_time
 async def test_every_try_passes_through_the_pacer() -> None:
     shared = pace()
     await asked(FakeCrm(script=deque([reply(500), reply(500), ACCOUNT])), shared, Least())

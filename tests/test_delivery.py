@@ -408,6 +408,18 @@ async def test_one_hour_that_the_crm_asked_for_is_not_held_against_it(tmp_path: 
         assert play.stand() == {"delivered": 3}
 
 
+@in_virtual_time
+async def test_a_pause_of_more_than_an_hour_stops_the_run_and_is_kept(tmp_path: Path) -> None:
+    """Exit 1 with the time to come back, every call pending: nobody wants a run that hangs until tomorrow."""
+    crm = FakeCrm(script=deque([reply(429, None, [("Retry-After", "7500")])]), latency_seconds=1.0)
+    async with stage(tmp_path, crm, range(1, 10), rate=model.Rate(60, 60.0)) as play:
+        with pytest.raises(errors.DestinationUnusable, match="run again in 2 h 05 min"):
+            await play.deliver()
+        assert len(crm.received) == 1
+        assert play.stand() == {"pending": 9}
+        assert play.attempts() == [("k1:00000", "not_applied", 429)]
+
+
 # What stops the run
 
 

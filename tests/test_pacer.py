@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import pacer
+from pipeline import errors, pacer
 from pipeline.model import Rate
 from tests.fake_crm import in_virtual_time
 
@@ -200,6 +200,43 @@ async def test_a_shorter_closure_does_not_open_a_longer_one() -> None:
     one.limited(3600.0)
     one.limited(1.0)
     assert one.paused_seconds == 3600.0
+
+
+@in_virtual_time
+async def test_an_hour_that_the_crm_asks_for_is_obeyed_to_the_second() -> None:
+    one = paced()
+    assert one.limited(3600.0) == 3600.0
+    await one.slot()
+    assert anyio.current_time() == 3600.0
+
+
+@pytest.mark.parametrize("asked", [3600.5, 7500.0, 10.0**15])
+def test_more_than_an_hour_stops_and_says_when_to_come_back(asked: float) -> None:
+    """Nobody waits for a day at a run that sends nothing; and whoever is not stopped yet waits behind the gate."""
+
+    @in_virtual_time
+    async def story() -> None:
+        one = paced()
+        with pytest.raises(errors.DestinationUnusable) as caught:
+            one.limited(asked)
+        assert caught.value.exit_code == errors.ExitCode.STOPPED
+        assert "\n" not in str(caught.value)
+        if asked == 7500.0:
+            assert "run again in 2 h 05 min" in str(caught.value)
+        assert one.paused_seconds == asked
+        assert one.rate_limited == 1
+
+    story()
+
+
+@in_virtual_time
+async def test_a_gate_that_is_held_opens_when_it_was_said_to_and_slows_nobody() -> None:
+    one = paced()
+    one.hold(5.0)
+    one.hold(2.0)
+    await one.slot()
+    assert anyio.current_time() == 5.0
+    assert (one.allowed_per_minute, one.rate_limited) == (190.0, 0)
 
 
 @pytest.mark.parametrize("asked", [0.0, -5.0, 0.3])
