@@ -1,7 +1,8 @@
 """Reads and idempotent writes: through the pacer, and again as often as it is worth it."""
 
+import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 import anyio
@@ -19,7 +20,7 @@ Answer = TypeVar("Answer")
 
 
 class Courier:
-    """Carries what may be repeated without harm. Raises Refused, Incomplete and DestinationUnusable, nothing else."""
+    """Carries what may be repeated without harm. Raises Refused, Incomplete and DestinationUnusable; `probe` more."""
 
     def __init__(self, destination: Destination, pacer: Pacer, rng: random.Random | None = None) -> None:
         self._destination = destination
@@ -28,12 +29,14 @@ class Courier:
 
     async def accounts(self) -> tuple[model.Account, ...]:
         """Whose key this is."""
-        try:
+        with _refusal_is_the_end():
             return await self._carry(self._destination.accounts)
-        except errors.Refused as outcome:
-            raise errors.DestinationUnusable(
-                f"the CRM does not let this key see its account ({outcome.evidence}): ask its support what it may do"
-            ) from outcome
+
+    async def probe(self) -> None:
+        """One read that is not repeated: whether the CRM answers. Raises NotApplied or InDoubt where it does not, and
+        DestinationUnusable; a 429 is waited for."""
+        with _refusal_is_the_end():
+            await self._once(self._destination.accounts)
 
     async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
         """What the CRM keeps on a lead. Refused where there is no such lead, Incomplete where it does not say."""
@@ -73,3 +76,14 @@ class Courier:
 
     def _backoff(self, state: tenacity.RetryCallState) -> float:
         return self._rng.uniform(0, min(LONGEST_BACKOFF_SECONDS, 2.0**state.attempt_number / 2))
+
+
+@contextlib.contextmanager
+def _refusal_is_the_end() -> Iterator[None]:
+    """Of the question whose key this is, a refusal is no single item's."""
+    try:
+        yield
+    except errors.Refused as outcome:
+        raise errors.DestinationUnusable(
+            f"the CRM does not let this key see its account ({outcome.evidence}): ask its support what it may do"
+        ) from outcome

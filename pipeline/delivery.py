@@ -3,26 +3,28 @@
 One item in flight for each lead. The policy of the unsafe POST: what surely did not reach the CRM is tried again, three
 times; what may have reached it is in doubt and left alone; a 429 costs no attempt. Asked to stop, it drains: what is
 under way ends, what waits is left pending.
+
+Before each create: breaker (is the CRM well?) → slot of the pacer → connection → all of it looked at again → intent on
+the disk → bytes. Whatever says no on that way turns the create back, and nothing has left.
 """
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 import tenacity
 
 from pipeline import canary, errors, model
+from pipeline.breaker import Breaker
 from pipeline.courier import Courier
 from pipeline.destination import Destination
 from pipeline.ledger import Ledger
 from pipeline.pacer import Pacer
+from pipeline.patience import Patience
 
 ATTEMPTS = 3
 LONGEST_BACKOFF_SECONDS = 60.0
-FAILURES_THAT_STOP = 5
-FORBIDDEN_THAT_STOP = 3
-LONGEST_WITHOUT_PASSING_SECONDS = 15 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ class _Drained(Exception):
     """This worker was told to stop while it waited."""
 
 
-class _GateClosed(Exception):
-    """Another worker was refused by the rate limit while this one was still connecting."""
+class _TurnedBack(Exception):
+    """Something came up after this create got its slot: nothing has left, and it gets in line again."""
 
 
 @dataclass(slots=True)
@@ -53,18 +55,15 @@ class _Tally:
     in_doubt: int = 0
 
 
-@dataclass(slots=True)
-class _Health:
-    """Streaks that say that it is the CRM that is ill, and not one item."""
-
-    failures: int = 0
-    forbidden: int = 0
-    passed_at: float = field(default=0.0)
-    longest_pause: float = 0.0
+def _silent(_: str) -> None:
+    """For who does not want to be told."""
 
 
 class Delivery:
-    """Delivers what is pending of one batch. The ledger is told of every step before the next is made."""
+    """Delivers what is pending of one batch. The ledger is told of every step before the next is made.
+
+    `say` is told what a person may want to know meanwhile.
+    """
 
     def __init__(
         self,
@@ -74,6 +73,8 @@ class Delivery:
         pacer: Pacer,
         clock: model.Clock,
         rng: random.Random | None = None,
+        *,
+        say: Callable[[str], None] = _silent,
     ) -> None:
         self._task = task
         self._ledger = ledger
@@ -82,6 +83,8 @@ class Delivery:
         self._clock = clock
         self._rng = rng or random.Random()
         self._courier = Courier(destination, pacer, self._rng)
+        self._breaker = Breaker(self._courier, pacer, clock.monotonic, self._rng, say)
+        self._patience = Patience(clock.monotonic)
         self._busy_leads: set[int] = set()
         self._taken = 0
         self._released = anyio.Event()
@@ -90,7 +93,6 @@ class Delivery:
         self._stopping = False
         self._stopped_by: errors.ImporterError | None = None
         self._tally = _Tally()
-        self._health = _Health(passed_at=clock.monotonic())
         self._began = clock.monotonic()
         self.proved = not task.with_canary
 
@@ -190,6 +192,7 @@ class Delivery:
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=self._backoff,
             retry=tenacity.retry_if_exception_type(errors.NotApplied),
+            before_sleep=self._spend_a_repeat,
             sleep=self._pause,
             reraise=True,
         )
@@ -201,42 +204,41 @@ class Delivery:
 
     async def _attempt_when_allowed(self, item: model.Item) -> None:
         while True:
+            await self._patiently(self._breaker.admit(item.key))
             await self._patiently(self._pacer.slot())
             # A request that began is brought to its end, whoever asks for a stop meanwhile.
             with anyio.CancelScope(shield=True):
                 try:
                     return await self._attempt(item)
                 except errors.Limited as outcome:
-                    self._note_limited(outcome)
-                except _GateClosed:
+                    self._patience.limited(self._pacer.limited(outcome.retry_after))
+                except _TurnedBack:
                     continue
 
     async def _attempt(self, item: model.Item) -> None:
         intent = _Intent(self._ledger, item.key, self._task.run_id)
 
         def before_bytes() -> None:
-            # A stop may have come while the connection was made: nothing has left, so nothing need.
-            if self._stopping:
-                raise _Drained
-            if self._pacer.paused_seconds > 0:
-                raise _GateClosed
+            self._look_again(item)
             intent.write_down()
 
+        self._look_again(item)
         try:
             echo = await self._destination.create(item.communication, before_bytes)
         except errors.NotApplied as outcome:
             intent.was_not_applied(outcome)
             if not isinstance(outcome, errors.Limited):
-                self._note_failure(outcome)
+                self._breaker.failed(item.key, outcome)
             raise
         except errors.Refused as outcome:
             self._ledger.refused(item.key, intent.attempt, outcome)
             self._tally.refused += 1
-            self._note_answer(outcome.status)
+            self._answered(item)
+            self._patience.refused(outcome)
         except errors.InDoubt as outcome:
             self._ledger.in_doubt(item.key, intent.attempt, outcome)
             self._tally.in_doubt += 1
-            self._note_failure(outcome)
+            self._breaker.failed(item.key, outcome)
         except errors.DestinationUnusable as error:
             intent.ended_unusable(error)
             self._tally.in_doubt += error.in_doubt
@@ -244,37 +246,24 @@ class Delivery:
         else:
             self._ledger.delivered(item.key, intent.attempt, echo)
             self._tally.delivered += 1
-            self._note_answer(None)
+            self._answered(item)
+            self._patience.delivered()
 
-    def _note_answer(self, refused_with: int | None) -> None:
+    def _look_again(self, item: model.Item) -> None:
+        """After a wait, and right before the first byte: may it still leave?"""
+        if self._stopping:
+            raise _Drained
+        if self._pacer.paused_seconds > 0 or not self._breaker.lets(item.key):
+            raise _TurnedBack
+
+    def _answered(self, item: model.Item) -> None:
         self._pacer.passed()
-        self._health.passed_at = self._clock.monotonic()
-        self._health.failures = 0
-        self._health.forbidden = self._health.forbidden + 1 if refused_with == 403 else 0
-        if self._health.forbidden >= FORBIDDEN_THAT_STOP:
-            raise errors.DestinationUnusable(
-                f"the CRM forbade {FORBIDDEN_THAT_STOP} calls in a row (403): ask its support what this key may do, "
-                "then callimport retry --refused"
-            )
+        self._breaker.passed(item.key)
 
-    def _note_failure(self, outcome: errors.Outcome) -> None:
-        self._health.failures += 1
-        if self._health.failures >= FAILURES_THAT_STOP:
-            raise errors.DestinationUnusable(
-                f"the CRM failed {FAILURES_THAT_STOP} times in a row (last: {outcome.evidence}): nothing more is sent; "
-                "run again when it is well"
-            )
-
-    def _note_limited(self, outcome: errors.Limited) -> None:
-        without_passing = self._clock.monotonic() - self._health.passed_at
-        # One long pause that the CRM asked for is obeyed, and not held against it.
-        patience = LONGEST_WITHOUT_PASSING_SECONDS + self._health.longest_pause
-        self._health.longest_pause = max(self._health.longest_pause, self._pacer.limited(outcome.retry_after))
-        if without_passing > patience:
-            raise errors.DestinationUnusable(
-                "the CRM has let nothing through for 15 minutes (429): another integration may be using the same key; "
-                "run again later, or with a lower --rate"
-            )
+    def _spend_a_repeat(self, state: tenacity.RetryCallState) -> None:
+        outcome = state.outcome.exception() if state.outcome else None
+        if isinstance(outcome, errors.Outcome):
+            self._patience.repeats(self._taken, outcome)
 
     def _backoff(self, state: tenacity.RetryCallState) -> float:
         return self._rng.uniform(0, min(LONGEST_BACKOFF_SECONDS, 2.0**state.attempt_number))

@@ -241,7 +241,8 @@ class Crossing:
         to_do = self._pending() if limit is None else min(limit, self._pending())
         task = delivery.Task(run_id, batch_id, to_do, limit, self.settings.concurrency, with_canary)
         self.tools.talk.forecast(task.to_do, self.pacer.allowed_per_minute, self.tools.clock.wall())
-        sending = delivery.Delivery(task, self.ledger, self.crm, self.pacer, self.tools.clock, self.tools.rng)
+        tools = self.tools
+        sending = delivery.Delivery(task, self.ledger, self.crm, self.pacer, tools.clock, tools.rng, say=tools.talk.say)
         self.interruption.on_request(sending.drain)
         stopped_by: errors.ImporterError | None = None
         watch = Watch(sending, task, self.ledger, reconciliation, self.tools.clock, self.tools.talk)

@@ -115,14 +115,17 @@ def reply(
 
 @dataclass
 class FakeCrm(httpcore.AsyncNetworkBackend):
-    """`script` and `lines` are used up first; then every connection is good and every call is created."""
+    """`script` and `lines` are used up first; then every connection is good and every call is created. Whose key it is
+    is answered by `account`, where there is one, whatever the script."""
 
     script: deque[Reply] = field(default_factory=deque)
     lines: deque[Line] = field(default_factory=deque)
     answer: Callable[[Request], Reply] | None = None
+    account: Callable[[Request], Reply] | None = None
     on_first_byte: Callable[[], None] = lambda: None
     connect_seconds: float = 0.0
     latency_seconds: float = 0.0
+    keepalive_seconds: float = 3600.0
     connections: list[str] = field(default_factory=list)
     received: list[Request] = field(default_factory=list)
     stored: list[dict[str, Any]] = field(default_factory=list)
@@ -147,6 +150,8 @@ class FakeCrm(httpcore.AsyncNetworkBackend):
 
     def receive(self, request: Request) -> Reply:
         self.received.append(request)
+        if self.account is not None and request.target.endswith("/account"):
+            return self.account(request)
         if self.script:
             return self.script.popleft()
         return (self.answer or self.create)(request)
@@ -162,10 +167,14 @@ class FakeCrm(httpcore.AsyncNetworkBackend):
     def transport(self, connections: int = 8, proxy: str | None = None) -> httpx.AsyncHTTPTransport:
         """The real transport of httpx over this network."""
         transport = httpx.AsyncHTTPTransport(verify=_NO_TLS)
-        # httpcore measures keep-alive in real time, which stands still here: connections stay.
+        # httpcore measures keep-alive in real time, which stands still here: connections stay, unless a test gives it
+        # the virtual one.
         if proxy is None:
             transport._pool = httpcore.AsyncConnectionPool(
-                network_backend=self, max_connections=connections, keepalive_expiry=3600, ssl_context=_NO_TLS
+                network_backend=self,
+                max_connections=connections,
+                keepalive_expiry=self.keepalive_seconds,
+                ssl_context=_NO_TLS,
             )
         else:
             transport._pool = httpcore.AsyncHTTPProxy(
