@@ -15,16 +15,20 @@ from dataclasses import dataclass
 import anyio
 import tenacity
 
-from pipeline import canary, errors, model
+from pipeline import canary, duration, errors, model
 from pipeline.breaker import Breaker
 from pipeline.courier import Courier
-from pipeline.destination import Destination
+from pipeline.destination import KEEPALIVE_SECONDS, Destination
+from pipeline.drift import Drift, Moment
 from pipeline.ledger import Ledger
 from pipeline.pacer import Pacer
 from pipeline.patience import Patience
 
 ATTEMPTS = 3
 LONGEST_BACKOFF_SECONDS = 60.0
+OLDEST_INTENT_SECONDS = 5.0
+# After a sleep: until every connection from before it counts as too old to be used.
+NEW_CONNECTIONS_AFTER_SECONDS = KEEPALIVE_SECONDS + 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ def _silent(_: str) -> None:
 class Delivery:
     """Delivers what is pending of one batch. The ledger is told of every step before the next is made.
 
-    `say` is told what a person may want to know meanwhile.
+    `say` is told what a person may want to know meanwhile; `drift` is the caller's where it has sent something before.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Delivery:
         rng: random.Random | None = None,
         *,
         say: Callable[[str], None] = _silent,
+        drift: Drift | None = None,
     ) -> None:
         self._task = task
         self._ledger = ledger
@@ -82,6 +87,8 @@ class Delivery:
         self._pacer = pacer
         self._clock = clock
         self._rng = rng or random.Random()
+        self._say = say
+        self._drift = drift or Drift(clock)
         self._courier = Courier(destination, pacer, self._rng)
         self._breaker = Breaker(self._courier, pacer, clock.monotonic, self._rng, say)
         self._patience = Patience(clock.monotonic)
@@ -220,11 +227,20 @@ class Delivery:
 
         def before_bytes() -> None:
             self._look_again(item)
+            began = Moment.now(self._clock)
             intent.write_down()
+            if began.seconds_until(Moment.now(self._clock)) > OLDEST_INTENT_SECONDS:
+                raise _TurnedBack
+            self._patience.wrote_in_time()
 
         self._look_again(item)
         try:
             echo = await self._destination.create(item.communication, before_bytes)
+        except _TurnedBack:
+            if intent.is_written:
+                intent.was_not_applied(errors.NotApplied("nothing was sent: the intent took too long to be written"))
+                self._patience.wrote_late()
+            raise
         except errors.NotApplied as outcome:
             intent.was_not_applied(outcome)
             if not isinstance(outcome, errors.Limited):
@@ -251,6 +267,11 @@ class Delivery:
 
     def _look_again(self, item: model.Item) -> None:
         """After a wait, and right before the first byte: may it still leave?"""
+        if (slept := self._drift.slept_seconds()) > 0:
+            # Connections from before are dead, and look as if they had been used a moment ago.
+            self._pacer.hold(NEW_CONNECTIONS_AFTER_SECONDS)
+            how_long = duration.told(slept)
+            self._say(f"this machine slept for {how_long}, or its clock was set ahead: going on over new connections")
         if self._stopping:
             raise _Drained
         if self._pacer.paused_seconds > 0 or not self._breaker.lets(item.key):
@@ -308,6 +329,10 @@ class _Intent:
         if self._attempt is None:
             raise errors.LedgerError("an answer came to a request that was never written down: nothing more is sent")
         return self._attempt
+
+    @property
+    def is_written(self) -> bool:
+        return self._attempt is not None
 
     def write_down(self) -> None:
         self._attempt = self._ledger.intend(self._key, self._run_id)

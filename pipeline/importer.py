@@ -19,6 +19,7 @@ from pipeline import account, config, delivery, errors, lock, mapping, model, ou
 from pipeline.adoption import Adoption
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
+from pipeline.drift import Drift
 from pipeline.intake import Intake, Tally, sources_of
 from pipeline.interruption import Interruption
 from pipeline.ledger import Binding, Enrolled, Ledger, listing
@@ -95,12 +96,12 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
             "give --leads FILE with the columns phone and lead_id"
         )
     target = config.target(settings)
-    pacer = Pacer(settings.rates, tools.clock.monotonic, tools.rng)
+    pacer, drift = Pacer(settings.rates, tools.clock.monotonic, tools.rng), Drift(tools.clock)
     async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
         account.confirm(target, whose, settings, tools.ask)
         with _ledger_of(settings, tools, target, whose) as ledger:
-            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, ledger)
+            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger)
             return await (crossing.plan() if settings.dry_run else crossing.deliver())
 
 
@@ -116,6 +117,7 @@ class Crossing:
     account: model.Account
     crm: Destination
     pacer: Pacer
+    drift: Drift
     ledger: Ledger
 
     async def plan(self) -> model.Result:
@@ -242,7 +244,9 @@ class Crossing:
         task = delivery.Task(run_id, batch_id, to_do, limit, self.settings.concurrency, with_canary)
         self.tools.talk.forecast(task.to_do, self.pacer.allowed_per_minute, self.tools.clock.wall())
         tools = self.tools
-        sending = delivery.Delivery(task, self.ledger, self.crm, self.pacer, tools.clock, tools.rng, say=tools.talk.say)
+        sending = delivery.Delivery(
+            task, self.ledger, self.crm, self.pacer, tools.clock, tools.rng, say=tools.talk.say, drift=self.drift
+        )
         self.interruption.on_request(sending.drain)
         stopped_by: errors.ImporterError | None = None
         watch = Watch(sending, task, self.ledger, reconciliation, self.tools.clock, self.tools.talk)

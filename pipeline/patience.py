@@ -1,4 +1,4 @@
-"""Streaks and budgets that say that it is the CRM or the mapping that is wrong, and not one call."""
+"""Streaks and budgets that say that it is the CRM, the mapping or this machine that is wrong, and not one call."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from pipeline import errors
 LONGEST_WITHOUT_PASSING_SECONDS = 15 * 60
 FORBIDDEN_THAT_STOP = 3
 ALIKE_THAT_STOP = 20
+STALE_THAT_STOP = 3
 # A small run may be unlucky; a large one whose every fifth create must be repeated has no network.
 REPEATS_ALLOWED = 10
 REPEATS_ALLOWED_PER_CALL = 0.2
@@ -22,6 +23,7 @@ class Patience:
         self._forbidden = 0
         self._refusal: tuple[int | None, tuple[str, ...]] | None = None
         self._alike = 0
+        self._stale = 0
         self._repeats = 0
 
     def delivered(self) -> None:
@@ -68,4 +70,16 @@ class Patience:
                 f"of {calls_begun} calls begun, {self._repeats} had to be tried again and {allowed} may (last: "
                 f"{outcome.evidence}): nothing more is sent; look at the network between here and the CRM, then run "
                 "again"
+            )
+
+    def wrote_in_time(self) -> None:
+        self._stale = 0
+
+    def wrote_late(self) -> None:
+        """An intent took too long to be written. Raises LedgerError where that is how this disk is."""
+        self._stale += 1
+        if self._stale >= STALE_THAT_STOP:
+            raise errors.LedgerError(
+                f"the ledger took too long to be written {self._stale} times in a row, and nothing was sent: put it on "
+                "a disk of this machine that is not so busy, then run again"
             )

@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline import delivery, errors, model, pacer
+from pipeline import delivery, drift, errors, model, pacer
 from pipeline.destination import Destination
 from pipeline.ledger import Binding, Ledger, listing
 from pipeline.model import ItemStatus
@@ -97,11 +97,15 @@ class Stage:
     wall: Wall = field(default_factory=Wall)
     said: list[str] = field(default_factory=list)
 
-    def delivery(self, *, limit: int | None = None, concurrency: int = 8) -> delivery.Delivery:
+    def delivery(
+        self, *, limit: int | None = None, concurrency: int = 8, since: drift.Drift | None = None
+    ) -> delivery.Delivery:
         to_do = self.count(ItemStatus.PENDING)
         # The canary has tests of its own.
         task = delivery.Task(self.run_id, BATCH.id, to_do, limit, concurrency, with_canary=False)
-        return delivery.Delivery(task, self.ledger, self.there, self.pacer, self.clock, self.rng, say=self.said.append)
+        return delivery.Delivery(
+            task, self.ledger, self.there, self.pacer, self.clock, self.rng, say=self.said.append, drift=since
+        )
 
     async def deliver(self, *, limit: int | None = None, concurrency: int = 8) -> model.Progress:
         one = self.delivery(limit=limit, concurrency=concurrency)

@@ -190,3 +190,18 @@ def test_whatever_is_let_through_begins_the_quarter_of_an_hour_anew(answered: st
     now = 1811.0
     with pytest.raises(errors.DestinationUnusable):
         one.limited(10.0)
+
+
+# A ledger that is slow
+
+
+def test_three_intents_in_a_row_that_took_too_long_are_the_disks_fault() -> None:
+    one = patient()
+    for _ in range(3):
+        one.wrote_late()
+        one.wrote_late()
+        one.wrote_in_time()
+    one.wrote_late()
+    one.wrote_late()
+    with pytest.raises(errors.LedgerError, match=r"3 times in a row.*disk"):
+        one.wrote_late()
