@@ -11,6 +11,7 @@ the disk → bytes. Whatever says no on that way turns the create back, and noth
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import cast
 
 import anyio
 import tenacity
@@ -282,9 +283,8 @@ class Delivery:
         self._breaker.passed(item.key)
 
     def _spend_a_repeat(self, state: tenacity.RetryCallState) -> None:
-        outcome = state.outcome.exception() if state.outcome else None
-        if isinstance(outcome, errors.Outcome):
-            self._patience.repeats(self._taken, outcome)
+        outcome = cast("errors.NotApplied", state.outcome and state.outcome.exception())
+        self._patience.repeats(self._taken, outcome)
 
     def _backoff(self, state: tenacity.RetryCallState) -> float:
         return self._rng.uniform(0, min(LONGEST_BACKOFF_SECONDS, 2.0**state.attempt_number))

@@ -105,6 +105,32 @@ async def test_a_crm_that_does_not_keep_the_reference_stops_the_run(tmp_path: Pa
 
 
 @in_virtual_time
+async def test_a_read_that_shows_no_communications_at_all_is_as_if_it_were_not_shown_yet(tmp_path: Path) -> None:
+    crm = Showing()
+    async with stage(tmp_path, crm, range(1, 4)) as play:
+        _marked(play)
+        show, crm.receive = crm.receive, lambda request: reads(request)  # type: ignore[method-assign]
+        answers = deque([reply(200, {"data": {"id": 1}}), reply(404)])
+
+        def reads(request: Request) -> Reply:
+            if request.method == "GET" and answers:
+                crm.received.append(request)
+                return answers.popleft()
+            return show(request)
+
+        await _deliver(play)
+        assert _methods(crm)[:5] == ["POST", "GET", "GET", "GET", "POST"]
+        assert play.stand() == {"delivered": 3}
+
+
+@in_virtual_time
+async def test_with_nothing_to_send_there_is_no_canary(tmp_path: Path) -> None:
+    async with stage(tmp_path, Showing(), []) as play:
+        assert not (await _deliver(play)).proved
+        assert play.crm.connections == []
+
+
+@in_virtual_time
 async def test_without_a_reference_nothing_is_looked_at(tmp_path: Path) -> None:
     crm = Showing()
     async with stage(tmp_path, crm, range(1, 4)) as play:

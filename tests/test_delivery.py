@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import anyio
 import pytest
@@ -150,6 +151,7 @@ async def stage(
     rate: model.Rate = model.Rate(6000, 60.0),  # noqa: B008  a frozen value
     ledger_class: type[Ledger] = Ledger,
     rng: random.Random | None = None,
+    base_url: str = fake_crm.BASE_URL,
 ) -> AsyncIterator[Stage]:
     wall = Wall()
     clock = model.Clock(wall, anyio.current_time)
@@ -159,7 +161,7 @@ async def stage(
         with ledger.enrolment("run-1", BATCH) as enrolment:
             enrolment.see([sighting(number, lead_id) for number, lead_id in enumerate(leads)])
             enrolment.enter()
-        async with crm.reached() as there:
+        async with crm.reached(base_url) as there:
             rng = rng or Least()
             shared = pacer.Pacer((rate,), anyio.current_time, rng)
             yield Stage(crm, ledger, path, there, clock, shared, rng=rng, wall=wall)
@@ -481,6 +483,27 @@ async def test_nobody_whose_connection_was_being_made_sends_after_a_stop(tmp_pat
 
 
 @in_virtual_time
+async def test_a_certificate_that_cannot_be_trusted_stops_before_anything_is_written_down(tmp_path: Path) -> None:
+    crm = FakeCrm(lines=deque([Line.DISTRUSTED] * 8))
+    async with stage(tmp_path, crm, range(1, 21), base_url="https://127.0.0.1/v2") as play:
+        with pytest.raises(errors.DestinationUnusable, match="certificate"):
+            await play.deliver()
+        assert play.stand() == {"pending": 20}
+        assert play.attempts() == []
+
+
+@in_virtual_time
+async def test_an_answer_to_what_was_never_written_down_stops_the_run(tmp_path: Path) -> None:
+    """A door that forgets to say when the first byte leaves breaks the one promise that everything rests on."""
+    async with stage(tmp_path, FakeCrm(), range(1, 21)) as play:
+        create = play.there.create
+        forgets = mock.patch.object(play.there, "create", lambda call, _: create(call, lambda: None))
+        with forgets, pytest.raises(errors.LedgerError, match="never written down"):
+            await play.deliver()
+        assert len(play.crm.received) < 8
+
+
+@in_virtual_time
 async def test_three_403_in_a_row_stop(tmp_path: Path) -> None:
     crm = FakeCrm(script=deque([reply(403), reply(403), reply(422), *[reply(403)] * 3]))
     async with stage(tmp_path, crm, range(1, 21)) as play:
@@ -633,6 +656,19 @@ async def test_asked_to_stop_before_it_began_it_sends_nothing(tmp_path: Path) ->
         await one.run()
         assert crm.connections == []
         assert play.stand() == {"pending": 3}
+
+
+@in_virtual_time
+async def test_asked_to_stop_a_create_that_comes_to_nothing_is_not_waited_for_to_go_again(tmp_path: Path) -> None:
+    crm = FakeCrm(lines=deque([Line.REFUSED]), connect_seconds=5.0)
+    async with stage(tmp_path, crm, [1], rng=Most()) as play:
+        one = play.delivery()
+        async with anyio.create_task_group() as group:
+            group.start_soon(one.run)
+            await anyio.sleep(1.0)
+            one.drain()
+        assert anyio.current_time() == 5.0
+        assert play.stand() == {"pending": 1}
 
 
 @in_virtual_time

@@ -330,6 +330,16 @@ async def test_an_interim_answer_without_a_final_one_is_in_doubt() -> None:
             assert in_doubt(caught.value) == (None, False), status
 
 
+@pytest.mark.parametrize("status", [100, 101, 199])
+async def test_an_interim_answer_that_comes_as_the_final_one_is_in_doubt(status: int) -> None:
+    """h11 lets none through; another client under httpx might."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, stream=httpx.ByteStream(b"")))
+    async with fake_crm.connected_over(transport) as there:
+        with pytest.raises(errors.InDoubt) as caught:
+            await there.create(CALL, nothing)
+    assert in_doubt(caught.value) == (status, False)
+
+
 async def test_an_answer_after_an_interim_one_counts() -> None:
     hints = Reply(b"HTTP/1.1 100 Continue\r\n\r\n" + reply(201, {"data": KEPT}).data)
     assert (await outcome(scripted(hints))).communication_id == 42534452
@@ -705,6 +715,55 @@ async def test_an_address_that_is_none_is_said_to_be_none(address: str) -> None:
     with pytest.raises(errors.DestinationUnusable, match="no http address"):
         async with destination.connected(address, privacy.Secret(TOKEN)) as there:
             await there.accounts()
+
+
+# What a lead shows
+
+
+def lead_showing(*communications: object) -> FakeCrm:
+    return scripted(reply(200, {"data": {"id": 5001, "communications": list(communications)}}))
+
+
+async def test_all_that_a_lead_shows_is_read() -> None:
+    one = {"id": "8", "method": "phone", "type": None, "executed_at": "2026-11-20T14:30:00Z", "created_at": "soon"}
+    async with lead_showing(one, {"id": 9}).reached() as there:
+        first, second = await there.communications_of(5001)
+    assert (first.id, first.method, first.type, first.created_at, first.description) == (8, "phone", "", None, "")
+    assert first.executed_at == datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
+    assert (first.body, second.id, second.executed_at) == (one, 9, None)
+
+
+@pytest.mark.parametrize("shown", [{}, {"id": None}, {"id": 0}, None, 5, [], "x"], ids=repr)
+async def test_a_communication_without_an_id_makes_the_whole_read_incomplete(shown: object) -> None:
+    """It could be the one that is looked for; what cannot be told apart proves nothing absent."""
+    async with lead_showing({"id": 8}, shown).reached() as there:
+        with pytest.raises(errors.Incomplete, match="without its id"):
+            await there.communications_of(5001)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"id": 5001}},
+        {"data": {"id": 5001, "communications": None}},
+        {"data": {"id": 5001, "communications": {}}},
+        {"data": []},
+        {"data": None},
+        [],
+        5,
+    ],
+    ids=repr,
+)
+async def test_a_lead_that_does_not_show_its_communications_is_incomplete(body: object) -> None:
+    """A key that is missing is not the same as none."""
+    async with scripted(reply(200, body)).reached() as there:
+        with pytest.raises(errors.Incomplete, match="without its communications"):
+            await there.communications_of(5001)
+
+
+async def test_a_lead_without_any_communication_shows_none() -> None:
+    async with lead_showing().reached() as there:
+        assert await there.communications_of(5001) == ()
 
 
 # Secrecy
