@@ -54,9 +54,9 @@ class Watch:
 
     async def _keep_settling(self) -> None:
         while True:
-            seconds = self.reconciliation.ripe_in_seconds()
-            await anyio.sleep(HEARTBEAT_SECONDS if seconds is None else seconds)
             try:
+                seconds = self.reconciliation.ripe_in_seconds()
+                await anyio.sleep(HEARTBEAT_SECONDS if seconds is None else seconds)
                 await self.reconciliation.settle_ripe()
             except errors.LedgerError as error:
                 self.sending.stop(error)
