@@ -1,7 +1,8 @@
 """The story of an import, top to bottom.
 
 check  read → recipe → validate → find lead and agent → map → judge together → report; no network, no ledger
-run    the same, then: whose CRM is it → its ledger, held by this run alone → enrol whole → deliver → report
+run    the same, then: whose CRM is it → its ledger, held by this run alone → enrol whole → does the CRM know more than
+       the ledger? → deliver → look up what came into doubt → report
 plan   run without the delivery, on a copy of the ledger
 """
 

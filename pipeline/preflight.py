@@ -4,7 +4,7 @@ Then it is not the memory it should be: a new one where the old is lost, a copy 
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pipeline import errors, likeness, mapping, model
 from pipeline.courier import Courier
@@ -26,19 +26,18 @@ async def look(courier: Courier, ledger: Ledger, batch_id: str, rng: random.Rand
     for lead_id in leads:
         shown = await _shown(courier, lead_id)
         ledger.saw(one.id for one in shown)
-        taken = ledger.taken({one.id for one in shown})
-        unclaimed = [one for one in shown if one.id not in taken]
+        pending = listing.pending_of_lead(ledger.database, batch_id, lead_id) if by_payload else []
         unknown += [
             f"communication {one.id} of lead {lead_id}"
-            for one in unclaimed
-            if _is_sent_elsewhere(ledger, one) or (by_payload and _equals_pending(ledger, batch_id, lead_id, one))
+            for one in _unclaimed(ledger, shown)
+            if _is_sent_elsewhere(ledger, one) or any(likeness.is_equal(item.communication, one) for item in pending)
         ]
     if unknown:
         seen = f"{len(unknown)} seen, as {', '.join(unknown[:EXAMPLES])}"
         raise errors.GuardStopped(
-            f"the CRM holds calls that this ledger never sent ({seen}): "
-            "they were imported with another ledger, or this one is an older copy; go on with that ledger (--ledger), "
-            "or, if it is lost, say --adopt: what is there already is then taken over and not sent again"
+            f"the CRM holds calls that this ledger never sent ({seen}): they were imported with another ledger, or "
+            "this one is an older copy, or somebody typed them in; go on with the right ledger (--ledger), or, if it "
+            "is lost, say --adopt: what is there already is then taken over and not sent again"
         )
 
 
@@ -59,10 +58,10 @@ async def _shown(courier: Courier, lead_id: int) -> tuple[model.Stored, ...]:
         return ()
 
 
+def _unclaimed(ledger: Ledger, shown: Sequence[model.Stored]) -> list[model.Stored]:
+    taken = ledger.taken({one.id for one in shown})
+    return [one for one in shown if one.id not in taken]
+
+
 def _is_sent_elsewhere(ledger: Ledger, one: model.Stored) -> bool:
     return any(ledger.is_news(one.id, reference) for reference in mapping.references_in(one.description))
-
-
-def _equals_pending(ledger: Ledger, batch_id: str, lead_id: int, one: model.Stored) -> bool:
-    pending = listing.pending_of_lead(ledger.database, batch_id, lead_id)
-    return any(likeness.is_equal(item.communication, one) for item in pending)
