@@ -81,8 +81,11 @@ class Adoption:
                     self.endings["strangers"] += 1
 
     def _adopt_by_payload(self, lead_id: int, unclaimed: Sequence[model.Stored]) -> None:
-        """Of so many equal ones as there are, each is one of the calls that equal it; what is left over is sent."""
+        """Of so many equal ones as there are, each is one of the calls that equal it; what is left over is sent. What
+        may be a call in doubt is left to the verdict on that one."""
         pending = self._pending(lead_id)
+        unclear = listing.unclear_of_lead(self._ledger.database, lead_id)
+        unclaimed = [one for one in unclaimed if not likeness.equals_one_of(unclear, one)]
         for group in likeness.alike([item.communication for item in pending], unclaimed):
             theirs = [item for item in pending if item.communication in group.communications]
             plain = [one for one in group.stored if not mapping.references_in(one.description)]

@@ -48,6 +48,10 @@ def is_equal(sent: model.Communication, one: model.Stored) -> bool:
     return described and not canonical.differences(plain, shown)
 
 
+def equals_one_of(sent: Iterable[model.Communication], one: model.Stored) -> bool:
+    return any(is_equal(communication, one) for communication in sent)
+
+
 def may_be(sent: model.Communication, one: model.Stored, *, near: timedelta, since: datetime | None = None) -> bool:
     """Loose: of the same method and direction, as far as it is said, and near the call or stored since."""
     said = ((one.method, sent.method), (one.type, sent.type))

@@ -57,7 +57,7 @@ def is_held(path: Path) -> bool:
 
 
 def write_heartbeat(path: Path, beat: dict[str, Any]) -> None:
-    with outfile.opened(path) as file:
+    with outfile.opened(path, is_kept=False) as file:
         json.dump(beat, file)
 
 

@@ -31,8 +31,9 @@ def refuse_same(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
-    """A text file that appears under `path` when the block ends well, and not at all when it does not. Mode 0600."""
+def opened(path: Path, *, encoding: str = "utf-8", is_kept: bool = True) -> Iterator[TextIO]:
+    """A text file that appears under `path` when the block ends well, and not at all when it does not. Mode 0600. What
+    `is_kept` is there after a power loss, too."""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
@@ -40,7 +41,12 @@ def opened(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
     try:
         with os.fdopen(handle, "w", encoding=encoding, newline="") as file:
             yield file
+            if is_kept:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
+        if is_kept:
+            _sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -49,6 +55,16 @@ def opened(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Its name is what makes a file found; where folders cannot be synced (Windows), the system does it."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def make_private(folder: Path) -> None:

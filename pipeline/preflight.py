@@ -27,10 +27,14 @@ async def look(courier: Courier, ledger: Ledger, batch_id: str, rng: random.Rand
         shown = await _shown(courier, lead_id)
         ledger.saw(one.id for one in shown)
         pending = listing.pending_of_lead(ledger.database, batch_id, lead_id) if by_payload else []
+        unsent = [item.communication for item in pending]
+        unclear = listing.unclear_of_lead(ledger.database, lead_id)
         unknown += [
             f"communication {one.id} of lead {lead_id}"
             for one in _unclaimed(ledger, shown)
-            if _is_sent_elsewhere(ledger, one) or any(likeness.is_equal(item.communication, one) for item in pending)
+            if _is_sent_elsewhere(ledger, one)
+            # What may be a call in doubt is no proof that another one is there.
+            or (likeness.equals_one_of(unsent, one) and not likeness.equals_one_of(unclear, one))
         ]
     if unknown:
         seen = f"{len(unknown)} seen, as {', '.join(unknown[:EXAMPLES])}"

@@ -183,3 +183,15 @@ async def test_a_second_copy_of_a_known_call_is_nobody_elses_call(tmp_path: Path
         await _adopt(ledger, shows)
         assert ledger.stands(making.key(CALL)) == (ItemStatus.DELIVERED, 900)
         assert making.status(ledger, making.key(AGAIN)) == ItemStatus.PENDING
+
+
+@in_virtual_time
+async def test_what_may_be_a_call_in_doubt_is_not_adopted_as_its_twin(tmp_path: Path) -> None:
+    """It is left to the verdict on that one; the twin is for a person, since one of them may be there."""
+    with ledger_with(tmp_path, CALL, AGAIN, with_mark=False) as ledger:
+        making.bring(ledger, making.key(CALL), "run-1", ItemStatus.IN_DOUBT)
+        shows = Shows()
+        shows.answers[5003] = [[_shown(CALL, with_mark=False)]]
+        adoption = await _adopt(ledger, shows)
+        assert adoption.endings == {"held": 1}
+        assert making.status(ledger, making.key(AGAIN)) == ItemStatus.HELD

@@ -1,5 +1,6 @@
 """What we write is there whole or not at all, private, and never over another file without leave."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -66,3 +67,23 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_says_so(tmp_path: Path) -
     (tmp_path / "file").touch()
     with pytest.raises(errors.ConfigError, match=r"cannot be made.*--state-dir"):
         outfile.make_private(tmp_path / "file" / "b")
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_what_is_kept_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    """Or a power loss leaves an empty file where the ledgers were listed."""
+    steps: list[str] = []
+    rename = os.replace
+
+    def replace(before: str, after: Path) -> None:
+        steps.append("name")
+        rename(before, after)
+
+    monkeypatch.setattr(os, "fsync", lambda _: steps.append("sync"))
+    monkeypatch.setattr(os, "replace", replace)
+    with outfile.opened(tmp_path / "kept.json", is_kept=is_kept) as file:
+        file.write("{}")
+    assert steps == (["sync", "name", "sync"] if is_kept else ["name"])
+    assert (tmp_path / "kept.json").read_text() == "{}"

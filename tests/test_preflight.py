@@ -153,3 +153,16 @@ async def test_what_it_saw_is_the_floor_of_the_attempts_that_follow(tmp_path: Pa
         shows.answers[5003] = [[_shown(making.call("x"), 4711, with_mark=False, call_duration=1)]]
         await _look(ledger, shows)
         assert lose_answer(ledger, CALL).id_floor == 4711
+
+
+@in_virtual_time
+async def test_what_may_be_a_call_in_doubt_is_no_proof_that_its_twin_is_there(tmp_path: Path) -> None:
+    """Without references, two calls equal in everything: the one that is shown is the one that was sent."""
+    batch, twin = making.batch(reference="no"), making.call("A-2", row=3)
+    with ledger_with(tmp_path) as ledger:
+        making.enrol(ledger, batch, CALL, twin, run_id="run-1")
+        making.bring(ledger, making.key(CALL), "run-1", ItemStatus.IN_DOUBT)
+        shows = Shows()
+        shows.answers[5003] = [[_shown(CALL, with_mark=False)]]
+        await _look(ledger, shows, batch.id)
+        assert len(shows.reads) == 1

@@ -104,6 +104,16 @@ def leads_with_pending(database: Database, batch_id: str) -> list[int]:
     return [row[0] for row in found]
 
 
+def unclear_of_lead(database: Database, lead_id: int) -> list[model.Communication]:
+    """The calls of one lead that may be stored without the ledger knowing as what."""
+    found = database.rows(
+        "SELECT payload FROM item WHERE lead_id = ? AND (status IN ('in_flight', 'in_doubt') OR (status = 'held' "
+        "AND EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key))) ORDER BY key",
+        (lead_id,),
+    )
+    return [model.Communication(**json.loads(payload)) for (payload,) in found]
+
+
 def pending_of_lead(database: Database, batch_id: str, lead_id: int) -> list[model.Item]:
     """The pending calls of one lead, oldest first."""
     found = database.rows(
