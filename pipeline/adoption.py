@@ -20,7 +20,8 @@ NEAR_THE_CALL = timedelta(seconds=60)
 
 
 class Adoption:
-    """Takes over what the CRM holds of one batch. `endings` counts what became of the calls."""
+    """Takes over what the CRM holds of one batch. `endings` counts what became of the calls, and the `strangers`: calls
+    of another ledger that are none of ours."""
 
     def __init__(self, ledger: Ledger, courier: Courier, batch_id: str) -> None:
         self._ledger = ledger
@@ -31,7 +32,7 @@ class Adoption:
     @property
     def leads(self) -> list[int]:
         """Those that have pending calls, each once."""
-        return listing.leads_with_pending(self._ledger.database, self._batch_id)
+        return listing.leads_to_adopt_from(self._ledger.database, self._batch_id)
 
     async def run(self) -> None:
         """Adopt and hold. Raises DestinationUnusable or LedgerError; what was adopted by then stays adopted."""
@@ -52,6 +53,7 @@ class Adoption:
                 self._hold_near(lead_id, (*shown, *again))
             else:
                 self._hold_all(lead_id, "the lead does not show all that is ours, so it may be there already")
+        self._ledger.acknowledge_others()
 
     async def _adopt_shown(self, lead_id: int) -> tuple[model.Stored, ...] | None:
         """What the lead shows, once all that is ours for sure was adopted from it; None where it cannot be seen."""
@@ -59,7 +61,10 @@ class Adoption:
             shown = await self._courier.communications_of(lead_id)
         except errors.Refused as outcome:
             if outcome.status != 404:
-                self._hold_all(lead_id, f"the lead cannot be read ({outcome.evidence}), so it may be there already")
+                raise errors.DestinationUnusable(
+                    f"the CRM does not let this key read lead {lead_id} ({outcome.evidence}), so nothing can be taken "
+                    "over from it: ask its support what the key may read, then say --adopt again"
+                ) from outcome
             # A lead that is not there has nothing to adopt; its create will tell.
             return None
         except errors.Incomplete as outcome:
@@ -72,33 +77,40 @@ class Adoption:
 
     def _adopt_by_reference(self, shown: Sequence[model.Stored]) -> None:
         for one in self._unclaimed(shown):
-            for reference in mapping.references_in(one.description):
-                item = self._ledger.unsent(reference)
-                if item is not None and not self._ledger.taken({one.id}):
-                    self._adopt(item, one, f"its reference stands on {one.id}")
-                elif self._ledger.is_news(one.id, reference):
-                    self._ledger.note_stranger(one.id, reference)
-                    self.endings["strangers"] += 1
+            references = mapping.references_in(one.description)
+            unsent = [key for key in map(self._ledger.unsent, references) if key is not None]
+            if unsent:
+                self._adopt(unsent[0], one, f"its reference stands on {one.id}")
+            elif references and not any(map(self._ledger.knows, references)):
+                self.endings["strangers"] += 1
 
     def _adopt_by_payload(self, lead_id: int, unclaimed: Sequence[model.Stored]) -> None:
-        """Of so many equal ones as there are, each is one of the calls that equal it; what is left over is sent. What
-        may be a call in doubt is left to the verdict on that one."""
+        """Of so many equal ones as there are, each is one of the calls that equal it, whatever reference it bears: the
+        same call has another one under another system's name. What is left over is sent. What may be a call in doubt
+        is left to the verdict on that one."""
         pending = self._pending(lead_id)
         unclear = listing.unclear_of_lead(self._ledger.database, lead_id)
-        unclaimed = [one for one in unclaimed if not likeness.equals_one_of(unclear, one)]
-        for group in likeness.alike([item.communication for item in pending], unclaimed):
+        free = [one for one in unclaimed if not likeness.equals_one_of(unclear, one) and not self._is_known(one)]
+        for group in likeness.alike([item.communication for item in pending], free):
             theirs = [item for item in pending if item.communication in group.communications]
-            plain = [one for one in group.stored if not mapping.references_in(one.description)]
-            for item, one in zip(theirs, plain, strict=False):
+            for item, one in zip(theirs, group.stored, strict=False):
                 self._adopt(item.key, one, f"{one.id} equals it in everything")
 
     def _hold_near(self, lead_id: int, shown: Sequence[model.Stored]) -> None:
-        unclaimed = [one for one in self._unclaimed(shown) if not mapping.references_in(one.description)]
+        marks = {reference for one in shown for reference in mapping.references_in(one.description)}
+        unclaimed = [one for one in self._unclaimed(shown) if not self._is_known(one)]
+        wanted = listing.wanted_by_a_person(self._ledger.database, lead_id)
         for item in self._pending(lead_id):
             near = {one.id: one for one in unclaimed if likeness.may_be(item.communication, one, near=NEAR_THE_CALL)}
-            if near:
+            if item.reference in marks:
+                self._hold(item.key, "its reference stands on a communication of the lead that is another call's")
+            elif near and item.key not in wanted:
                 told = likeness.told(tuple(near.values()))
                 self._hold(item.key, f"the lead shows what could be it, but does not say so: communication {told}")
+
+    def _is_known(self, one: model.Stored) -> bool:
+        """It bears the reference of a call of this ledger, and is that one."""
+        return any(map(self._ledger.knows, mapping.references_in(one.description)))
 
     def _hold_all(self, lead_id: int, why: str) -> None:
         for item in self._pending(lead_id):

@@ -26,13 +26,13 @@ async def look(courier: Courier, item: model.Item, communication_id: int) -> Non
     else:
         raise errors.GuardStopped(
             f"the CRM stored the first call as {communication_id}, but does not show it on lead {item.lead_id}: look "
-            "there; if it is there, run again with --no-reference; calls in doubt are then left to you"
+            "there; if it is there, run the files again with --no-reference; calls in doubt are then left to you"
         )
     if item.reference not in shown.description:
         raise errors.GuardStopped(
             f"the CRM did not keep the reference [ref {item.reference}] of the first call (communication "
-            f"{communication_id} of lead {item.lead_id}): run again with --no-reference; calls in doubt are then left "
-            "to you"
+            f"{communication_id} of lead {item.lead_id}): run the files again with --no-reference; calls in "
+            "doubt are then left to you"
         )
 
 

@@ -39,8 +39,18 @@ class Courier:
             await self._once(self._destination.accounts)
 
     async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
-        """What the CRM keeps on a lead. Refused where there is no such lead, Incomplete where it does not say."""
-        return await self._carry(lambda: self._destination.communications_of(lead_id))
+        """What the CRM keeps on a lead. Refused where there is no such lead, Incomplete where it does not say: not
+        everything, or nothing of this one lead, time and again, while it answers otherwise."""
+        try:
+            return await self._carry(lambda: self._destination.communications_of(lead_id))
+        except errors.DestinationUnusable as error:
+            if not isinstance(error.__cause__, errors.NotApplied | errors.InDoubt):
+                raise
+            try:
+                await self.probe()
+            except (errors.NotApplied, errors.InDoubt):
+                raise error from error.__cause__
+            raise errors.Incomplete(f"the lead cannot be read: {error.__cause__.evidence}") from error
 
     async def _carry(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
         retrying = tenacity.AsyncRetrying(

@@ -124,12 +124,13 @@ class Crossing:
     async def plan(self) -> model.Result:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
-        if self.settings.adopt:
-            await self._adopt(batch_id)
-        code = mapping.plan_code(batch_id, self.account.id, listing.to_send(self.ledger.database, batch_id))
         _write_rejects(self.settings, self.intake, enrolled)
+        await self._look_first(batch_id)
+        code = mapping.plan_code(batch_id, self.account.id, listing.to_send(self.ledger.database, batch_id))
         return self._reckoning(self.ledger, enrolled, batch_id).result(
-            rejects=self.settings.rejects, plan=code, destination=self.settings.destination
+            rejects=self.settings.rejects,
+            plan=None if self.settings.adopt else code,
+            destination=self.settings.destination,
         )
 
     async def deliver(self) -> model.Result:
@@ -147,6 +148,8 @@ class Crossing:
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
             _write_rejects(self.settings, self.intake, enrolled)
             stopped_by = await self._send(run_id, batch_id)
+            if self.settings.adopt:
+                self.ledger.acknowledge_others()
             reckoning = self._reckoning(self.ledger, enrolled, batch_id, run_id, stopped_by)
             result = reckoning.result(rejects=self.settings.rejects, destination=self.settings.destination)
             self.ledger.end_run(run_id, result.summary.exit_code)
@@ -182,6 +185,11 @@ class Crossing:
             raise errors.ConfigError(
                 f"the ledger knows no batch {batch_id}: callimport status lists those that have pending calls"
             )
+        if not self.settings.reference and not listing.is_unmarked(self.ledger.database, batch_id):
+            raise errors.ConfigError(
+                "the calls of this batch were enrolled with their references: to send what is left without, name the "
+                "files again with --no-reference"
+            )
         return batch_id
 
     async def _hold_to_the_plan(self) -> None:
@@ -210,10 +218,10 @@ class Crossing:
                 left = None if left is None else left - sending.taken
                 # Until one was seen in the CRM, the next pass begins with one that goes alone, too.
                 with_canary = not sending.proved
-                if self.interruption.exit_code is not None or left == 0:
+                if self.interruption.exit_code is not None or not await self._look_up_doubts(reconciliation):
                     return None
                 # Asked of the ledger, not of the verdicts: those given beside the delivery may have come at its end.
-                if not await self._look_up_doubts(reconciliation) or not self._is_anything_to_send(batch_id):
+                if left == 0 or not self._is_anything_to_send(batch_id):
                     return None
         except errors.ImporterError as error:
             return error

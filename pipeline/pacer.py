@@ -39,12 +39,16 @@ class Pacer:
         self._factor = 1.0
         self._factor_since = monotonic()
         self._limited_in_a_row = 0
+        self._too_long: errors.DestinationUnusable | None = None
         self._recent = deque[float]()
         self.requests = 0
         self.rate_limited = 0
 
     async def slot(self) -> None:
-        """Wait until one request may be sent, and count it as sent."""
+        """Wait until one request may be sent, and count it as sent. Raises DestinationUnusable where the CRM asked for
+        more patience than a run has."""
+        if self._too_long is not None and self.paused_seconds > 0:
+            raise self._too_long
         async with self._turn:
             while (wait := self._wait_seconds()) > 0:
                 await anyio.sleep(wait)
@@ -70,10 +74,11 @@ class Pacer:
         # A closed gate proves nothing: windows count as clean only once requests pass again.
         self._factor_since = self._open_at
         if retry_after is not None and retry_after > LONGEST_OBEDIENCE_SECONDS:
-            raise errors.DestinationUnusable(
+            self._too_long = errors.DestinationUnusable(
                 f"the CRM asks for a pause of {duration.told(retry_after)} (429), longer than a run waits: nothing "
                 f"more is sent; run again in {duration.told(pause)}"
             )
+            raise self._too_long
         return pause
 
     def hold(self, seconds: float) -> None:

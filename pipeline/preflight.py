@@ -23,19 +23,28 @@ async def look(courier: Courier, ledger: Ledger, batch_id: str, rng: random.Rand
     leads = _sample(ledger, batch_id, rng)
     if leads:
         say(f"looking at {len(leads)} leads first: do they hold calls that this ledger never sent?")
+    unseen = 0
     for lead_id in leads:
-        shown = await _shown(courier, lead_id)
+        try:
+            shown = await courier.communications_of(lead_id)
+        except errors.Refused as outcome:
+            # A lead that is not there holds nothing; one that this key may not read says nothing.
+            unseen += outcome.status != 404
+            continue
+        except errors.Incomplete:
+            unseen += 1
+            continue
         ledger.saw(one.id for one in shown)
-        pending = listing.pending_of_lead(ledger.database, batch_id, lead_id) if by_payload else []
-        unsent = [item.communication for item in pending]
-        unclear = listing.unclear_of_lead(ledger.database, lead_id)
         unknown += [
             f"communication {one.id} of lead {lead_id}"
             for one in _unclaimed(ledger, shown)
-            if _is_sent_elsewhere(ledger, one)
-            # What may be a call in doubt is no proof that another one is there.
-            or (likeness.equals_one_of(unsent, one) and not likeness.equals_one_of(unclear, one))
+            if _is_sent_elsewhere(ledger, one) or (by_payload and _equals_unsent(ledger, batch_id, lead_id, one))
         ]
+    if leads and unseen == len(leads):
+        raise errors.GuardStopped(
+            f"the CRM shows the communications of none of {unseen} leads, so that no call could ever be looked up: "
+            "ask its support what this key may read, then run again"
+        )
     if unknown:
         seen = f"{len(unknown)} seen, as {', '.join(unknown[:EXAMPLES])}"
         raise errors.GuardStopped(
@@ -54,18 +63,22 @@ def _sample(ledger: Ledger, batch_id: str, rng: random.Random) -> list[int]:
     return list(dict.fromkeys(leads))
 
 
-async def _shown(courier: Courier, lead_id: int) -> tuple[model.Stored, ...]:
-    try:
-        return await courier.communications_of(lead_id)
-    except (errors.Refused, errors.Incomplete):
-        # No lead, or none that may be seen: its create will tell.
-        return ()
-
-
 def _unclaimed(ledger: Ledger, shown: Sequence[model.Stored]) -> list[model.Stored]:
     taken = ledger.taken({one.id for one in shown})
     return [one for one in shown if one.id not in taken]
 
 
 def _is_sent_elsewhere(ledger: Ledger, one: model.Stored) -> bool:
-    return any(ledger.is_news(one.id, reference) for reference in mapping.references_in(one.description))
+    references = mapping.references_in(one.description)
+    # A description may have come with a mark of its own.
+    is_ours = any(ledger.knows(reference) and ledger.unsent(reference) is None for reference in references)
+    return not is_ours and any(ledger.is_news(one.id, reference) for reference in references)
+
+
+def _equals_unsent(ledger: Ledger, batch_id: str, lead_id: int, one: model.Stored) -> bool:
+    """Of calls that a person wants sent, and of what may be a call in doubt, nothing is proved by that."""
+    wanted = listing.wanted_by_a_person(ledger.database, lead_id)
+    pending = listing.pending_of_lead(ledger.database, batch_id, lead_id)
+    unsent = [item.communication for item in pending if item.key not in wanted]
+    unclear = listing.unclear_of_lead(ledger.database, lead_id)
+    return likeness.equals_one_of(unsent, one) and not likeness.equals_one_of(unclear, one)

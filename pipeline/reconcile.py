@@ -10,12 +10,12 @@ held    anything else
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import anyio
 
-from pipeline import errors, likeness, model
+from pipeline import errors, likeness, mapping, model
 from pipeline.courier import Courier
 from pipeline.ledger import Ledger
 
@@ -24,16 +24,20 @@ NEAR_THE_CALL = timedelta(minutes=15)
 # Our clock against the CRM's, and the time a request may be under way.
 CLOCK_MARGIN = timedelta(minutes=5)
 ROUNDS = 2
+# After that, a person decides what no run could look up.
+LONGEST_UNREADABLE = timedelta(days=1)
 # A sleep may end a rounding error too early: looking again at once would look for ever.
 SHORTEST_WAIT_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One read of a lead: what it shows that is no item's yet, and how many of ours it does not show."""
+    """One read of a lead: what it shows that is no item's yet, how many of ours it does not show, and the references
+    on all that it shows."""
 
     unclaimed: tuple[model.Stored, ...]
     missing: int = 0
+    marks: frozenset[str] = frozenset()
 
 
 def found(doubts: Sequence[model.Doubt], unclaimed: Iterable[model.Stored]) -> dict[str, model.Verdict]:
@@ -41,7 +45,8 @@ def found(doubts: Sequence[model.Doubt], unclaimed: Iterable[model.Stored]) -> d
     shown = sorted(unclaimed, key=lambda one: one.id)
     verdicts: dict[str, model.Verdict] = {}
     for doubt in doubts:
-        bearing = [one for one in shown if likeness.bears(doubt.reference, one)]
+        given = {verdict.found.id for verdict in verdicts.values() if verdict.found}
+        bearing = [one for one in shown if likeness.bears(doubt.reference, one) and one.id not in given]
         if bearing:
             more = f"; the same reference stands on {[one.id for one in bearing[1:]]} too" if bearing[1:] else ""
             verdicts[doubt.key] = model.Verdict("found", f"its reference stands on {bearing[0].id}{more}", bearing[0])
@@ -57,6 +62,8 @@ def denied(doubt: model.Doubt, first: Look, second: Look) -> model.Verdict:
             f"the lead does not show {second.missing} communications that are ours (deleted or moved by a person?), so "
             "that nothing can be concluded from what else it does not show",
         )
+    if doubt.reference in first.marks | second.marks:
+        return model.Verdict("held", "its reference stands on a communication of the lead that is another call's")
     since = doubt.intended_at - CLOCK_MARGIN
     near = {
         one.id: one
@@ -155,7 +162,7 @@ class Reconciliation:
     def _without_taken(self, look: Look) -> Look:
         """What was found a moment ago is no candidate any more."""
         taken = self._ledger.taken({one.id for one in look.unclaimed})
-        return Look(tuple(one for one in look.unclaimed if one.id not in taken), look.missing)
+        return replace(look, unclaimed=tuple(one for one in look.unclaimed if one.id not in taken))
 
     def _record(self, verdicts: dict[str, model.Verdict]) -> int:
         for key, verdict in verdicts.items():
@@ -168,23 +175,32 @@ class Reconciliation:
         try:
             return await self._look(lead_id)
         except errors.Refused as outcome:
-            if outcome.status != 404:
-                # That this key may not look now says nothing of the lead; the next run looks again.
-                self._unreadable.add(lead_id)
-                return None
-            held = model.Verdict("held", f"the lead cannot be read ({outcome.evidence})")
-            self._record({doubt.key: held for doubt in doubts})
-        except errors.Incomplete:
-            # Neither found nor absent may be concluded from half a picture; the next run looks again.
-            self._unreadable.add(lead_id)
+            if outcome.status == 404:
+                self._hold(doubts, outcome)
+            else:
+                # That this key may not look now says nothing of the lead.
+                self._look_again_later(lead_id, doubts, outcome)
+        except errors.Incomplete as outcome:
+            # Neither found nor absent may be concluded from half a picture.
+            self._look_again_later(lead_id, doubts, outcome)
         return None
+
+    def _look_again_later(self, lead_id: int, doubts: Sequence[model.Doubt], outcome: errors.Outcome) -> None:
+        """By the next run; but not for ever."""
+        self._unreadable.add(lead_id)
+        self._hold([one for one in doubts if self._clock.wall() - one.intended_at > LONGEST_UNREADABLE], outcome)
+
+    def _hold(self, doubts: Sequence[model.Doubt], outcome: errors.Outcome) -> None:
+        held = model.Verdict("held", f"the lead cannot be read ({outcome.evidence})")
+        self._record({doubt.key: held for doubt in doubts})
 
     async def _look(self, lead_id: int) -> Look:
         stored = await self._courier.communications_of(lead_id)
         shown = {one.id for one in stored}
         self._ledger.saw(shown)
         missing = self._ledger.communications_of(lead_id) - shown
-        return self._without_taken(Look(tuple(stored), len(missing)))
+        marks = frozenset(mark for one in stored for mark in mapping.references_in(one.description))
+        return self._without_taken(Look(tuple(stored), len(missing), marks))
 
 
 def _found_by_payload(doubts: Sequence[model.Doubt], shown: Sequence[model.Stored]) -> dict[str, model.Verdict]:

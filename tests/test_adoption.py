@@ -11,6 +11,7 @@ from pipeline.ledger import Ledger
 from pipeline.model import ItemStatus
 from tests import making
 from tests.fake_crm import in_virtual_time
+from tests.making import NOW
 from tests.shown import Shows, ledger_with, stored
 from tests.test_preflight import _look
 
@@ -103,19 +104,86 @@ def test_what_could_be_it_and_does_not_say_so_is_for_a_person(
     story()
 
 
-@pytest.mark.parametrize("answer", [errors.Incomplete("no communications"), errors.Refused("403", status=403)])
-def test_a_lead_that_does_not_show_everything_leaves_its_calls_to_a_person(tmp_path: Path, answer: Exception) -> None:
+@in_virtual_time
+async def test_a_lead_that_does_not_show_everything_leaves_its_calls_to_a_person(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL, OTHER) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [errors.Incomplete("no communications")]
+        shows.answers[5004] = [[], errors.Incomplete("no communications")]
+        await _adopt(ledger, shows)
+        assert making.status(ledger, making.key(CALL)) == ItemStatus.HELD
+        assert making.status(ledger, making.key(OTHER)) == ItemStatus.HELD
+
+
+@in_virtual_time
+async def test_what_was_held_for_that_is_adopted_by_the_next_try(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [errors.Incomplete("no communications"), [_shown(CALL)]]
+        await _adopt(ledger, shows)
+        await _adopt(ledger, shows)
+        assert ledger.stands(making.key(CALL)) == (ItemStatus.DELIVERED, 900)
+
+
+@in_virtual_time
+async def test_a_key_that_may_not_read_a_lead_ends_the_adoption_and_holds_nothing(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [errors.Refused("403", status=403)]
+        with pytest.raises(errors.DestinationUnusable, match="may read"):
+            await _adopt(ledger, shows)
+        assert making.status(ledger, making.key(CALL)) == ItemStatus.PENDING
+
+
+@pytest.mark.parametrize(("changes", "status"), [({}, ItemStatus.DELIVERED), ({"call_duration": 1}, ItemStatus.HELD)])
+def test_the_same_call_under_another_systems_reference_is_never_sent_again(
+    tmp_path: Path, changes: dict[str, Any], status: ItemStatus
+) -> None:
+    """The lost ledger knew it under another name, so that its reference is another one."""
+
     @in_virtual_time
     async def story() -> None:
-        with ledger_with(tmp_path, CALL, OTHER) as ledger:
+        with ledger_with(tmp_path, CALL) as ledger:
             shows = Shows()
-            shows.answers[5003] = [answer]
-            shows.answers[5004] = [[], answer]
+            shows.answers[5003] = [[_shown(making.call(system="east"), **changes)]]
             await _adopt(ledger, shows)
-            assert making.status(ledger, making.key(CALL)) == ItemStatus.HELD
-            assert making.status(ledger, making.key(OTHER)) == ItemStatus.HELD
+            assert making.status(ledger, making.key(CALL)) == status
 
     story()
+
+
+@in_virtual_time
+async def test_a_communication_that_bears_two_calls_is_one_of_them_and_the_other_is_for_a_person(
+    tmp_path: Path,
+) -> None:
+    marks = [mapping.reference(making.key(one), making.ACCOUNT.id) for one in (CALL, AGAIN)]
+    with ledger_with(tmp_path, CALL, AGAIN) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [[_shown(CALL, description=" ".join(f"[ref {mark}]" for mark in marks))]]
+        await _adopt(ledger, shows)
+        found = {making.status(ledger, making.key(one)) for one in (CALL, AGAIN)}
+        assert found == {ItemStatus.DELIVERED, ItemStatus.HELD}
+
+
+@in_virtual_time
+async def test_what_a_person_wants_sent_is_held_for_no_look_alike_again(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL) as ledger:
+        ledger.hold(making.key(CALL), "the lead shows what could be it")
+        ledger.resend(mapping.reference(making.key(CALL), making.ACCOUNT.id))
+        shows = Shows()
+        shows.answers[5003] = [[_shown(CALL, with_mark=False, call_duration=1)]]
+        await _adopt(ledger, shows)
+        assert making.status(ledger, making.key(CALL)) == ItemStatus.PENDING
+
+
+@in_virtual_time
+async def test_what_was_adopted_from_another_lead_is_not_missed_on_its_own(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL, OTHER) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [[_shown(OTHER)]]
+        await _adopt(ledger, shows)
+        assert ledger.stands(making.key(OTHER)) == (ItemStatus.DELIVERED, 900)
+        assert ledger.communications_of(5004) == set()
 
 
 @in_virtual_time
@@ -158,8 +226,23 @@ async def test_what_another_ledger_made_is_noted_and_stops_no_later_run(tmp_path
             [_shown(making.call("not of this file"), call_duration=1, executed_at="2020-01-01T00:00:00Z")]
         ]
         adoption = await _adopt(ledger, shows)
-        assert adoption.endings == {"strangers": 1}
+        # Once a read.
+        assert adoption.endings == {"strangers": 2}
         await _look(ledger, shows)
+
+
+@in_virtual_time
+async def test_what_another_ledger_makes_after_the_adoption_is_news(tmp_path: Path) -> None:
+    old, new = making.call("not of this file", started_at=NOW), making.call("nor this one", started_at=NOW)
+    with ledger_with(tmp_path, CALL, OTHER) as ledger:
+        shows = Shows()
+        shows.answers[5003] = [[_shown(old, 900)]]
+        await _adopt(ledger, shows)
+        shows.answers[5004] = [[_shown(old, 899)]]
+        await _look(ledger, shows)
+        shows.answers[5004] = [[_shown(new, 901)]]
+        with pytest.raises(errors.GuardStopped):
+            await _look(ledger, shows)
 
 
 @in_virtual_time

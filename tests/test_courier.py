@@ -129,3 +129,34 @@ async def test_a_key_that_may_not_see_its_account_ends_in_one_line(status: int) 
     with pytest.raises(errors.DestinationUnusable, match=str(status)):
         await asked(crm, pace())
     assert len(crm.received) == 1
+
+
+@pytest.mark.parametrize("failure", [reply(500), fake_crm.NO_REPLY], ids=["500", "hangs"])
+def test_one_lead_that_cannot_be_read_while_the_crm_answers_otherwise_is_that_leads_trouble(failure: Reply) -> None:
+    """Or one lead would stop every run for ever."""
+
+    @in_virtual_time
+    async def story() -> None:
+        crm = FakeCrm(script=deque([failure] * courier.ATTEMPTS + [ACCOUNT]))
+        async with crm.reached() as there:
+            with pytest.raises(errors.Incomplete, match="the lead cannot be read"):
+                await courier.Courier(there, pace(), random.Random(1)).communications_of(5001)
+
+    story()
+
+
+@in_virtual_time
+async def test_a_lead_that_cannot_be_read_where_nothing_else_can_is_the_crms_trouble() -> None:
+    crm = FakeCrm(script=deque([reply(500)] * (courier.ATTEMPTS + 1)))
+    async with crm.reached() as there:
+        with pytest.raises(errors.DestinationUnusable, match="cannot be reached"):
+            await courier.Courier(there, pace(), random.Random(1)).communications_of(5001)
+
+
+@in_virtual_time
+async def test_a_key_that_is_refused_at_a_lead_is_not_asked_again() -> None:
+    crm = FakeCrm(script=deque([reply(401)]))
+    async with crm.reached() as there:
+        with pytest.raises(errors.DestinationUnusable, match="refused the key"):
+            await courier.Courier(there, pace(), random.Random(1)).communications_of(5001)
+    assert len(crm.received) == 1

@@ -169,3 +169,27 @@ def test_what_was_withdrawn_is_no_other_time_zone(ledger: Ledger) -> None:
     again = _calls(20, name="again", shifted=20, shift=4 * HOUR)
     making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1")
     assert {making.status(ledger, making.key(one)) for one in again} == {ItemStatus.PENDING}
+
+
+@pytest.mark.parametrize("count", [19, 20])
+def test_many_known_calls_under_other_ids_are_refused_before_anything_is_entered(ledger: Ledger, count: int) -> None:
+    """Another report of the same calls, or a mistyped system: nobody could decide them one by one."""
+    known = _calls(count, name="known", shifted=count, shift=timedelta(0))
+    making.enrol(ledger, making.batch("a.csv"), *known, run_id="run-1")
+    again = _calls(count, name="again", shifted=count // 2 + 1, shift=timedelta(0), system="east")
+    if count == 20:
+        with pytest.raises(errors.GuardStopped, match="--system"):
+            making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1")
+        assert ledger.database.one("SELECT count(*) FROM item") == 20
+    else:
+        making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1")
+        assert ledger.database.one("SELECT count(*) FROM item WHERE status = 'held'") == 10
+
+
+def test_a_redial_on_the_full_minute_is_another_call_where_its_file_has_seconds(ledger: Ledger) -> None:
+    first, later = STARTED.replace(second=5), STARTED.replace(second=0) + timedelta(minutes=1)
+    making.enrol(ledger, making.batch("a.csv"), making.call("A-1", started_at=first), run_id="run-1")
+    redial = making.call("B-1", row=3, started_at=later)
+    other = making.call("B-2", row=4, started_at=later + timedelta(seconds=7), customer_phone=making.OTHER_PHONE)
+    making.enrol(ledger, making.batch("b.csv"), redial, other, run_id="run-1")
+    assert making.status(ledger, making.key(redial)) == ItemStatus.PENDING

@@ -516,7 +516,7 @@ def test_a_full_disk_is_a_ledger_error_and_loses_nothing(ledger: Ledger) -> None
     pages = ledger.database.one("PRAGMA page_count")
     ledger.database.execute(f"PRAGMA max_page_count = {pages}")
     before = making.everything(ledger)
-    many = [making.call(str(row), row=row) for row in range(2, 2000)]
+    many = [making.call(str(row), row=row, customer_phone=making.OTHER_PHONE) for row in range(2, 2000)]
     with pytest.raises(errors.LedgerError, match=r"full.*free the disk"):
         making.enrol(ledger, making.batch("big.csv"), *many)
     assert making.everything(ledger) == before

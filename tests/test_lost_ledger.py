@@ -136,3 +136,44 @@ def test_the_same_call_under_another_id_is_held_and_can_be_given_up(crm: Crm, tm
     again = crm.run(renamed, *FAST)
     assert (again.summary["calls"]["held"], again.summary["skipped"]) == (2, {"withdrawn": 1})
     assert crm.creates() == 3
+
+
+def test_a_lost_ledger_of_another_system_name_sends_nothing_twice(crm: Crm, tmp_path: Path) -> None:
+    """The system is in the key and so in the reference: what is there bears another one."""
+    source = write_csv(tmp_path / "calls.csv", calls(12))
+    assert crm.run(source, *FAST, "--system", "east").code == 0
+    _forget(crm)
+    assert crm.run(source, *FAST).code == 8
+    adopted = crm.run(source, *FAST, "--adopt")
+    assert (adopted.summary["calls"]["adopted"], adopted.summary["calls"]["delivered"]) == (12, 0)
+    assert crm.creates() == 12
+
+
+def test_a_later_night_after_an_adoption_is_stopped_by_nothing_that_was_there_then(crm: Crm, tmp_path: Path) -> None:
+    rows = calls(40)
+    assert crm.run(write_csv(tmp_path / "first.csv", rows[:30]), *FAST).code == 0
+    _forget(crm)
+    # Of the leads of these two, most of what is there is seen; of the others, nothing.
+    assert crm.run(write_csv(tmp_path / "second.csv", rows[30:32]), *FAST, "--adopt").code == 0
+    assert crm.run(write_csv(tmp_path / "third.csv", rows[32:]), *FAST).code == 0
+    assert crm.creates() == 40
+
+
+def test_references_are_not_left_out_of_what_was_enrolled_with_them(crm: Crm, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "calls.csv", calls(6))
+    assert crm.run(source, *FAST, "--limit", "2").code == 7
+    ended = crm.run(*FAST, "--no-reference")
+    assert (ended.code, crm.creates()) == (2, 2)
+    assert "name the files again" in ended.summary["error"]
+    assert crm.run(source, *FAST, "--no-reference").code == 0
+    assert sum("[ref" in str(one["description"]) for one in crm.stored()) == 2
+
+
+def test_a_plan_looks_before_it_promises(crm: Crm, tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "calls.csv", calls(5))
+    assert crm.run(source, *FAST).code == 0
+    _forget(crm)
+    assert crm.run(source, *FAST, "--dry-run").code == 8
+    planned = crm.run(source, *FAST, "--dry-run", "--adopt")
+    assert (planned.code, planned.summary["calls"]["adopted"]) == (0, 5)
+    assert "plan" not in planned.summary

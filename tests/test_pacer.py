@@ -390,3 +390,15 @@ async def test_slots_are_given_on_either_event_loop() -> None:
     for _ in range(20):
         await one.slot()
     assert one.requests == 20
+
+
+@in_virtual_time
+async def test_who_comes_to_a_gate_that_closed_for_too_long_is_told_instead_of_left_waiting() -> None:
+    """Whoever met the answer may not be the one who sends: all must hear of it."""
+    one = paced(USUAL)
+    with pytest.raises(errors.DestinationUnusable):
+        one.limited(4 * 3600.0)
+    with pytest.raises(errors.DestinationUnusable, match="run again in 4 h"):
+        await one.slot()
+    await anyio.sleep(5 * 3600)
+    await one.slot()

@@ -108,7 +108,7 @@ def test_an_equal_call_stops_a_new_ledger_and_one_without_references(
     story()
 
 
-@pytest.mark.parametrize("answer", [errors.Refused("404", status=404), errors.Incomplete("no communications"), []])
+@pytest.mark.parametrize("answer", [errors.Refused("404", status=404), []])
 def test_a_lead_that_cannot_be_seen_is_left_to_its_create(
     tmp_path: Path, answer: Exception | Sequence[model.Stored]
 ) -> None:
@@ -166,3 +166,44 @@ async def test_what_may_be_a_call_in_doubt_is_no_proof_that_its_twin_is_there(tm
         shows.answers[5003] = [[_shown(CALL, with_mark=False)]]
         await _look(ledger, shows, batch.id)
         assert len(shows.reads) == 1
+
+
+@pytest.mark.parametrize("answer", [errors.Refused("403", status=403), errors.Incomplete("no communications")])
+def test_one_lead_that_cannot_be_read_stops_nothing_and_all_of_them_stop_the_run(
+    tmp_path: Path, answer: Exception
+) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        with ledger_with(tmp_path, CALL, OTHER) as ledger:
+            shows = Shows()
+            shows.answers[5003] = [answer]
+            await _look(ledger, shows)
+            shows.answers[5004] = [answer]
+            with pytest.raises(errors.GuardStopped, match="none of 2 leads"):
+                await _look(ledger, shows)
+
+    story()
+
+
+@in_virtual_time
+async def test_what_a_person_wants_sent_is_not_looked_for_again(tmp_path: Path) -> None:
+    """Without references, the equal one that is there is somebody else's: that was said already."""
+    batch = making.batch(reference="no")
+    with ledger_with(tmp_path) as ledger:
+        making.enrol(ledger, batch, CALL, run_id="run-1")
+        ledger.hold(making.key(CALL), "the lead shows what could be it")
+        ledger.resend(mapping.reference(making.key(CALL), making.ACCOUNT.id))
+        shows = Shows()
+        shows.answers[5003] = [[_shown(CALL, with_mark=False)]]
+        await _look(ledger, shows, batch.id)
+
+
+@in_virtual_time
+async def test_a_mark_that_came_with_the_description_makes_our_own_call_no_strangers(tmp_path: Path) -> None:
+    other = mapping.reference(making.key(making.call("elsewhere")), making.ACCOUNT.id)
+    with ledger_with(tmp_path, CALL, OTHER) as ledger:
+        lose_answer(ledger, CALL)
+        mine = mapping.reference(making.key(CALL), making.ACCOUNT.id)
+        shows = Shows()
+        shows.answers[5003] = [[_shown(CALL, description=f"[ref {other}] [ref {mine}]")]]
+        await _look(ledger, shows)

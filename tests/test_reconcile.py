@@ -384,6 +384,48 @@ async def test_what_bears_the_reference_is_found_even_where_the_read_is_not_comp
 
 
 @in_virtual_time
+async def test_a_reference_on_a_communication_that_is_another_calls_forbids_a_second_sending(tmp_path: Path) -> None:
+    """A person merged two notes: the call is there, if not as one of its own."""
+    with ledger_with(tmp_path, CALL, THIRD) as ledger:
+        making.bring(ledger, making.key(CALL), "run-1", ItemStatus.DELIVERED, communication_id=900)
+        its = lose_answer(ledger, THIRD)
+        shows = Shows()
+        shows.answers[5003] = [[stored(900, its.communication, description=f"both [ref {its.reference}]")]]
+        await _settle_all(_lookup(ledger, shows))
+        assert making.status(ledger, making.key(THIRD)) == ItemStatus.HELD
+
+
+@in_virtual_time
+async def test_one_communication_is_never_two_calls(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL, THIRD) as ledger:
+        one, other = lose_answer(ledger, CALL), lose_answer(ledger, THIRD)
+        both = stored(900, one.communication, description=f"[ref {one.reference}] [ref {other.reference}]")
+        shows = Shows()
+        shows.answers[5003] = [[both]]
+        await _settle_all(_lookup(ledger, shows))
+        found = {making.status(ledger, doubt.key) for doubt in (one, other)}
+        assert found == {ItemStatus.DELIVERED, ItemStatus.HELD}
+
+
+@pytest.mark.parametrize("answer", [errors.Incomplete("no communications"), errors.Refused("403", status=403)])
+def test_what_no_run_could_look_up_for_a_day_is_for_a_person(tmp_path: Path, answer: Exception) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        with ledger_with(tmp_path, CALL) as ledger:
+            lose_answer(ledger, CALL)
+            shows = Shows()
+            shows.answers[5003] = [answer]
+            await anyio.sleep(23 * 3600)
+            await _settle_all(_lookup(ledger, shows))
+            assert making.status(ledger, making.key(CALL)) == ItemStatus.IN_DOUBT
+            await anyio.sleep(2 * 3600)
+            await _settle_all(_lookup(ledger, shows))
+            assert making.status(ledger, making.key(CALL)) == ItemStatus.HELD
+
+    story()
+
+
+@in_virtual_time
 async def test_a_lead_that_is_gone_leaves_its_doubts_to_a_person(tmp_path: Path) -> None:
     with ledger_with(tmp_path, CALL, OTHER) as ledger:
         lose_answer(ledger, CALL)

@@ -67,6 +67,14 @@ def test_a_dropped_request_is_sent_again_by_the_same_run(tmp_path: Path) -> None
         assert _once_each(crm, 12)
 
 
+def test_a_limit_that_is_used_up_leaves_no_doubt_behind(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "calls.csv", calls(12))
+    with _faulty(tmp_path, {"kind": "commit_then_drop", "nth": 2}) as crm:
+        ended = crm.run(source, *FAST, *SOON, "--limit", "3")
+        assert ended.code == 7, ended.said
+        assert (ended.summary["calls"]["delivered"], ended.summary["calls"]["in_doubt"]) == (3, 0)
+
+
 def test_ctrl_c_while_waiting_for_settle_ends_at_once_and_the_command_settles_later(tmp_path: Path) -> None:
     source = write_csv(tmp_path / "calls.csv", calls(12))
     rules = ({"kind": "commit_then_drop", "nth": 4}, {"kind": "drop_before_commit", "nth": 7})

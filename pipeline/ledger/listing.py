@@ -94,14 +94,23 @@ def pending_leads(database: Database, batch_id: str, places: Iterable[int]) -> l
     return [int(database.one(f"SELECT lead_id FROM item {which}", (batch_id, place))) for place in places]
 
 
-def leads_with_pending(database: Database, batch_id: str) -> list[int]:
-    """Each once, the one with the oldest call first."""
+def leads_to_adopt_from(database: Database, batch_id: str) -> list[int]:
+    """The leads of the calls that were never sent, held ones too; each once, the one with the oldest call first."""
     found = database.rows(
-        "SELECT lead_id FROM item WHERE batch_id = ? AND status = 'pending' "
+        "SELECT lead_id FROM item WHERE batch_id = ? AND (status = 'pending' OR (status = 'held' "
+        "AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key))) "
         "GROUP BY lead_id ORDER BY min(started_at), lead_id",
         (batch_id,),
     )
     return [row[0] for row in found]
+
+
+def wanted_by_a_person(database: Database, lead_id: int) -> set[str]:
+    """Keys of a lead's calls of which a person said that they are not in the CRM."""
+    found = database.rows(
+        "SELECT DISTINCT key FROM verdict JOIN item USING (key) WHERE lead_id = ? AND kind = 'resend'", (lead_id,)
+    )
+    return {row[0] for row in found}
 
 
 def unclear_of_lead(database: Database, lead_id: int) -> list[model.Communication]:

@@ -7,9 +7,9 @@ from pipeline import errors
 from pipeline.ledger.database import Database
 
 LOOK_ALIKE_SECONDS = 2
-# A full minute may be a time without seconds.
+# Where a whole file has no seconds.
 LOOK_ALIKE_OF_A_MINUTE_SECONDS = 60
-SHIFTED_AT_LEAST = 20
+MANY = 20
 QUARTER_HOUR_SECONDS = 900
 # From UTC-12 to UTC+14.
 FARTHEST_ZONES_SECONDS = 26 * 3600
@@ -20,8 +20,8 @@ _NEW = "verdict IS NULL AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sigh
 def refuse_shifted(database: Database) -> None:
     """GuardStopped where half of the new calls lie beside known ones at one offset of quarter-hours: these are known
     calls, read in another time zone."""
-    new = int(database.one(f"SELECT count(*) FROM temp.sighting WHERE {_NEW}"))
-    if new < SHIFTED_AT_LEAST:
+    new = _count_new(database)
+    if new < MANY:
         return
     found = database.rows(
         f"""
@@ -46,8 +46,20 @@ def refuse_shifted(database: Database) -> None:
 
 def find_look_alikes(database: Database) -> None:
     """Note in temp.look_alike the new calls that resemble one that the ledger knows, and which; before they are
-    inserted, so that two calls of one file are never each other's look-alike."""
+    inserted, so that two calls of one file are never each other's look-alike.
+
+    Raises GuardStopped where that is half of them: these are known calls under other names.
+    """
     database.execute("DROP TABLE IF EXISTS temp.look_alike")
+    database.execute("DROP TABLE IF EXISTS temp.without_seconds")
+    database.execute(
+        """
+        CREATE TEMP TABLE without_seconds AS
+        SELECT sha256 FROM (SELECT sha256, started_at FROM temp.sighting
+            UNION ALL SELECT source_sha256, started_at FROM item)
+        GROUP BY sha256 HAVING max(started_at % 60) = 0
+        """
+    )
     database.execute(
         f"""
         CREATE TEMP TABLE look_alike AS
@@ -58,11 +70,19 @@ def find_look_alikes(database: Database) -> None:
             AND item.started_at BETWEEN sighting.started_at - :minute AND sighting.started_at + :minute
             JOIN source ON source.sha256 = item.source_sha256
         WHERE {_NEW} AND item.status <> 'withdrawn' AND abs(sighting.started_at - item.started_at) <= CASE
-            WHEN sighting.started_at % 60 = 0 OR item.started_at % 60 = 0 THEN :minute ELSE :seconds END
+            WHEN item.source_sha256 IN temp.without_seconds OR sighting.sha256 IN temp.without_seconds
+            THEN :minute ELSE :seconds END
         GROUP BY sighting.key
         """,
         {"seconds": LOOK_ALIKE_SECONDS, "minute": LOOK_ALIKE_OF_A_MINUTE_SECONDS},
     )
+    new, alike = _count_new(database), int(database.one("SELECT count(*) FROM temp.look_alike"))
+    if new >= MANY and alike * 2 >= new:
+        raise errors.GuardStopped(
+            f"{alike} of {new} new calls have the number, direction and time of calls that the ledger knows under "
+            "other ids: the same calls from another report, or under another --system name? Import them as before, by "
+            "the same recipe and --system; nothing of this file was entered"
+        )
 
 
 def hold_look_alikes(database: Database, now: str) -> None:
@@ -76,3 +96,7 @@ def hold_look_alikes(database: Database, now: str) -> None:
         "WHERE look_alike.key = item.key",
         (now,),
     )
+
+
+def _count_new(database: Database) -> int:
+    return int(database.one(f"SELECT count(DISTINCT key) FROM temp.sighting WHERE {_NEW}"))

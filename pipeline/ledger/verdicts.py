@@ -47,9 +47,12 @@ class Verdicts(Moves):
         self._highest_id = max(self._highest_id, max(communication_ids, default=0))
 
     def communications_of(self, lead_id: int) -> set[int]:
-        """The communications of a lead that are ours."""
+        """The communications that we made on a lead."""
         found = self.database.rows(
-            "SELECT communication_id FROM item WHERE lead_id = ? AND status = 'delivered'", (lead_id,)
+            # What a person named or another ledger made may lie on another lead than the call was meant for.
+            "SELECT communication_id FROM item WHERE lead_id = ? AND status = 'delivered' AND adopted = 0 "
+            "AND NOT EXISTS (SELECT 1 FROM verdict WHERE verdict.key = item.key AND kind = 'accept')",
+            (lead_id,),
         )
         return {row[0] for row in found}
 
@@ -102,13 +105,11 @@ class Verdicts(Moves):
                 reason="; ".join(self._differences(key, stored)) or None,
             )
 
-    def note_stranger(self, communication_id: int, reference: str) -> None:
-        """A person said that calls of another ledger lie on these leads, and that this is as it should be."""
+    def acknowledge_others(self) -> None:
+        """A person said that the CRM holds calls of another ledger, and that this is as it should be. Ids only grow:
+        what another ledger makes from now on is news all the same."""
         with self.database.transaction():
-            self.database.execute(
-                "INSERT INTO stranger VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (communication_id, reference, self._now()),
-            )
+            self.database.execute("INSERT INTO acknowledged VALUES (?, ?)", (self._highest_id, self._now()))
 
     def stands(self, key: str) -> tuple[model.ItemStatus, int | None]:
         """Where an item stands, and which communication it is."""
@@ -130,9 +131,12 @@ class Verdicts(Moves):
 
     def is_news(self, communication_id: int, reference: str) -> bool:
         """Whether a communication with a reference of ours is one that this ledger neither sent nor was told of."""
-        if self.database.one("SELECT 1 FROM item WHERE reference = ?", (reference,)):
+        if self.knows(reference):
             return self.unsent(reference) is not None
-        return not self.database.one("SELECT 1 FROM stranger WHERE communication_id = ?", (communication_id,))
+        return communication_id > (self.database.one("SELECT max(up_to_id) FROM acknowledged") or 0)
+
+    def knows(self, reference: str) -> bool:
+        return self.database.one("SELECT 1 FROM item WHERE reference = ?", (reference,)) is not None
 
     def resend(self, reference: str) -> str:
         """A person says that a held call is not in the CRM: pending again. ConfigError if it is not held, or if the
@@ -153,7 +157,10 @@ class Verdicts(Moves):
         with self.database.transaction():
             key = self._held(reference)
             if self.taken({communication_id}):
-                raise errors.ConfigError(f"communication {communication_id} is another call's already: check the id")
+                raise errors.ConfigError(
+                    f"communication {communication_id} is another call's already: check the id; if {reference} is that "
+                    f"call under another id, callimport withdraw {reference} gives it up"
+                )
             self._record_verdict(key, "accept", f"a person said that it is {communication_id}")
             self._move(key, model.ItemStatus.HELD, model.ItemStatus.DELIVERED, communication_id=communication_id)
         return key

@@ -26,6 +26,10 @@ _ENDINGS = {
     "held": "a person decides",
     "pending": "not sent yet",
 }
+_HELD = (
+    "callimport reconcile --accept KEY ID if it is there, --resend KEY if it is not, or callimport withdraw KEY if it "
+    "is a known call under another id"
+)
 _MEANING = {
     ExitCode.OK: "all well",
     ExitCode.STOPPED: "stopped by an error; the ledger is sound, run again to go on",
@@ -55,7 +59,7 @@ def lists(result: model.Result) -> Iterator[str]:
     yield from _items(
         "in doubt: the next run, or callimport reconcile, looks them up; none is sent again before", result.in_doubt
     )
-    yield from _items("held: look, then callimport reconcile --accept KEY ID, or --resend KEY", result.held)
+    yield from _items(f"held: look, then {_HELD}", result.held)
     yield from _items("refused by the CRM", result.refused)
     yield from _items("failed", result.failed)
     for names, count in result.kept_otherwise.items():
@@ -94,7 +98,7 @@ def print_settled(
     )
     for line in _items("in doubt: could not be looked up; callimport reconcile tries again", in_doubt):
         _say(console, line)
-    for line in _items("held: look in the CRM, then --accept KEY ID if it is there, or --resend KEY if not", held):
+    for line in _items(f"held: look in the CRM, then {_HELD}", held):
         _say(console, line)
     if pending:
         _say(console, f"{pending:,} calls are pending: callimport run sends them")

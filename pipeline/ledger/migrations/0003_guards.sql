@@ -7,10 +7,9 @@ ALTER TABLE item ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0 CHECK (adopted IN
 CREATE INDEX item_by_phone ON item (phone, direction, started_at);
 CREATE INDEX item_by_lead ON item (lead_id, status);
 
--- Communications with a reference of ours that no item of this ledger has; a person said that this is as it should be.
-CREATE TABLE stranger (
-    communication_id INTEGER PRIMARY KEY,
-    reference TEXT NOT NULL,
+-- Up to this id, the CRM may hold calls with references that no item of this ledger has: with --adopt, a person said so.
+CREATE TABLE acknowledged (
+    up_to_id INTEGER NOT NULL,
     noted_at TEXT NOT NULL
 ) STRICT;
 
@@ -68,4 +67,3 @@ BEGIN SELECT RAISE(ABORT, 'an item is adopted once, as it becomes delivered'); E
 
 CREATE TRIGGER verdicts_stay BEFORE DELETE ON verdict BEGIN SELECT RAISE(ABORT, 'verdicts are append-only'); END;
 CREATE TRIGGER verdicts_are_fixed BEFORE UPDATE ON verdict BEGIN SELECT RAISE(ABORT, 'verdicts are append-only'); END;
-CREATE TRIGGER strangers_stay BEFORE DELETE ON stranger BEGIN SELECT RAISE(ABORT, 'strangers are append-only'); END;
