@@ -85,8 +85,9 @@ coverage: .venv/dev.stamp ## that every branch of what decides about sending is 
 bench: .venv/dev.stamp ## how much of the configured rate a run uses
 	$(BIN)/python -m tests.benchmarks.rate
 
-simulate: .venv/dev.stamp ## crashes and faults in virtual time: make simulate SEEDS=10000, or SEED=n for one history
-	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
+simulate: .venv/dev.stamp ## crashes and faults in virtual time: make simulate SEEDS=10000 JOBS=2 PROFILE=all, or SEED=n
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) \
+		$(if $(JOBS),--jobs $(JOBS)) $(if $(PROFILE),--profile $(PROFILE))
 
 # Locks hold for every platform and name no index, so that each machine installs from the one it trusts; the hashes
 # see to it that it is the same file. `make lock UPGRADE=--upgrade` takes newer releases.

@@ -1,19 +1,21 @@
-"""What of the ledger is on the disk. Every statement of the importer's connection goes through here.
+"""What of the ledger is on the disk. Every statement of an importer's connection goes through here.
 
 After a kill -9 the file is as the operating system has it; after a power loss it is as it was when the last synced
-COMMIT returned. A commit counts as synced only if the connection asks for it (synchronous FULL or more).
+COMMIT returned. A commit counts as synced only if the connection asks for it (synchronous FULL or more). A bad disk
+fails a statement, before or after it was carried out.
 """
 
 import contextlib
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tests.simulation.process import Process
-from tests.simulation.scenario import Crash
+from tests.simulation.lives import BadDisk
+from tests.simulation.process import living
 
 _SYNCED = 2
 _Image = dict[str, bytes]
@@ -29,7 +31,12 @@ class OnDisk:
     status: str
     communication_id: int | None
     reason: str | None
+    adopted: int
     has_intent: int
+
+
+_COLUMNS = "key, reference, lead_id, payload, status, communication_id, reason"
+_HAS_INTENT = "EXISTS (SELECT 1 FROM unresolved WHERE unresolved.key = item.key)"
 
 
 @dataclass(slots=True)
@@ -37,28 +44,31 @@ class Disk:
     folder: Path
     on_commit: Callable[[dict[str, OnDisk], dict[str, OnDisk]], None]
     items: dict[str, OnDisk]
-    process: Process | None = None
+    was_crash: bool = False
+    _may_lose_power: bool = False
     _synced: _Image | None = None
     _left_by_crash: _Image | None = None
 
-    def begin(self, process: Process) -> None:
+    def begin(self, *, may_lose_power: bool) -> None:
         """A new life finds what the one before it left."""
+        self.was_crash = self._left_by_crash is not None
         self._restore()
-        self._synced = self._image()
-        self.process = process
+        self._may_lose_power = may_lose_power
+        self._synced = self._image() if may_lose_power else None
 
-    def crash(self, crash: Crash) -> None:
-        self._left_by_crash = self._image() if crash.kind == "kill -9" else dict(self._synced or {})
+    def crash(self, kind: str) -> None:
+        self._left_by_crash = dict(self._synced or {}) if kind == "power loss" else self._image()
 
-    def _restore(self) -> None:
-        """After the dead process has gone: make the files what the crash left."""
-        if self._left_by_crash is None:
-            return
-        for path in self._files():
-            path.unlink()
-        for name, content in self._left_by_crash.items():
-            (self.folder / name).write_bytes(content)
-        self._left_by_crash = None
+    def is_sound(self) -> bool:
+        """Whether a ledger that lies there could be trusted; asked of a copy, for asking would mend it."""
+        with tempfile.TemporaryDirectory(dir=self.folder.parent) as copy:
+            for name, content in self._image().items():
+                (Path(copy) / name).write_bytes(content)
+            for path in Path(copy).glob("*.sqlite3"):
+                with contextlib.closing(sqlite3.connect(path)) as ledger:
+                    if ledger.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
+                        return False
+        return True
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
@@ -68,26 +78,43 @@ class Disk:
 
         class Watched(sqlite3.Connection):
             def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:
-                process = disk.process
+                process = living.get()
                 if process is None:
                     return super().execute(sql, values)
-                process.statement()
+                bad = process.statement()
+                if bad is not None and not bad.done:
+                    self._fail(bad)
                 was_open = self.in_transaction
                 cursor = super().execute(sql, values)
-                process.statement()
+                process.statement_done()
                 if not self.in_transaction and (was_open or _writes(sql)):
                     disk.committed(self)
+                if bad is not None:
+                    # An open statement, kept alive by the error's traceback, would keep the file locked.
+                    cursor.close()
+                    self._fail(bad)
                 return cursor
 
             def executemany(self, sql: str, values: Any, /) -> sqlite3.Cursor:
-                if disk.process is not None:
-                    disk.process.statement()
+                process = living.get()
+                bad = process.statement() if process is not None else None
+                if bad is not None:
+                    self._fail(bad)
                 return super().executemany(sql, values)
+
+            def _fail(self, bad: BadDisk) -> None:
+                if bad.rolls_back and self.in_transaction:
+                    super().execute("ROLLBACK")
+                raise sqlite3.OperationalError(bad.says)
 
         def open_watched(path: Any, **options: Any) -> sqlite3.Connection:
             if Path(str(path)).parent != disk.folder:
                 return connect(path, **options)
-            return connect(path, factory=Watched, **options)
+            connection = connect(path, factory=Watched, **options)
+            process = living.get()
+            if process is not None:
+                process.opened.append(connection)
+            return connection
 
         with mock.patch.object(sqlite3, "connect", open_watched):
             yield
@@ -99,19 +126,28 @@ class Disk:
 
         if ask("PRAGMA synchronous").fetchone()[0] < _SYNCED:
             return
-        if self.process and self.process.crash and self.process.crash.kind == "power loss":
+        if self._may_lose_power:
             self._synced = self._image()
-        if not ask("SELECT 1 FROM sqlite_master WHERE name = 'item'").fetchone():
+        columns = [row[1] for row in ask("PRAGMA table_info(item)")]
+        if not columns:
             return
+        adopted = "adopted" if "adopted" in columns else "0"
         before = self.items
         self.items = {
             row[0]: OnDisk(*row[1:])
-            for row in ask(
-                "SELECT key, reference, lead_id, payload, status, communication_id, reason, "
-                "EXISTS (SELECT 1 FROM unresolved WHERE unresolved.key = item.key) FROM item ORDER BY key"
-            )
+            for row in ask(f"SELECT {_COLUMNS}, {adopted}, {_HAS_INTENT} FROM item ORDER BY key")  # noqa: S608
         }
         self.on_commit(before, self.items)
+
+    def _restore(self) -> None:
+        """After the dead process has gone: make the files what the crash left."""
+        if self._left_by_crash is None:
+            return
+        for path in self._files():
+            path.unlink()
+        for name, content in self._left_by_crash.items():
+            (self.folder / name).write_bytes(content)
+        self._left_by_crash = None
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("*.sqlite3*") if path.suffix in (".sqlite3", ".sqlite3-wal"))

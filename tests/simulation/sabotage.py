@@ -1,31 +1,30 @@
 """Breakages of the importer that the judge must notice; a judge that never finds anything proves nothing.
 
-`python -m tests.simulation.sabotage [NAME]` looks for the first seed that catches each of them.
+`python -m tests.simulation.hunt` looks for the first seed that catches each of them.
 """
 
 import contextlib
-import sys
-from collections import Counter
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from pipeline import canonical, delivery, model, reconcile
-from pipeline.ledger import Database, Ledger
-from tests.simulation.story import play
+import anyio
 
-SEEDS = 200
+from pipeline import canonical, delivery, destination, errors, likeness, model, pacer, reconcile
+from pipeline.ledger import Database, Ledger
 
 
 @dataclass(frozen=True, slots=True)
 class Sabotage:
-    """`seed` is the first that catches it, `expected` what it is caught as."""
+    """`seed` of `profile` is the first that catches it as what it does."""
 
     patches: Callable[[], list[Any]]
+    profile: str
     seed: int
-    expected: frozenset[str]
-    reference: bool | None = None
+    harm: str
 
     @contextlib.contextmanager
     def done(self) -> Iterator[None]:
@@ -99,6 +98,16 @@ def _intent_after_the_answer() -> list[Any]:
     ]
 
 
+def _ledger_errors_ignored() -> list[Any]:
+    write_down = delivery._Intent.write_down
+
+    def whatever(self: delivery._Intent) -> None:
+        with contextlib.suppress(errors.LedgerError):
+            write_down(self)
+
+    return [mock.patch.object(delivery._Intent, "write_down", whatever)]
+
+
 def _taken_not_excluded() -> list[Any]:
     async def look(self: reconcile.Reconciliation, lead_id: int) -> reconcile.Look:
         return reconcile.Look(tuple(await self._courier.communications_of(lead_id)))
@@ -106,47 +115,100 @@ def _taken_not_excluded() -> list[Any]:
     return [mock.patch.object(reconcile.Reconciliation, "_look", look)]
 
 
+def _taken_twice() -> list[Any]:
+    """As above, in a ledger that lets two items hold one communication."""
+    execute = Database.execute
+
+    def lax(self: Database, sql: str, values: Any = ()) -> int:
+        return execute(self, sql.replace("communication_id INTEGER UNIQUE", "communication_id INTEGER"), values)
+
+    return [*_taken_not_excluded(), mock.patch.object(Database, "execute", lax)]
+
+
 def _set_instead_of_multiset() -> list[Any]:
-    def by_payload(doubts: Sequence[model.Doubt], unclaimed: Sequence[model.Stored]) -> dict[str, model.Verdict]:
+    def by_payload(doubts: Sequence[model.Doubt], shown: Sequence[model.Stored]) -> dict[str, model.Verdict]:
         return {
             doubt.key: model.Verdict("found", "looks like it", one)
             for doubt in doubts
-            for one in unclaimed
-            if not canonical.differences(doubt.communication, one.body)
+            for one in reversed(shown)
+            if one.id > doubt.id_floor and likeness.is_equal(doubt.communication, one)
         }
 
     return [mock.patch.object(reconcile, "_found_by_payload", by_payload)]
 
 
+def _no_id_floor() -> list[Any]:
+    by_payload = reconcile._found_by_payload
+
+    def from_anywhere(doubts: Sequence[model.Doubt], shown: Sequence[model.Stored]) -> dict[str, model.Verdict]:
+        return by_payload([dataclasses.replace(one, id_floor=0) for one in doubts], shown)
+
+    return [mock.patch.object(reconcile, "_found_by_payload", from_anywhere)]
+
+
+def _reference_ignored() -> list[Any]:
+    def found(doubts: Sequence[model.Doubt], stored: Sequence[model.Stored]) -> dict[str, model.Verdict]:
+        verdicts: dict[str, model.Verdict] = {}
+        unclaimed = sorted(stored, key=lambda one: one.id)
+        for doubt in doubts:
+            bare = dataclasses.replace(doubt.communication, description=None)
+            alike = [one for one in unclaimed if not canonical.differences(bare, one.body)]
+            if alike:
+                verdicts[doubt.key] = model.Verdict("found", "looks like it", alike[0])
+                unclaimed.remove(alike[0])
+        return verdicts
+
+    return [mock.patch.object(reconcile, "found", found)]
+
+
+def _strict_denial() -> list[Any]:
+    def is_it(sent: model.Communication, one: model.Stored, **_: Any) -> bool:
+        return not canonical.differences(sent, one.body)
+
+    return [mock.patch.object(likeness, "may_be", is_it)]
+
+
+def _echo_not_checked() -> list[Any]:
+    deaf = SimpleNamespace(instant=canonical.instant, differences=lambda *_: ())
+    return [mock.patch.object(destination, "canonical", deaf)]
+
+
+def _gate_not_read_again() -> list[Any]:
+    async def slot(self: pacer.Pacer) -> None:
+        async with self._turn:
+            await anyio.sleep(max(0.0, self._wait_seconds()))
+            self._take()
+
+    return [
+        mock.patch.object(pacer.Pacer, "slot", slot),
+        mock.patch.object(pacer.Pacer, "paused_seconds", property(lambda _: 0.0)),
+    ]
+
+
+def _deaf_to_ctrl_c() -> list[Any]:
+    return [mock.patch.object(delivery.Delivery, "drain", return_value=None)]
+
+
+def _waits_for_no_time() -> list[Any]:
+    return [mock.patch.object(reconcile, "SHORTEST_WAIT_SECONDS", 0.0)]
+
+
 SABOTAGES = {
-    "no settle": Sabotage(_no_settle, 10, frozenset({"duplicated"})),
-    "blind retry": Sabotage(_blind_retry, 1, frozenset({"duplicated"})),
-    "in flight sent again": Sabotage(_in_flight_sent_again, 7, frozenset({"duplicated"})),
-    "one read": Sabotage(_one_read, 3, frozenset({"duplicated", "hasty"})),
-    "commits not synced": Sabotage(_commits_not_synced, 0, frozenset({"undurable", "duplicated"})),
-    "intent after the answer": Sabotage(_intent_after_the_answer, 0, frozenset({"undurable", "duplicated"})),
-    "taken not excluded": Sabotage(_taken_not_excluded, 19, frozenset({"ledger", "wrong id"}), reference=False),
-    "look-alikes claimed": Sabotage(_set_instead_of_multiset, 2, frozenset({"wrong id", "lost"}), reference=False),
+    "blind retry": Sabotage(_blind_retry, "default", 1, "duplicated"),
+    "commits not synced": Sabotage(_commits_not_synced, "power-loss", 16, "duplicated"),
+    "deaf to Ctrl-C": Sabotage(_deaf_to_ctrl_c, "default", 21, "deaf"),
+    "echo not checked": Sabotage(_echo_not_checked, "sloppy", 0, "silent"),
+    "gate not read again": Sabotage(_gate_not_read_again, "default", 15, "gate"),
+    "in flight sent again": Sabotage(_in_flight_sent_again, "late", 16, "duplicated"),
+    "intent after the answer": Sabotage(_intent_after_the_answer, "late", 16, "duplicated"),
+    "ledger errors ignored": Sabotage(_ledger_errors_ignored, "bad-disk", 0, "undurable"),
+    "no id floor": Sabotage(_no_id_floor, "no-reference-live", 23, "lost"),
+    "no settle": Sabotage(_no_settle, "late", 5, "duplicated"),
+    "one read": Sabotage(_one_read, "incomplete-reads", 10, "duplicated"),
+    "reference ignored": Sabotage(_reference_ignored, "live-look-alikes", 15, "lost"),
+    "set, not multiset": Sabotage(_set_instead_of_multiset, "no-reference-live", 8, "guessed"),
+    "strict denial": Sabotage(_strict_denial, "trimming", 2, "duplicated"),
+    "taken twice": Sabotage(_taken_twice, "no-reference", 48, "lost"),
+    "taken not excluded": Sabotage(_taken_not_excluded, "no-reference", 48, "ledger"),
+    "waits for no time": Sabotage(_waits_for_no_time, "default", 0, "nameless"),
 }
-
-
-def main() -> int:
-    missed = 0
-    for name in sys.argv[1:] or sorted(SABOTAGES):
-        breakage, first, kinds = SABOTAGES[name], dict[str, int](), Counter[str]()
-        with breakage.done():
-            for seed in range(SEEDS):
-                found = {one.kind for one in play(seed, reference=breakage.reference).findings}
-                kinds.update(found)
-                for kind in found:
-                    first.setdefault(kind, seed)
-                if breakage.expected & set(first):
-                    break
-        caught = min((first[kind] for kind in breakage.expected if kind in first), default=None)
-        missed += caught is None
-        print(f"{name:<26} {'MISSED' if caught is None else caught!s:>6}  {dict(sorted(first.items()))}", flush=True)
-    return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

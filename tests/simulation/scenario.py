@@ -3,9 +3,10 @@
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any
 
 from pipeline import model
+from tests.simulation import dialect, lives
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 COLUMNS = (
@@ -28,20 +29,16 @@ CREATE_FAULTS = (
 )
 READ_FAULTS = ("dropped", "500", "truncated", "empty", "silent", "slow", "incomplete", "without communications")
 RATES = (model.Rate(190, 60.0), model.Rate(60, 60.0), model.Rate(3, 1.0), model.Rate(5, 10.0))
-
-
-@dataclass(frozen=True, slots=True)
-class Crash:
-    """Where a life ends: before or after the nth ledger statement, at the nth turn on the wire, or after so long."""
-
-    kind: Literal["kill -9", "power loss"]
-    at: Literal["statement", "wire", "time"]
-    count: int
-    seconds: float = 0.0
+SLOPPY_SHARE = 0.25
+# So many seeds in a row share their rows, and nothing else: judging a file costs as much as half a seed.
+SEEDS_A_FILE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
+    """`reference` is what the first life is asked for; a person may do without later. `forgets_reference` is the share
+    of the descriptions of which the CRM keeps only what stands before the reference."""
+
     seed: int
     rows: tuple[tuple[str, ...], ...]
     reference: bool
@@ -58,20 +55,39 @@ class Scenario:
     refused_lead: int | None
     look_alikes_before: int
     look_alikes_meanwhile: float
-    crashes: tuple[Crash | None, ...]
+    forgets_reference: float
+    dialect: dialect.Dialect
+    lives: tuple[lives.Life, ...]
+
+    def typed_in(self, rng: random.Random, lead_id: int | None = None) -> dict[str, Any]:
+        """A call of the file, of that lead if it is to be, as a person types it into the CRM."""
+        row = rng.choice([row for row in self.rows if lead_id is None or row[1] == str(lead_id)])
+        return {
+            "lead_id": int(row[1]),
+            "method": "phone",
+            "type": row[2],
+            "executed_at": row[4],
+            "executed_by": 106,
+            "description": row[9] or None,
+            "call_status": "answered",
+            "call_duration": int(row[5]),
+            "call_phone": row[6],
+        }
 
     def csv(self) -> str:
         return "\n".join(",".join(row) for row in (COLUMNS, *self.rows)) + "\n"
 
 
-def draw(seed: int, *, reference: bool | None = None) -> Scenario:
+def draw(seed: int) -> Scenario:
+    """What a seed draws where no profile says otherwise."""
     rng = random.Random(f"scenario {seed}")
-    with_reference = rng.random() < 0.75 if reference is None else reference
-    leads = [5001 + index for index in range(rng.randint(1, 6))]
+    rows = tuple(_rows(random.Random(f"rows {seed // SEEDS_A_FILE}")))
+    leads = sorted({int(row[1]) for row in rows})
+    with_reference = rng.random() < 0.75
     kinds = rng.sample(CREATE_FAULTS, rng.randint(1, len(CREATE_FAULTS)))
     return Scenario(
         seed=seed,
-        rows=tuple(_rows(rng, leads)),
+        rows=rows,
         reference=with_reference,
         concurrency=rng.choice((1, 2, 4, 8)),
         rate=rng.choice(RATES),
@@ -87,25 +103,16 @@ def draw(seed: int, *, reference: bool | None = None) -> Scenario:
         look_alikes_before=rng.choice((0, 0, 1, 3)),
         # Without references nobody may type the same call in by hand meanwhile: the documented assumption.
         look_alikes_meanwhile=rng.choice((0.0, 0.0, 0.2)) if with_reference else 0.0,
-        crashes=tuple(_crash(rng) for _ in range(rng.choice((0, 1, 2, 3, 5)))),
+        forgets_reference=0.0,
+        dialect=dialect.sloppy(rng) if rng.random() < SLOPPY_SHARE else dialect.TIDY,
+        lives=lives.draw(rng),
     )
 
 
-def _crash(rng: random.Random) -> Crash | None:
-    if rng.random() < 0.15:
-        return None
-    kind: Literal["kill -9", "power loss"] = "power loss" if rng.random() < 0.4 else "kill -9"
-    at = rng.choice(("statement", "statement", "wire", "wire", "time"))
-    if at == "statement":
-        return Crash(kind, "statement", rng.choice((rng.randint(1, 80), rng.randint(40, 400))))
-    if at == "wire":
-        return Crash(kind, "wire", rng.choice((rng.randint(1, 12), rng.randint(4, 120))))
-    return Crash(kind, "time", 0, rng.choice((rng.uniform(0, 5), rng.uniform(0, 300))))
-
-
-def _rows(rng: random.Random, leads: list[int]) -> list[tuple[str, ...]]:
+def _rows(rng: random.Random) -> list[tuple[str, ...]]:
     """Few leads, the same minutes, the same phones: payloads collide as a matter of course."""
     rows: list[tuple[str, ...]] = []
+    leads = [5001 + index for index in range(rng.randint(1, 6))]
     minutes = rng.randint(1, 3)
     for number in range(rng.randint(5, 40)):
         if rows and rng.random() < 0.07:
