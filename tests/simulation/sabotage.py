@@ -189,10 +189,6 @@ def _deaf_to_ctrl_c() -> list[Any]:
     return [mock.patch.object(delivery.Delivery, "drain", return_value=None)]
 
 
-def _waits_for_no_time() -> list[Any]:
-    return [mock.patch.object(reconcile, "SHORTEST_WAIT_SECONDS", 0.0)]
-
-
 SABOTAGES = {
     "blind retry": Sabotage(_blind_retry, "default", 1, "duplicated"),
     "commits not synced": Sabotage(_commits_not_synced, "power-loss", 16, "duplicated"),
@@ -210,5 +206,4 @@ SABOTAGES = {
     "strict denial": Sabotage(_strict_denial, "trimming", 2, "duplicated"),
     "taken twice": Sabotage(_taken_twice, "no-reference", 48, "lost"),
     "taken not excluded": Sabotage(_taken_not_excluded, "no-reference", 48, "ledger"),
-    "waits for no time": Sabotage(_waits_for_no_time, "default", 0, "nameless"),
 }

@@ -6,7 +6,7 @@ from tests.simulation.profiles import PROFILES
 from tests.simulation.sabotage import SABOTAGES
 from tests.simulation.story import play
 
-SEEDS = range(8)
+SEEDS = range(9)
 TWICE = 2
 # Seeds that once found something, with what it was. They stay.
 FOUND: dict[tuple[str, int], str] = {
