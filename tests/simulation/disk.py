@@ -9,7 +9,7 @@ import contextlib
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -35,8 +35,11 @@ class OnDisk:
     has_intent: int
 
 
-_COLUMNS = "key, reference, lead_id, payload, status, communication_id, reason"
-_HAS_INTENT = "EXISTS (SELECT 1 FROM unresolved WHERE unresolved.key = item.key)"
+_EVERY_ITEM = """
+    SELECT key, reference, lead_id, payload, status, communication_id, reason, adopted,
+        EXISTS (SELECT 1 FROM unresolved WHERE unresolved.key = item.key)
+    FROM item ORDER BY key
+"""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class Disk:
     items: dict[str, OnDisk]
     was_crash: bool = False
     _may_lose_power: bool = False
+    _rows: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     _synced: _Image | None = None
     _left_by_crash: _Image | None = None
 
@@ -128,16 +132,19 @@ class Disk:
             return
         if self._may_lose_power:
             self._synced = self._image()
-        columns = [row[1] for row in ask("PRAGMA table_info(item)")]
-        if not columns:
+        try:
+            rows = ask(_EVERY_ITEM).fetchall()
+        except sqlite3.OperationalError:
+            # The tables are still being made.
             return
-        adopted = "adopted" if "adopted" in columns else "0"
-        before = self.items
-        self.items = {
-            row[0]: OnDisk(*row[1:])
-            for row in ask(f"SELECT {_COLUMNS}, {adopted}, {_HAS_INTENT} FROM item ORDER BY key")  # noqa: S608
-        }
-        self.on_commit(before, self.items)
+        before, self.items = self.items, {}
+        for row in rows:
+            # Few change at a time, and there are thousands of commits.
+            was = self._rows.get(row[0])
+            self.items[row[0]] = before[row[0]] if was == row and row[0] in before else OnDisk(*row[1:])
+        self._rows = {row[0]: row for row in rows}
+        if self.items != before:
+            self.on_commit(before, self.items)
 
     def _restore(self) -> None:
         """After the dead process has gone: make the files what the crash left."""

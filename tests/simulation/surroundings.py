@@ -13,7 +13,7 @@ import httpcore
 import httpx
 import polars as pl
 
-from pipeline import delivery, destination, importer, interruption, lock, model, validation
+from pipeline import delivery, destination, importer, interruption, lock, model, validation, watch
 from tests.fake_crm import _NO_TLS, TOKEN
 from tests.simulation.crm import sending
 from tests.simulation.network import Network
@@ -56,8 +56,9 @@ def prepared() -> Iterator[None]:
         mock.patch.object(interruption, "os", SimpleNamespace(_exit=_exit)),
         # The locks are real; the patience of who waits for one would be real seconds.
         mock.patch.object(lock, "filelock", SimpleNamespace(FileLock=_impatient, Timeout=filelock.Timeout)),
-        # A file a second that nobody here reads.
+        # Nobody here reads the heartbeat, and a beat a second is a tenth of all turns.
         mock.patch.object(lock, "write_heartbeat", return_value=None),
+        mock.patch.object(watch, "HEARTBEAT_SECONDS", 7.0),
         # One file, read by every life anew: to the same end, and with most of the time there is.
         mock.patch.object(validation, "validate", _remembering(validation.validate)),
         mock.patch.object(validation, "validate_communications", _remembering(validation.validate_communications)),
