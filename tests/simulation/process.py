@@ -115,7 +115,9 @@ class Process:
     def die(self, kind: str) -> None:
         self.dead = True
         self.history.note("crash", kind, self.statements, self.turns)
-        self.on_death(kind)
+        if self.life.second is None:
+            # Where another process may have the ledger by the time this one is buried, its files stay as they are.
+            self.on_death(kind)
         self.scope.cancel()
         # A request under way is shielded from cancellation; no shield helps against this.
         for wire in self.wires:

@@ -175,7 +175,7 @@ class _Story:
 
     def _without_place(self, words: str) -> str:
         """A seed is the same history wherever it is played."""
-        return words.replace(str(self._state), "")
+        return words.replace(str(self._state.parent), "")
 
     def _hear_guard(self, exit_code: int, words: str) -> None:
         """A person reads what is asked of them, and says so at the next start."""
@@ -188,6 +188,9 @@ class _Story:
 
     async def _start_second(self, own_ledger: bool) -> None:
         """Another process on the same machine, while the first is alive or just after."""
+        if own_ledger and not any(self.disk.folder.glob("*.sqlite3")):
+            # Then it would be the first.
+            return
         self._judge.lives += 1
         process = Process(self._history, CALM, self.disk.crash, self._clocks.world)
         settings = self._settings((str(self._file),), ledger=self._other_ledger if own_ledger else None)
