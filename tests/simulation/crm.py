@@ -26,7 +26,7 @@ sending: contextvars.ContextVar[str] = contextvars.ContextVar("sending")
 
 class Judging(Protocol):
     def arrived(self, key: str, lead_id: int, process: Process) -> None: ...
-    def stored(self, key: str) -> None: ...
+    def stored(self, key: str, communication_id: int) -> None: ...
     def turned_away(self, key: str) -> None: ...
     def asked(self, kind: str, lead_id: int | None, process: Process) -> None: ...
 
@@ -236,7 +236,7 @@ class Crm:
     def _make(self, key: str, sent: dict[str, Any]) -> Record:
         record = self._store(sent, self.clocks.world(), key)
         self.history.note("stored", record.id, key)
-        self.judge.stored(key)
+        self.judge.stored(key, record.id)
         return record
 
     def _created(self, record: Record, wire: Wire, *, cut: float | None = None) -> None:

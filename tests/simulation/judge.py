@@ -58,7 +58,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Judge:
-    """`made` counts, by item, the records that its requests have made; `theirs` are items that hold a record of the
+    """`made` names, by item, the records that its requests have made; `theirs` are items that hold a record of the
     staff: they were adopted, or nobody could tell it from their own."""
 
     scenario: Scenario
@@ -66,7 +66,7 @@ class Judge:
     clocks: Clocks
     items: Callable[[], dict[str, OnDisk]]
     findings: list[Finding] = field(default_factory=list)
-    made: Counter[str] = field(default_factory=Counter)
+    made: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     theirs: set[str] = field(default_factory=set)
     posts: int = 0
     lives: int = 1
@@ -118,10 +118,13 @@ class Judge:
         """A create was answered by a definite no."""
         self._sent[key] -= 1
 
-    def stored(self, key: str) -> None:
-        self.made[key] += 1
-        if self.made[key] > 1:
-            self.find("duplicated", f"{key} is in the CRM {self.made[key]} times")
+    def stored(self, key: str, communication_id: int) -> None:
+        self.made[key].append(communication_id)
+        # A twin that is equal in everything may have adopted one of them: then there are as many as there are calls.
+        adopted = {item.communication_id for other, item in self.items().items() if item.adopted and other != key}
+        left = [one for one in self.made[key] if one not in adopted]
+        if len(left) > 1:
+            self.find("duplicated", f"{key} is in the CRM {len(left)} times")
 
     def moved(self, before: dict[str, OnDisk], after: dict[str, OnDisk]) -> None:
         """The ledger was synced."""
@@ -229,8 +232,8 @@ class Judge:
         too_many: Counter[tuple[object, ...]] = Counter()
         for key, item in self.items().items():
             # Twins: which of them holds the id does not matter, their number does.
-            ours = min(self.made[key], 1)
-            too_many[_says(item.payload, plain=True)] += (item.status == "delivered") - ours - (key in self.theirs)
+            there = len(self.made[key]) + (key in self.theirs)
+            too_many[_says(item.payload, plain=True)] += (item.status == "delivered") - there
         for call, count in too_many.items():
             if count > 0:
                 self.find("lost", f"{count} delivered of {call} are not in the CRM")
