@@ -14,6 +14,8 @@ FOUND: dict[tuple[str, int], str] = {
     ("bad-disk", 0): "a ledger error met beside the delivery ended the run as a group of errors, without a word",
     ("bad-disk", 42): "the same, with a full disk",
     ("default", 52): "the same",
+    ("trimming", 4045): "a call adopted the record of its twin in doubt, which was then sent again",
+    ("trimming", 4223): "the same",
 }
 
 
