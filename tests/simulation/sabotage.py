@@ -204,6 +204,6 @@ SABOTAGES = {
     "reference ignored": Sabotage(_reference_ignored, "live-look-alikes", 15, "lost"),
     "set, not multiset": Sabotage(_set_instead_of_multiset, "no-reference-live", 8, "guessed"),
     "strict denial": Sabotage(_strict_denial, "trimming", 2, "duplicated"),
-    "taken twice": Sabotage(_taken_twice, "no-reference-live", 35, "lost"),
-    "taken not excluded": Sabotage(_taken_not_excluded, "no-reference-live", 35, "ledger"),
+    "taken twice": Sabotage(_taken_twice, "no-reference-live", 191, "lost"),
+    "taken not excluded": Sabotage(_taken_not_excluded, "no-reference-live", 191, "ledger"),
 }
