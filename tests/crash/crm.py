@@ -1,0 +1,221 @@
+"""The CRM's memory as a value, and what troubles it: by rule, never by chance."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+import trio
+
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ACCOUNT = {"id": 77, "name": "Garage Tremblay"}
+FIRST_ID = 1000
+LATENCY_SECONDS = 0.05
+# Later than anybody comes back who is not kept waiting, sooner than the settle time of a scene.
+LATE_SECONDS = 14.0
+
+
+class Kind(StrEnum):
+    """What becomes of a request. The first line of a pair says what is stored, the second what is answered."""
+
+    REFUSED = "422"
+    UNAUTHORIZED = "401"
+    LIMITED = "429"
+    LIMITED_FOR = "429 with a time"
+    DROPPED = "dropped"
+    STORED_DROPPED = "stored, then dropped"
+    FAILED = "500"
+    STORED_FAILED = "stored, then 500"
+    LATE = "504, stored late"
+    CUT = "stored, then half an answer"
+    NO_ID = "stored, then an answer without an id"
+    SILENT = "stored, then silence"
+    MANGLED = "stored otherwise, then dropped"
+    FORBIDDEN = "403"
+    UNCONNECTED = "no connection"
+
+
+STORED = {Kind.STORED_DROPPED, Kind.STORED_FAILED, Kind.CUT, Kind.NO_ID, Kind.SILENT, Kind.MANGLED}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """`times` requests for one call (its phone), one lead or any connection meet it, after `after` that do not."""
+
+    kind: Kind
+    phone: str | None = None
+    lead: int | None = None
+    times: int = 1
+    after: int = 0
+
+    def is_met_at(self, number: int) -> bool:
+        """By the request of that number, counted from 1."""
+        return self.after < number <= self.after + self.times
+
+
+FOR_EVER = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One communication. `staff` says that a person typed it in; no answer shows that."""
+
+    id: int
+    at: float
+    body: str
+    staff: bool = False
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        return dict(json.loads(self.body))
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A create that the CRM has read whole and not stored yet."""
+
+    due: float
+    sent: str
+    mangled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """`counted` names every trouble a request was asked about, once for each time."""
+
+    records: tuple[Record, ...] = ()
+    under_way: tuple[UnderWay, ...] = ()
+    counted: tuple[str, ...] = ()
+
+    def at(self, now: float) -> "Memory":
+        """With everything stored that was due by then."""
+        due = sorted((one for one in self.under_way if one.due <= now), key=lambda one: one.due)
+        memory = replace(self, under_way=tuple(one for one in self.under_way if one not in due))
+        for one in due:
+            memory = memory.with_record(json.loads(one.sent), one.due, mangled=one.mangled)
+        return memory
+
+    def with_record(self, sent: dict[str, Any], at: float, *, mangled: bool = False, staff: bool = False) -> "Memory":
+        called = datetime.fromisoformat(sent["executed_at"]).astimezone(UTC)
+        body = {
+            "id": FIRST_ID + len(self.records),
+            **{name: value for name, value in sent.items() if name != "executed_by"},
+            "user_id": sent.get("executed_by"),
+            "created_at": (START + timedelta(seconds=at)).isoformat(timespec="seconds"),
+            "executed_at": called.strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
+        }
+        if mangled:
+            body["description"] = "(voir le dossier)"
+        return replace(self, records=(*self.records, Record(body["id"], at, json.dumps(body, sort_keys=True), staff)))
+
+
+class Answering(Protocol):
+    def answer(
+        self, status: int, body: object, headers: dict[str, str] | None = None, *, cut: bool = False
+    ) -> None: ...
+    def drop(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Crm:
+    """The CRM for the length of one life; what it remembers goes on."""
+
+    memory: Memory
+    troubles: tuple[Trouble, ...]
+    act: int
+    nursery: trio.Nursery
+    now: Callable[[], float]
+    requests: list[str] = field(default_factory=list)
+
+    def go_on(self) -> None:
+        """With what an earlier life has sent."""
+        for one in self.memory.under_way:
+            self.nursery.start_soon(self._store_when_due, one)
+
+    def refuses_connection(self) -> bool:
+        return self._meets(lambda trouble: trouble.kind is Kind.UNCONNECTED) is not None
+
+    def receive(self, method: str, target: str, body: bytes, wire: Answering) -> None:
+        """A whole request is here. Whatever becomes of it happens in the CRM's own time."""
+        path = target.partition("?")[0].removeprefix("/v2")
+        self.requests.append(f"{method} {path}")
+        if method == "POST":
+            self.nursery.start_soon(self._create, json.loads(body), wire)
+        elif path.startswith("/leads/"):
+            self.nursery.start_soon(self._show, int(path.removeprefix("/leads/")), wire)
+        else:
+            self.nursery.start_soon(self._answer, wire, 200, {"data": ACCOUNT})
+
+    async def _create(self, sent: dict[str, Any], wire: Answering) -> None:
+        trouble = self._meets(lambda one: one.phone == sent["call_phone"])
+        kind = None if trouble is None else trouble.kind
+        if kind in STORED or kind is None or kind is Kind.LATE:
+            seconds = LATE_SECONDS if kind is Kind.LATE else LATENCY_SECONDS
+            self._begin(UnderWay(self.now() + seconds, json.dumps(sent), kind is Kind.MANGLED))
+        # Stored first, answered then: tasks that wake at the same moment run in an order of their own.
+        await trio.sleep(LATENCY_SECONDS * 2)
+        self._answer_create(kind, sent, wire)
+
+    def _answer_create(self, kind: Kind | None, sent: dict[str, Any], wire: Answering) -> None:
+        match kind:
+            case None | Kind.CUT:
+                made = next(one for one in reversed(self.memory.records) if _is_of(one, sent))
+                wire.answer(201, {"data": made.shown}, cut=kind is Kind.CUT)
+            case Kind.REFUSED:
+                wire.answer(422, {"errors": {"lead_id": ["The selected lead id is invalid."]}})
+            case Kind.UNAUTHORIZED:
+                wire.answer(401, {"message": "Unauthenticated."})
+            case Kind.LIMITED | Kind.LIMITED_FOR:
+                wire.answer(429, {"message": "Too Many Attempts."}, {"Retry-After": "4"} if "time" in kind else {})
+            case Kind.DROPPED | Kind.STORED_DROPPED | Kind.MANGLED:
+                wire.drop()
+            case Kind.FAILED | Kind.STORED_FAILED:
+                wire.answer(500, {"message": "Server Error"})
+            case Kind.LATE:
+                wire.answer(504, {"message": "Gateway Time-out"})
+            case Kind.NO_ID:
+                wire.answer(201, {"data": {"status": "ok"}})
+
+    async def _show(self, lead_id: int, wire: Answering) -> None:
+        trouble = self._meets(lambda one: one.lead == lead_id)
+        if trouble is None:
+            await trio.sleep(LATENCY_SECONDS)
+            shown = [one.shown for one in self.memory.records if one.shown["lead_id"] == lead_id]
+            # The next request then needs a connection of its own.
+            shown_whole = {"data": {"id": lead_id, "communications": shown}}
+            wire.answer(200, shown_whole, {"Connection": "close"})
+        elif trouble.kind is Kind.FORBIDDEN:
+            await self._answer(wire, 403, {"message": "Forbidden."})
+        else:
+            await trio.sleep(LATENCY_SECONDS)
+            wire.drop()
+
+    async def _answer(self, wire: Answering, status: int, body: object) -> None:
+        await trio.sleep(LATENCY_SECONDS)
+        wire.answer(status, body)
+
+    def _begin(self, one: UnderWay) -> None:
+        self.memory = replace(self.memory, under_way=(*self.memory.under_way, one))
+        self.nursery.start_soon(self._store_when_due, one)
+
+    async def _store_when_due(self, one: UnderWay) -> None:
+        await trio.sleep(max(0.0, one.due - self.now()))
+        # By the sum of two floats it may not be due yet, by a hair.
+        self.memory = self.memory.at(max(self.now(), one.due))
+
+    def _meets(self, is_for: Callable[[Trouble], bool]) -> Trouble | None:
+        """The first trouble of the act that is for such a request and has its number."""
+        for index, trouble in enumerate(self.troubles):
+            if is_for(trouble):
+                name = f"{self.act}/{index}"
+                self.memory = replace(self.memory, counted=(*self.memory.counted, name))
+                if trouble.is_met_at(self.memory.counted.count(name)):
+                    return trouble
+        return None
+
+
+def _is_of(record: Record, sent: dict[str, Any]) -> bool:
+    shown = record.shown
+    return all(shown[name] == sent[name] for name in ("lead_id", "call_phone", "type")) and not record.staff
