@@ -12,7 +12,7 @@ RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check coverage bench simulate lock clean
+.PHONY: help demo test check coverage bench simulate crash kill lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -88,6 +88,12 @@ bench: .venv/dev.stamp ## how much of the configured rate a run uses
 simulate: .venv/dev.stamp ## crashes and faults in virtual time: make simulate SEEDS=10000 JOBS=2 PROFILE=all, or SEED=n
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) \
 		$(if $(JOBS),--jobs $(JOBS)) $(if $(PROFILE),--profile $(PROFILE))
+
+crash: .venv/dev.stamp ## die at every point there is, come back, and end where nobody died (minutes)
+	$(BIN)/python -m tests.crash
+
+kill: .venv/dev.stamp ## kill the real command for real: make kill KILLS=200
+	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),20)
 
 # Locks hold for every platform and name no index, so that each machine installs from the one it trusts; the hashes
 # see to it that it is the same file. `make lock UPGRADE=--upgrade` takes newer releases.
