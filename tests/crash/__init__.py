@@ -11,4 +11,6 @@ exploration  every point of a scene, then every point of the recovery
 comparison   an end against the end of the scene in which nobody died
 sabotage     breakages of the importer that must be found
 kills        the real command, killed for real
+storm        what troubles the rehearsal CRM meanwhile
+tally        what became of it, by the CRM's own count
 """
