@@ -2,9 +2,10 @@
 
 An item may end `held` where it otherwise ends well in these cases only, each as the design has it:
 
-no reference   the scene writes no references, and a process died with the call in flight, which the CRM never got:
-               doubt is then never the reason for a second sending
+no reference   the call was sent without one, and a process died with it in flight, and the CRM never got it: doubt is
+               then never the reason for a second sending
 rounds         two verdicts say that it was absent, and the third sending is lost, too
+not kept       the CRM takes the references away: what came into doubt is there, and nothing says that it is ours
 look-alike     a person typed in a call of the same hour on the same lead, and a process died with ours in flight
 """
 
@@ -25,12 +26,13 @@ class Allowed(StrEnum):
 
     NO_REFERENCE = "no reference"
     ROUNDS = "rounds"
+    NOT_KEPT = "not kept"
     LOOK_ALIKE = "look-alike"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row of the ledger, as a comparison sees it. `doubted` says that an attempt of it came into doubt."""
+    """One row of the ledger. `doubted`: an attempt of it came into doubt; `marked`: it bears its reference."""
 
     call: str
     status: str
@@ -42,6 +44,7 @@ class Item:
     reason: str | None
     absent: int
     doubted: int
+    marked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ def items(world: World) -> dict[str, Item]:
                 json_extract(next_payload, '$.call_duration'), reason,
                 (SELECT count(*) FROM verdict WHERE verdict.key = item.key AND kind = 'absent'),
                 EXISTS (SELECT 1 FROM attempt JOIN outcome ON outcome.attempt_id = attempt.id
-                    WHERE attempt.key = item.key AND outcome.kind = 'in_doubt')
+                    WHERE attempt.key = item.key AND outcome.kind = 'in_doubt'),
+                instr(json_extract(payload, '$.description'), reference) > 0
             FROM item ORDER BY call_id
         """).fetchall()
     return {row[0]: Item(*row) for row in found}
@@ -103,14 +107,18 @@ def judged(scene: Scene, end: World, undisturbed: World | None = None) -> tuple[
 def _why_held(scene: Scene, item: Item, end: World) -> Allowed | None:
     ours = [one for one in end.crm.records if one.shown["call_phone"] == item.phone and not one.staff]
     owned = [one for one in items(end).values() if one.phone == item.phone and one.communication_id is not None]
+    if not item.reason or not item.doubted:
+        return None
+    if ours and not any(_reference(one.shown["description"]) for one in ours) and item.marked:
+        return Allowed.NOT_KEPT
     # What the CRM has got and nobody owns had to be found.
-    if not item.reason or not item.doubted or len(ours) > len(owned):
+    if len(ours) > len(owned):
         return None
     if item.absent >= _ROUNDS:
         return Allowed.ROUNDS
     if any(started(call) == started(item.call) for call in scene.staff):
         return Allowed.LOOK_ALIKE
-    return None if scene.reference else Allowed.NO_REFERENCE
+    return None if item.marked else Allowed.NO_REFERENCE
 
 
 def _ids(now: dict[str, Item], end: World) -> list[Finding]:

@@ -18,7 +18,7 @@ LATE_SECONDS = 14.0
 
 
 class Kind(StrEnum):
-    """What becomes of a request. The first line of a pair says what is stored, the second what is answered."""
+    """What becomes of a request: what is stored of it, if anything, and what is answered."""
 
     REFUSED = "422"
     UNAUTHORIZED = "401"
@@ -33,11 +33,17 @@ class Kind(StrEnum):
     NO_ID = "stored, then an answer without an id"
     SILENT = "stored, then silence"
     MANGLED = "stored otherwise, then dropped"
+    STRIPPED = "stored without its reference"
+    PAGE = "stored, then a web page"
     FORBIDDEN = "403"
     UNCONNECTED = "no connection"
 
 
-STORED = {Kind.STORED_DROPPED, Kind.STORED_FAILED, Kind.CUT, Kind.NO_ID, Kind.SILENT, Kind.MANGLED}
+STORED = {
+    Kind.STORED_DROPPED, Kind.STORED_FAILED, Kind.CUT, Kind.NO_ID, Kind.SILENT, Kind.MANGLED, Kind.STRIPPED, Kind.PAGE,
+}  # fmt: skip
+# What the CRM makes of a description.
+_KEPT = {Kind.MANGLED: "(voir le dossier)", Kind.STRIPPED: "Rappel"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ class UnderWay:
 
     due: float
     sent: str
-    mangled: bool = False
+    kept: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +100,10 @@ class Memory:
         due = sorted((one for one in self.under_way if one.due <= now), key=lambda one: one.due)
         memory = replace(self, under_way=tuple(one for one in self.under_way if one not in due))
         for one in due:
-            memory = memory.with_record(json.loads(one.sent), one.due, mangled=one.mangled)
+            memory = memory.with_record(json.loads(one.sent), one.due, kept=one.kept)
         return memory
 
-    def with_record(self, sent: dict[str, Any], at: float, *, mangled: bool = False, staff: bool = False) -> "Memory":
+    def with_record(self, sent: dict[str, Any], at: float, *, kept: str | None = None, staff: bool = False) -> "Memory":
         called = datetime.fromisoformat(sent["executed_at"]).astimezone(UTC)
         body = {
             "id": FIRST_ID + len(self.records),
@@ -106,8 +112,8 @@ class Memory:
             "created_at": (START + timedelta(seconds=at)).isoformat(timespec="seconds"),
             "executed_at": called.strftime("%Y-%m-%dT%H:%M:%S.000000Z"),
         }
-        if mangled:
-            body["description"] = "(voir le dossier)"
+        if kept is not None:
+            body["description"] = kept
         return replace(self, records=(*self.records, Record(body["id"], at, json.dumps(body, sort_keys=True), staff)))
 
 
@@ -153,14 +159,14 @@ class Crm:
         kind = None if trouble is None else trouble.kind
         if kind in STORED or kind is None or kind is Kind.LATE:
             seconds = LATE_SECONDS if kind is Kind.LATE else LATENCY_SECONDS
-            self._begin(UnderWay(self.now() + seconds, json.dumps(sent), kind is Kind.MANGLED))
+            self._begin(UnderWay(self.now() + seconds, json.dumps(sent), _KEPT.get(kind) if kind else None))
         # Stored first, answered then: tasks that wake at the same moment run in an order of their own.
         await trio.sleep(LATENCY_SECONDS * 2)
         self._answer_create(kind, sent, wire)
 
     def _answer_create(self, kind: Kind | None, sent: dict[str, Any], wire: Answering) -> None:
         match kind:
-            case None | Kind.CUT:
+            case None | Kind.CUT | Kind.STRIPPED:
                 made = next(one for one in reversed(self.memory.records) if _is_of(one, sent))
                 wire.answer(201, {"data": made.shown}, cut=kind is Kind.CUT)
             case Kind.REFUSED:
@@ -175,6 +181,8 @@ class Crm:
                 wire.answer(500, {"message": "Server Error"})
             case Kind.LATE:
                 wire.answer(504, {"message": "Gateway Time-out"})
+            case Kind.PAGE:
+                wire.answer(200, "<html>Connexion</html>")
             case Kind.NO_ID:
                 wire.answer(201, {"data": {"status": "ok"}})
 

@@ -118,7 +118,8 @@ def _unreadable(call: str) -> Trouble:
     return Trouble(Kind.FORBIDDEN, lead=lead(call), times=FOR_EVER)
 
 
-_STOPPED, _DOUBT, _ROWS = int(ExitCode.STOPPED), int(ExitCode.IN_DOUBT), int(ExitCode.ROWS_FAILED)
+_STOPPED, _GUARD = int(ExitCode.STOPPED), int(ExitCode.GUARD)
+_DOUBT, _ROWS = int(ExitCode.IN_DOUBT), int(ExitCode.ROWS_FAILED)
 _CALLS = ("calls.csv",)
 
 
@@ -193,6 +194,9 @@ def _of_several_commands() -> list[Scene]:
     lost, dropped = (
         Act(Run(_CALLS), (_lost(kind), _unreadable("B")), _DOUBT) for kind in (Kind.STORED_DROPPED, Kind.DROPPED)
     )
+    page = Act(Run(_CALLS), (_lost(Kind.PAGE),), _STOPPED)
+    stripped = tuple(Trouble(Kind.STRIPPED, phone(call), times=FOR_EVER) for call in "AB")
+    guarded, unmarked = Act(Run(_CALLS), stripped, _GUARD), Act(Run(_CALLS, options={"reference": False}), stripped)
     scenes: dict[str, tuple[Act, ...]] = {
         "gone on without files": (stopped, Act(Run())),
         "withdrawn": (stopped, Act(withdraw()), run),
@@ -200,6 +204,8 @@ def _of_several_commands() -> list[Scene]:
         "refused and tried again": (refused, Act(retry(ItemStatus.REFUSED)), run),
         "found by reconcile": (lost, Act(Reconcile()), run),
         "absent by reconcile": (dropped, Act(Reconcile()), run),
+        "a web page": (page, run),
+        "references not kept": (guarded, unmarked),
         "failed and tried again": (unconnected, Act(retry(ItemStatus.FAILED)), run),
     }
     ends = {"withdrawn": {"A": _DELIVERED, "B": "withdrawn"}}

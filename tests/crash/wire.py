@@ -58,7 +58,7 @@ class Wire(httpcore.AsyncNetworkStream):
         self._news = trio.Event()
 
     def answer(self, status: int, body: object, headers: dict[str, str] | None = None, *, cut: bool = False) -> None:
-        content = json.dumps(body).encode()
+        content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(content)}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         self._outgoing.append("\r\n".join([*lines, "", ""]).encode())
