@@ -1,6 +1,5 @@
 """What a person types, in the terms of a scene. A command is typed once more, word by word, when its process died."""
 
-import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -157,14 +156,27 @@ def withdraw() -> Offline:
     )
 
 
+def withdraw_one(call: str) -> Offline:
+    """`callimport withdraw KEY`, of a call that was held before it was ever sent."""
+    return Offline(
+        lambda before: _asked(before, "SELECT reference FROM item WHERE call_id = ?", call),
+        lambda desk, noted: upkeep.withdraw(desk.settings(), desk.tools.clock, str(noted[0])),
+    )
+
+
+def lose() -> Offline:
+    """Somebody clears the disk up."""
+
+    def act(desk: Desk, _: tuple[Any, ...]) -> None:
+        for path in desk.state.rglob("*.*"):
+            path.unlink()
+
+    return Offline(lambda _: (), act)
+
+
 def chance(lives: int) -> random.Random:
     """The importer's own, another one in each life."""
     return random.Random(f"importer {lives}")
-
-
-def payload(world: World, call: str) -> dict[str, Any]:
-    """What a call is, as the ledger has it."""
-    return dict(json.loads(_asked(world, "SELECT payload FROM item WHERE call_id = ?", call)[0]))
 
 
 def _key(world: World, call: str) -> str:

@@ -48,17 +48,14 @@ _KEPT = {Kind.MANGLED: "(voir le dossier)", Kind.STRIPPED: "Rappel"}
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`times` requests for one call (its phone), one lead or any connection meet it, after `after` that do not."""
+    """The first `times` requests for one call (its phone) or one lead meet it, or the first connections that are asked
+    for once a call is stored."""
 
     kind: Kind
     phone: str | None = None
     lead: int | None = None
+    once: str | None = None
     times: int = 1
-    after: int = 0
-
-    def is_met_at(self, number: int) -> bool:
-        """By the request of that number, counted from 1."""
-        return self.after < number <= self.after + self.times
 
 
 FOR_EVER = 10**6
@@ -141,7 +138,8 @@ class Crm:
             self.nursery.start_soon(self._store_when_due, one)
 
     def refuses_connection(self) -> bool:
-        return self._meets(lambda trouble: trouble.kind is Kind.UNCONNECTED) is not None
+        stored = {record.shown["call_phone"] for record in self.memory.records}
+        return self._meets(lambda trouble: trouble.once in stored) is not None
 
     def receive(self, method: str, target: str, body: bytes, wire: Answering) -> None:
         """A whole request is here. Whatever becomes of it happens in the CRM's own time."""
@@ -219,7 +217,7 @@ class Crm:
             if is_for(trouble):
                 name = f"{self.act}/{index}"
                 self.memory = replace(self.memory, counted=(*self.memory.counted, name))
-                if trouble.is_met_at(self.memory.counted.count(name)):
+                if self.memory.counted.count(name) <= trouble.times:
                     return trouble
         return None
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import ExitCode
 from pipeline.model import ItemStatus
-from tests.crash.commands import Command, Reconcile, Run, decide, resend, retry, retry_one, withdraw
+from tests.crash.commands import Command, Reconcile, Run, decide, lose, resend, retry, retry_one, withdraw, withdraw_one
 from tests.crash.crm import FOR_EVER, Kind, Trouble
 
 COLUMNS = (
@@ -80,7 +80,7 @@ def csv(*calls: str, **changed: str) -> str:
 
 
 def typed_in(call: str) -> dict[str, Any]:
-    """The same call, as a person of the staff has it in the CRM."""
+    """Much the same call, as a person of the staff has it in the CRM."""
     return {
         "lead_id": lead(call),
         "method": "phone",
@@ -89,7 +89,7 @@ def typed_in(call: str) -> dict[str, Any]:
         "executed_by": 106,
         "description": "Rappel",
         "call_status": "answered",
-        "call_duration": 60,
+        "call_duration": 45,
         "call_phone": phone(call),
     }
 
@@ -136,7 +136,7 @@ def _of_one_run() -> list[Scene]:
         _one_run("422", "AB", always("B"), code=_ROWS, ends={"A": _DELIVERED, "B": refused}),
         _one_run("429", "AB", _lost(Kind.LIMITED)),
         _one_run("429 with a time", "AB", _lost(Kind.LIMITED_FOR)),
-        _one_run("connection refused", "AB", Trouble(Kind.UNCONNECTED, after=1)),
+        _one_run("connection refused", "AB", Trouble(Kind.UNCONNECTED, once=phone("A"))),
         _one_run("canary lost", "AB", _lost(Kind.STORED_DROPPED, "A")),
         _one_run("lost and found", "AB", _lost(Kind.STORED_DROPPED)),
         _one_run("lost and absent", "AB", _lost(Kind.DROPPED)),
@@ -190,7 +190,7 @@ def _of_several_commands() -> list[Scene]:
     run = Act(Run(_CALLS))
     stopped = Act(Run(_CALLS), (_stopped_at("B"),), _STOPPED)
     refused = Act(Run(_CALLS), (_lost(Kind.REFUSED, "B", FOR_EVER),), _ROWS)
-    unconnected = Act(Run(_CALLS), (Trouble(Kind.UNCONNECTED, after=1, times=3),), _ROWS)
+    unconnected = Act(Run(_CALLS), (Trouble(Kind.UNCONNECTED, once=phone("A"), times=3),), _ROWS)
     lost, dropped = (
         Act(Run(_CALLS), (_lost(kind), _unreadable("B")), _DOUBT) for kind in (Kind.STORED_DROPPED, Kind.DROPPED)
     )
@@ -215,6 +215,7 @@ def _of_several_commands() -> list[Scene]:
 
 def _of_several_files() -> list[Scene]:
     run, tomorrow = Run(("calls.csv",)), Run(("tomorrow.csv",))
+    adopting = Run(("tomorrow.csv",), options={"adopt": True})
     return [
         Scene("two files", {"a.csv": csv("A"), "b.csv": csv("B", "A")}, (Act(Run(("a.csv", "b.csv"))),), _all("AB")),
         Scene(
@@ -242,6 +243,16 @@ def _of_several_files() -> list[Scene]:
             "changed when refused", {"calls.csv": csv("A", "B"), "tomorrow.csv": csv("A", "B", B="75")},
             (Act(run, (_lost(Kind.REFUSED, "B", FOR_EVER),), _ROWS), Act(tomorrow)), _all("AB"),
         ),
+        # The first ledger sent A and D; the second is told to adopt: A it knows, D it never heard of, C could be the
+        # call that somebody of the staff typed in, and B is sent.
+        Scene(
+            "a lost ledger", {"calls.csv": csv("A", "D"), "tomorrow.csv": csv("A", "B", "C")},
+            (
+                Act(run), Act(lose()), Act(tomorrow, code=_GUARD), Act(adopting, code=_DOUBT),
+                Act(withdraw_one("C")), Act(tomorrow),
+            ),
+            _all("AB") | {"C": "withdrawn"}, is_new=True, staff=("C",), again=tomorrow,
+        ),
         Scene(
             "a ledger elsewhere", {"calls.csv": csv("A"), "tomorrow.csv": csv("A", "B")},
             (Act(Run(("calls.csv",), place="elsewhere.sqlite3")), Act(tomorrow)), _all("AB"), is_new=True,
@@ -256,5 +267,7 @@ SCENES = {
 # What is known and not mended yet: the kinds of finding in a scene. What is mended must leave this list.
 UNSOLVED: Mapping[str, frozenset[str]] = {
     # The index of ledgers is written without a sync: after a power loss nobody knows where the other ledger lies.
-    "a ledger elsewhere": frozenset({"ledgers", "duplicated"}),
+    "a ledger elsewhere": frozenset({"ledgers", "exit code"}),
+    # The look before the first create takes the twin that is in doubt for a call that was never sent.
+    "no reference, twins": frozenset({"exit code", "ended otherwise", "lost"}),
 }
