@@ -37,17 +37,17 @@ def main() -> int:
 
 
 def _tell(all_explored: list[Explored], seconds: float) -> int:
-    print(f"{'':<32}" + "".join(f"{name:>10}" for name in COLUMNS))
+    print(f"{'':<32}" + "".join(f"{name:>12}" for name in COLUMNS))
     for one in all_explored:
-        print(f"{one.scene:<32}" + "".join(f"{figure:>10,}" for figure in _figures(one)))
+        print(f"{one.scene:<32}" + "".join(f"{figure:>12,}" for figure in _figures(one)))
     total = [sum(figures) for figures in zip(*map(_figures, all_explored), strict=True)]
-    print(f"{'all':<32}" + "".join(f"{figure:>10,}" for figure in total))
+    print(f"{'all':<32}" + "".join(f"{figure:>12,}" for figure in total))
     held = sum((one.held for one in all_explored), Counter[str]())
     pairs = sum(one.pairs for one in all_explored)
     covered = sum(one.pairs_covered for one in all_explored) / max(pairs, 1)
     print(f"\n{len(all_explored)} scenes in {seconds:.0f} s; single crashes 100 %, double crashes {covered:.1%}")
     print(f"lives      {sum(one.lives for one in all_explored):,}")
-    print(f"held       {dict(sorted(held.items()))}")
+    print(f"held       {{str(why): count for why, count in sorted(held.items())}}")
     for one in all_explored:
         kinds = Counter(broken.finding.kind for broken in one.broken)
         for kind, count in kinds.items():
