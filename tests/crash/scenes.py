@@ -264,10 +264,3 @@ SCENES = {
     scene.name: scene
     for scene in (*_of_one_run(), *_without_references(), *_of_several_commands(), *_of_several_files())
 }
-# What is known and not mended yet: the kinds of finding in a scene. What is mended must leave this list.
-UNSOLVED: Mapping[str, frozenset[str]] = {
-    # The index of ledgers is written without a sync: after a power loss nobody knows where the other ledger lies.
-    "a ledger elsewhere": frozenset({"ledgers", "exit code"}),
-    # The look before the first create takes the twin that is in doubt for a call that was never sent.
-    "no reference, twins": frozenset({"exit code", "ended otherwise", "lost"}),
-}
