@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 from pipeline.ledger import Ledger
+from tests.crash import sabotage
 from tests.crash.exploration import explored
 from tests.crash.sabotage import SABOTAGES
 from tests.crash.scenes import SCENES
@@ -65,5 +66,14 @@ def test_every_phase_of_a_request_is_a_point(steps: set[str]) -> None:
 @pytest.mark.parametrize("name", sorted(SABOTAGES))
 def test_a_broken_importer_is_found(name: str) -> None:
     breakage = SABOTAGES[name]
+    with breakage.done(), sabotage.without_the_look():
+        assert breakage.expected in {one.finding.kind for one in explored(breakage.scene).broken}
+
+
+@pytest.mark.parametrize("name", sorted(name for name, one in SABOTAGES.items() if one.resends))
+def test_the_look_before_the_first_call_stops_a_broken_importer(name: str) -> None:
+    breakage = SABOTAGES[name]
     with breakage.done():
-        assert breakage.expected & {one.finding.kind for one in explored(breakage.scene).broken}
+        found = {one.finding.kind for one in explored(breakage.scene).broken}
+    assert "exit code" in found
+    assert "duplicated" not in found
