@@ -102,10 +102,13 @@ class Reconciliation:
         return max(SHORTEST_WAIT_SECONDS, wait) if wait > 0 else 0.0
 
     async def settle_all(self, say: Callable[[float], None]) -> None:
-        """Wait until doubts are ripe and give verdicts, until none is left that can be looked up. `say` is told for how
-        many seconds it waits."""
+        """Wait until doubts are ripe and give verdicts, until none is left that can be looked up. `say` is told once,
+        for how many seconds it waits at first."""
+        is_said = False
         while (seconds := self.ripe_in_seconds()) is not None:
-            say(seconds)
+            if not is_said:
+                say(seconds)
+                is_said = True
             await anyio.sleep(seconds)
             await self.settle_ripe()
 

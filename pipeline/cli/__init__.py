@@ -236,12 +236,12 @@ def reconcile(accept: tuple[tuple[str, int], ...], resend: tuple[str, ...], **gi
     """Look calls in doubt up in the CRM, sending nothing, and list those that a person must decide."""
     with _errors_answered(given):
         settings = options.settings(given)
-        for key in resend:
-            _talk(given).warn(
-                f"{key} is sent again by the next run: if it is in the CRM after all, that is a second copy"
-            )
         if accept or resend:
             settled = settlement.decide(settings, _tools(given), resend=resend, accept=accept)
+            for key in resend:
+                _talk(given).warn(
+                    f"{key} is sent by the next run: if it is in the CRM after all, that is a second copy"
+                )
         else:
             settled = anyio.run(settlement.settle, settings, _tools(given))
     if given["as_json"]:

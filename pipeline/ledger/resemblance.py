@@ -39,8 +39,9 @@ def refuse_shifted(database: Database) -> None:
         raise errors.GuardStopped(
             f"{calls} of {new} new calls are {abs(shift) / 3600:g} h {'after' if shift > 0 else 'before'} calls that "
             "the ledger knows, with the same numbers: the same calls in another time zone? Use the --timezone of the "
-            "run before; or, if that one was wrong and its calls are still pending, callimport withdraw BATCH first; "
-            "if these are other calls, give them another --system name"
+            "run before; or, if that one was wrong and its calls are still pending, callimport withdraw BATCH first "
+            "(what it delivered stays in the CRM and would come a second time, at the right time: leave those "
+            "calls out of the file); if these are other calls, give them another --system name"
         )
 
 

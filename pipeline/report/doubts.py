@@ -25,7 +25,7 @@ def doubts_line(reasons: Mapping[str, int], seconds: float, *, sends: bool) -> s
     for evidence, count in reasons.items():
         words[_in_words(evidence)] += count
     why = ", ".join(f"{said} ({count:,})" for said, count in words.most_common())
-    when = f"in {duration.told(seconds)}, when the CRM has surely finished with them" if seconds > 0 else "now"
+    when = f"in {duration.told(seconds)}, when the CRM has surely finished with them" if seconds >= 1 else "now"
     again = "sent again" if sends else "left to the next run"
     return (
         f"{words.total():,} calls may or may not be in the CRM (in doubt): {why}. They are looked up {when}: what is "
