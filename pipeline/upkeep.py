@@ -1,7 +1,7 @@
 """What a person does with the ledger between runs: look, give up, try again. No network."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,10 +62,19 @@ def withdraw(settings: config.Settings, clock: model.Clock, what: str) -> int:
 
 
 def retry(
-    settings: config.Settings, clock: model.Clock, *, statuses: tuple[model.ItemStatus, ...], keys: tuple[str, ...]
+    settings: config.Settings,
+    clock: model.Clock,
+    *,
+    statuses: tuple[model.ItemStatus, ...],
+    keys: tuple[str, ...],
+    warn: Callable[[str], None] = lambda _: None,
 ) -> tuple[int, tuple[model.Waiting, ...]]:
-    """Put refused or failed calls back to pending; how many that were, and the batches that have pending calls now."""
+    """Put refused or failed calls back to pending; how many that were, and the batches that have pending calls now.
+    `warn` is told of calls that may be in the CRM under another id."""
     with opened(settings, clock) as ledger:
+        for key in keys:
+            if (why := listing.resembles(ledger.database, key)) is not None:
+                warn(f"{key} is sent by the next run, and {why}: if so, that is a second copy")
         count = sum(ledger.retry(status) for status in statuses) + sum(ledger.retry_one(key) for key in keys)
         return count, tuple(listing.waiting(ledger.database, besides=None))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline import errors, model
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, listing
 from pipeline.model import ItemStatus
 from tests import making
 from tests.making import STARTED
@@ -193,3 +193,12 @@ def test_a_redial_on_the_full_minute_is_another_call_where_its_file_has_seconds(
     other = making.call("B-2", row=4, started_at=later + timedelta(seconds=7), customer_phone=making.OTHER_PHONE)
     making.enrol(ledger, making.batch("b.csv"), redial, other, run_id="run-1")
     assert making.status(ledger, making.key(redial)) == ItemStatus.PENDING
+
+
+def test_what_a_given_up_call_resembles_is_remembered_for_whoever_takes_it_back(ledger: Ledger) -> None:
+    _look(ledger, 1)
+    other = making.call("B-1", started_at=STARTED + timedelta(seconds=1))
+    reference = str(making.row(ledger, making.key(other))["reference"])
+    assert listing.resembles(ledger.database, reference) is None
+    ledger.withdraw_one(reference)
+    assert "row 2 of a.csv" in str(listing.resembles(ledger.database, reference.lower()))

@@ -135,6 +135,10 @@ def test_the_same_call_under_another_id_is_held_and_can_be_given_up(crm: Crm, tm
     again = crm.run(renamed, *FAST)
     assert (again.summary["calls"]["held"], again.summary["skipped"]) == (2, {"withdrawn": 1})
     assert crm.creates() == 3
+    retried = rehearsal.callimport("retry", reference, "--destination", "sandbox", state=crm.state)
+    assert retried.code == 0
+    assert "row 2 of a.csv" in retried.err
+    assert "second copy" in retried.err
 
 
 def test_a_lost_ledger_of_another_system_name_sends_nothing_twice(crm: Crm, tmp_path: Path) -> None:

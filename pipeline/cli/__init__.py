@@ -199,7 +199,9 @@ def retry(keys: tuple[str, ...], refused: bool, failed: bool, **given: Any) -> E
     statuses = tuple(status for status, wanted in chosen.items() if wanted)
     if not statuses and not keys:
         raise click.UsageError("Name what to retry: --refused, --failed or a KEY.")
-    count, batches = upkeep.retry(options.settings(given), _clock(), statuses=statuses, keys=keys)
+    count, batches = upkeep.retry(
+        options.settings(given), _clock(), statuses=statuses, keys=keys, warn=_talk(given).warn
+    )
     click.echo(f"{count} calls are pending again" if count else "nothing to try again")
     for batch in batches if count else ():
         click.echo(f"batch {batch.batch} has {batch.pending} pending: callimport run --resume {batch.batch} sends them")

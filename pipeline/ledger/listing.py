@@ -135,6 +135,19 @@ def pending_of_lead(database: Database, batch_id: str, lead_id: int) -> list[mod
     ]
 
 
+def resembles(database: Database, reference: str) -> str | None:
+    """Why a call that was held before it was ever sent was given up: what it may be under another id."""
+    why: str | None = database.one(
+        """
+        SELECT held.evidence FROM item JOIN verdict AS given_up USING (key) JOIN verdict AS held USING (key)
+        WHERE (item.reference = ? OR item.key = ?) AND item.status = 'withdrawn'
+            AND given_up.kind = 'withdraw' AND held.kind = 'held' ORDER BY held.id DESC LIMIT 1
+        """,
+        (reference.upper(), reference),
+    )
+    return why
+
+
 def doubt_reasons(database: Database) -> dict[str, int]:
     """All calls in doubt, counted by the evidence."""
     return dict(
