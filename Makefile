@@ -98,7 +98,7 @@ kill: .venv/dev.stamp ## kill the real command for real: make kill KILLS=200
 # Locks hold for every platform and name no index, so that each machine installs from the one it trusts; the hashes
 # see to it that it is the same file. `make lock UPGRADE=--upgrade` takes newer releases.
 LOCK := build/lock/bin/uv --no-config pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
+	--generate-hashes --custom-compile-command 'make lock' $(UPGRADE)
 
 lock: build/lock/bin/uv ## make the lock files anew after a change of dependencies
 	$(LOCK) --extra sandbox --group build --output-file requirements.txt
