@@ -35,10 +35,14 @@ async def look(courier: Courier, ledger: Ledger, batch_id: str, rng: random.Rand
             unseen += 1
             continue
         ledger.saw(one.id for one in shown)
+        unsent = _unsent(ledger, batch_id, lead_id) if by_payload else []
+        unclear = listing.unclear_of_lead(ledger.database, lead_id) if by_payload else []
         unknown += [
             f"communication {one.id} of lead {lead_id}"
             for one in _unclaimed(ledger, shown)
-            if _is_sent_elsewhere(ledger, one) or (by_payload and _equals_unsent(ledger, batch_id, lead_id, one))
+            if _is_sent_elsewhere(ledger, one)
+            # What may be a call in doubt is no proof that another one is there.
+            or (likeness.equals_one_of(unsent, one) and not likeness.equals_one_of(unclear, one))
         ]
     if leads and unseen == len(leads):
         raise errors.GuardStopped(
@@ -75,10 +79,8 @@ def _is_sent_elsewhere(ledger: Ledger, one: model.Stored) -> bool:
     return not is_ours and any(ledger.is_news(one.id, reference) for reference in references)
 
 
-def _equals_unsent(ledger: Ledger, batch_id: str, lead_id: int, one: model.Stored) -> bool:
-    """Of calls that a person wants sent, and of what may be a call in doubt, nothing is proved by that."""
+def _unsent(ledger: Ledger, batch_id: str, lead_id: int) -> list[model.Communication]:
+    """What is to be sent to a lead, but for what a person wants sent whatever is there."""
     wanted = listing.wanted_by_a_person(ledger.database, lead_id)
     pending = listing.pending_of_lead(ledger.database, batch_id, lead_id)
-    unsent = [item.communication for item in pending if item.key not in wanted]
-    unclear = listing.unclear_of_lead(ledger.database, lead_id)
-    return likeness.equals_one_of(unsent, one) and not likeness.equals_one_of(unclear, one)
+    return [item.communication for item in pending if item.key not in wanted]
