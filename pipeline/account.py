@@ -45,12 +45,11 @@ def refuse_missing_ledger(target: config.Target, whose: model.Account, path: Pat
 
 
 def refuse_second_ledger(whose: model.Account, path: Path, known: Path) -> None:
-    """GuardStopped where another ledger remembers this account's calls: what it knows would be sent again."""
-    if known.is_file() and known.resolve() != path.resolve():
-        raise errors.GuardStopped(
-            f"the calls of account {whose.id} ({whose.name}) are remembered in {known}, not in {path}: leave "
-            "--ledger out; or, if that ledger is no longer right, move it away first"
-        )
+    """GuardStopped: another ledger remembers this account's calls, and what it knows would be sent again."""
+    raise errors.GuardStopped(
+        f"the calls of account {whose.id} ({whose.name}) are remembered in {known}, not in {path}: leave --ledger out; "
+        f"or, if {path.name} is the right one, move the other away first"
+    )
 
 
 def _is(one: model.Account, wanted: str) -> bool:

@@ -16,7 +16,20 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from pipeline import account, config, delivery, errors, lock, mapping, model, outfile, preflight, rejects, report
+from pipeline import (
+    account,
+    config,
+    counted,
+    delivery,
+    errors,
+    lock,
+    mapping,
+    model,
+    outfile,
+    preflight,
+    rejects,
+    report,
+)
 from pipeline.adoption import Adoption
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
@@ -125,11 +138,16 @@ class Crossing:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
         _write_rejects(self.settings, self.intake, enrolled)
-        await self._look_first(batch_id)
+        stopped_by: errors.GuardStopped | None = None
+        try:
+            await self._look_first(batch_id)
+        except errors.GuardStopped as error:
+            # The counts are worth having all the same.
+            stopped_by = error
         code = mapping.plan_code(batch_id, self.account.id, listing.to_send(self.ledger.database, batch_id))
-        return self._reckoning(self.ledger, enrolled, batch_id).result(
+        return self._reckoning(self.ledger, enrolled, batch_id, stopped_by=stopped_by).result(
             rejects=self.settings.rejects,
-            plan=None if self.settings.adopt else code,
+            plan=None if self.settings.adopt or stopped_by else code,
             destination=self.settings.destination,
         )
 
@@ -142,7 +160,7 @@ class Crossing:
         found = self.ledger.start_run(run_id)
         if found:
             self.tools.talk.warn(
-                f"{found} calls were under way when an earlier run ended: in doubt until they are looked up"
+                f"{counted.calls(found)} under way when an earlier run ended: in doubt until they are looked up"
             )
         with self._end_recorded(run_id):
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
@@ -152,7 +170,7 @@ class Crossing:
                 self.ledger.acknowledge_others()
             reckoning = self._reckoning(self.ledger, enrolled, batch_id, run_id, stopped_by)
             result = reckoning.result(rejects=self.settings.rejects, destination=self.settings.destination)
-            self.ledger.end_run(run_id, result.summary.exit_code)
+            self.ledger.end_run(run_id, result.summary.exit_code, result.error)
         return result
 
     @contextlib.contextmanager
@@ -163,7 +181,8 @@ class Crossing:
         except BaseException as error:
             code = error.exit_code if isinstance(error, errors.ImporterError) else self.interruption.exit_code
             with contextlib.suppress(errors.LedgerError):
-                self.ledger.end_run(run_id, code or errors.ExitCode.STOPPED)
+                why = str(error) if isinstance(error, errors.ImporterError) else None
+                self.ledger.end_run(run_id, code or errors.ExitCode.STOPPED, why)
             raise
 
     async def _enrol(self, ledger: Ledger, run_id: str | None, intake: Intake | None) -> tuple[Enrolled, str]:
@@ -240,7 +259,7 @@ class Crossing:
         adoption = Adoption(self.ledger, self._courier(), batch_id)
         self.tools.talk.say(report.adoption_line(adoption.leads, self.pacer.allowed_per_minute))
         await adoption.run()
-        self.tools.talk.say(report.adopted_line(adoption.endings))
+        self.tools.talk.say(report.adopted_line(adoption.endings, is_plan=self.settings.dry_run))
 
     def _courier(self) -> Courier:
         return Courier(self.crm, self.pacer, self.tools.rng)
@@ -330,11 +349,18 @@ def _ledger_of(
         lock.held(lock.beside(path, "lock"), heartbeat=heartbeat),
         lock.held(one_an_account, heartbeat=heartbeat),
     ):
-        account.refuse_second_ledger(whose, path, known)
+        if path.resolve() != known.resolve() and _remembers_calls(known, tools.clock):
+            account.refuse_second_ledger(whose, path, known)
         with contextlib.closing(Ledger.open(path, tools.clock, binding)) as ledger:
             config.remember_ledger(folder, target, whose, path)
             tools.talk.say(f"ledger {path} (account {whose.id}, {whose.name})")
             yield ledger
+
+
+def _remembers_calls(path: Path, clock: model.Clock) -> bool:
+    """A ledger that was made by a run that a guard stopped at once is nobody's memory yet."""
+    with contextlib.closing(Ledger.glimpse(path, clock)) as ledger:
+        return listing.remembers_calls(ledger.database)
 
 
 def _held_if_there(path: Path, heartbeat: Path) -> contextlib.AbstractContextManager[None]:

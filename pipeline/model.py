@@ -283,6 +283,7 @@ class Listed:
     started_at: datetime
     communication_id: int | None
     reason: str | None
+    was_sent: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What a person does with the ledger between runs: look, give up, try again. No network."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +27,15 @@ class Status:
     def for_machines(self) -> dict[str, Any]:
         """As plain values, phones masked."""
         return asdict(self) | {"listed": [plain(item) for item in self.listed]}
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many calls are pending again, how many held again, and the batches that have pending calls now."""
+
+    pending: int
+    held: int
+    waiting: tuple[model.Waiting, ...]
 
 
 def plain(item: model.Listed) -> dict[str, Any]:
@@ -55,7 +64,7 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
 
 
 def withdraw(settings: config.Settings, clock: model.Clock, what: str) -> int:
-    """Give up what is pending of a batch, or one call that was held before it was ever sent; how many that were."""
+    """Give up what is pending of a batch, or one held call; how many that were."""
     with opened(settings, clock) as ledger:
         is_key = what.count("-") > 1 or ":" in what
         return ledger.withdraw_one(what) if is_key else ledger.withdraw(what.upper())
@@ -67,16 +76,15 @@ def retry(
     *,
     statuses: tuple[model.ItemStatus, ...],
     keys: tuple[str, ...],
-    warn: Callable[[str], None] = lambda _: None,
-) -> tuple[int, tuple[model.Waiting, ...]]:
-    """Put refused or failed calls back to pending; how many that were, and the batches that have pending calls now.
-    `warn` is told of calls that may be in the CRM under another id."""
+) -> Retried:
+    """Put refused, failed or withdrawn calls back to where they were."""
     with opened(settings, clock) as ledger:
+        pending = sum(ledger.retry(status) for status in statuses)
+        held = 0
         for key in keys:
-            if (why := listing.resembles(ledger.database, key)) is not None:
-                warn(f"{key} is sent by the next run, and {why}: if so, that is a second copy")
-        count = sum(ledger.retry(status) for status in statuses) + sum(ledger.retry_one(key) for key in keys)
-        return count, tuple(listing.waiting(ledger.database, besides=None))
+            is_held = ledger.retry_one(key) is model.ItemStatus.HELD
+            held, pending = held + is_held, pending + (not is_held)
+        return Retried(pending, held, tuple(listing.waiting(ledger.database, besides=None)))
 
 
 @contextlib.contextmanager
@@ -94,5 +102,5 @@ def _last_run(ledger: Ledger) -> dict[str, Any] | None:
     found = listing.last_run(ledger.database)
     if found is None:
         return None
-    run_id, batch, started_at, ended_at, exit_code = found
-    return {"run_id": run_id, "batch": batch, "started_at": started_at, "ended_at": ended_at, "exit_code": exit_code}
+    names = ("run_id", "batch", "started_at", "ended_at", "exit_code", "stopped_by")
+    return dict(zip(names, found, strict=True))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline import errors, model
-from pipeline.ledger import Ledger, listing
+from pipeline.ledger import Ledger
 from pipeline.model import ItemStatus
 from tests import making
 from tests.making import STARTED
@@ -99,12 +99,34 @@ def test_a_person_gives_a_look_alike_up(ledger: Ledger) -> None:
     assert making.status(ledger, key) == ItemStatus.WITHDRAWN
 
 
-def test_a_held_call_that_was_sent_cannot_be_given_up_unseen(ledger: Ledger) -> None:
+def test_what_was_held_when_it_was_given_up_is_held_again(ledger: Ledger) -> None:
+    """Whoever takes a look-alike back has not said that it is another call."""
+    _look(ledger, 1)
+    key = making.key(making.call("B-1"))
+    reference = str(making.row(ledger, key)["reference"])
+    why = making.row(ledger, key)["reason"]
+    ledger.withdraw_one(reference)
+    assert ledger.retry_one(reference.lower()) == ItemStatus.HELD
+    assert (making.row(ledger, key)["status"], making.row(ledger, key)["reason"]) == ("held", why)
+    ledger.resend(reference)
+    ledger.withdraw(making.batch("b.csv").id)
+    assert making.status(ledger, key) == ItemStatus.WITHDRAWN
+    assert ledger.retry_one(reference) == ItemStatus.PENDING
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_held_call_that_was_sent_can_be_given_up_and_is_not_sent_again(ledger: Ledger, applied: bool) -> None:
+    """Be it in the CRM or not: nobody can find it, and it must not be on the list for ever."""
     making.enrol(ledger, making.batch(), KNOWN, run_id="run-1")
-    making.bring(ledger, making.key(KNOWN), "run-1", ItemStatus.HELD)
-    with pytest.raises(errors.ConfigError, match="--accept"):
-        ledger.withdraw_one(str(making.row(ledger, making.key(KNOWN))["reference"]))
-    assert making.status(ledger, making.key(KNOWN)) == ItemStatus.HELD
+    key = making.key(KNOWN)
+    attempt = ledger.intend(key, "run-1")
+    ledger.in_doubt(key, attempt, errors.InDoubt("no answer", applied=applied))
+    ledger.settle(key, model.Verdict("held", "not shown"))
+    reference = str(making.row(ledger, key)["reference"])
+    ledger.withdraw_one(reference)
+    assert making.status(ledger, key) == ItemStatus.WITHDRAWN
+    assert ledger.unsent(reference) is None
+    assert ledger.retry_one(reference) == ItemStatus.HELD
 
 
 # Another time zone
@@ -193,12 +215,3 @@ def test_a_redial_on_the_full_minute_is_another_call_where_its_file_has_seconds(
     other = making.call("B-2", row=4, started_at=later + timedelta(seconds=7), customer_phone=making.OTHER_PHONE)
     making.enrol(ledger, making.batch("b.csv"), redial, other, run_id="run-1")
     assert making.status(ledger, making.key(redial)) == ItemStatus.PENDING
-
-
-def test_what_a_given_up_call_resembles_is_remembered_for_whoever_takes_it_back(ledger: Ledger) -> None:
-    _look(ledger, 1)
-    other = making.call("B-1", started_at=STARTED + timedelta(seconds=1))
-    reference = str(making.row(ledger, making.key(other))["reference"])
-    assert listing.resembles(ledger.database, reference) is None
-    ledger.withdraw_one(reference)
-    assert "row 2 of a.csv" in str(listing.resembles(ledger.database, reference.lower()))

@@ -322,6 +322,7 @@ def test_a_run_ends_once(ledger: Ledger) -> None:
         "2026-11-22T12:00:02.000+00:00",
         "2026-11-22T12:00:04.000+00:00",
         4,
+        None,
     )
     with pytest.raises(errors.LedgerError):
         ledger.end_run("run-1", 0)
@@ -380,14 +381,14 @@ def test_what_the_crm_refused_or_never_got_can_be_tried_again(ledger: Ledger, st
     making.bring(ledger, _KEY, "run-1", status)
     reference = making.row(ledger, _KEY)["reference"]
     for name in (reference, reference.lower(), _KEY):
-        assert ledger.retry_one(name) == 1
+        assert ledger.retry_one(name) == ItemStatus.PENDING
         making.bring(ledger, _KEY, "run-1", status)
 
 
 def test_a_withdrawn_call_is_taken_back_only_by_name(ledger: Ledger) -> None:
     making.bring(ledger, _KEY, "run-1", ItemStatus.WITHDRAWN)
     assert ledger.retry(ItemStatus.WITHDRAWN) == 0
-    assert ledger.retry_one(_KEY) == 1
+    assert ledger.retry_one(_KEY) == ItemStatus.PENDING
     assert making.row(ledger, _KEY)["status"] == "pending"
 
 
@@ -423,7 +424,7 @@ def test_the_file_is_private_logged_ahead_and_synced(ledger: Ledger, path: Path)
     assert _pragma(ledger, "recursive_triggers") == 1
     assert _pragma(ledger, "locking_mode") == "exclusive"
     assert _pragma(ledger, "application_id") == database.APPLICATION_ID
-    assert _pragma(ledger, "user_version") == 3
+    assert _pragma(ledger, "user_version") == 4
 
 
 @pytest.mark.parametrize("existed", [False, True])
@@ -574,6 +575,7 @@ def test_items_are_listed_oldest_first_with_their_place(ledger: Ledger) -> None:
         started_at=making.STARTED,
         communication_id=None,
         reason="lead_id: unknown",
+        was_sent=True,
     )
     assert first.row == 3
     assert listing.members(ledger.database, ItemStatus.REFUSED) == [first, second]

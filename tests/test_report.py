@@ -40,6 +40,7 @@ def _listed() -> model.Listed:
         started_at=NOW,
         communication_id=None,
         reason="ReadTimeout after the request began to leave",
+        was_sent=True,
     )
 
 
@@ -94,7 +95,7 @@ def test_the_answer_for_a_person_names_every_ending_and_what_to_do() -> None:
     assert "5145550123" not in text
     assert "1  started_at_future        calls.csv row 3\n" in text
     assert "callimport withdraw AAAA-BBBB" in text
-    assert "2 delivered calls have changed" in text
+    assert "2 delivered calls changed" in text
     assert "(exit 4, 12 s)" in text
 
 

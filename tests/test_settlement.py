@@ -128,7 +128,8 @@ def test_a_held_call_is_listed_then_sent_again_by_a_person(tmp_path: Path) -> No
         resent = _reconcile(crm, "--resend", key)
         assert resent.code == 0, resent.said
         assert "second copy" in resent.err
-        assert "1 calls are pending" in resent.out
+        assert "1 call for the next run to send" in resent.out
+        assert "1 pending call: callimport run" in resent.out
         assert crm.creates() == 1
         assert crm.run(*FAST, "--no-reference").code == 0
         assert _once_each(crm, 1)

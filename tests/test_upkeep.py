@@ -117,18 +117,25 @@ def test_withdrawing_gives_up_what_is_pending_and_nothing_else(settings: config.
 
 def test_what_was_refused_or_failed_is_tried_again(settings: config.Settings) -> None:
     both = (ItemStatus.REFUSED, ItemStatus.FAILED)
-    assert upkeep.retry(settings, making.clock(), statuses=both, keys=())[0] == 2
-    assert upkeep.retry(settings, making.clock(), statuses=both, keys=())[0] == 0
+    assert upkeep.retry(settings, making.clock(), statuses=both, keys=()).pending == 2
+    assert upkeep.retry(settings, making.clock(), statuses=both, keys=()).pending == 0
     with closing(_look(settings)) as ledger:
         assert listing.counts(ledger.database)[ItemStatus.PENDING] == 5
 
 
 def test_one_call_is_tried_again_by_its_reference(settings: config.Settings) -> None:
     reference = making.sighting(_CALLS[ItemStatus.REFUSED]).reference
-    assert upkeep.retry(settings, making.clock(), statuses=(), keys=(reference,))[0] == 1
+    assert upkeep.retry(settings, making.clock(), statuses=(), keys=(reference,)).pending == 1
     in_doubt = making.sighting(_CALLS[ItemStatus.IN_DOUBT]).reference
     with pytest.raises(errors.ConfigError, match=f"no refused, failed or withdrawn call has the key {in_doubt}"):
         upkeep.retry(settings, making.clock(), statuses=(), keys=(in_doubt,))
+
+
+def test_a_held_call_that_was_given_up_is_held_again(settings: config.Settings) -> None:
+    reference = making.sighting(_CALLS[ItemStatus.HELD]).reference
+    assert upkeep.withdraw(settings, making.clock(), reference) == 1
+    retried = upkeep.retry(settings, making.clock(), statuses=(), keys=(reference,))
+    assert (retried.pending, retried.held) == (0, 1)
 
 
 def test_the_ledger_is_let_go_of_after_every_look(settings: config.Settings) -> None:

@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 
 import pipeline
-from pipeline import config, errors, importer, model, privacy, report, settlement, upkeep
+from pipeline import config, counted, errors, importer, model, privacy, report, settlement, upkeep
 from pipeline.cli import options
 from pipeline.errors import ExitCode
 
@@ -160,6 +160,7 @@ def status(as_json: bool, **given: Any) -> ExitCode:
             changed=found.changed,
             waiting=found.waiting,
             listed=found.listed,
+            destination=given["destination"],
         )
     return ExitCode.OK
 
@@ -175,9 +176,9 @@ Examples:
 @options.placing
 @options.configured
 def withdraw(what: str, **given: Any) -> ExitCode:
-    """Give up what is pending of BATCH, or the call KEY that was held before it was ever sent."""
+    """Give up what is pending of BATCH, or the held call KEY."""
     count = upkeep.withdraw(options.settings(given), _clock(), what)
-    click.echo(f"{count} calls of {what.upper()} are given up: no run sends them, from whichever file")
+    click.echo(f"{what.upper()}: {counted.calls(count)} given up; no run sends them, from whichever file")
     return ExitCode.OK
 
 
@@ -199,12 +200,18 @@ def retry(keys: tuple[str, ...], refused: bool, failed: bool, **given: Any) -> E
     statuses = tuple(status for status, wanted in chosen.items() if wanted)
     if not statuses and not keys:
         raise click.UsageError("Name what to retry: --refused, --failed or a KEY.")
-    count, batches = upkeep.retry(
-        options.settings(given), _clock(), statuses=statuses, keys=keys, warn=_talk(given).warn
-    )
-    click.echo(f"{count} calls are pending again" if count else "nothing to try again")
-    for batch in batches if count else ():
-        click.echo(f"batch {batch.batch} has {batch.pending} pending: callimport run --resume {batch.batch} sends them")
+    retried = upkeep.retry(options.settings(given), _clock(), statuses=statuses, keys=keys)
+    where = f" --destination {given['destination']}" if given["destination"] else ""
+    if retried.held:
+        click.echo(f"{counted.calls(retried.held)} held again, as before: callimport reconcile{where} lists them")
+    if retried.pending:
+        click.echo(f"{counted.calls(retried.pending, 'pending')} again")
+    if not retried.pending and not retried.held:
+        click.echo("nothing to try again")
+    for batch in retried.waiting if retried.pending else ():
+        click.echo(
+            f"batch {batch.batch} has {batch.pending} pending: callimport run --resume {batch.batch}{where} sends them"
+        )
     return ExitCode.OK
 
 
@@ -252,9 +259,11 @@ def reconcile(accept: tuple[tuple[str, int], ...], resend: tuple[str, ...], **gi
         report.print_settled(
             Console(),
             verdicts=settled.verdicts,
+            decided=settled.decided,
             pending=settled.pending,
             in_doubt=settled.in_doubt,
             held=settled.held,
+            destination=given["destination"],
         )
     return settled.exit_code
 

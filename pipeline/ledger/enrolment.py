@@ -255,11 +255,12 @@ def resume(database: Database, batch_id: str, in_flight: Iterable[str]) -> Enrol
 
 
 def _carry_pending(database: Database, batch_id: str) -> int:
-    """Pending items come along if the very same settings shaped them, unless their row is in question today."""
+    """Pending items come along if the very same settings shaped them, unless their row is in question today; those in
+    doubt, too: proved absent, they are sent by this run."""
     carried = database.execute(
         """
         INSERT INTO temp.member SELECT key, 1 FROM item JOIN batch ON batch.id = item.batch_id
-        WHERE item.status = 'pending'
+        WHERE item.status IN ('pending', 'in_doubt')
             AND batch.settings_fingerprint = (SELECT settings_fingerprint FROM batch WHERE id = ?)
             AND key NOT IN (SELECT key FROM temp.sighting WHERE verdict = 'twin')
         ON CONFLICT DO NOTHING

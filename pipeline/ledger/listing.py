@@ -67,10 +67,17 @@ def last_batch(database: Database) -> str | None:
     return found
 
 
-def last_run(database: Database) -> tuple[str, str | None, str, str | None, int | None] | None:
-    """Id, batch, start, end and exit code of the newest run."""
-    found = database.rows("SELECT id, batch_id, started_at, ended_at, exit_code FROM run ORDER BY rowid DESC LIMIT 1")
+def last_run(database: Database) -> tuple[str, str | None, str, str | None, int | None, str | None] | None:
+    """Id, batch, start, end, exit code and what stopped it, of the newest run."""
+    found = database.rows(
+        "SELECT id, batch_id, started_at, ended_at, exit_code, stopped_by FROM run ORDER BY rowid DESC LIMIT 1"
+    )
     return found[0] if found else None
+
+
+def remembers_calls(database: Database) -> bool:
+    """Whether anything would be sent a second time if this ledger were forgotten."""
+    return has_sent(database) or database.one("SELECT 1 FROM item WHERE adopted = 1 LIMIT 1") is not None
 
 
 def has_sent(database: Database) -> bool:
@@ -135,19 +142,6 @@ def pending_of_lead(database: Database, batch_id: str, lead_id: int) -> list[mod
     ]
 
 
-def resembles(database: Database, reference: str) -> str | None:
-    """Why a call that was held before it was ever sent was given up: what it may be under another id."""
-    why: str | None = database.one(
-        """
-        SELECT held.evidence FROM item JOIN verdict AS given_up USING (key) JOIN verdict AS held USING (key)
-        WHERE (item.reference = ? OR item.key = ?) AND item.status = 'withdrawn'
-            AND given_up.kind = 'withdraw' AND held.kind = 'held' ORDER BY held.id DESC LIMIT 1
-        """,
-        (reference.upper(), reference),
-    )
-    return why
-
-
 def doubt_reasons(database: Database) -> dict[str, int]:
     """All calls in doubt, counted by the evidence."""
     return dict(
@@ -181,7 +175,8 @@ def _listed(database: Database, which: str, status: model.ItemStatus) -> list[mo
     found = database.rows(
         f"""
         SELECT item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction, item.phone,
-            item.started_at, item.communication_id, item.reason
+            item.started_at, item.communication_id, item.reason,
+            EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key)
         FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE {which} ORDER BY item.started_at, item.key
         """,
         (status.value,),
@@ -198,6 +193,7 @@ def _listed(database: Database, which: str, status: model.ItemStatus) -> list[mo
             started_at=datetime.fromtimestamp(row[7], UTC),
             communication_id=row[8],
             reason=row[9],
+            was_sent=bool(row[10]),
         )
         for row in found
     ]

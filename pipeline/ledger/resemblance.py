@@ -36,13 +36,27 @@ def refuse_shifted(database: Database) -> None:
     )
     if found and found[0][1] * 2 >= new:
         shift, calls = found[0]
+        batch = _pending_at(database, shift) or "BATCH"
         raise errors.GuardStopped(
             f"{calls} of {new} new calls are {abs(shift) / 3600:g} h {'after' if shift > 0 else 'before'} calls that "
             "the ledger knows, with the same numbers: the same calls in another time zone? Use the --timezone of the "
-            "run before; or, if that one was wrong and its calls are still pending, callimport withdraw BATCH first "
+            f"run before; or, if that one was wrong and its calls are still pending, callimport withdraw {batch} first "
             "(what it delivered stays in the CRM and would come a second time, at the right time: leave those "
             "calls out of the file); if these are other calls, give them another --system name"
         )
+
+
+def _pending_at(database: Database, shift: int) -> str | None:
+    """The batch of the pending calls among those that lie beside new ones at this offset."""
+    found: str | None = database.one(
+        f"""
+        SELECT item.batch_id FROM temp.sighting JOIN item ON item.phone = sighting.phone
+            AND item.direction = sighting.direction AND item.started_at = sighting.started_at - ?
+        WHERE {_NEW} AND item.status = 'pending' GROUP BY item.batch_id ORDER BY count(*) DESC LIMIT 1
+        """,
+        (shift,),
+    )
+    return found
 
 
 def find_look_alikes(database: Database) -> None:

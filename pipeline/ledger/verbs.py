@@ -30,14 +30,15 @@ class Ledger(Verdicts):
     @classmethod
     def open(cls, path: Path, clock: model.Clock, binding: Binding | None = None) -> "Ledger":
         """Open or make the ledger of one account; LedgerError for another account's. None opens whatever is there."""
-        ledger = cls(Database.open(path), clock)
+        database = Database.open(path)
         try:
+            ledger = cls(database, clock)
             if binding is not None:
                 ledger._bind(binding)
-            if ledger.database.one("SELECT ended_at IS NULL FROM run ORDER BY rowid DESC LIMIT 1"):
-                ledger.database.check_soundness()
+            if database.one("SELECT ended_at IS NULL FROM run ORDER BY rowid DESC LIMIT 1"):
+                database.check_soundness()
         except BaseException:
-            ledger.close()
+            database.close()
             raise
         return ledger
 
@@ -49,6 +50,11 @@ class Ledger(Verdicts):
         ledger = cls(Database.copied(path), clock)
         ledger._bind(binding)
         return ledger
+
+    @classmethod
+    def glimpse(cls, path: Path, clock: model.Clock) -> "Ledger":
+        """A copy in memory of whatever lies at `path`, to look at."""
+        return cls(Database.copied(path), clock) if path.is_file() else cls.of_nothing(clock)
 
     @classmethod
     def of_nothing(cls, clock: model.Clock) -> "Ledger":
@@ -84,11 +90,12 @@ class Ledger(Verdicts):
             )
         return len(self._found_in_flight)
 
-    def end_run(self, run_id: str, exit_code: int) -> None:
+    def end_run(self, run_id: str, exit_code: int, stopped_by: str | None = None) -> None:
+        """Record the end, and in one line what stopped it, if anything did."""
         with self.database.transaction():
             self._one(
-                "UPDATE run SET ended_at = ?, exit_code = ? WHERE id = ? AND ended_at IS NULL",
-                (self._now(), exit_code, run_id),
+                "UPDATE run SET ended_at = ?, exit_code = ?, stopped_by = ? WHERE id = ? AND ended_at IS NULL",
+                (self._now(), exit_code, stopped_by, run_id),
             )
 
     # Phase one
@@ -185,7 +192,9 @@ class Ledger(Verdicts):
         with self.database.transaction():
             known = self.database.execute("UPDATE batch SET withdrawn_at = ? WHERE id = ?", (self._now(), batch_id))
             if not known:
-                raise errors.ConfigError(f"the ledger knows no batch {batch_id}: callimport status lists them")
+                raise errors.ConfigError(
+                    f"the ledger knows no batch {batch_id}: callimport status lists those that have pending calls"
+                )
             return self.database.execute(
                 "UPDATE item SET status = 'withdrawn', reason = 'withdrawn by a person', moved_at = ? "
                 "WHERE batch_id = ? AND status = 'pending'",
@@ -193,14 +202,9 @@ class Ledger(Verdicts):
             )
 
     def withdraw_one(self, reference: str) -> int:
-        """Give up a call that was held before it was ever sent. ConfigError for any other."""
+        """Give up a held call: no run sends it, be it in the CRM or not. ConfigError for one that is not held."""
         with self.database.transaction():
             key = self._held(reference)
-            if self.database.one("SELECT 1 FROM attempt WHERE key = ?", (key,)):
-                raise errors.ConfigError(
-                    f"{reference} was sent and may be in the CRM: say callimport reconcile --accept {reference} ID, or "
-                    f"--resend {reference}"
-                )
             self._record_verdict(key, "withdraw", "a person gave it up")
             self._move(key, model.ItemStatus.HELD, model.ItemStatus.WITHDRAWN, reason="withdrawn by a person")
         return 1
@@ -210,9 +214,12 @@ class Ledger(Verdicts):
         with self.database.transaction():
             return self._back_to_pending("status IN ('refused', 'failed') AND status = ?", (status.value,))
 
-    def retry_one(self, reference: str) -> int:
-        """One refused, failed or withdrawn item, by its reference, is pending again. ConfigError if there is none."""
+    def retry_one(self, reference: str) -> model.ItemStatus:
+        """One refused, failed or withdrawn item, by its reference, is pending again; or held, where it was held when
+        it was given up. ConfigError if there is none."""
         with self.database.transaction():
+            if self._is_held_again(reference):
+                return model.ItemStatus.HELD
             moved = self._back_to_pending(
                 "status IN ('refused', 'failed', 'withdrawn') AND (reference = ? OR key = ?)",
                 (reference.upper(), reference),
@@ -221,7 +228,23 @@ class Ledger(Verdicts):
             raise errors.ConfigError(
                 f"no refused, failed or withdrawn call has the key {reference}: callimport status lists them"
             )
-        return moved
+        return model.ItemStatus.PENDING
+
+    def _is_held_again(self, reference: str) -> bool:
+        """What was in question when a person gave it up is in question still."""
+        found = self.database.rows(
+            """
+            SELECT item.key, held.evidence FROM item JOIN verdict AS held USING (key)
+            WHERE (item.reference = ? OR item.key = ?) AND item.status = 'withdrawn' AND held.kind = 'held'
+                AND (SELECT kind FROM verdict WHERE verdict.key = item.key ORDER BY id DESC LIMIT 1) = 'withdraw'
+            ORDER BY held.id DESC LIMIT 1
+            """,
+            (reference.upper(), reference),
+        )
+        for key, evidence in found:
+            self._record_verdict(key, "held", evidence)
+            self._move(key, model.ItemStatus.WITHDRAWN, model.ItemStatus.HELD, reason=evidence)
+        return bool(found)
 
     def _back_to_pending(self, which: str, values: tuple[str, ...]) -> int:
         return self.database.execute(

@@ -122,8 +122,10 @@ class Verdicts(Moves):
         """The key of the item with that reference, if the ledger knows of no sending that may have stored it."""
         key: str | None = self.database.one(
             """
-            SELECT key FROM item WHERE reference = ? AND (status IN ('pending', 'refused', 'failed', 'withdrawn')
-                OR (status = 'held' AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key)))
+            SELECT key FROM item WHERE reference = ? AND (status IN ('pending', 'refused', 'failed')
+                OR (status IN ('held', 'withdrawn') AND NOT EXISTS (
+                    SELECT 1 FROM attempt JOIN outcome ON outcome.attempt_id = attempt.id
+                    WHERE attempt.key = item.key AND outcome.kind = 'in_doubt')))
             """,
             (reference,),
         )

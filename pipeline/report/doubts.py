@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from pipeline import duration
+from pipeline import counted, duration
 
 # The first that fits the evidence speaks for it.
 _WORDS = (
@@ -28,8 +28,8 @@ def doubts_line(reasons: Mapping[str, int], seconds: float, *, sends: bool) -> s
     when = f"in {duration.told(seconds)}, when the CRM has surely finished with them" if seconds >= 1 else "now"
     again = "sent again" if sends else "left to the next run"
     return (
-        f"{words.total():,} calls may or may not be in the CRM (in doubt): {why}. They are looked up {when}: what is "
-        f"there counts as delivered, what is proved absent is {again}, anything between is held for you"
+        f"{counted.calls(words.total())} may or may not be in the CRM (in doubt): {why}. They are looked up {when}: "
+        f"what is there counts as delivered, what is proved absent is {again}, anything between is held for you"
     )
 
 

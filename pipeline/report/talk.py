@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipeline import duration, model, privacy
+from pipeline import counted, duration, model, privacy
 
 LINE_EVERY_SECONDS = 30.0
 
@@ -58,7 +58,7 @@ class Talk:
         seconds = to_do * 60 / per_minute
         until = (now + timedelta(seconds=seconds)).astimezone()
         about = duration.told(seconds)
-        self.say(f"{to_do:,} calls to send at {per_minute:g}/min: about {about}, until {until:%Y-%m-%d %H:%M}")
+        self.say(f"{counted.calls(to_do)} to send at {per_minute:g}/min: about {about}, until {until:%Y-%m-%d %H:%M}")
 
     @contextlib.contextmanager
     def showing_progress(self) -> Iterator[None]:
@@ -110,10 +110,13 @@ def adoption_line(leads: Sequence[int], per_minute: float) -> str:
     return f"reading {len(leads):,} leads for calls that are there already: about {about}, twice where needed"
 
 
-def adopted_line(endings: Mapping[str, int]) -> str:
+def adopted_line(endings: Mapping[str, int], *, is_plan: bool = False) -> str:
     strangers = endings.get("strangers", 0)
-    others = f"; {strangers} calls of another ledger are left as they are" if strangers else ""
-    return f"{endings.get('adopted', 0)} calls were there and are adopted, {endings.get('held', 0)} are held{others}"
+    others = f"; {counted.calls(strangers)} of another ledger left as they are" if strangers else ""
+    adopted, held = endings.get("adopted", 0), endings.get("held", 0)
+    if is_plan:
+        return f"{counted.calls(adopted)} there already would be adopted, {held} would be held{others}"
+    return f"{counted.calls(adopted)} there already, now adopted; {held} held{others}"
 
 
 def progress_line(progress: model.Progress) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import duration, model, privacy
+from pipeline import counted, duration, model, privacy
 from pipeline.errors import ExitCode
 
 LISTED_AT_MOST = 20
@@ -26,10 +26,11 @@ _ENDINGS = {
     "held": "a person decides",
     "pending": "not sent yet",
 }
-_HELD = (
-    "callimport reconcile --accept KEY ID if it is there, --resend KEY if it is not, or callimport withdraw KEY if it "
-    "is a known call under another id"
-)
+_TO_DO = {
+    model.ItemStatus.IN_DOUBT: ": callimport reconcile{where} looks them up",
+    model.ItemStatus.REFUSED: ": callimport retry --refused{where} tries them again, once the reason is mended",
+    model.ItemStatus.FAILED: ": callimport retry --failed{where} tries them again",
+}
 _MEANING = {
     ExitCode.OK: "all well",
     ExitCode.STOPPED: "stopped by an error; the ledger is sound, run again to go on",
@@ -59,22 +60,24 @@ def lists(result: model.Result) -> Iterator[str]:
     yield from _items(
         "in doubt: the next run, or callimport reconcile, looks them up; none is sent again before", result.in_doubt
     )
-    yield from _items(f"held: look, then {_HELD}", result.held)
+    where = f" --destination {result.destination}" if result.destination else ""
+    yield from _held(result.held, where)
     yield from _items("refused by the CRM", result.refused)
     yield from _items("failed", result.failed)
     for names, count in result.kept_otherwise.items():
-        yield f"the CRM keeps {count} delivered calls otherwise than they were sent ({names}): look at one there"
+        kept = counted.calls(count, "delivered")
+        yield f"the CRM keeps {kept} otherwise than as sent ({names}): look at one there"
     if result.summary.changed:
         yield (
-            f"{result.summary.changed} delivered calls have changed in the source since. This version does not send "
-            "changes: the CRM keeps what it has"
+            f"{counted.calls(result.summary.changed, 'delivered')} changed in the source since. This version does not "
+            "send changes: the CRM keeps what it has"
         )
-    where = f" --destination {result.destination}" if result.destination else ""
     for batch in result.waiting:
+        pending = counted.calls(batch.pending, "pending")
         yield (
-            f"batch {batch.batch} still has {batch.pending} pending calls of other settings ({_settings(batch)}): "
+            f"batch {batch.batch} still has {pending} of other settings ({_settings(batch)}): "
             f"send them with callimport run --resume {batch.batch}{where}, or give them up with callimport withdraw "
-            f"{batch.batch}"
+            f"{batch.batch}{where}"
         )
     if result.plan and result.summary.calls.pending:
         yield f"plan {result.plan}: the same command with --plan {result.plan} sends this and nothing else"
@@ -86,22 +89,33 @@ def print_settled(
     console: Console,
     *,
     verdicts: Mapping[str, int],
+    decided: Mapping[str, int],
     pending: int,
     in_doubt: Sequence[model.Listed],
     held: Sequence[model.Listed],
+    destination: str | None,
 ) -> None:
-    """What became of the doubts, and what a person must decide, with what either side shows."""
-    _say(
-        console,
-        f"{verdicts['found']} found in the CRM, {verdicts['absent']} proved absent and pending again, "
-        f"{verdicts['held']} now held",
-    )
-    for line in _items("in doubt: could not be looked up; callimport reconcile tries again", in_doubt):
+    """What became of the doubts, or what was `decided` of held calls, and what a person must decide still, with what
+    either side shows."""
+    where = f" --destination {destination}" if destination else ""
+    if any(decided.values()):
+        _say(
+            console,
+            f"recorded: {counted.calls(decided['accepted'])} named as in the CRM, "
+            f"{counted.calls(decided['resent'])} for the next run to send",
+        )
+    else:
+        _say(
+            console,
+            f"{verdicts['found']} found in the CRM, {verdicts['absent']} proved absent and pending again, "
+            f"{verdicts['held']} now held",
+        )
+    for line in _items(f"in doubt: not looked up yet; callimport reconcile{where} does", in_doubt):
         _say(console, line)
-    for line in _items(f"held: look in the CRM, then {_HELD}", held):
+    for line in _held(held, where):
         _say(console, line)
     if pending:
-        _say(console, f"{pending:,} calls are pending: callimport run sends them")
+        _say(console, f"{counted.calls(pending, 'pending')}: callimport run{where} sends them")
     if not in_doubt and not held:
         _say(console, "no call is in doubt or held")
 
@@ -117,8 +131,10 @@ def print_status(
     changed: int,
     waiting: Iterable[model.Waiting],
     listed: Iterable[model.Listed],
+    destination: str | None,
 ) -> None:
     """What the ledger says, or, while a run holds it, what its heartbeat says."""
+    where = f" --destination {destination}" if destination else ""
     _say(console, f"ledger {ledger}" + (f" (account {account.id}, {account.name})" if account else ""))
     if running is not None:
         _say(console, "a run is going on:")
@@ -129,16 +145,19 @@ def print_status(
         ended, batch = last_run["ended_at"], last_run["batch"]
         how = f"ended {ended[:19]}Z, exit {last_run['exit_code']}" if ended else "was killed; its end is not recorded"
         _say(console, f"last run {last_run['run_id']} {how}" + (f", batch {batch}" if batch else ""))
+        if why := last_run["stopped_by"]:
+            _say(console, f"  it was stopped: {why}")
     for status, count in items.items():
         if count:
             _say(console, f"  {count:,} {status.replace('_', ' ')}")
     if changed:
-        _say(console, f"  {changed:,} delivered calls have changed in the source since")
+        _say(console, f"  {counted.calls(changed, 'delivered')} changed in the source since")
     for batch in waiting:
-        _say(console, f"batch {batch.batch} has {batch.pending} pending calls: callimport run --resume {batch.batch}")
-    by_status = groupby(listed, key=lambda item: item.status)
-    for status, group in by_status:
-        for line in _items(status.replace("_", " "), tuple(group)):
+        pending = counted.calls(batch.pending, "pending")
+        _say(console, f"batch {batch.batch} has {pending}: callimport run --resume {batch.batch}{where} sends them")
+    for status, group in groupby(listed, key=lambda item: item.status):
+        title, calls = status.replace("_", " ") + _TO_DO.get(status, "").format(where=where), tuple(group)
+        for line in _held(calls, where) if status == model.ItemStatus.HELD else _items(title, calls):
             _say(console, line)
 
 
@@ -173,6 +192,22 @@ def _findings(result: model.Result) -> Iterator[str]:
         more = ", …" if finding.count > len(finding.examples) else ""
         yield f"{finding.count:7,}  {finding.rule:24} {', '.join(finding.examples)}{more}"
         yield f"         {privacy.hide_numbers(finding.message)}"
+
+
+def _held(items: Sequence[model.Listed], where: str) -> Iterator[str]:
+    """Held calls by what a person has to find out, with the words that end it."""
+    sent = tuple(item for item in items if item.was_sent)
+    unsent = tuple(item for item in items if not item.was_sent)
+    yield from _items(
+        f"held, may be in the CRM: look there, then callimport reconcile{where} --accept KEY ID if it is, --resend KEY "
+        f"if it is not; callimport withdraw KEY{where} gives it up",
+        sent,
+    )
+    yield from _items(
+        f"held, not sent: callimport withdraw KEY{where} if it is the call it resembles, callimport reconcile{where} "
+        "--resend KEY if it is another one",
+        unsent,
+    )
 
 
 def _items(title: str, items: Sequence[model.Listed]) -> Iterator[str]:

@@ -1,0 +1,6 @@
+"""So many calls, in words for a person."""
+
+
+def calls(count: int, kind: str = "") -> str:
+    """`1 call`, `2,000 pending calls`."""
+    return f"{count:,} {kind + ' ' if kind else ''}call{'' if count == 1 else 's'}"
