@@ -349,7 +349,7 @@ def _ledger_of(
         lock.held(lock.beside(path, "lock"), heartbeat=heartbeat),
         lock.held(one_an_account, heartbeat=heartbeat),
     ):
-        if path.resolve() != known.resolve() and _remembers_calls(known, tools.clock):
+        if path.resolve() != known.resolve() and not _takes_its_place(path, known, tools.clock):
             account.refuse_second_ledger(whose, path, known)
         with contextlib.closing(Ledger.open(path, tools.clock, binding)) as ledger:
             config.remember_ledger(folder, target, whose, path)
@@ -357,10 +357,16 @@ def _ledger_of(
             yield ledger
 
 
-def _remembers_calls(path: Path, clock: model.Clock) -> bool:
-    """A ledger that was made by a run that a guard stopped at once is nobody's memory yet."""
-    with contextlib.closing(Ledger.glimpse(path, clock)) as ledger:
-        return listing.remembers_calls(ledger.database)
+def _takes_its_place(path: Path, known: Path, clock: model.Clock) -> bool:
+    """Whether the ledger at `path` remembers calls and the known one none: that one was made by a run that a guard
+    stopped at once, for want of the other."""
+    if not known.is_file():
+        return True
+    with (
+        contextlib.closing(Ledger.glimpse(path, clock)) as named,
+        contextlib.closing(Ledger.glimpse(known, clock)) as remembered,
+    ):
+        return listing.remembers_calls(named.database) and not listing.remembers_calls(remembered.database)
 
 
 def _held_if_there(path: Path, heartbeat: Path) -> contextlib.AbstractContextManager[None]:

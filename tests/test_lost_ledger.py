@@ -111,6 +111,7 @@ def test_a_run_that_a_guard_stopped_leaves_no_ledger_in_the_way(crm: Crm, tmp_pa
     assert crm.run(source, *FAST).code == 8
     told = rehearsal.callimport("status", state=crm.state)
     assert "it was stopped: the CRM holds calls that this ledger never sent" in " ".join(told.out.split())
+    assert crm.run(source, *FAST, "--ledger", str(tmp_path / "stray.sqlite3")).code == 8
     again = crm.run(source, *FAST, "--ledger", str(right))
     assert (again.code, again.summary["calls"]["unchanged"]) == (0, 25)
     assert crm.run(source, *FAST).code == 0

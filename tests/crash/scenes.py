@@ -220,7 +220,7 @@ def _of_several_files() -> list[Scene]:
         Scene("two files", {"a.csv": csv("A"), "b.csv": csv("B", "A")}, (Act(Run(("a.csv", "b.csv"))),), _all("AB")),
         Scene(
             "carried along", {"calls.csv": csv("A", "B"), "tomorrow.csv": csv("C")},
-            # Killed in the first night, B may be in doubt in the second: it goes with that one once it is proved absent.
+            # In doubt since the first night, B goes with the second once it is proved absent.
             (Act(run, (_stopped_at("B"),), _STOPPED), Act(tomorrow)), _all("ABC"),
         ),
         Scene(

@@ -16,6 +16,8 @@ FOUND: dict[tuple[str, int], str] = {
     ("default", 52): "the same",
     ("trimming", 4045): "a call adopted the record of its twin in doubt, which was then sent again",
     ("trimming", 4223): "the same",
+    ("default", 323): "a stray ledger took the place of one that had sent nothing yet, but had calls to send",
+    ("default", 428): "the same",
 }
 
 
