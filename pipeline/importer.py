@@ -20,9 +20,9 @@ from pipeline import (
     account,
     config,
     counted,
+    custody,
     delivery,
     errors,
-    lock,
     mapping,
     model,
     outfile,
@@ -36,7 +36,7 @@ from pipeline.destination import Destination, connected
 from pipeline.drift import Drift
 from pipeline.intake import Intake, Tally, sources_of
 from pipeline.interruption import Interruption
-from pipeline.ledger import Binding, Enrolled, Ledger, listing
+from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.pacer import Pacer
 from pipeline.reckoning import Reckoning
 from pipeline.reconcile import Reconciliation
@@ -114,7 +114,7 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
     async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
         account.confirm(target, whose, settings, tools.ask)
-        with _ledger_of(settings, tools, target, whose) as ledger:
+        with custody.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
             crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger)
             return await (crossing.plan() if settings.dry_run else crossing.deliver())
 
@@ -327,50 +327,6 @@ class Crossing:
             stopped_by=stopped_by,
             interrupted=self.interruption.exit_code,
         )
-
-
-@contextlib.contextmanager
-def _ledger_of(
-    settings: config.Settings, tools: Tools, target: config.Target, whose: model.Account
-) -> Iterator[Ledger]:
-    """The ledger of this account, held by this run alone. A dry run makes none."""
-    folder = config.state_dir(settings)
-    known = config.ledger_of(folder, target.host, whose)
-    path = settings.ledger or known
-    binding = Binding(target.host, whose)
-    heartbeat = lock.beside(path, "heartbeat")
-    if settings.dry_run:
-        with _held_if_there(path, heartbeat), contextlib.closing(Ledger.copied(path, tools.clock, binding)) as ledger:
-            yield ledger
-        return
-    account.refuse_missing_ledger(target, whose, path, settings)
-    one_an_account = folder / f"{config.ledger_path(folder, target.host, whose).stem}.lock"
-    with (
-        lock.held(lock.beside(path, "lock"), heartbeat=heartbeat),
-        lock.held(one_an_account, heartbeat=heartbeat),
-    ):
-        if path.resolve() != known.resolve() and not _takes_its_place(path, known, tools.clock):
-            account.refuse_second_ledger(whose, path, known)
-        with contextlib.closing(Ledger.open(path, tools.clock, binding)) as ledger:
-            config.remember_ledger(folder, target, whose, path)
-            tools.talk.say(f"ledger {path} (account {whose.id}, {whose.name})")
-            yield ledger
-
-
-def _takes_its_place(path: Path, known: Path, clock: model.Clock) -> bool:
-    """Whether the ledger at `path` remembers calls and the known one none: that one was made by a run that a guard
-    stopped at once, for want of the other."""
-    if not known.is_file():
-        return True
-    with (
-        contextlib.closing(Ledger.glimpse(path, clock)) as named,
-        contextlib.closing(Ledger.glimpse(known, clock)) as remembered,
-    ):
-        return listing.remembers_calls(named.database) and not listing.remembers_calls(remembered.database)
-
-
-def _held_if_there(path: Path, heartbeat: Path) -> contextlib.AbstractContextManager[None]:
-    return lock.held(lock.beside(path, "lock"), heartbeat=heartbeat) if path.exists() else contextlib.nullcontext()
 
 
 async def _errors_kept(story: Coroutine[Any, Any, model.Result]) -> model.Result | Exception:

@@ -5,18 +5,17 @@ decide   what a person says of held calls; no network
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import anyio
 
-from pipeline import account, config, errors, importer, lock, model, privacy, report, upkeep
+from pipeline import account, config, custody, errors, importer, model, report, upkeep
 from pipeline.courier import Courier
 from pipeline.errors import ExitCode
 from pipeline.interruption import Interruption
-from pipeline.ledger import Binding, Ledger, listing
+from pipeline.ledger import Ledger, listing
 from pipeline.model import ItemStatus
 from pipeline.pacer import Pacer
 from pipeline.reconcile import Reconciliation
@@ -85,7 +84,7 @@ def decide(
 ) -> Settled:
     """Put down what a person says of held calls. ConfigError for a call that is not held; what was said of those before
     it stands."""
-    with upkeep.opened(settings, tools.clock) as ledger:
+    with custody.offline(settings, tools.clock) as ledger:
         for key, communication_id in accept:
             ledger.accept(key, communication_id)
         for key in resend:
@@ -99,7 +98,7 @@ async def _settle(settings: config.Settings, tools: importer.Tools, interruption
     async with tools.connect(target.base_url, target.token, connections=1) as crm:
         courier = Courier(crm, pacer, tools.rng)
         whose = account.choose(await courier.accounts(), settings.account)
-        with _ledger_of(settings, tools, target, whose) as ledger:
+        with custody.of_a_look(settings, tools.clock, target, whose, tools.talk.say) as ledger:
             reconciliation = Reconciliation(ledger, courier, tools.clock, settings.settle)
             run_id = importer.new_run_id(tools)
             ledger.start_run(run_id)
@@ -118,26 +117,6 @@ async def _settle(settings: config.Settings, tools: importer.Tools, interruption
             finally:
                 with contextlib.suppress(errors.LedgerError):
                     ledger.end_run(run_id, code)
-
-
-@contextlib.contextmanager
-def _ledger_of(
-    settings: config.Settings, tools: importer.Tools, target: config.Target, whose: model.Account
-) -> Iterator[Ledger]:
-    """The ledger of this account, held alone. There is none to make: without one, nothing is in doubt."""
-    folder = config.state_dir(settings)
-    path: Path = settings.ledger or config.ledger_of(folder, target.host, whose)
-    if not path.is_file():
-        raise errors.ConfigError(f"there is no ledger {path}: check --ledger, --account and --state-dir")
-    heartbeat = lock.beside(path, "heartbeat")
-    one_an_account = folder / f"{config.ledger_path(folder, target.host, whose).stem}.lock"
-    with (
-        lock.held(lock.beside(path, "lock"), heartbeat=heartbeat),
-        lock.held(one_an_account, heartbeat=heartbeat),
-        contextlib.closing(Ledger.open(path, tools.clock, Binding(target.host, whose))) as ledger,
-    ):
-        tools.talk.say(f"ledger {path} (account {whose.id}, {privacy.scrub(whose.name)})")
-        yield ledger
 
 
 def _settled(

@@ -1,11 +1,9 @@
 """What a person does with the ledger between runs: look, give up, try again. No network."""
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline import config, lock, model, privacy
+from pipeline import config, custody, lock, model, privacy
 from pipeline.ledger import Ledger, listing
 
 LISTED = (model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, model.ItemStatus.REFUSED, model.ItemStatus.FAILED)
@@ -49,7 +47,7 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
     path = config.find_ledger(settings)
     if lock.is_held(lock.beside(path, "lock")):
         return Status(str(path), lock.read_heartbeat(lock.beside(path, "heartbeat")) or {"state": "starting"})
-    with opened(settings, clock) as ledger:
+    with custody.offline(settings, clock) as ledger:
         database = ledger.database
         return Status(
             ledger=str(path),
@@ -65,7 +63,7 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
 
 def withdraw(settings: config.Settings, clock: model.Clock, what: str) -> int:
     """Give up what is pending of a batch, or one held call; how many that were."""
-    with opened(settings, clock) as ledger:
+    with custody.offline(settings, clock) as ledger:
         is_key = what.count("-") > 1 or ":" in what
         return ledger.withdraw_one(what) if is_key else ledger.withdraw(what.upper())
 
@@ -78,24 +76,13 @@ def retry(
     keys: tuple[str, ...],
 ) -> Retried:
     """Put refused, failed or withdrawn calls back to where they were."""
-    with opened(settings, clock) as ledger:
+    with custody.offline(settings, clock) as ledger:
         pending = sum(ledger.retry(status) for status in statuses)
         held = 0
         for key in keys:
             is_held = ledger.retry_one(key) is model.ItemStatus.HELD
             held, pending = held + is_held, pending + (not is_held)
         return Retried(pending, held, tuple(listing.waiting(ledger.database, besides=None)))
-
-
-@contextlib.contextmanager
-def opened(settings: config.Settings, clock: model.Clock) -> Iterator[Ledger]:
-    """The ledger that is meant, held alone, without asking the CRM."""
-    path = config.find_ledger(settings)
-    with (
-        lock.held(lock.beside(path, "lock"), heartbeat=lock.beside(path, "heartbeat")),
-        contextlib.closing(Ledger.open(path, clock)) as ledger,
-    ):
-        yield ledger
 
 
 def _last_run(ledger: Ledger) -> dict[str, Any] | None:
