@@ -1,7 +1,6 @@
 """Builders of what tests of the ledger need: calls, batches, ledgers, and items brought to where a test wants them."""
 
 import hashlib
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ def clock(start: datetime = NOW) -> model.Clock:
 
 
 def call(call_id: str | None = "A-1", *, row: int = 2, source: int = 0, **changes: Any) -> model.Call:
-    return replace(_CALL, call_id=call_id, place=model.Place(source, row), **changes)
+    return _CALL._replace(call_id=call_id, place=model.Place(source, row), **changes)
 
 
 def source(name: str) -> model.Source:

@@ -92,7 +92,7 @@ def test_key_reference_and_facts_are_frozen(
 )
 def test_what_may_be_told_otherwise_is_no_part_of_the_key(change: dict[str, Any], id_is_unique: bool) -> None:
     one = making.call()
-    other = replace(one, **change)
+    other = one._replace(**change)
     assert mapping.key(one, id_is_unique=id_is_unique) == mapping.key(other, id_is_unique=id_is_unique)
 
 
@@ -106,7 +106,7 @@ def test_what_may_be_told_otherwise_is_no_part_of_the_key(change: dict[str, Any]
 )
 def test_instant_direction_and_phone_identify_only_where_ids_do_not(change: dict[str, Any]) -> None:
     one = making.call()
-    other = replace(one, **change)
+    other = one._replace(**change)
     assert mapping.key(one, id_is_unique=True) == mapping.key(other, id_is_unique=True)
     assert mapping.key(one, id_is_unique=False) != mapping.key(other, id_is_unique=False)
 
@@ -132,7 +132,7 @@ def test_the_same_instant_in_another_offset_is_the_same_call(hours: float) -> No
     one, other = making.call(None), making.call(None, started_at=there)
     assert mapping.key(one, id_is_unique=False) == mapping.key(other, id_is_unique=False)
     assert mapping.facts(one) == mapping.facts(other)
-    assert making.sighting(one) == replace(making.sighting(other), started_at=making.STARTED)
+    assert making.sighting(one) == making.sighting(other)._replace(started_at=making.STARTED)
 
 
 @pytest.mark.parametrize(
@@ -147,13 +147,13 @@ def test_the_same_instant_in_another_offset_is_the_same_call(hours: float) -> No
     ],
 )
 def test_another_story_of_the_source_is_a_change(change: dict[str, Any]) -> None:
-    assert mapping.facts(making.call()) != mapping.facts(replace(making.call(), **change))
+    assert mapping.facts(making.call()) != mapping.facts(making.call()._replace(**change))
 
 
 @pytest.mark.parametrize("change", [{"lead_id": 1}, {"executed_by": None}, {"call_id": "B"}, {"system": "branch"}])
 def test_what_is_ours_is_no_change(change: dict[str, Any]) -> None:
     """Another leads file or a new agent must not make thousands of updates."""
-    assert mapping.facts(making.call()) == mapping.facts(replace(making.call(), **change))
+    assert mapping.facts(making.call()) == mapping.facts(making.call()._replace(**change))
 
 
 def test_content_differs_by_every_cell_but_not_by_place() -> None:
