@@ -175,7 +175,7 @@ def _typed(frame: pl.DataFrame, reading: Reading) -> pl.DataFrame:
         "call_id",
         pl.when(lead_id > 0).then(lead_id).alias("lead_id"),
         pl.col("direction", "status").str.to_lowercase(),
-        *_start(pl.col("started_at"), reading),
+        *_start(frame["started_at"], reading),
         pl.lit(latest, dtype=checks.UTC_SECONDS).alias("latest_start"),
         # A number too long for Int64 is out of range, not unreadable.
         pl.when(pl.col("duration_seconds").str.contains(_WHOLE)).then(
@@ -197,18 +197,29 @@ def _whole(column: str) -> pl.Expr:
     return pl.col(column).str.extract(_WHOLE).cast(pl.Int64, strict=False)
 
 
-def _start(text: pl.Expr, reading: Reading) -> tuple[pl.Expr, pl.Expr]:
-    """`started_at` (instant, whole seconds, fractions cut off) and `started_at_fault` (the rule its text breaks)."""
-    parts = text.str.extract_groups(_INSTANT).struct
+def _start(text: pl.Series, reading: Reading) -> tuple[pl.Series, pl.Series]:
+    """`started_at` (instant, whole seconds, fractions cut off) and `started_at_fault` (the rule its text breaks).
+
+    In steps, each of which is computed once: within one expression Polars would read the text anew for each part of it.
+    """
+    parts = text.str.extract_groups(_INSTANT).struct.unnest().with_columns(text.alias("text"))
+    minutes = pl.col("hours").cast(pl.Int64) * 60 + pl.col("minutes").cast(pl.Int64).fill_null(0)
+    signed = pl.when(pl.col("sign") == "-").then(-minutes).otherwise(minutes)
     clock = pl.concat_str(
-        parts.field("date"), pl.lit(" "), parts.field("clock"), pl.lit(":"), parts.field("second").fill_null("00")
+        pl.col("date"), pl.lit(" "), pl.col("clock"), pl.lit(":"), pl.col("second").fill_null("00")
+    ).str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
+    read = parts.select(
+        "text", clock.alias("naive"), pl.when(pl.col("utc").is_not_null()).then(0).otherwise(signed).alias("offset")
     )
-    naive = clock.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
-    minutes = parts.field("hours").cast(pl.Int64) * 60 + parts.field("minutes").cast(pl.Int64).fill_null(0)
-    signed = pl.when(parts.field("sign") == "-").then(-minutes).otherwise(minutes)
-    offset = pl.when(parts.field("utc").is_not_null()).then(0).otherwise(signed)
+    started_at, fault = read.select(*_instant(reading)).get_columns()
+    return started_at, fault
+
+
+def _instant(reading: Reading) -> tuple[pl.Expr, pl.Expr]:
+    """Of the columns text, naive (Datetime) and offset (minutes, null where the text has none)."""
+    naive, offset = pl.col("naive"), pl.col("offset")
     exact = (naive - pl.duration(minutes=offset)).dt.replace_time_zone("UTC")
-    unreadable = _faulty(text.is_not_null() & naive.is_null(), "started_at_unreadable")
+    unreadable = _faulty(pl.col("text").is_not_null() & naive.is_null(), "started_at_unreadable")
     local = naive.is_not_null() & offset.is_null()
     if reading.zone is None:
         return exact.alias("started_at"), _first_of(unreadable, _faulty(local, "started_at_zone"))
