@@ -42,18 +42,26 @@ class Leads:
         """Lead ids of an E.164 number, ascending; none is ()."""
         return self.by_phone.get(phone, ())
 
-    def resolve(self, lead_id: int | None, phone: str) -> tuple[int | None, model.Reason | None]:
-        """The lead of a call: the one given, else the only one with that number. (None, None) where there is none."""
-        if lead_id is not None:
-            return lead_id, None
-        found = self.find(phone)
-        if len(found) < 2:
-            return (found[0] if found else None), None
-        names = f"{', '.join(map(str, found[:-1]))} and {found[-1]}"
-        both = "both" if len(found) == 2 else "all"
-        return None, model.Reason(
-            "lead_several", f"leads {names} {both} have this number; write the right one in lead_id"
+    def resolve(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, model.Reason]]:
+        """`calls` with lead_id filled in where exactly one lead has the number; a lead that is given stays. And, by
+        `_row`, why not, where several have it; a number of nobody is no fault."""
+        phones = pl.DataFrame(
+            {"customer_phone": list(self.by_phone), "found": [list(found) for found in self.by_phone.values()]},
+            schema={"customer_phone": pl.String, "found": pl.List(pl.Int64)},
         )
+        joined = calls.join(phones, on="customer_phone", how="left", maintain_order="left")
+        several = joined.filter(pl.col("lead_id").is_null() & (pl.col("found").list.len() > 1))
+        only = pl.when(pl.col("found").list.len() == 1).then(pl.col("found").list.first())
+        return (
+            joined.with_columns(pl.coalesce("lead_id", only).alias("lead_id")).drop("found"),
+            {row: _several(found) for row, found in several.select("_row", "found").iter_rows()},
+        )
+
+
+def _several(found: list[int]) -> model.Reason:
+    names = f"{', '.join(map(str, found[:-1]))} and {found[-1]}"
+    both = "both" if len(found) == 2 else "all"
+    return model.Reason("lead_several", f"leads {names} {both} have this number; write the right one in lead_id")
 
 
 def _pairs(path: Path, frame: pl.DataFrame) -> list[tuple[str, int]]:
@@ -102,13 +110,20 @@ class UnknownAgent:
             f'--unknown-agent "{text}" is not known; use reject, omit or default:ID with a user\'s number in the CRM'
         )
 
-    def resolve(self, agent_id: int | None) -> tuple[int | None, model.Reason | None]:
-        """Who the CRM is told conducted the call (None: nobody is named), or why the row is a reject."""
-        if agent_id is not None:
-            return agent_id, None
-        if self.policy == "reject":
-            return None, model.Reason(
-                "agent_unknown",
-                "agent_id is missing; fill it in, or decide with --unknown-agent omit or default:ID",
-            )
-        return self.default_id, None
+    def resolve(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, model.Reason]]:
+        """`calls` with executed_by, who the CRM is told conducted the call (null: nobody is named); and, by `_row`, why
+        the row is a reject."""
+        resolved = calls.with_columns(
+            pl.col("agent_id").fill_null(pl.lit(self.default_id, dtype=pl.Int64)).alias("executed_by")
+        )
+        unknown = calls.filter(pl.col("agent_id").is_null())["_row"] if self.policy == "reject" else ()
+        return resolved, dict.fromkeys(unknown, self.complaint) if self.complaint else {}
+
+    @property
+    def complaint(self) -> model.Reason | None:
+        """What is wrong with a row that names nobody; None where that is no fault."""
+        if self.policy != "reject":
+            return None
+        return model.Reason(
+            "agent_unknown", "agent_id is missing; fill it in, or decide with --unknown-agent omit or default:ID"
+        )

@@ -62,14 +62,18 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     intake = Intake(settings, tools.clock.wall())
     if not intake.finds_leads:
         tools.talk.warn("no lead_id column and no --leads FILE: the rows are checked, but no call could find its lead")
-    ledger = Ledger.of_nothing(tools.clock)
-    with ledger.enrolment(None, intake.batch) as enrolment:
-        for sightings in intake.sightings(account_id=0):
-            enrolment.see(sightings)
-        enrolled = enrolment.enter()
+    judged = intake.judged()
+    enrolled = Enrolled(duplicate=judged.duplicates, rejects=judged.rejects(intake.batch.name_beside))
     _write_rejects(settings, intake, enrolled)
-    elapsed = tools.clock.monotonic() - began
-    reckoning = Reckoning(ledger, enrolled, intake.batch.id, intake.tally, intake.sources, elapsed)
+    reckoning = Reckoning(
+        Ledger.of_nothing(tools.clock),
+        enrolled,
+        intake.batch.id,
+        intake.tally,
+        intake.sources,
+        tools.clock.monotonic() - began,
+        would_be_sent=intake.tally.calls - judged.duplicates - len(judged.twins),
+    )
     result = reckoning.result(rejects=settings.rejects)
     if html is not None:
         report.write_html(html, result, files=tuple(opened.name for opened in intake.sources))

@@ -1,7 +1,7 @@
 """From files to sightings: read, recipe, validate, find lead and agent, map. Every row is counted on its way."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -10,20 +10,9 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from pipeline import config, directory, errors, mapping, model, profile, source, validation
+from pipeline.twins import Judged, Twins
 
 PIPELINE_VERSION = "1"
-_PAYLOAD = {
-    "_row": pl.Int64,
-    "lead_id": pl.Int64,
-    "method": pl.String,
-    "type": pl.String,
-    "executed_at": pl.String,
-    "executed_by": pl.Int64,
-    "description": pl.String,
-    "call_status": pl.String,
-    "call_duration": pl.Int64,
-    "call_phone": pl.String,
-}
 
 
 @dataclass(slots=True)
@@ -61,19 +50,32 @@ class Intake:
         self.batch = mapping.batch(self.sources, self._shaping(settings))
         self.finds_leads = self._leads is not None or self._names_leads()
 
-    def sightings(self, account_id: int) -> Iterator[list[model.Sighting]]:
-        """The calls of every file, chunk by chunk, ready to be enrolled. To be gone through once."""
+    def frames(self) -> Iterator[tuple[int, pl.DataFrame]]:
+        """The calls of every file, chunk by chunk, each with the number of its source. To be gone through once.
+
+        Columns: `_row`; lead_id, executed_by (null: nobody is named) and duration_seconds Int64; started_at in UTC;
+        call_id, direction, status, customer_phone, description and recording text.
+        """
         for position, opened in enumerate(self.sources):
             for chunk in source.read(opened):
-                yield [
-                    mapping.sighting(
-                        call,
-                        id_is_unique=self.profile.identity,
-                        account_id=account_id,
-                        with_mark=self._with_reference,
-                    )
-                    for call in self._calls(position, chunk)
-                ]
+                yield position, self._calls(position, chunk)
+
+    def sightings(self, account_id: int) -> Iterator[Iterator[model.Sighting]]:
+        """The same, ready to be enrolled."""
+        for position, frame in self.frames():
+            yield (
+                mapping.sighting(
+                    call, id_is_unique=self.profile.identity, account_id=account_id, with_mark=self._with_reference
+                )
+                for call in mapping.calls(frame, source=position, system=self._system)
+            )
+
+    def judged(self) -> Judged:
+        """Go through all calls, for nothing but to judge them together."""
+        twins = Twins(id_is_unique=self.profile.identity)
+        for position, frame in self.frames():
+            twins.see(position, frame)
+        return twins.judged()
 
     def chunks(self) -> Iterator[tuple[int, model.Chunk]]:
         """The files once more, as they are, for the reject file."""
@@ -81,76 +83,58 @@ class Intake:
             for chunk in source.read(opened):
                 yield position, chunk
 
-    def _calls(self, position: int, chunk: model.Chunk) -> list[model.Call]:
+    def _calls(self, position: int, chunk: model.Chunk) -> pl.DataFrame:
         canonical = profile.canonical(self.profile, chunk.frame)
         validated = validation.validate(canonical, self._reading)
         self.tally.read += chunk.frame.height
-        self._reject(position, canonical, validated.rejects)
-        calls = [
-            call for row in validated.accepted.iter_rows(named=True) if (call := self._call(position, row)) is not None
-        ]
-        calls = self._fit_for_the_crm(calls)
-        self.tally.calls += len(calls)
-        return calls
+        self._reject_invalid(position, canonical, validated.rejects)
+        calls = self._in_dates(self._resolved(position, validated.accepted))
+        calls = self._fit_for_the_crm(position, calls)
+        self.tally.calls += calls.height
+        return calls.select(mapping.CALL_COLUMNS)
 
-    def _reject(self, position: int, canonical: pl.DataFrame, rejects: dict[int, tuple[model.Reason, ...]]) -> None:
+    def _reject_invalid(
+        self, position: int, canonical: pl.DataFrame, rejects: dict[int, tuple[model.Reason, ...]]
+    ) -> None:
         """Note the faulty rows, with what else would be missing once their faults are mended."""
-        faulty = canonical.filter(pl.col("_row").is_in(list(rejects)))
-        for cells in faulty.iter_rows(named=True):
-            reasons = rejects[cells["_row"]]
+        faulty = canonical.filter(pl.col("_row").is_in(list(rejects))).select("_row", "agent_id")
+        for row, agent_id in faulty.iter_rows():
+            reasons = rejects[row]
             # A row whose cells do not stand in their columns says nothing about its agent.
-            if cells["agent_id"] is None and reasons[0].rule != "ragged":
-                _, no_agent = self._agents.resolve(None)
-                reasons += (no_agent,) if no_agent else ()
-            self.tally.reject(model.RejectedRow(model.Place(position, cells["_row"]), reasons))
+            if agent_id is None and reasons[0].rule != "ragged" and self._agents.complaint:
+                reasons += (self._agents.complaint,)
+            self.tally.reject(model.RejectedRow(model.Place(position, row), reasons))
 
-    def _call(self, position: int, row: dict[str, object]) -> model.Call | None:
-        """A valid row as a call; None if it is skipped or, with its reasons noted, rejected."""
-        place = model.Place(position, _int(row["_row"]))
-        phone = str(row["customer_phone"])
-        lead_id, no_lead = self._lead(_int_or_none(row["lead_id"]), phone)
-        executed_by, no_agent = self._agents.resolve(_int_or_none(row["agent_id"]))
-        reasons = tuple(reason for reason in (no_lead, no_agent) if reason is not None)
-        if reasons:
-            self.tally.reject(model.RejectedRow(place, reasons))
-            return None
-        started_at = _instant(row["started_at"])
-        if not self._since <= started_at < self._until:
-            self.tally.skipped[model.Skip.OUTSIDE_DATES] += 1
-            return None
-        if lead_id is None:
-            self.tally.skipped[model.Skip.NO_LEAD] += 1
-            return None
-        return model.Call(
-            place=place,
-            system=self._system,
-            call_id=_text_or_none(row["call_id"]),
-            lead_id=lead_id,
-            direction=model.Direction(str(row["direction"])),
-            status=model.CallStatus(str(row["status"])),
-            started_at=started_at,
-            duration_seconds=_int(row["duration_seconds"]),
-            customer_phone=phone,
-            executed_by=executed_by,
-            description=_text_or_none(row["description"]),
-            recording=_text_or_none(row["recording"]),
-        )
+    def _resolved(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
+        """Those whose lead and agent are known, or whose lead nobody is; the others are rejected."""
+        calls, no_lead = self._leads.resolve(calls) if self._leads else (calls, {})
+        calls, no_agent = self._agents.resolve(calls)
+        return self._without(position, calls, {
+            row: tuple(found[row] for found in (no_lead, no_agent) if row in found) for row in {**no_lead, **no_agent}
+        })  # fmt: skip
 
-    def _lead(self, lead_id: int | None, phone: str) -> tuple[int | None, model.Reason | None]:
-        return self._leads.resolve(lead_id, phone) if self._leads else (lead_id, None)
+    def _in_dates(self, calls: pl.DataFrame) -> pl.DataFrame:
+        """Those of the wanted days that have a lead; the others are skipped and counted."""
+        wanted = calls.filter((pl.col("started_at") >= self._since) & (pl.col("started_at") < self._until))
+        known = wanted.filter(pl.col("lead_id").is_not_null())
+        self._skip(model.Skip.OUTSIDE_DATES, calls.height - wanted.height)
+        self._skip(model.Skip.NO_LEAD, wanted.height - known.height)
+        return known
 
-    def _fit_for_the_crm(self, calls: list[model.Call]) -> list[model.Call]:
+    def _skip(self, why: model.Skip, count: int) -> None:
+        if count:
+            self.tally.skipped[why] += count
+
+    def _fit_for_the_crm(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
         """Nothing leaves that would break the vendor's rules, whichever part of ours let it through."""
-        if not calls:
-            return calls
-        frame = pl.DataFrame(
-            [{"_row": index, **mapping.payload(mapping.communication(call, None))} for index, call in enumerate(calls)],
-            schema=_PAYLOAD,
-        )
-        faults = validation.validate_communications(frame)
-        for index, reasons in faults.items():
-            self.tally.reject(model.RejectedRow(calls[index].place, reasons))
-        return [call for index, call in enumerate(calls) if index not in faults]
+        return self._without(position, calls, validation.validate_communications(mapping.communications(calls)))
+
+    def _without(
+        self, position: int, calls: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
+    ) -> pl.DataFrame:
+        for row, reasons in rejects.items():
+            self.tally.reject(model.RejectedRow(model.Place(position, row), reasons))
+        return calls.filter(~pl.col("_row").is_in(list(rejects))) if rejects else calls
 
     def _names_leads(self) -> bool:
         column = self.profile.columns.get("lead_id")
@@ -201,7 +185,7 @@ def _detected(opened: model.Source, header: tuple[str, ...]) -> profile.Profile:
 def _midnight(day: date | None, zone: str | None) -> datetime:
     if day is None:
         return datetime.min.replace(tzinfo=UTC)
-    return datetime(day.year, day.month, day.day, tzinfo=_zone(zone))
+    return datetime(day.year, day.month, day.day, tzinfo=_zone(zone)).astimezone(UTC)
 
 
 def _midnight_after(day: date | None, zone: str | None) -> datetime:
@@ -218,23 +202,3 @@ def _zone(zone: str | None) -> ZoneInfo:
             "--since and --until are days in a time zone, and none is known: state it, as in --timezone America/Toronto"
         )
     return ZoneInfo(zone)
-
-
-def _instant(value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError("a validated started_at is an instant")
-    return value
-
-
-def _int(value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError("a validated number is a number")
-    return value
-
-
-def _int_or_none(value: object) -> int | None:
-    return None if value is None else _int(value)
-
-
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else str(value)

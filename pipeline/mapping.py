@@ -9,12 +9,21 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import Any
 
+import polars as pl
+
 from pipeline import model
 
 KEY_VERSION = "k1"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _REFERENCE = re.compile(rf"\s*\[ref ([{_CROCKFORD}]{{4}}-[{_CROCKFORD}]{{4}}-[{_CROCKFORD}]{{2}})\]")
 _PAYLOAD_FIELDS = tuple(field.name for field in fields(model.Communication))
+_DIRECTIONS = {one.value: one for one in model.Direction}
+_STATUSES = {one.value: one for one in model.CallStatus}
+# Of the frame in which calls travel, from intake to here.
+CALL_COLUMNS = (
+    "_row", "call_id", "lead_id", "direction", "status", "started_at", "duration_seconds", "customer_phone",
+    "executed_by", "description", "recording",
+)  # fmt: skip
 _PAIRS = tuple(low + high for high in _CROCKFORD for low in _CROCKFORD)
 
 
@@ -89,6 +98,35 @@ def sighting(call: model.Call, *, id_is_unique: bool, account_id: int, with_mark
         call.direction,
         call.customer_phone,
         call.started_at,
+    )
+
+
+def calls(frame: pl.DataFrame, *, source: int, system: str) -> list[model.Call]:
+    """The rows of one source's `frame` (see `Intake.frames`) as calls."""
+    columns = (frame[name].to_list() for name in CALL_COLUMNS)
+    return [
+        model.Call(
+            model.Place(source, row), system, call_id, lead_id, _DIRECTIONS[direction], _STATUSES[status], started_at,
+            seconds, phone, executed_by, description, recording,
+        )
+        for row, call_id, lead_id, direction, status, started_at, seconds, phone, executed_by, description, recording
+        in zip(*columns, strict=True)
+    ]  # fmt: skip
+
+
+def communications(frame: pl.DataFrame) -> pl.DataFrame:
+    """The payloads of such a frame, by the vendor's names and without references, with `_row`."""
+    return frame.select(
+        "_row",
+        "lead_id",
+        pl.lit("phone").alias("method"),
+        pl.col("direction").alias("type"),
+        pl.col("started_at").dt.to_string("%Y-%m-%dT%H:%M:%S+00:00").alias("executed_at"),
+        "executed_by",
+        "description",
+        pl.col("status").alias("call_status"),
+        pl.col("duration_seconds").alias("call_duration"),
+        pl.col("customer_phone").alias("call_phone"),
     )
 
 

@@ -267,6 +267,11 @@ class Batch:
     settings: dict[str, str]
     settings_fingerprint: str
 
+    def name_beside(self, place: Place, other: Place) -> str:
+        """How the row at `other` is called where the row at `place` is told about."""
+        of = "" if other.source == place.source else f" of {self.sources[other.source].name}"
+        return f"row {other.row}{of}"
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:

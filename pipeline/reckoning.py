@@ -15,7 +15,8 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Reckoning:
-    """Everything the counts are made of. `tally` and `sources` are empty for a run without files."""
+    """Everything the counts are made of. `tally` and `sources` are empty for a run without files; `would_be_sent` is
+    what a check counts, of which no ledger knows."""
 
     ledger: Ledger
     enrolled: Enrolled
@@ -27,6 +28,7 @@ class Reckoning:
     requests: int = 0
     rate_limited: int = 0
     work_may_be_left: bool = False
+    would_be_sent: int = 0
     stopped_by: errors.ImporterError | None = None
     interrupted: ExitCode | None = None
 
@@ -87,7 +89,7 @@ class Reckoning:
             failed=stand[ItemStatus.FAILED],
             in_doubt=stand[ItemStatus.IN_DOUBT] + stand[ItemStatus.IN_FLIGHT],
             held=stand[ItemStatus.HELD],
-            pending=stand[ItemStatus.PENDING],
+            pending=stand[ItemStatus.PENDING] + self.would_be_sent,
         )
 
     def _skipped(self) -> dict[str, int]:

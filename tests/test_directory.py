@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import directory, errors
+from pipeline import directory, errors, model
 
 _PHONE = "+15145550123"
 
@@ -14,6 +14,17 @@ def _leads(folder: Path, content: str) -> directory.Leads:
     path = folder / "leads.csv"
     path.write_text(content, "utf-8")
     return directory.Leads.from_file(path)
+
+
+def _calls(lead_id: int | None = None, phone: str = _PHONE, agent_id: int | None = None) -> pl.DataFrame:
+    """One call of row 2."""
+    cells = {"_row": [2], "lead_id": [lead_id], "customer_phone": [phone], "agent_id": [agent_id]}
+    return pl.DataFrame(cells, schema_overrides={"lead_id": pl.Int64, "agent_id": pl.Int64})
+
+
+def _resolved(leads: directory.Leads, lead_id: int | None, phone: str) -> tuple[int | None, model.Reason | None]:
+    calls, several = leads.resolve(_calls(lead_id, phone))
+    return calls["lead_id"].item(), several.get(2)
 
 
 def test_leads_are_read_from_csv_and_parquet(tmp_path: Path) -> None:
@@ -32,16 +43,17 @@ def test_the_same_pair_twice_is_one_lead(tmp_path: Path) -> None:
 
 
 def test_a_number_with_one_lead_is_that_lead(tmp_path: Path) -> None:
-    assert _leads(tmp_path, f"phone,lead_id\n{_PHONE},5003\n").resolve(None, _PHONE) == (5003, None)
+    assert _resolved(_leads(tmp_path, f"phone,lead_id\n{_PHONE},5003\n"), None, _PHONE) == (5003, None)
 
 
 def test_a_number_without_a_lead_is_nobody_and_no_fault(tmp_path: Path) -> None:
-    assert _leads(tmp_path, f"phone,lead_id\n{_PHONE},5003\n").resolve(None, "+15145550199") == (None, None)
+    leads = _leads(tmp_path, f"phone,lead_id\n{_PHONE},5003\n")
+    assert _resolved(leads, None, "+15145550199") == (None, None)
 
 
 def test_a_number_with_several_leads_is_never_a_guess(tmp_path: Path) -> None:
     leads = _leads(tmp_path, f"phone,lead_id\n{_PHONE},5017\n{_PHONE},5003\n")
-    lead_id, reason = leads.resolve(None, _PHONE)
+    lead_id, reason = _resolved(leads, None, _PHONE)
     assert lead_id is None
     assert reason is not None
     assert reason.rule == "lead_several"
@@ -50,7 +62,7 @@ def test_a_number_with_several_leads_is_never_a_guess(tmp_path: Path) -> None:
 
 def test_a_given_lead_wins(tmp_path: Path) -> None:
     leads = _leads(tmp_path, f"phone,lead_id\n{_PHONE},5017\n{_PHONE},5003\n")
-    assert leads.resolve(9, _PHONE) == (9, None)
+    assert _resolved(leads, 9, _PHONE) == (9, None)
 
 
 @pytest.mark.parametrize(
@@ -95,14 +107,19 @@ def test_another_policy_is_an_error(text: str) -> None:
         directory.UnknownAgent.parse(text)
 
 
+def _agent(policy: str, agent_id: int | None) -> tuple[int | None, model.Reason | None]:
+    calls, unknown = directory.UnknownAgent.parse(policy).resolve(_calls(agent_id=agent_id))
+    return calls["executed_by"].item(), unknown.get(2)
+
+
 def test_a_known_agent_is_used_as_it_is() -> None:
-    assert directory.UnknownAgent.parse("reject").resolve(12) == (12, None)
+    assert _agent("reject", 12) == (12, None)
 
 
 def test_a_missing_agent_is_rejected_left_out_or_replaced() -> None:
-    nobody, reason = directory.UnknownAgent.parse("reject").resolve(None)
+    nobody, reason = _agent("reject", None)
     assert nobody is None
     assert reason is not None
     assert (reason.rule, reason.message.split(";")[0]) == ("agent_unknown", "agent_id is missing")
-    assert directory.UnknownAgent.parse("omit").resolve(None) == (None, None)
-    assert directory.UnknownAgent.parse("default:7").resolve(None) == (7, None)
+    assert _agent("omit", None) == (None, None)
+    assert _agent("default:7", None) == (7, None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pipeline import model
+from pipeline import model, twins
 from pipeline.ledger import resemblance
 from pipeline.ledger.database import Database
 
@@ -36,6 +36,11 @@ _SIGHTING = """
         PRIMARY KEY (source, row)
     ) STRICT
 """
+_ID_REUSED = model.Reason(
+    "id_reused",
+    "this call_id belongs to another call already (other number or direction, or more than 24 hours away); if the "
+    "phone system started counting anew, give it another --system name",
+)
 # The items of this run, counted at its end by where they then stand.
 _MEMBER = "CREATE TEMP TABLE member (key TEXT PRIMARY KEY, carried INTEGER NOT NULL) STRICT"
 _PAYLOAD_OF_SIGHTING = """
@@ -49,13 +54,13 @@ _PAYLOAD_OF_SIGHTING = """
 class Enrolled:
     """What became of the sightings: counts by ending, and the rows that cannot be calls after all."""
 
-    duplicate: int
-    unchanged: int
-    changed: int
-    withdrawn: int
-    gone: int
-    carried: int
-    rejects: tuple[model.RejectedRow, ...]
+    duplicate: int = 0
+    unchanged: int = 0
+    changed: int = 0
+    withdrawn: int = 0
+    gone: int = 0
+    carried: int = 0
+    rejects: tuple[model.RejectedRow, ...] = ()
 
 
 class Enrolment:
@@ -213,32 +218,16 @@ class Enrolment:
             WHERE sighting.verdict IN ('twin', 'id_reused') ORDER BY sighting.source, sighting.row
         """)
         for source, row, verdict, call_id, other_source, other_row in found:
-            other = self._name(source, other_source, other_row) if verdict == "twin" else ""
-            yield model.RejectedRow(model.Place(source, row), (_reason(verdict, call_id, other),))
-
-    def _name(self, source: int, other_source: int, other_row: int) -> str:
-        name = "" if other_source == source else f" of {self._batch.sources[other_source].name}"
-        return f"row {other_row}{name}"
+            place = model.Place(source, row)
+            reason = _ID_REUSED
+            if verdict == "twin":
+                other = self._batch.name_beside(place, model.Place(other_source, other_row))
+                reason = twins.reason(other, has_id=call_id is not None)
+            yield model.RejectedRow(place, (reason,))
 
     def _run(self, sql: str, **values: Any) -> int:
         named = {"batch": self._batch.id, "now": self._now, **values}
         return self._database.execute(sql, {name: named[name] for name in named if f":{name}" in sql})
-
-
-def _reason(verdict: str, call_id: str | None, other: str) -> model.Reason:
-    match verdict, call_id:
-        case "twin", None:
-            return model.Reason(
-                "twin", f"same second, direction and number as {other}, but other content; keep the right one"
-            )
-        case "twin", _:
-            return model.Reason("twin", f"the same call_id as {other}, but other content; keep the right one")
-        case _:
-            return model.Reason(
-                "id_reused",
-                "this call_id belongs to another call already (other number or direction, or more than 24 hours away); "
-                "if the phone system started counting anew, give it another --system name",
-            )
 
 
 def resume(database: Database, batch_id: str, in_flight: Iterable[str]) -> Enrolled:

@@ -1,0 +1,99 @@
+"""Rows of one batch that are the same call: exact copies, of which the first counts, and twins, of which none does.
+
+What `check` says before there is a ledger; with one, the enrolment judges by the same rule. Of each row only hashes are
+kept, 34 bytes: a million rows are 34 MB.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipeline import model
+
+_SEEDS = (1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """`duplicates` is how many rows are exact copies of an earlier one; a twin is named with another of its kind."""
+
+    duplicates: int
+    twins: tuple[tuple[model.Place, bool, model.Place], ...]
+
+    def rejects(self, name: Callable[[model.Place, model.Place], str]) -> tuple[model.RejectedRow, ...]:
+        """`name(place, other)` is how the other row is called where the first one is told about."""
+        return tuple(
+            model.RejectedRow(place, (reason(name(place, other), has_id=has_id),))
+            for place, has_id, other in self.twins
+        )
+
+
+def reason(other: str, *, has_id: bool) -> model.Reason:
+    """Why a row is rejected whose twin is called `other`."""
+    same = "the same call_id as" if has_id else "same second, direction and number as"
+    return model.Reason("twin", f"{same} {other}, but other content; keep the right one")
+
+
+class Twins:
+    """Sees every call of a batch, then judges."""
+
+    def __init__(self, *, id_is_unique: bool) -> None:
+        self._id_is_unique = id_is_unique
+        self._seen: list[pl.DataFrame] = []
+
+    def see(self, source: int, calls: pl.DataFrame) -> None:
+        """`calls` as `Intake.frames` gives them; `source` counts the sources of the batch from 0."""
+        has_id = pl.col("call_id").fill_null("") != "" if self._id_is_unique else pl.lit(False)
+        instant = pl.struct("started_at", "direction", "customer_phone")
+        first, second = (
+            pl.when(has_id).then(pl.struct("call_id").hash(seed)).otherwise(instant.hash(seed)) for seed in _SEEDS[:2]
+        )
+        self._seen.append(
+            calls.select(
+                pl.lit(source, dtype=pl.UInt16).alias("source"),
+                "_row",
+                has_id.alias("has_id"),
+                first.alias("key"),
+                second.alias("key_too"),
+                pl.struct(pl.all().exclude("_row")).hash(_SEEDS[2]).alias("content"),
+            )
+        )
+
+    def judged(self) -> Judged:
+        """Once all calls were seen."""
+        if not self._seen:
+            return Judged(0, ())
+        key = ("has_id", "key", "key_too")
+        several = (
+            pl.concat(self._seen)
+            .filter(pl.struct(key).is_duplicated())
+            .sort("source", "_row")
+            .with_columns(
+                pl.col("content").first().over(key).alias("first_content"),
+                (pl.col("content").n_unique().over(key) > 1).alias("is_twin"),
+            )
+        )
+        twins = several.filter("is_twin")
+        firsts = twins.unique(key, keep="first", maintain_order=True).select(
+            *key, pl.col("source").alias("first_source"), pl.col("_row").alias("first_row")
+        )
+        others = (
+            twins.filter(pl.col("content") != pl.col("first_content"))
+            .unique(key, keep="first", maintain_order=True)
+            .select(*key, pl.col("source").alias("other_source"), pl.col("_row").alias("other_row"))
+        )
+        is_as_first = pl.col("content") == pl.col("first_content")
+        named = twins.join(firsts, on=key).join(others, on=key).select(
+            "source", "_row", "has_id",
+            pl.when(is_as_first).then("other_source").otherwise("first_source").alias("other_source"),
+            pl.when(is_as_first).then("other_row").otherwise("first_row").alias("other_row"),
+        ).sort("source", "_row")  # fmt: skip
+        copies = several.height - twins.height - several.filter(~pl.col("is_twin")).select(key).n_unique()
+        return Judged(
+            copies,
+            tuple(
+                (model.Place(source, row), has_id, model.Place(other_source, other_row))
+                for source, row, has_id, other_source, other_row in named.iter_rows()
+            ),
+        )
