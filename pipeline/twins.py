@@ -44,7 +44,7 @@ class Twins:
 
     def see(self, source: int, calls: pl.DataFrame) -> None:
         """`calls` as `Intake.frames` gives them; `source` counts the sources of the batch from 0."""
-        has_id = pl.col("call_id").fill_null("") != "" if self._id_is_unique else pl.lit(False)
+        has_id = pl.col("call_id").is_not_null() if self._id_is_unique else pl.lit(False)
         instant = pl.struct("started_at", "direction", "customer_phone")
         first, second = (
             pl.when(has_id).then(pl.struct("call_id").hash(seed)).otherwise(instant.hash(seed)) for seed in _SEEDS[:2]

@@ -73,10 +73,8 @@ class Enrolment:
         self._batch = batch
         self._now = now.isoformat(timespec="milliseconds")
         self._in_flight = in_flight
-        _clear(database)
-        database.execute(_SIGHTING)
+        begin(database)
         database.execute("CREATE INDEX temp.sighting_by_key ON sighting (key, content)")
-        database.execute(_MEMBER)
 
     def see(self, sightings: Iterable[model.Sighting]) -> None:
         """Take a chunk of sightings; nothing is entered yet."""
@@ -232,9 +230,7 @@ class Enrolment:
 
 def resume(database: Database, batch_id: str, in_flight: Iterable[str]) -> Enrolled:
     """Take up a batch without its sources: everything of it that has not ended is carried."""
-    _clear(database)
-    database.execute(_SIGHTING)
-    database.execute(_MEMBER)
+    begin(database)
     carried = database.execute(
         "INSERT INTO temp.member SELECT key, 1 FROM item WHERE batch_id = ? AND status IN ('in_doubt', 'held')",
         (batch_id,),
@@ -264,9 +260,11 @@ def _carry_pending(database: Database, batch_id: str) -> int:
     return carried
 
 
-def _clear(database: Database) -> None:
-    for table in ("sighting", "member"):
+def begin(database: Database) -> None:
+    """Nothing was seen yet, and no item is of this run."""
+    for table, creation in (("sighting", _SIGHTING), ("member", _MEMBER)):
         database.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        database.execute(creation)
 
 
 def _carry_keys(database: Database, keys: Iterable[str]) -> int:

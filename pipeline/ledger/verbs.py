@@ -58,8 +58,10 @@ class Ledger(Verdicts):
 
     @classmethod
     def of_nothing(cls, clock: model.Clock) -> "Ledger":
-        """An empty ledger in memory, to judge files against one another."""
-        return cls(Database.in_memory(), clock)
+        """An empty ledger in memory, whose run has no items."""
+        ledger = cls(Database.in_memory(), clock)
+        enrolling.begin(ledger.database)
+        return ledger
 
     def snapshot(self) -> "Ledger":
         """A copy to plan on."""
