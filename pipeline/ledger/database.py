@@ -19,6 +19,7 @@ from typing import Any
 from pipeline import errors
 
 APPLICATION_ID = 0x43414C4C  # "CALL"
+CACHE_KIB = 64 * 1024
 _MEMORY = ":memory:"
 
 Values = tuple[Any, ...] | dict[str, Any]
@@ -155,6 +156,8 @@ class Database:
     def _migrate(self) -> None:
         self.execute("PRAGMA foreign_keys = ON")
         self.execute("PRAGMA trusted_schema = OFF")
+        # Else a million items are entered through 2 MB, each page of an index written again and again.
+        self.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         # Without it, INSERT OR REPLACE would delete past the triggers that keep items, attempts and outcomes.
         self.execute("PRAGMA recursive_triggers = ON")
         migrations = _migrations()

@@ -20,7 +20,7 @@ _NEW = "verdict IS NULL AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sigh
 def refuse_shifted(database: Database) -> None:
     """GuardStopped where half of the new calls lie beside known ones at one offset of quarter-hours: these are known
     calls, read in another time zone."""
-    new = _count_new(database)
+    new = _count_new(database) if _knows_any(database) else 0
     if new < MANY:
         return
     found = database.rows(
@@ -67,6 +67,9 @@ def find_look_alikes(database: Database) -> None:
     """
     database.execute("DROP TABLE IF EXISTS temp.look_alike")
     database.execute("DROP TABLE IF EXISTS temp.without_seconds")
+    if not _knows_any(database):
+        database.execute("CREATE TEMP TABLE look_alike (key TEXT, evidence TEXT)")
+        return
     database.execute(
         """
         CREATE TEMP TABLE without_seconds AS
@@ -111,6 +114,11 @@ def hold_look_alikes(database: Database, now: str) -> None:
         "WHERE look_alike.key = item.key",
         (now,),
     )
+
+
+def _knows_any(database: Database) -> bool:
+    """A first import resembles nothing."""
+    return database.one("SELECT 1 FROM item LIMIT 1") is not None
 
 
 def _count_new(database: Database) -> int:
