@@ -26,7 +26,7 @@ def frame(block: bytes, names: tuple[str, ...], delimiter: str, first_line: int)
     if len(names) < 2 or not block or block.startswith(_BOM):
         return None
     if not block.endswith(b"\n"):
-        block += b"\n"
+        block += _first_end(block)
     has_quotes = b'"' in block
     lines = (_quoted_lines if has_quotes else _plain_lines)(block, delimiter.encode(), len(names))
     if not lines:
@@ -55,10 +55,14 @@ def _plain_lines(block: bytes, delimiter: bytes, width: int) -> int:
     """How many lines without quotes these are, if each has `width` cells and all end alike; else 0."""
     kept = delimiter + b"\r\n"
     structure = block.translate(None, bytes(byte for byte in range(256) if byte not in kept))
-    first = block.index(b"\n")
-    line = delimiter * (width - 1) + (b"\r\n" if block[first - 1 : first] == b"\r" else b"\n")
+    line = delimiter * (width - 1) + _first_end(block)
     lines = len(structure) // len(line)
     return lines if structure == line * lines else 0
+
+
+def _first_end(block: bytes) -> bytes:
+    first = block.find(b"\n")
+    return b"\r\n" if first > 0 and block[first - 1 : first] == b"\r" else b"\n"
 
 
 def _quoted_lines(block: bytes, delimiter: bytes, width: int) -> int:
