@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from pipeline import errors, model, privacy
-from pipeline.source import kinds, parquet, text
+from pipeline.source import kinds, parquet, text, workbook
 from pipeline.source.finding import find
 from pipeline.source.opening import open_source, refuse_changed
 
@@ -24,8 +24,9 @@ def peek(source: model.Source) -> model.Peek:
     """The first records as read, and how they were read. Raises SourceError where the file cannot be read."""
     if _kind(source) is kinds.Kind.PARQUET:
         return model.Peek(parquet.first_records(source, PEEKED), True, "Parquet")
-    records, _ = text.first_records(source, PEEKED)
-    return model.Peek(records, False, text.form(source).told)
+    records, _ = _first_records(source, PEEKED)
+    told = workbook.told(source) if _kind(source) is kinds.Kind.WORKBOOK else text.form(source).told
+    return model.Peek(records, False, told)
 
 
 def header(source: model.Source) -> tuple[str, ...]:
@@ -40,8 +41,9 @@ def read(
 
     Without a layout the first record is the header. A line without any text is no row. Text from Parquet: whole
     numbers plain, floats as Polars writes them (NaN is null), instants in ISO 8601 with their offset, naive times
-    without one, booleans true and false, spans of time in seconds. Raises SourceError, also after the last chunk when
-    the file is no longer the one that was opened.
+    without one, booleans true and false, spans of time in seconds. From a workbook: as the sheet would be saved as CSV,
+    with plain numbers and ISO 8601. Raises SourceError, also after the last chunk when the file is no longer the one
+    that was opened.
     """
     its = layout or _headed(source)
     for frame in _frames(source, its, chunk_rows):
@@ -63,7 +65,17 @@ def _kind(source: model.Source) -> kinds.Kind:
 def _frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
     if _kind(source) is kinds.Kind.PARQUET:
         return parquet.frames(source, layout.names, chunk_rows)
+    if _kind(source) is kinds.Kind.WORKBOOK:
+        return workbook.frames(source, layout, chunk_rows)
     return text.frames(source, layout, chunk_rows)
+
+
+def _first_records(source: model.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], int]:
+    """The first records with the line each starts on, and the line after them."""
+    if _kind(source) is kinds.Kind.WORKBOOK:
+        records = workbook.first_records(source, most)
+        return records, records[-1][0] + 1
+    return text.first_records(source, most)
 
 
 def _headed(source: model.Source) -> model.Layout:
@@ -71,7 +83,7 @@ def _headed(source: model.Source) -> model.Layout:
     if _kind(source) is kinds.Kind.PARQUET:
         names, first_row = parquet.names(source), 1
     else:
-        records, first_row = text.first_records(source, 1)
+        records, first_row = _first_records(source, 1)
         names = records[0][1] if records else ()
         if not names:
             raise errors.SourceError(f"{source.path} holds no line with text; export it again with its header")
