@@ -24,9 +24,10 @@ def peek(source: model.Source) -> model.Peek:
     """The first records as read, and how they were read. Raises SourceError where the file cannot be read."""
     if _kind(source) is kinds.Kind.PARQUET:
         return model.Peek(parquet.first_records(source, PEEKED), True, "Parquet")
-    records, _ = _first_records(source, PEEKED)
-    told = workbook.told(source) if _kind(source) is kinds.Kind.WORKBOOK else text.form(source).told
-    return model.Peek(records, False, told)
+    if _kind(source) is kinds.Kind.WORKBOOK:
+        records, told = workbook.first_records(source, PEEKED)
+        return model.Peek(records, False, told)
+    return model.Peek(text.first_records(source, PEEKED)[0], False, text.form(source).told)
 
 
 def header(source: model.Source) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ def _frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Iter
 def _first_records(source: model.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], int]:
     """The first records with the line each starts on, and the line after them."""
     if _kind(source) is kinds.Kind.WORKBOOK:
-        records = workbook.first_records(source, most)
+        records, _ = workbook.first_records(source, most)
         return records, records[-1][0] + 1
     return text.first_records(source, most)
 

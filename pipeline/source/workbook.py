@@ -17,6 +17,7 @@ from pipeline import errors, model, privacy
 from pipeline.source import opening, packing, tolerant
 
 if TYPE_CHECKING:
+    from openpyxl.cell import Cell, MergedCell
     from openpyxl.workbook import Workbook
     from openpyxl.worksheet.worksheet import Worksheet
 
@@ -27,15 +28,13 @@ _CALL_SHEETS = ("calls", "call log", "call logs", "call details", "cdr", "appels
 _LARGEST_EXACT = 2**53
 
 
-def first_records(source: model.Source, most: int) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    """The first `most` rows that hold any text, without blank cells at their end, and their numbers in the sheet."""
+def first_records(source: model.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], str]:
+    """The first `most` rows that hold any text, without blank cells at their end, by their numbers in the sheet; and
+    which sheet that is, for a person."""
     with _sheet(source) as sheet:
-        return tuple((row, tuple(_trimmed(cells))) for row, cells in itertools.islice(_rows(source, sheet), most))
-
-
-def told(source: model.Source) -> str:
-    with _sheet(source) as sheet:
-        return f"workbook, sheet {privacy.scrub(sheet.title)}"
+        rows = itertools.islice(_rows(source, sheet), most)
+        records = tuple((row, tuple(_trimmed(cells))) for row, cells in rows)
+        return records, f"workbook, sheet {privacy.scrub(sheet.title)}"
 
 
 def frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
@@ -89,7 +88,7 @@ def _rows(source: model.Source, sheet: "Worksheet") -> Generator[tuple[int, list
     number = 0
     while True:
         with _guarded(source):
-            taken = [[_text(cell.value, cell.number_format) for cell in row] for row in itertools.islice(rows, 500)]
+            taken = [[_text(cell) for cell in row] for row in itertools.islice(rows, 500)]
         if not taken:
             return
         for cells in taken:
@@ -103,9 +102,12 @@ def _trimmed(cells: list[str]) -> list[str]:
     return cells[: filled[-1]]
 
 
-def _text(value: object, number_format: str | None) -> str:
+def _text(cell: "Cell | MergedCell") -> str:
+    value = cell.value
     if value is None:
         return ""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -113,7 +115,7 @@ def _text(value: object, number_format: str | None) -> str:
         return str(int(value)) if is_whole else repr(value)
     if isinstance(value, dt.datetime):
         instant = _to_milliseconds(value)
-        is_day = instant.time() == dt.time() and "h" not in (number_format or "").lower()
+        is_day = instant.time() == dt.time() and "h" not in (cell.number_format or "").lower()
         return instant.date().isoformat() if is_day else instant.isoformat()
     if isinstance(value, dt.time):
         # Calculated with, as a time of day is the fraction of a day that Excel keeps it as.
