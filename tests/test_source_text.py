@@ -186,6 +186,21 @@ def test_peek_shows_the_first_records_with_their_lines(tmp_path: Path) -> None:
     assert seen.told == "UTF-8, separated by ;"
 
 
+@pytest.mark.parametrize("rows", [0, 1, 10, 20, 25])
+@pytest.mark.usefixtures("small_blocks")
+def test_chunks_are_full_however_blocks_fall(tmp_path: Path, rows: int) -> None:
+    opened = _opened(tmp_path, b"a,b\n" + b"".join(b'%d,"x\ny"\n%d,z\n' % (i, i) for i in range(rows)))
+    frames = [chunk.frame for chunk in source.read(opened, chunk_rows=10)]
+    assert [frame.height for frame in frames] == [10] * (2 * rows // 10)
+    assert [cell for frame in frames for cell in frame["a"]] == [str(i // 2) for i in range(2 * rows)]
+
+
+def test_a_cell_too_long_for_csv_is_refused_without_quotes_too(tmp_path: Path) -> None:
+    """Polars would read it; whether a file can be used must not hang on the path that its blocks take."""
+    with pytest.raises(errors.SourceError, match="line 2: field larger than field limit"):
+        list(source.read(_opened(tmp_path, b"a,b\n1," + b"x" * 140_000 + b"\n")))
+
+
 # ── the same by both paths ───────────────────────────────────────────────────────────────────────────────────────────
 
 _CELL = st.text(
@@ -269,7 +284,7 @@ _LINES = st.lists(st.text(st.sampled_from('ab,,""\n\r \x02'), max_size=12), min_
 
 
 @settings(deadline=None, max_examples=2000)
-@given(lines=_LINES, end=st.sampled_from(["\n", "\r\n"]), width=st.integers(2, 4))
+@given(lines=_LINES, end=st.sampled_from(["\n", "\r\n", "\r"]), width=st.integers(2, 4))
 def test_the_fast_path_says_nothing_rather_than_something_else_than_csv(lines: list[str], end: str, width: int) -> None:
     """However quotes stand: if it reads a block, then exactly as the csv module does, line by line."""
     content = end.join(lines) + end

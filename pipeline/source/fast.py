@@ -25,6 +25,8 @@ def frame(block: bytes, names: tuple[str, ...], delimiter: str, first_line: int)
     """
     if len(names) < 2 or not block or block.startswith(_BOM):
         return None
+    if b"\n" not in block:
+        block = block.replace(b"\r", b"\n")  # an old Mac's, or one line
     if not block.endswith(b"\n"):
         block += _first_end(block)
     has_quotes = b'"' in block

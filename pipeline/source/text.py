@@ -55,7 +55,21 @@ def first_records(source: model.Source, most: int) -> tuple[tuple[tuple[int, tup
 
 
 def frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
-    """The rows of `layout`, in the shape of `model.Chunk`. Raises SourceError."""
+    """The rows of `layout`, in the shape of `model.Chunk`: `chunk_rows` each but for the last. Raises SourceError."""
+    waiting: list[pl.DataFrame] = []
+    for frame in _frames_of_blocks(source, layout):
+        waiting.append(frame)
+        if sum(part.height for part in waiting) >= chunk_rows:
+            *whole, rest = pl.concat(waiting).iter_slices(chunk_rows)
+            yield from whole
+            if rest.height == chunk_rows:
+                yield rest
+            waiting = [rest] if rest.height < chunk_rows else []
+    if waiting:
+        yield pl.concat(waiting)
+
+
+def _frames_of_blocks(source: model.Source, layout: model.Layout) -> Iterator[pl.DataFrame]:
     its = form(source)
     line = 1
     carried = b""
@@ -76,7 +90,7 @@ def frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Itera
             carried = "".join(lines[used:]).encode()
         line += used
         if frame.height:
-            yield from frame.iter_slices(chunk_rows)
+            yield frame
 
 
 def _lines(block: bytes) -> list[str]:
