@@ -309,6 +309,44 @@ def test_the_fast_path_takes_what_phone_systems_quote(tmp_path: Path) -> None:
         assert read[0].drop("_row", "_ragged").rows() == list(map(tuple, csv.reader(io.StringIO(content.decode()))))
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        b'a"b",c\n',
+        b'"a"b,c\n',
+        b'a,"b" \n',
+        b'a, "b"\n',
+        b'""a,b\n',
+        b'a"",b\n',
+        b'a,"""" \n',
+        b'\x02"b",c\n',
+        b'"a\nb",c\n',
+        b'"a\rb",c\n',
+        b'"a",b\r\n"c",d\re,f\n',
+        b'"a,b\nc",d\n',
+        b'"a",b\n"c\n',
+        b'"a",b,c\n',
+        b'"a"\n',
+        b"a,b\n\nc,d\n",
+        b"a,b\nc\n",
+        b"a,b\nc,d,e\n",
+        b"a,b\r\nc,d\n",
+        b"a,b\nc,d\r\n",
+        b"a,b\rc,d\n",
+        b"\xef\xbb\xbfa,b\n",
+    ],
+)
+def test_polars_is_not_asked_where_the_bytes_prove_nothing(block: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it makes of such lines today is no promise."""
+    monkeypatch.setattr(pl, "read_csv", lambda *_, **__: pytest.fail("asked"))
+    assert fast.frame(block, ("a", "b"), ",", 1) is None
+
+
+def test_a_mark_of_byte_order_inside_a_file_is_text(tmp_path: Path) -> None:
+    """Polars would leave it out wherever its input begins."""
+    assert _cells(_opened(tmp_path, "a,b\n\ufeff1,2\n".encode())) == [("\ufeff1", "2")]
+
+
 def test_both_paths_take_turns_in_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line that only csv reads right costs its block, not the rest of the file; lines stay right behind it."""
     monkeypatch.setattr(encoding, "BLOCK_BYTES", 40)
