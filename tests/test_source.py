@@ -1,7 +1,8 @@
 """Files are read as they are, or refused in one line that says what to do."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -218,6 +219,9 @@ def test_parquet_values_become_text(tmp_path: Path) -> None:
             "naive": pl.Series([start, start]).dt.replace_time_zone(None),
             "flag": [True, None],
             "span": [timedelta(seconds=95), None],
+            "time": [time(14, 5, 9), None],
+            "day": [start.date(), None],
+            "exact": [Decimal("17.10"), None],
             "kind": pl.Series(["x", None], dtype=pl.Categorical),
             "list": [[1], None],
             "struct": [{"a": 1}, None],
@@ -233,6 +237,9 @@ def test_parquet_values_become_text(tmp_path: Path) -> None:
         "naive": "2024-05-31T14:05:09",
         "flag": "true",
         "span": "95",
+        "time": "14:05:09",
+        "day": "2024-05-31",
+        "exact": "17.10",
         "kind": "x",
         "list": "[1]",
         "struct": "{'a': 1}",
@@ -252,3 +259,22 @@ def test_parquet_rows_are_counted_across_row_groups(tmp_path: Path) -> None:
     frame = pl.concat(chunk.frame for chunk in chunks)
     assert frame["_row"].to_list() == list(range(1, 2501))
     assert frame["a"].to_list() == [str(i) for i in range(2500)]
+
+
+def test_parquet_as_pandas_writes_it_is_text_as_a_csv_would_say(tmp_path: Path) -> None:
+    """Phones and ids become numbers there, and floats as soon as one is missing."""
+    start = datetime(2024, 5, 31, 14, 5, 9, 120_000)  # noqa: DTZ001 (pandas' datetime64[ns] has no zone)
+    frame = pl.DataFrame({"phone": [15145550100, None], "id": [5145550100.0, None], "at": [start, None]})
+    frame.with_columns(pl.col("at").cast(pl.Datetime("ns"))).write_parquet(tmp_path / "a.parquet")
+    first, second = _frames(tmp_path / "a.parquet").select("phone", "id", "at").rows()
+    assert first == ("15145550100", "5145550100", "2024-05-31T14:05:09.120")
+    assert second == (None, None, None)
+
+
+def test_peek_into_parquet_shows_its_names_as_line_0(tmp_path: Path) -> None:
+    pl.DataFrame({" a ": range(500), "_row": ["x", None] * 250}).write_parquet(tmp_path / "a.parquet")
+    seen = source.peek(source.open_source(tmp_path / "a.parquet"))
+    assert seen.is_typed
+    assert seen.told == "Parquet"
+    assert seen.records[:3] == ((0, (" a ", "_row")), (1, ("0", "x")), (2, ("1", "")))
+    assert len(seen.records) == source.PEEKED

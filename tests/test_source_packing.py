@@ -166,3 +166,17 @@ def test_other_packings_inside_a_zip_are_read(tmp_path: Path) -> None:
         archive.writestr("calls.csv", CONTENT)
     assert _cells(tmp_path / "calls.zip") == [("1", "é", 2, None), ("2", "x", 3, None)]
     assert "unpack it first" in _message(_file(tmp_path, bz2.compress(CONTENT), "calls.csv.bz2"))
+
+
+def test_a_stream_that_dribbles_is_read_to_its_end(tmp_path: Path) -> None:
+    """Fewer bytes than asked for mean the end to whoever reads: what comes short must be asked for again."""
+
+    class Dribble:
+        left = CONTENT
+
+        def read(self, size: int, /) -> bytes:
+            given, self.left = self.left[: min(size, 3)], self.left[min(size, 3) :]
+            return given
+
+    stream = packing.Stream(source.open_source(_file(tmp_path, CONTENT, "a.csv")), Dribble(), is_packed=False)
+    assert (stream.read(8), stream.read(100), stream.read(1)) == (CONTENT[:8], CONTENT[8:], b"")

@@ -111,6 +111,18 @@ def test_several_sheets_are_not_guessed_between(tmp_path: Path) -> None:
     assert "holds several sheets (May, June); call the one that is meant Calls" in message
 
 
+def test_ids_that_excel_made_numbers_of_are_refused(tmp_path: Path) -> None:
+    """Asterisk's 1717.1 and 1717.10 are two calls, and one number."""
+    opened = source.open_source(
+        _book(tmp_path, {"S": [[1.5, 1.5], ["a", "b", "c"], [17.1, "17.1", 17], [None], [4.0]]})
+    )
+    layout = model.Layout(("a", "b", "c"), 3)
+    with pytest.raises(errors.SchemaMismatch, match="ids in a are numbers with fractions"):
+        source.refuse_fractions(opened, "a", layout)
+    for column in ("b", "c", "d"):
+        source.refuse_fractions(opened, column, layout)
+
+
 def test_a_workbook_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _book(tmp_path, {"S": [["a", "b"], ["1", "2"]]})
     content = path.read_bytes()

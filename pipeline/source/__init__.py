@@ -52,10 +52,26 @@ def read(
     refuse_changed(source)
 
 
-def refuse_fractions(source: model.Source, column: str) -> None:
-    """Raise SchemaMismatch where a Parquet column of ids holds fractions: 17.1 and 17.10 are one number and two ids."""
-    if _kind(source) is kinds.Kind.PARQUET and column in header(source):
-        parquet.refuse_fractions(source, column)
+def refuse_fractions(source: model.Source, column: str, layout: model.Layout | None = None) -> None:
+    """Raise SchemaMismatch where a column of ids holds fractions: 17.1 and 17.10 are one number and two ids.
+
+    Only Parquet and workbooks know numbers; in text both are there as they are.
+    """
+    kind = _kind(source)
+    if kind is kinds.Kind.TEXT:
+        return
+    its = layout or _headed(source)
+    if column not in its.names:
+        return
+    position = its.names.index(column)
+    if kind is kinds.Kind.PARQUET:
+        has_fractions = parquet.has_fractions(source, position)
+    else:
+        has_fractions = workbook.has_fractions(source, position, its.first_row)
+    if has_fractions:
+        raise errors.SchemaMismatch(
+            f"{source.name}: the ids in {column} are numbers with fractions, so 17.1 and 17.10 look alike: export text"
+        )
 
 
 def _kind(source: model.Source) -> kinds.Kind:

@@ -52,6 +52,8 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
     cell = pl.col(column)
     if isinstance(dtype, pl.Datetime):
         return cell.dt.to_string("%Y-%m-%dT%H:%M:%S%.f%:z" if dtype.time_zone else "%Y-%m-%dT%H:%M:%S%.f")
+    if isinstance(dtype, pl.Time):
+        return cell.dt.to_string("%H:%M:%S%.f")
     if isinstance(dtype, pl.Duration):
         return cell.dt.total_seconds().cast(pl.String)
     if dtype.is_float():
@@ -67,17 +69,14 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
     return cell.cast(pl.String)
 
 
-def refuse_fractions(source: model.Source, column: str) -> None:
-    """Raise SchemaMismatch where the column of that name (blanks around it stripped) holds fractions."""
+def has_fractions(source: model.Source, position: int) -> bool:
+    """Whether the column at `position`, counted from 0, holds numbers that are not whole."""
     scan, schema = _scan(source)
-    stored = next(name for name in schema if name.strip() == column)
-    if not schema[stored].is_float():
-        return
-    number = pl.col(stored).fill_nan(None)
-    if _guarded(source, scan.select((number != number.floor()).any()).collect).item():
-        raise errors.SchemaMismatch(
-            f"{source.name}: the ids in {column} are numbers with fractions, so 17.1 and 17.10 look alike: export text"
-        )
+    name, dtype = list(schema.items())[position]
+    if not dtype.is_float():
+        return False
+    number = pl.col(name).fill_nan(None)
+    return bool(_guarded(source, scan.select((number != number.floor()).any()).collect).item())
 
 
 def _nested_text(value: object) -> str:

@@ -47,6 +47,13 @@ def frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Itera
             yield tolerant.frame(layout.names, tolerant.Records([row for row, _ in taken], padded, len(taken)))
 
 
+def has_fractions(source: model.Source, position: int, first_row: int) -> bool:
+    """Whether the column at `position`, counted from 0, holds numbers that are not whole, from that row on."""
+    with _sheet(source) as sheet, _guarded(source):
+        cells = sheet.iter_rows(first_row, None, position + 1, position + 1, values_only=True)
+        return any(isinstance(value, float) and not value.is_integer() for (value,) in cells)
+
+
 @contextmanager
 def _sheet(source: model.Source) -> Iterator["Worksheet"]:
     """The sheet with the calls. Raises SourceError where it cannot be told which that is."""
@@ -67,6 +74,9 @@ def _sheet(source: model.Source) -> Iterator["Worksheet"]:
 
 def _chosen(source: model.Source, book: "Workbook") -> "Worksheet":
     visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    for sheet in visible:
+        # What a sheet says of its own size is not always true, and what lies outside would be lost.
+        sheet.reset_dimensions()
     filled = [sheet for sheet in visible if next(_rows(source, sheet), None)]
     if not filled:
         raise errors.SourceError(f"{source.path} holds no sheet with text; export it again")
@@ -82,8 +92,6 @@ def _chosen(source: model.Source, book: "Workbook") -> "Worksheet":
 def _rows(source: model.Source, sheet: "Worksheet") -> Generator[tuple[int, list[str]], None, None]:
     """Every row that holds any text, with its number in the sheet."""
     with _guarded(source):
-        # What the sheet says of its own size is not always true, and what lies outside would be lost.
-        sheet.reset_dimensions()  # type: ignore[attr-defined]  # only where it is read in a stream
         rows = sheet.iter_rows()
     number = 0
     while True:
