@@ -73,13 +73,28 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """A slice of a source, for memory only.
+class Peek:
+    """The first records of a file: the physical line each starts on, its cells as read. `is_typed` (Parquet): the first
+    one is the column names, at line 0, so that no question of a header is open. `told` says how the file was read."""
 
-    `frame` holds the source's own columns as text, cells as they were (null where Parquet has null), plus `_row`
-    (Int64, the physical line a CSV row starts on, the header being line 1; the 1-based row of a Parquet file) and
-    `_ragged` (text, null for a sound row: what is wrong with the number of cells).
-    """
+    records: tuple[tuple[int, tuple[str, ...]], ...]
+    is_typed: bool
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a file, by names that are unique and not blank, and the physical line that its rows begin on."""
+
+    names: tuple[str, ...]
+    first_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A slice of a source, for memory only. `frame` holds its columns as text, cells as they were (null where Parquet
+    has null), plus `_row` (Int64, from 1: the physical line a row of text starts on, the row of a sheet or of a Parquet
+    file) and `_ragged` (text, null for a sound row: what is wrong with the number of cells)."""
 
     source: Source
     frame: pl.DataFrame
@@ -238,11 +253,8 @@ class Summary:
 
 
 class Sighting(NamedTuple):
-    """A call as the ledger enrols it.
-
-    `content` is equal for rows that are equal in every cell that matters; `facts` is equal as long as the phone
-    system tells the same story of the call. `payload` is the communication as JSON text.
-    """
+    """A call as the ledger enrols it. `content` is equal for rows that are equal in every cell that matters; `facts` is
+    equal as long as the phone system tells the same story of the call. `payload` is the communication as JSON text."""
 
     place: Place
     key: str

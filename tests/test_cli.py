@@ -56,14 +56,9 @@ def _misspelt(folder: Path) -> Path:
     return _file(path, path.read_bytes().replace(b"description", b"descripton", 1))
 
 
-def _semicolons(folder: Path) -> Path:
+def _neither_utf8_nor_windows(folder: Path) -> Path:
     path = _sound(folder)
-    return _file(path, path.read_bytes().replace(b",", b";"))
-
-
-def _windows(folder: Path) -> Path:
-    path = _sound(folder)
-    return _file(path, path.read_text("utf-8").encode("cp1252"))
+    return _file(path, path.read_bytes() + b"\x81\n")
 
 
 def _truncated(folder: Path) -> Path:
@@ -73,7 +68,7 @@ def _truncated(folder: Path) -> Path:
 
 
 def _folder_without_exports(folder: Path) -> Path:
-    (folder / "notes.txt").write_text("nothing here")
+    (folder / "notes.md").write_text("nothing here")
     return folder
 
 
@@ -83,8 +78,7 @@ def _folder_without_exports(folder: Path) -> Path:
         (_empty, 5, "empty"),
         (lambda folder: _without(folder, "started_at"), 5, "started_at"),
         (_misspelt, 5, "did you mean description"),
-        (_semicolons, 5, '";"'),
-        (_windows, 5, "UTF-8"),
+        (_neither_utf8_nor_windows, 5, "UTF-8"),
         (_truncated, 5, "Parquet"),
         (_folder_without_exports, 5, ".csv"),
         (lambda folder: folder / "missing.csv", 5, "missing.csv"),

@@ -1,7 +1,8 @@
 """Files are read as they are, or refused in one line that says what to do."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +18,7 @@ def _csv(folder: Path, content: str | bytes, name: str = "calls.csv") -> Path:
 
 
 def _frames(path: Path, chunk_rows: int = source.CHUNK_ROWS) -> pl.DataFrame:
-    return pl.concat(chunk.frame for chunk in source.read(source.open_source(path), chunk_rows))
+    return pl.concat(chunk.frame for chunk in source.read(source.open_source(path), chunk_rows=chunk_rows))
 
 
 def _message(path: Path) -> str:
@@ -39,14 +40,16 @@ def test_files_stay_in_the_order_they_were_given(tmp_path: Path) -> None:
 
 
 def test_a_folder_stands_for_its_exports_sorted(tmp_path: Path) -> None:
-    for name in ("b.parquet", "a.CSV", "notes.txt", ".hidden.csv"):
+    exports = ["a.CSV", "b.parquet", "c.tsv", "d.txt", "e.xlsx", "f.csv.gz", "g.txt.zst", "h.zip"]
+    others = [".hidden.csv", "call.wav", "notes.md", "old.xls", "pbx.log", "tables.tar.gz", "x.gz", "~$e.xlsx"]
+    for name in exports + others:
         (tmp_path / name).touch()
     (tmp_path / "folder.csv").mkdir()
-    assert [path.name for path in source.find([str(tmp_path)])] == ["a.CSV", "b.parquet"]
+    assert [path.name for path in source.find([str(tmp_path)])] == exports
 
 
 def test_a_folder_without_exports_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(errors.SourceError, match=r"holds no \.csv or \.parquet"):
+    with pytest.raises(errors.SourceError, match=r"holds no \.csv, \.tsv"):
         source.find([str(tmp_path)])
 
 
@@ -82,12 +85,12 @@ def test_a_source_is_known_by_its_content(tmp_path: Path) -> None:
     [
         ("calls.csv", b"", "is empty (0 bytes)"),
         ("calls.csv", b"\n \n\r\n", "holds no line with text"),
-        ("calls.csv", "numéro,nom\n1,Éloïse\n".encode("cp1252"), "line 1: not UTF-8"),
-        ("calls.csv", b"a,b\n" + b"1,ok\n" * 5000 + b"1,\xe9\n", "line 5002: not UTF-8"),
-        ("calls.csv", "a,b\n1,2\n".encode("utf-16"), "UTF-16"),
-        ("calls.csv", "a,b\n1,2\n".encode("utf-16-le"), "UTF-16"),
-        ("calls.csv", b"a;b\n1;2\n", 'looks separated by ";"; export with commas'),
-        ("calls.csv", b"a\tb\n1\t2\n", "looks separated by tabs"),
+        ("calls.csv", b"a,b\n" + b"1,ok\n" * 5000 + b"1,\xe9\n2,\x81", "line 5002: not UTF-8, and line 5003 cannot be"),
+        ("calls.csv", b"\xef\xbb\xbfa,b\n1,\xe9\n", "line 2: not UTF-8, as its first bytes say"),
+        ("calls.csv", "a,b\n1,é\n2,".encode("utf-16") + b"\x00\xd8\n\x00", "line 3: damaged UTF-16"),
+        ("calls.csv", "a,b\n1,2\n".encode("utf-16") + b"x", "line 3: damaged UTF-16"),
+        ("calls.csv", "a,b\n1,2\n".encode("utf-32"), "is UTF-32"),
+        ("calls.csv", b"a\x00b,c\n1,2\n", "is no text"),
         ("calls.csv", b"a,b,a\n1,2,3\n", "several columns are called a"),
         ("calls.csv", b"a,,b\n1,2,3\n", "column 2 has no name"),
         ("calls.csv", b'a,b\n1,2\n3,"open\n4,5\n', "line 3: a quote"),
@@ -95,10 +98,14 @@ def test_a_source_is_known_by_its_content(tmp_path: Path) -> None:
         ("calls.csv", b"PK\x03\x04rest", "Excel workbook"),
         ("calls.csv", b"PAR1rest", "Parquet under another name"),
         ("calls.parquet", b"a,b\n1,2\n", "it is something else under that name"),
-        ("calls.txt", b"a,b\n", "export with commas and name it .csv"),
-        ("calls.tsv", b"a\tb\n", "export with commas and name it .csv"),
-        ("calls.xlsx", b"PK", 'save the sheet as "CSV UTF-8"'),
-        ("calls.csv.gz", b"\x1f\x8b", "unpack it first"),
+        ("calls.xls", b"\xd0\xcf\x11\xe0", "save the sheet as .xlsx or"),
+        ("calls.csv", b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+        ("calls.csv", b"\x1f\x8b\x08", "rename it to end in .gz"),
+        ("calls.csv", b"\x28\xb5\x2f\xfd", "rename it to end in .zst"),
+        ("calls.csv.bz2", b"BZh", "unpack it first"),
+        ("calls.tar.gz", b"\x1f\x8b", "unpack it first"),
+        ("calls.parquet.gz", b"\x1f\x8b", "unpack it first"),
+        ("calls.mp3", b"ID3", "name a .csv, .tsv"),
         ("calls", b"a,b\n", "no suffix"),
     ],
 )
@@ -177,7 +184,7 @@ def test_a_row_of_another_width_is_kept_and_marked(tmp_path: Path) -> None:
 
 def test_chunks_hold_every_row_once(tmp_path: Path) -> None:
     path = _csv(tmp_path, "a,b\n" + "".join(f"{i},x\n" for i in range(25)))
-    chunks = list(source.read(source.open_source(path), 10))
+    chunks = list(source.read(source.open_source(path), chunk_rows=10))
     assert [chunk.frame.height for chunk in chunks] == [10, 10, 5]
     assert pl.concat(chunk.frame for chunk in chunks)["a"].to_list() == [str(i) for i in range(25)]
 
@@ -212,6 +219,9 @@ def test_parquet_values_become_text(tmp_path: Path) -> None:
             "naive": pl.Series([start, start]).dt.replace_time_zone(None),
             "flag": [True, None],
             "span": [timedelta(seconds=95), None],
+            "time": [time(14, 5, 9), None],
+            "day": [start.date(), None],
+            "exact": [Decimal("17.10"), None],
             "kind": pl.Series(["x", None], dtype=pl.Categorical),
             "list": [[1], None],
             "struct": [{"a": 1}, None],
@@ -227,6 +237,9 @@ def test_parquet_values_become_text(tmp_path: Path) -> None:
         "naive": "2024-05-31T14:05:09",
         "flag": "true",
         "span": "95",
+        "time": "14:05:09",
+        "day": "2024-05-31",
+        "exact": "17.10",
         "kind": "x",
         "list": "[1]",
         "struct": "{'a': 1}",
@@ -241,8 +254,27 @@ def test_parquet_values_become_text(tmp_path: Path) -> None:
 def test_parquet_rows_are_counted_across_row_groups(tmp_path: Path) -> None:
     path = tmp_path / "calls[1].parquet"
     pl.DataFrame({"a": range(2500)}).write_parquet(path, row_group_size=700)
-    chunks: list[model.Chunk] = list(source.read(source.open_source(path), 1000))
+    chunks: list[model.Chunk] = list(source.read(source.open_source(path), chunk_rows=1000))
     assert max(chunk.frame.height for chunk in chunks) <= 1000
     frame = pl.concat(chunk.frame for chunk in chunks)
     assert frame["_row"].to_list() == list(range(1, 2501))
     assert frame["a"].to_list() == [str(i) for i in range(2500)]
+
+
+def test_parquet_as_pandas_writes_it_is_text_as_a_csv_would_say(tmp_path: Path) -> None:
+    """Phones and ids become numbers there, and floats as soon as one is missing."""
+    start = datetime(2024, 5, 31, 14, 5, 9, 120_000)  # noqa: DTZ001 (pandas' datetime64[ns] has no zone)
+    frame = pl.DataFrame({"phone": [15145550100, None], "id": [5145550100.0, None], "at": [start, None]})
+    frame.with_columns(pl.col("at").cast(pl.Datetime("ns"))).write_parquet(tmp_path / "a.parquet")
+    first, second = _frames(tmp_path / "a.parquet").select("phone", "id", "at").rows()
+    assert first == ("15145550100", "5145550100", "2024-05-31T14:05:09.120")
+    assert second == (None, None, None)
+
+
+def test_peek_into_parquet_shows_its_names_as_line_0(tmp_path: Path) -> None:
+    pl.DataFrame({" a ": range(500), "_row": ["x", None] * 250}).write_parquet(tmp_path / "a.parquet")
+    seen = source.peek(source.open_source(tmp_path / "a.parquet"))
+    assert seen.is_typed
+    assert seen.told == "Parquet"
+    assert seen.records[:3] == ((0, (" a ", "_row")), (1, ("0", "x")), (2, ("1", "")))
+    assert len(seen.records) == source.PEEKED

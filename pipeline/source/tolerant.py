@@ -1,0 +1,105 @@
+"""Lines → records by the csv module, which takes whatever a phone system calls CSV. The slow and sure path."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipeline import errors, model
+
+# Columns that this program adds: in a reject file that is fed in again they are stale, so they are not read.
+OURS = ("_row", "_ragged", "_reasons", "_source")
+# Read by csv after the last line: in a record that had begun before it, a quote was left open.
+_END = "end of lines"
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records that hold any text: the physical lines they start on, their cells.
+
+    `used` counts the lines that belong to complete records; the others open a quote that does not close in them.
+    """
+
+    starts: list[int]
+    rows: list[list[str]]
+    used: int
+
+
+def records(
+    source: model.Source,
+    lines: Sequence[str],
+    delimiter: str,
+    first_line: int,
+    *,
+    is_last: bool,
+    most: int | None = None,
+) -> Records:
+    """The records of `lines`, the first of which is the physical line `first_line`; at most `most` of them.
+
+    `is_last` says that the file ends after them. Raises SourceError.
+    """
+    starts: list[int] = []
+    rows: list[list[str]] = []
+    reader = csv.reader(_with_end(lines), delimiter=delimiter)
+    used = 0
+    try:
+        for cells in reader:
+            if reader.line_num > len(lines):
+                if used < len(lines) and is_last:
+                    raise errors.SourceError(
+                        f'{source.path}, line {first_line + used}: a quote (") opens and never closes; '
+                        "close it or remove it"
+                    )
+                break
+            if any(cells) and any(map(str.strip, cells)):
+                starts.append(first_line + used)
+                rows.append(cells)
+            used = reader.line_num
+            if len(rows) == most:
+                break
+    except csv.Error as error:
+        raise errors.SourceError(
+            f'{source.path}, line {first_line + used}: {error}; a quote (") may be left open there: '
+            "close it or remove it"
+        ) from error
+    return Records(starts, rows, used)
+
+
+def _with_end(lines: Sequence[str]) -> Iterator[str]:
+    yield from lines
+    yield _END
+
+
+def frame(names: Sequence[str], found: Records) -> pl.DataFrame:
+    """The frame of a chunk, see `model.Chunk`."""
+    width = len(names)
+    rows = found.rows
+    ragged: list[str | None] = [None] * len(rows)
+    if any(len(cells) != width for cells in rows):
+        rows, ragged = _squared(rows, width)
+    cells_of = zip(*rows, strict=True) if rows else [()] * width
+    columns = [
+        pl.Series(name, cells, dtype=pl.String) for name, cells in zip(names, cells_of, strict=True) if name not in OURS
+    ]
+    marks = (pl.Series("_row", found.starts, dtype=pl.Int64), pl.Series("_ragged", ragged, dtype=pl.String))
+    return pl.DataFrame([*columns, *marks])
+
+
+def _squared(rows: list[list[str]], width: int) -> tuple[list[list[str]], list[str | None]]:
+    """Rows of `width` cells, and what is wrong with each. Blank cells past the last column are no fault."""
+    ragged = [_ragged(cells, width) for cells in rows]
+    return [cells if len(cells) == width else (cells + [""] * width)[:width] for cells in rows], ragged
+
+
+def _ragged(cells: list[str], width: int) -> str | None:
+    """What is wrong with the number of cells. Cells past the last column are told here: they have no other place.
+
+    A row that is too short is a fault although what it lacks may be blank: a line that was cut off looks the same.
+    """
+    if len(cells) < width:
+        return f"{len(cells)} cells where the header has {width}; fill in the missing ones"
+    if not any(map(str.strip, cells[width:])):
+        return None
+    extra = ", ".join(f'"{cell}"' for cell in cells[width:])
+    return f"{len(cells)} cells where the header has {width}, too many: {extra}; put quotes around text with a comma"

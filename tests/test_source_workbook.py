@@ -1,0 +1,142 @@
+"""A workbook is read as its sheet would be saved as CSV, but for what Excel spoils on the way."""
+
+import datetime as dt
+import sys
+import zipfile
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from pipeline import errors, model, source
+from pipeline.source import workbook
+
+START = dt.datetime(2024, 5, 31, 14, 5, 9)  # noqa: DTZ001 (a sheet knows no zones)
+
+
+def _book(folder: Path, sheets: dict[str, list[list[object]]], *, hidden: str = "") -> Path:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+        sheet.sheet_state = "hidden" if title == hidden else "visible"
+    book.save(folder / "calls.xlsx")
+    return folder / "calls.xlsx"
+
+
+def _rows(path: Path, layout: model.Layout | None = None) -> list[tuple[object, ...]]:
+    chunks = source.read(source.open_source(path), layout, chunk_rows=2)
+    return [row for chunk in chunks for row in chunk.frame.rows()]
+
+
+def _message(path: Path) -> str:
+    with pytest.raises(errors.SourceError) as caught:
+        list(source.read(source.open_source(path)))
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Éloïse", "Éloïse"),
+        (5145550100, "5145550100"),
+        (5145550100.0, "5145550100"),
+        (17.1, "17.1"),
+        (1e300, "1e+300"),
+        (True, "true"),
+        (START, "2024-05-31T14:05:09"),
+        (START.replace(microsecond=120_000), "2024-05-31T14:05:09.120000"),
+        (dt.datetime(2024, 5, 31), "2024-05-31T00:00:00"),  # noqa: DTZ001
+        (dt.date(2024, 5, 31), "2024-05-31"),
+        (dt.time(0, 1, 35), "00:01:35"),
+        (dt.timedelta(hours=26, seconds=35), "26:00:35"),
+        ("#N/A", "#N/A"),
+        (None, ""),
+    ],
+)
+def test_cells_become_the_text_that_a_person_sees(tmp_path: Path, value: object, text: str) -> None:
+    assert _rows(_book(tmp_path, {"Sheet1": [["a", "b"], [value, "x"]]})) == [(text, "x", 2, None)]
+
+
+def test_a_second_of_a_fraction_of_a_day_is_whole(tmp_path: Path) -> None:
+    """Excel's own files say 45443.58690972222 for 14:05:09."""
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(["a", "b"])
+    for row in range(24 * 60):
+        book.active.append([45443 + (row * 60 + 9) / 86400, row])
+        book.active.cell(row + 2, 1).number_format = "yyyy-mm-dd hh:mm:ss"
+    book.save(tmp_path / "calls.xlsx")
+    assert {str(row[0])[-3:] for row in _rows(tmp_path / "calls.xlsx")} == {":09"}
+
+
+def test_rows_carry_their_number_in_the_sheet(tmp_path: Path) -> None:
+    path = _book(tmp_path, {"S": [["Report"], [], ["a", "b"], ["1", "2"], [" ", ""], ["3"], ["4", "5", None, "x"]]})
+    assert source.peek(source.open_source(path)).records[:2] == ((1, ("Report",)), (3, ("a", "b")))
+    first, second, third = _rows(path, model.Layout(("a", "b"), 4))
+    assert (first, second) == (("1", "2", 4, None), ("3", "", 6, None))
+    assert third[:3] == ("4", "5", 7)
+    assert "too many" in str(third[3])
+
+
+def test_rows_outside_the_stated_size_are_read(tmp_path: Path) -> None:
+    """Some programs write that the sheet ends at A1."""
+    path = _book(tmp_path, {"S": [["a", "b"], ["1", "2"]]})
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    assert b'ref="A1:B2"' in members[sheet]
+    members[sheet] = members[sheet].replace(b'ref="A1:B2"', b'ref="A1"')
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert _rows(path) == [("1", "2", 2, None)]
+
+
+def test_the_sheet_with_the_calls_is_read(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["a", "b"], ["1", "2"]]
+    path = _book(tmp_path, {"Filters": [["May"]], "Empty": [], "Calls": rows, "Notes": [["x"]]}, hidden="Notes")
+    assert _rows(path) == [("1", "2", 2, None)]
+    assert source.peek(source.open_source(path)).told == "workbook, sheet Calls"
+    assert _rows(_book(tmp_path, {"Empty": [], "May": rows, "Old": rows}, hidden="Old")) == [("1", "2", 2, None)]
+
+
+def test_several_sheets_are_not_guessed_between(tmp_path: Path) -> None:
+    message = _message(_book(tmp_path, {"May": [["a"]], "June": [["a"]]}))
+    assert "holds several sheets (May, June); call the one that is meant Calls" in message
+
+
+def test_ids_that_excel_made_numbers_of_are_refused(tmp_path: Path) -> None:
+    """Asterisk's 1717.1 and 1717.10 are two calls, and one number."""
+    opened = source.open_source(
+        _book(tmp_path, {"S": [[1.5, 1.5], ["a", "b", "c"], [17.1, "17.1", 17], [None], [4.0]]})
+    )
+    layout = model.Layout(("a", "b", "c"), 3)
+    with pytest.raises(errors.SchemaMismatch, match="ids in a are numbers with fractions"):
+        source.refuse_fractions(opened, "a", layout)
+    for column in ("b", "c", "d"):
+        source.refuse_fractions(opened, column, layout)
+
+
+def test_a_workbook_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _book(tmp_path, {"S": [["a", "b"], ["1", "2"]]})
+    content = path.read_bytes()
+    path.write_bytes(content[:-100])
+    assert "cannot be read as a workbook" in _message(path)
+    path.write_bytes(b"\xd0\xcf\x11\xe0 a locked one")
+    assert "locked with a password?" in _message(path)
+    assert "holds no sheet with text" in _message(_book(tmp_path, {"S": []}))
+    path.write_bytes(content)
+    monkeypatch.setattr(workbook, "MOST_BYTES", 1000)
+    assert "that is no call log" in _message(path)
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _book(tmp_path, {"S": [["a"]]})
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    assert "install callimport[xlsx]" in _message(path)
