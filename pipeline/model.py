@@ -72,6 +72,29 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Peek:
+    """The first records of a file, before anybody has said what they are.
+
+    `records` are physical lines (from 1) that a record starts on, each with its cells as read; up to 200, lines without
+    text left out. `is_typed` means that `records[0]` is the column names at line 0, so that no question of a header is
+    open (Parquet). `told` says to a person how the file was read.
+    """
+
+    records: tuple[tuple[int, tuple[str, ...]], ...]
+    is_typed: bool
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which lines of a file are its rows, and how their cells are called: `names` unique and not blank, one a column;
+    `first_row` the physical line of the first row (what lies before is preamble or header)."""
+
+    names: tuple[str, ...]
+    first_row: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A slice of a source, for memory only.
 
