@@ -73,12 +73,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """The first records of a file, before anybody has said what they are.
-
-    `records` are physical lines (from 1) that a record starts on, each with its cells as read; up to 200, lines without
-    text left out. `is_typed` means that `records[0]` is the column names at line 0, so that no question of a header is
-    open (Parquet). `told` says to a person how the file was read.
-    """
+    """The first records of a file: the physical line each starts on, its cells as read. `is_typed` (Parquet): the first
+    one is the column names, at line 0, so that no question of a header is open. `told` says how the file was read."""
 
     records: tuple[tuple[int, tuple[str, ...]], ...]
     is_typed: bool
@@ -87,8 +83,7 @@ class Peek:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which lines of a file are its rows, and how their cells are called: `names` unique and not blank, one a column;
-    `first_row` the physical line of the first row (what lies before is preamble or header)."""
+    """The columns of a file, by names that are unique and not blank, and the physical line that its rows begin on."""
 
     names: tuple[str, ...]
     first_row: int
@@ -96,12 +91,9 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A slice of a source, for memory only.
-
-    `frame` holds the source's own columns as text, cells as they were (null where Parquet has null), plus `_row`
-    (Int64, the physical line a CSV row starts on, the header being line 1; the 1-based row of a Parquet file) and
-    `_ragged` (text, null for a sound row: what is wrong with the number of cells).
-    """
+    """A slice of a source, for memory only. `frame` holds its own columns as text, cells as they were (null where Parquet
+    has null), plus `_row` (Int64, from 1: the physical line a row of text starts on, the row of a sheet or of a Parquet
+    file) and `_ragged` (text, null for a sound row: what is wrong with the number of cells)."""
 
     source: Source
     frame: pl.DataFrame
@@ -262,11 +254,8 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A call as the ledger enrols it.
-
-    `content` is equal for rows that are equal in every cell that matters; `facts` is equal as long as the phone
-    system tells the same story of the call. `payload` is the communication as JSON text.
-    """
+    """A call as the ledger enrols it. `content` is equal for rows that are equal in every cell that matters; `facts` is
+    equal as long as the phone system tells the same story of the call. `payload` is the communication as JSON text."""
 
     place: Place
     key: str

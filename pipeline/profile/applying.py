@@ -12,6 +12,7 @@ from schemas import call_log
 
 _FAULT = pl.Struct({"rule": pl.String, "message": pl.String})
 _SHOWN = 40
+_AGENT = ("agent_id", "agent_email", "agent_name", "agent_extension")
 _ZONE_TOLD = {
     "started_at_zone": "is in a zone that is not known; the file must name one such as America/Toronto",
     "started_at_ambiguous": "is in an hour that happens twice (clocks go back); decide with --ambiguous-hour",
@@ -112,6 +113,10 @@ class _Work:
             status = pl.when(machine.is_not_null()).then(pl.lit("unanswered")).otherwise(status)
         self._made["status"] = status
         self._made["_machine"] = machine
+        for name in _AGENT if profile.machine else ():
+            # A menu is nobody; a voicemail is somebody's.
+            is_nobody = machine.is_in(["ivr", "announcement"]).fill_null(False)
+            self._made[name] = pl.when(~is_nobody).then(self._made[name])
 
     def _worded(self, name: str) -> tuple[pl.Expr, pl.Expr | None]:
         """The canonical word of a cell, null where its word is not listed, and where that is the case."""
@@ -152,6 +157,9 @@ class _Work:
             self._customer(conditions.text(origin), self._given.region)
         else:
             self._made[name] = conditions.text(origin)
+            if name.startswith("agent_") and self._profile.no_agent is not None:
+                nobody = conditions.holds(self._profile.no_agent, self._present)
+                self._made[name] = pl.when(~nobody).then(self._made[name])
 
     def _start(self, origin: Origin) -> None:
         zone = self._profile.zone_rule

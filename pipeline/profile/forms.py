@@ -2,7 +2,9 @@
 
 import polars as pl
 
-TIMES = ("iso", "epoch")
+from pipeline import numbers as reading
+
+TIMES = ("iso", "epoch", "date")
 DURATIONS = ("seconds", "hms")
 _HMS = r"^(?:(?<hours>[0-9]{1,4}):(?<minutes>[0-5]?[0-9])|(?<only>[0-9]{1,5})):(?<seconds>[0-5][0-9])$"
 
@@ -26,22 +28,4 @@ def seconds(cells: pl.Expr, form: str) -> pl.Expr:
 
 def numbers(cells: pl.Series, region: str) -> pl.DataFrame:
     """e164, extension, kind and what is wrong of each cell, see `numbers.read`."""
-    digits = cells.str.replace_all(r"[^0-9]", "")
-    frame = pl.DataFrame({"cell": cells, "digits": digits})
-    ten, eleven = pl.col("digits").str.len_chars() == 10, pl.col("digits").str.contains(r"^1\d{10}$")
-    kind = (
-        pl.when(pl.col("cell").is_null()).then(pl.lit("missing"))
-        .when(pl.col("cell").str.contains(r"(?i)^(anonymous|unknown|restricted|private|withheld)$")).then(pl.lit("anonymous"))
-        .when(pl.col("cell").str.contains(r"^(?:.*\()?\d{1,6}\)?$")).then(pl.lit("extension"))
-        .when(ten | eleven).then(pl.lit("number"))
-        .when(pl.col("cell").str.contains(r"^\+[0-9]{7,15}$")).then(pl.lit("number"))
-        .otherwise(pl.lit("unreadable"))
-    )  # fmt: skip
-    return frame.select(
-        pl.when(kind == "number").then(
-            pl.when(ten).then("+1" + pl.col("digits")).otherwise("+" + pl.col("digits"))
-        ).alias("e164"),
-        pl.lit(None, dtype=pl.String).alias("extension"),
-        kind.alias("kind"),
-        pl.when(kind == "unreadable").then(pl.lit("is not a phone number")).alias("wrong"),
-    )  # fmt: skip
+    return reading.read(cells, region)

@@ -74,6 +74,7 @@ def parsed(text: str, file: str) -> Profile:
         status=grammar.rules(recipe, "status", call_log.STATUS_WORDS),
         machine=grammar.rules(recipe, "machine", MACHINES),
         drop=grammar.rules(recipe, "drop", DROPS),
+        no_agent=grammar.condition(recipe.table("no_agent")) if "no_agent" in recipe.cells else None,
         own_numbers=recipe.texts("own_numbers"),
         legs=_legs(recipe.table("legs")) if "legs" in recipe.cells else None,
         export=recipe.text("export") if "export" in recipe.cells else "",

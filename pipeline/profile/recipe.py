@@ -183,6 +183,7 @@ class Profile:
     status: tuple[Rule, ...] = ()
     machine: tuple[Rule, ...] = ()
     drop: tuple[Rule, ...] = ()
+    no_agent: Condition | None = None
     own_numbers: tuple[str, ...] = ()
     legs: Legs | None = None
     export: str = ""
@@ -232,6 +233,8 @@ class Profile:
         """Every single test in the rules that shape calls."""
         for rule in (*self.direction, *self.status, *self.machine, *self.drop):
             yield from rule.when.walk()
+        if self.no_agent is not None:
+            yield from self.no_agent.walk()
 
     def fed_by(self, canonical: str) -> tuple[str, ...]:
         """Columns of the file that a canonical column is made of."""

@@ -48,9 +48,32 @@ def _by_epoch(parts: pl.DataFrame) -> pl.DataFrame:
     epoch = pl.from_epoch(pl.col("told").cast(pl.Int64, strict=False)).cast(pl.Datetime("us"))
     apart = (pl.col("naive") - epoch).dt.total_seconds()
     offset = (apart / _QUARTER).round().cast(pl.Int64) * _QUARTER
-    sure = ((apart - offset).abs() <= _LATE_SECONDS) & offset.is_in(_OFFSETS)
-    instant = (pl.col("naive") - pl.duration(seconds=offset)).dt.replace_time_zone("UTC")
-    return parts.select(pl.when(sure).then(instant).alias("instant"), pl.lit(None, dtype=pl.String).alias("fault"))
+    near = ((apart - offset).abs() <= _LATE_SECONDS) & offset.is_in(_OFFSETS)
+    rows = parts.select("naive", pl.col("naive").dt.date().alias("day"), pl.when(near).then(offset).alias("offset"))
+    sure = pl.any_horizontal((pl.col("offset") == pl.Series(shown)).fill_null(False) for shown in _usual(rows))
+    instant = (pl.col("naive") - pl.duration(seconds="offset")).dt.replace_time_zone("UTC")
+    return rows.select(pl.when(sure).then(instant).alias("instant"), pl.lit(None, dtype=pl.String).alias("fault"))
+
+
+def _usual(rows: pl.DataFrame) -> list[pl.Series]:
+    """For each row the offset that most rows of its day show, and of the days beside it (clocks may have changed).
+
+    A record that begins an hour after its channel, such as that of a transfer, seems to be in another zone: alone.
+    """
+    days = (
+        rows.drop_nulls()
+        .group_by("day", "offset")
+        .len()
+        .sort("day", pl.col("len").cast(pl.Int64).neg(), "offset")
+        .unique("day", keep="first", maintain_order=True)
+        .select("day", "offset")
+    )
+    return [
+        rows.select("day")
+        .join(days.with_columns(pl.col("day").dt.offset_by(shift)), on="day", how="left", maintain_order="left")
+        .get_column("offset")
+        for shift in ("0d", "1d", "-1d")
+    ]
 
 
 def _by_name(parts: pl.DataFrame, ambiguous_hour: AmbiguousHour) -> pl.DataFrame:
