@@ -67,8 +67,20 @@ _CANONICAL = ("direction", "started_at", "customer_phone", "duration_seconds")
 _TWILIO = {"sid", "direction", "status", "start_time", "duration", "from", "to"}
 
 
-def test_canonical_and_twilio_come_with_the_program() -> None:
-    assert profile.available() == ("canonical", "twilio")
+_SHIPPED = (
+    "3cx", "aircall", "avaya-smdr", "canonical", "cucm", "dialpad", "five9", "freepbx", "ringcentral-analytics", "twilio"
+)  # fmt: skip
+
+
+def test_ten_recipes_come_with_the_program() -> None:
+    assert profile.available() == _SHIPPED
+
+
+@pytest.mark.parametrize("name", _SHIPPED)
+def test_a_recipe_is_called_like_its_file_and_says_how_to_export(name: str) -> None:
+    recipe = profile.load(name)
+    assert recipe.name == name
+    assert recipe.export or name == "canonical"
 
 
 def test_the_canonical_recipe_needs_four_columns() -> None:
@@ -123,7 +135,7 @@ def test_our_own_columns_and_ignored_ones_are_accepted() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(errors.ConfigError, match=r"no profile twillio \(did you mean twilio\?\); known: canonical"):
+    with pytest.raises(errors.ConfigError, match=r"no profile twillio \(did you mean twilio\?\); known: 3cx, "):
         profile.load("twillio")
 
 
@@ -143,7 +155,11 @@ def test_a_path_that_is_no_file_is_an_error(tmp_path: Path) -> None:
         ("version = 1", "", "version must be a whole number"),
         ('system = "desk"', "system = 3", "system must be text"),
         ("identity = false", 'identity = "no"', "identity must be true or false"),
-        ('duration_form = "hms"', 'duration_form = "minutes"', 'duration_form must be one of "seconds", "hms"'),
+        (
+            'duration_form = "hms"',
+            'duration_form = "weeks"',
+            'duration_form must be one of "seconds", "decimal_seconds", "ms"',
+        ),
         ('other_columns = "error"', 'other_column = "error"', "other_column is not a known key; did you mean other_"),
         ('optional = ["agent_name"]', 'optional = ["agent"]', "optional must be a list of canonical columns"),
         ('title = "Front desk"', 'title = "x"\nzone = "Montreal"', '"Montreal" is no IANA time zone'),

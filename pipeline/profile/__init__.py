@@ -15,7 +15,7 @@ forms       the door to the modules that read times, durations and numbers
 applying    a frame of cells → the canonical call frame
 """
 
-from pipeline.profile.applying import NOTHING, Given, canonical
+from pipeline.profile.applying import NOTHING, Given, canonical, evidence
 from pipeline.profile.columns import resolved
 from pipeline.profile.detection import Match, detect, fit
 from pipeline.profile.library import available, load, text_of
@@ -31,6 +31,7 @@ __all__ = [
     "available",
     "canonical",
     "detect",
+    "evidence",
     "fit",
     "load",
     "resolved",

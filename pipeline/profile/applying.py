@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pipeline import instants
 from pipeline.profile import columns, conditions, forms, zones
 from pipeline.profile.parsing import ANY_WORD
 from pipeline.profile.recipe import Origin, Profile, Span
@@ -24,11 +25,13 @@ _EXTENSION = "customer_phone is an extension, not the number of a customer; if t
 @dataclass(frozen=True, slots=True)
 class Given:
     """What is stated beside the file. `region` is that of numbers written without a country (None: the customer's
-    number is left as it stands); `own_numbers`, in E.164, are never the customer."""
+    number is left as it stands); `own_numbers`, in E.164, are never the customer; `order` is that of day and month in
+    the whole file, where times are of the form "date" (None: what the chunk tells, see `evidence`)."""
 
     region: str | None = None
     own_numbers: frozenset[str] = frozenset()
     ambiguous_hour: zones.AmbiguousHour = "reject"
+    order: instants.Order | None = None
 
 
 NOTHING = Given()
@@ -50,6 +53,15 @@ def canonical(profile: Profile, frame: pl.DataFrame, given: Given = NOTHING) -> 
         work.fill(name)
     work.tell_status()
     return work.finish()
+
+
+def evidence(profile: Profile, frame: pl.DataFrame) -> instants.Evidence:
+    """What the times of a chunk tell about the order of day and month; those of all chunks are joined with `|`."""
+    origin = profile.columns.get("started_at")
+    if profile.time_form != "date" or origin is None:
+        return instants.Evidence()
+    cells = _cells(profile, frame, columns.resolved(profile, frame.columns), NOTHING)
+    return instants.evidence(cells.select(conditions.text(origin)).to_series())
 
 
 def _cells(profile: Profile, frame: pl.DataFrame, found: dict[str, str], given: Given) -> pl.DataFrame:
@@ -179,7 +191,7 @@ class _Work:
         """Of the times of an origin: `raw`, `read` (ISO text), `exact` (the same in UTC where the zone is known),
         `instant` and `fault` of the zone."""
         raw = self._cells.select(conditions.text(origin).alias("raw")).to_series()
-        read = forms.started(raw, self._profile.time_form)
+        read = forms.started(raw, self._profile.time_form, self._given.order)
         zone = self._profile.zone_rule
         if zone is None:
             naive = read.str.slice(0, 19).str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="us")
@@ -202,6 +214,7 @@ class _Work:
             return
         cell = conditions.text(origin)
         if self._profile.duration_form == "seconds":
+            # Validation reads them, and says what is wrong with others.
             self._made["duration_seconds"] = cell
             return
         seconds_read = forms.seconds(cell, self._profile.duration_form)
