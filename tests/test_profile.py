@@ -68,7 +68,8 @@ _TWILIO = {"sid", "direction", "status", "start_time", "duration", "from", "to"}
 
 
 _SHIPPED = (
-    "3cx", "aircall", "avaya-smdr", "canonical", "cucm", "dialpad", "five9", "freepbx", "ringcentral-analytics", "twilio"
+    "3cx", "aircall", "avaya-smdr", "canonical", "cucm", "dialpad", "five9", "freepbx", "ringcentral-analytics",
+    "twilio",
 )  # fmt: skip
 
 
