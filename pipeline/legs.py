@@ -35,13 +35,17 @@ def join(rows: pl.DataFrame, rule: profile.Legs, place: Sequence[str] = PLACE) -
     """Join the rows that have the same `_group`; a row without one is a call of its own.
 
     Columns that are looked at: those of `place`; `_group` and `_leg` (text or null); `_faulty` (true or false); status
-    (text or null); started_at (instant or null) and duration_seconds (Int64 or null). Others are the winner's.
+    (text or null); started_at (instant or null) and duration_seconds (Int64 or null); where the rule has a chain, also
+    `_chain` (text or null) and `_length` (Int64 or null). Others are the winner's.
     A call begins with the earliest of its rows. Its talk is the winner's, or the sum of all rows that were answered.
     """
-    numbered = rows.with_row_index("_at").with_columns(
-        # A row alone is a group of its own, under a name that no group has.
-        pl.coalesce(pl.lit("g") + pl.col("_group"), pl.lit("r") + pl.col("_at").cast(pl.String)).alias("_call")
-    )
+    numbered = rows.with_row_index("_at")
+    # A row alone is a group of its own, under a name that no group has.
+    names = [pl.lit("g") + pl.col("_group"), pl.lit("r") + pl.col("_at").cast(pl.String)]
+    if rule.chain is not None:
+        numbered = _chained(numbered, rule.chain.within)
+        names.insert(1, pl.col("_run"))
+    numbered = numbered.with_columns(pl.coalesce(names).alias("_call"))
     bad = pl.col("_faulty").any().over("_call")
     numbered = numbered.with_columns(bad.alias("_bad"))
     sound = _ranked(numbered.filter(~pl.col("_bad")), rule)
@@ -53,6 +57,21 @@ def join(rows: pl.DataFrame, rule: profile.Legs, place: Sequence[str] = PLACE) -
         sound.with_columns(into).filter(~pl.col("_wins")).sort("_at").select(*place, *(INTO + name for name in place)),
         rejected.with_columns(into).sort("_at").select(*place, *(INTO + name for name in place)),
     )
+
+
+def _chained(rows: pl.DataFrame, within: int) -> pl.DataFrame:
+    """With `_run`: the same text for rows of a chain, null where there is none."""
+    started = pl.col("started_at")
+    ended = started + pl.duration(seconds=pl.col("_length").fill_null(0))
+    links = rows.filter(pl.col("_group").is_null() & pl.col("_chain").is_not_null() & started.is_not_null())
+    links = links.sort("_chain", "started_at", "_at").with_columns(
+        ended.cum_max().shift().over("_chain").alias("_before")
+    )
+    breaks = (started > pl.col("_before") + pl.duration(seconds=within)).fill_null(True)
+    runs = links.with_columns(breaks.cum_sum().over("_chain").alias("_number")).select(
+        "_at", (pl.lit("c") + pl.col("_number").cast(pl.String) + " " + pl.col("_chain")).alias("_run")
+    )
+    return rows.join(runs, on="_at", how="left", maintain_order="left")
 
 
 def _ranked(rows: pl.DataFrame, rule: profile.Legs) -> pl.DataFrame:

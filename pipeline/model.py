@@ -91,7 +91,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A slice of a source, for memory only. `frame` holds its own columns as text, cells as they were (null where Parquet
+    """A slice of a source, for memory only. `frame` holds its columns as text, cells as they were (null where Parquet
     has null), plus `_row` (Int64, from 1: the physical line a row of text starts on, the row of a sheet or of a Parquet
     file) and `_ragged` (text, null for a sound row: what is wrong with the number of cells)."""
 

@@ -162,3 +162,51 @@ def test_every_row_ends_in_exactly_one_place_whatever_their_order(seed: int) -> 
         call["started_at"] for call in joined.calls.to_dicts()
     }
     assert sorted(again.rejected["_row"]) == sorted(joined.rejected["_row"])
+
+
+# ── rows without an id that follow one another ───────────────────────────────────────────────────────────────────────
+
+_CHAIN = profile.Legs(
+    profile.Cell("id"), ("answered", "earliest"), "winner", chain=profile.Chain(profile.Cell("a"), profile.Cell("b"), 3)
+)
+
+
+def _chained(*rows: tuple[str | None, int | None, int | None], group: str | None = None) -> list[tuple[int, int]]:
+    """chain, seconds after noon, length; what each row is joined to, a call to itself."""
+    frame = _rows(*((number, group, None, "interrupted", at, 0) for number, (_, at, _) in enumerate(rows)))
+    frame = frame.with_columns(
+        _chain=pl.Series([chain for chain, _, _ in rows], dtype=pl.String),
+        _length=pl.Series([length for _, _, length in rows], dtype=pl.Int64),
+        _faulty=pl.col("started_at").is_null(),
+    )
+    joined = legs.join(frame, _CHAIN)
+    alone = [(row, row) for row in joined.calls["_row"]]
+    return sorted([*alone, *joined.joined.rows(), *joined.rejected.rows()])
+
+
+def test_rows_that_follow_one_another_without_a_gap_are_one_call() -> None:
+    assert _chained(("n", 0, 13), ("n", 13, 6), ("n", 22, 45)) == [(0, 0), (1, 0), (2, 0)]
+
+
+def test_a_gap_ends_a_call() -> None:
+    assert _chained(("n", 0, 13), ("n", 17, 6)) == [(0, 0), (1, 1)]
+
+
+def test_a_row_inside_a_longer_one_does_not_end_it() -> None:
+    assert _chained(("n", 0, 60), ("n", 5, 2), ("n", 62, 9)) == [(0, 0), (1, 0), (2, 0)]
+
+
+def test_the_order_of_the_file_does_not_matter_to_a_chain() -> None:
+    assert _chained(("n", 22, 45), ("n", 13, 6), ("n", 0, 13)) == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_other_callers_are_other_calls() -> None:
+    assert _chained(("n", 0, 13), ("m", 13, 6), (None, 13, 6), (None, 13, 6)) == [(0, 0), (1, 1), (2, 2), (3, 3)]
+
+
+def test_an_id_goes_before_a_chain() -> None:
+    assert _chained(("n", 0, 1), ("n", 500, 1), group="g") == [(0, 0), (1, 0)]
+
+
+def test_a_row_whose_beginning_or_length_nobody_knows_is_in_no_chain_or_has_no_length() -> None:
+    assert _chained(("n", 0, None), ("n", 3, None), ("n", 7, 1), ("n", None, 5)) == [(0, 0), (1, 0), (2, 2), (3, 3)]

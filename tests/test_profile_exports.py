@@ -52,7 +52,9 @@ def _endings(match: profile.Match, rows: pl.DataFrame) -> list[dict[str, str]]:
     validated = validation.validate(kept, _READING)
     for row, reasons in validated.rejects.items():
         found[row] = {"ending": f"rejected {' '.join(reason.rule for reason in reasons)}"}
-    typed = kept.select("_row", "_group", "_leg").join(validated.accepted, on="_row", how="left", maintain_order="left")
+    typed = kept.select("_row", "_group", "_leg", "_chain", "_length").join(
+        validated.accepted, on="_row", how="left", maintain_order="left"
+    )
     typed = typed.with_columns(pl.col("_row").is_in(list(validated.rejects)).alias("_faulty"))
     joined = legs.join(typed, match.profile.legs or profile.Legs(profile.Cell("none"), ("earliest",), "winner"))
     for row, into in joined.joined.rows():

@@ -274,6 +274,22 @@ when = { column = "A", equals = "Fax" }
     assert profile.canonical(of, frame)["_drop"].to_list() == ["totals", None]
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("C\u00c3\u00a9line C\u00c3\u00b4t\u00c3\u00a9", "Céline Côté"),
+        ("C\u221a\u00a9line", "Céline"),
+        ("Céline", "Céline"),
+        ("Ãngela", "Ãngela"),
+        (None, None),
+    ],
+)
+def test_a_name_read_in_the_wrong_encoding_is_put_right(tmp_path: Path, written: str | None, meant: str | None) -> None:
+    of = _recipe(tmp_path, columns='direction = "Way"\nagent_name = "A"\ndescription = "A"')
+    made = profile.canonical(of, _frame(When=["t"], Way=["incoming"], A=[written]))
+    assert made.select("agent_name", "description").rows() == [(meant, written)]
+
+
 # ── numbers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _CANADA = profile.Given(region="CA", own_numbers=frozenset({"+15145550199"}))

@@ -11,6 +11,7 @@ columns     which column of a file is meant by which name
 detection   which recipe a file is of, and where its rows begin
 conditions  the two small languages as expressions
 zones       times whose zone the file tells
+mojibake    names whose letters were read in the wrong encoding
 forms       the door to the modules that read times, durations and numbers
 applying    a frame of cells → the canonical call frame
 """
@@ -19,11 +20,12 @@ from pipeline.profile.applying import NOTHING, Given, canonical, evidence
 from pipeline.profile.columns import resolved
 from pipeline.profile.detection import Match, detect, fit
 from pipeline.profile.library import available, load, text_of
-from pipeline.profile.recipe import Cell, Legs, Profile
+from pipeline.profile.recipe import Cell, Chain, Legs, Profile
 
 __all__ = [
     "NOTHING",
     "Cell",
+    "Chain",
     "Given",
     "Legs",
     "Match",

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline import instants
-from pipeline.profile import columns, conditions, forms, zones
+from pipeline.profile import columns, conditions, forms, mojibake, zones
 from pipeline.profile.parsing import ANY_WORD
 from pipeline.profile.recipe import Origin, Profile, Span
 from schemas import call_log
 
 _FAULT = pl.Struct({"rule": pl.String, "message": pl.String})
 _SHOWN = 40
+_WORDS_SHOWN = 8
 _AGENT = ("agent_id", "agent_email", "agent_name", "agent_extension")
 _ZONE_TOLD = {
     "started_at_zone": "is in a zone that is not known; the file must name one such as America/Toronto",
@@ -44,7 +45,7 @@ def canonical(profile: Profile, frame: pl.DataFrame, given: Given = NOTHING) -> 
     what the recipe found wrong; `_customer_unknown`, true where the customer's side hangs on a direction that is not
     known; and, text or null: `_drop` (no call of a customer: one of `parsing.DROPS`; its faults do not count), `_skip`
     (anonymous, own_number), `_machine` (one of `parsing.MACHINES`: it answered, nobody did), `_group` (rows of one
-    call share it) and `_leg` (id of the row within it).
+    call share it), `_leg` (id of the row within it), `_chain` and, Int64, `_length` (see `recipe.Chain`).
     """
     found = columns.resolved(profile, frame.columns)
     work = _Work(profile, _cells(profile, frame, found, given), found, given)
@@ -148,7 +149,8 @@ class _Work:
         return meant.replace("", None), unknown
 
     def _fault_of_word(self, name: str, unknown: pl.Expr) -> None:
-        words = ", ".join(self._profile.values[name])
+        known = list(self._profile.values[name])
+        words = ", ".join(known[:_WORDS_SHOWN]) + (", …" if len(known) > _WORDS_SHOWN else "")
         right = f"is not a word that profile {self._profile.name} knows; known: {words}"
         cell = conditions.text(self._profile.columns[name])
         self._faults.append(_fault(f"{name}_unknown", unknown, _complaint(name, cell, right)))
@@ -169,6 +171,10 @@ class _Work:
             self._customer(conditions.text(origin), self._given.region)
         else:
             self._made[name] = conditions.text(origin)
+            if name == "agent_name":
+                names = self._cells.select(conditions.text(origin)).to_series()
+                self._cells = self._cells.with_columns(mojibake.mended(names).alias("_agent name"))
+                self._made[name] = pl.col("_agent name")
             if name.startswith("agent_") and self._profile.no_agent is not None:
                 nobody = conditions.holds(self._profile.no_agent, self._present)
                 self._made[name] = pl.when(~nobody).then(self._made[name])
@@ -259,9 +265,22 @@ class _Work:
             self._dropped().alias("_drop"),
             self._made.get("_skip", blank).alias("_skip"),
             self._made["_machine"].alias("_machine"),
-            (conditions.text(profile.legs.join) if profile.legs else blank).alias("_group"),
-            (conditions.text(profile.legs.leg) if profile.legs and profile.legs.leg else blank).alias("_leg"),
+            *self._joining(),
         )
+
+    def _joining(self) -> list[pl.Expr]:
+        rule = self._profile.legs
+        blank = pl.lit(None, dtype=pl.String)
+        chain = rule.chain if rule else None
+        length = pl.lit(None, dtype=pl.Int64)
+        if chain is not None:
+            length = forms.seconds(conditions.text(chain.length), self._profile.duration_form)
+        return [
+            (conditions.text(rule.join) if rule else blank).alias("_group"),
+            (conditions.text(rule.leg) if rule and rule.leg else blank).alias("_leg"),
+            (conditions.text(chain.join) if chain else blank).alias("_chain"),
+            length.alias("_length"),
+        ]
 
     def _dropped(self) -> pl.Expr:
         """A row whose cells do not stand in their columns is not dropped for what stands there, unless it is a sum."""

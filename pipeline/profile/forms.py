@@ -40,7 +40,7 @@ def started(cells: pl.Series, form: str, order: instants.Order | None = None) ->
 
 def seconds(cells: pl.Expr, form: str) -> pl.Expr:
     """Int64, null where the cell is not of that form."""
-    return durations.seconds(cells, durations.Form.SECONDS if form == _DECIMAL else durations.Form(form))
+    return durations.seconds(cells, durations.Form("seconds" if form == _DECIMAL else form))
 
 
 def numbers(cells: pl.Series, region: str) -> pl.DataFrame:

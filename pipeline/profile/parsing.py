@@ -9,6 +9,7 @@ from pipeline import errors
 from pipeline.profile import forms, grammar
 from pipeline.profile.recipe import (
     Cell,
+    Chain,
     First,
     Header,
     Headerless,
@@ -193,14 +194,19 @@ def _headerless(table: Table) -> Headerless:
 
 
 def _legs(table: Table) -> Legs:
-    table.only(("join", "leg", "winner", "talk"))
+    table.only(("join", "leg", "winner", "talk", "chain"))
     winner = table.texts("winner") or ("answered", "earliest", "longest")
     for word in winner:
         if word not in WINNERS:
             raise table.wrong("winner", f"must be a list of {', '.join(WINNERS)}, the most important first")
     talk = table.choice("talk", ("winner", "sum"), "winner")
     leg = grammar.origin(table, "leg") if "leg" in table.cells else None
-    return Legs(grammar.origin(table, "join"), winner, "sum" if talk == "sum" else "winner", leg)
+    chain = None
+    if "chain" in table.cells:
+        inner = table.table("chain")
+        inner.only(("join", "length", "within"))
+        chain = Chain(grammar.origin(inner, "join"), grammar.origin(inner, "length"), inner.whole("within"))
+    return Legs(grammar.origin(table, "join"), winner, "sum" if talk == "sum" else "winner", leg, chain)
 
 
 def _lack(table: Table) -> Lack:

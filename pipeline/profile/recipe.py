@@ -144,14 +144,25 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """Rows without an id of their call are one call where they have the same text in `join` and each begins at most
+    `within` seconds after the last that began before it has ended. `length` is how long a row took, ringing and all."""
+
+    join: Origin
+    length: Origin
+    within: int
+
+
+@dataclass(frozen=True, slots=True)
 class Legs:
-    """Rows with the same text in `join` are one call. `winner` says, most important first, which of them stands for it;
-    its talk is the winner's or the sum of those answered. `leg` is the id of each of them."""
+    """Rows with the same text in `join` are one call, and those of a `chain`. `winner` says, most important first, which
+    of them stands for it; its talk is the winner's or the sum of those answered. `leg` is the id of each of them."""
 
     join: Origin
     winner: tuple[str, ...]
     talk: Literal["winner", "sum"]
     leg: Origin | None = None
+    chain: Chain | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +239,8 @@ class Profile:
             yield self.legs.join
             if self.legs.leg is not None:
                 yield self.legs.leg
+            if self.legs.chain is not None:
+                yield from (self.legs.chain.join, self.legs.chain.length)
 
     def conditions(self) -> Iterator[Condition]:
         """Every single test in the rules that shape calls."""
