@@ -137,9 +137,9 @@ class Intake:
         return calls.filter(~pl.col("_row").is_in(list(rejects))) if rejects else calls
 
     def _names_leads(self) -> bool:
-        column = self.profile.columns.get("lead_id")
+        feeding = set(self.profile.fed_by("lead_id"))
         return "lead_id" in self.profile.constants or any(
-            column in source.header(opened) for opened in self.sources if column is not None
+            feeding & profile.resolved(self.profile, source.header(opened)).keys() for opened in self.sources
         )
 
     def _shaping(self, settings: config.Settings) -> dict[str, str]:
@@ -165,21 +165,20 @@ def sources_of(settings: config.Settings) -> tuple[Path, ...]:
 
 
 def _profile_for(sources: tuple[model.Source, ...], name: str | None) -> profile.Profile:
-    headers = [source.header(opened) for opened in sources]
-    chosen = profile.load(name) if name else _detected(sources[0], headers[0])
-    ids = chosen.columns.get("call_id") if chosen.identity else None
-    for opened, header in zip(sources, headers, strict=True):
-        chosen.require(header, opened.name)
-        if isinstance(ids, str):
-            source.refuse_fractions(opened, ids)
+    chosen: profile.Profile | None = profile.load(name) if name else None
+    for opened in sources:
+        header = source.header(opened)
+        peek = model.Peek(records=((1, header),), is_typed=False, told="")
+        try:
+            chosen = (profile.detect(peek) if chosen is None else profile.fit(chosen, peek)).profile
+        except errors.SchemaMismatch as error:
+            raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
+        ids = chosen.columns.get("call_id") if chosen.identity else None
+        if isinstance(ids, profile.Cell):
+            source.refuse_fractions(opened, profile.resolved(chosen, header).get(ids.column, ""))
+    if chosen is None:
+        raise errors.SourceError("no file is named; name the exports to read")
     return chosen
-
-
-def _detected(opened: model.Source, header: tuple[str, ...]) -> profile.Profile:
-    try:
-        return profile.detect(header)
-    except errors.SchemaMismatch as error:
-        raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
 
 
 def _midnight(day: date | None, zone: str | None) -> datetime:

@@ -71,6 +71,7 @@ _MISSING = {
 # A fault that the recipe has found already explains these, so they are not told a second time.
 _EXPLAINED = {
     "direction_missing": {"direction_unknown"},
+    "started_at_missing": set(call_log.ZONE_RULES),
     "duration_missing": {"status_unknown", "duration_number"},
 }
 _PAYLOAD = {

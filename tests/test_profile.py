@@ -1,11 +1,12 @@
 """A recipe is checked before it is used, fits a file or says why not, and shapes rows without losing any."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from pipeline import errors, profile
+from pipeline import errors, model, profile
 from schemas import call_log
 
 _RECIPE = """
@@ -41,6 +42,11 @@ def _load(folder: Path, recipe: str) -> profile.Profile:
     return profile.load(str(path))
 
 
+def _peek(*records: Sequence[str], is_typed: bool = False) -> model.Peek:
+    numbered = tuple((line, tuple(cells)) for line, cells in enumerate(records, start=0 if is_typed else 1))
+    return model.Peek(numbered, is_typed, "a test")
+
+
 def _frame(**columns: list[str | None]) -> pl.DataFrame:
     height = len(next(iter(columns.values())))
     frame = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
@@ -57,11 +63,25 @@ def _faults(row: dict[str, object]) -> list[tuple[str, str]]:
     return [(fault["rule"], fault["message"]) for fault in faults]
 
 
+_CANONICAL = ("direction", "started_at", "customer_phone", "duration_seconds")
 _TWILIO = {"sid", "direction", "status", "start_time", "duration", "from", "to"}
 
 
-def test_canonical_and_twilio_come_with_the_program() -> None:
-    assert profile.available() == ("canonical", "twilio")
+_SHIPPED = (
+    "3cx", "aircall", "avaya-smdr", "canonical", "cucm", "dialpad", "five9", "freepbx", "ringcentral-analytics",
+    "twilio",
+)  # fmt: skip
+
+
+def test_ten_recipes_come_with_the_program() -> None:
+    assert profile.available() == _SHIPPED
+
+
+@pytest.mark.parametrize("name", _SHIPPED)
+def test_a_recipe_is_called_like_its_file_and_says_how_to_export(name: str) -> None:
+    recipe = profile.load(name)
+    assert recipe.name == name
+    assert recipe.export or name == "canonical"
 
 
 def test_the_canonical_recipe_needs_four_columns() -> None:
@@ -81,43 +101,42 @@ def test_the_twilio_recipe_is_utc_and_knows_its_calls() -> None:
 
 
 def test_a_recipe_is_detected_by_its_required_columns() -> None:
-    assert profile.detect([*_TWILIO, "price"]).name == "twilio"
-    assert profile.detect(["direction", "started_at", "customer_phone", "duration_seconds"]).name == "canonical"
+    assert profile.detect(_peek([*_TWILIO, "price"])).profile.name == "twilio"
+    assert profile.detect(_peek(_CANONICAL)).profile.name == "canonical"
 
 
 def test_no_fit_names_the_nearest_recipe_and_what_is_missing() -> None:
     with pytest.raises(errors.SchemaMismatch, match=r"nearest is twilio: strat_time: did you mean start_time\?"):
-        profile.detect([*_TWILIO - {"start_time"}, "strat_time"])
+        profile.detect(_peek([*_TWILIO - {"start_time"}, "strat_time"]))
 
 
 def test_two_that_fit_is_an_error_naming_both() -> None:
     both = [*_TWILIO, "started_at", "customer_phone", "duration_seconds"]
     with pytest.raises(errors.SchemaMismatch, match="canonical and twilio; choose one with --profile"):
-        profile.detect(both)
+        profile.detect(_peek(both))
 
 
 def test_missing_and_unknown_columns_are_told_with_close_names() -> None:
     header = ["direction", "started_at", "customer_phone", "lead_di", "colour"]
     with pytest.raises(errors.SchemaMismatch) as caught:
-        profile.load("canonical").require(header, "calls.csv")
-    for said in ("calls.csv", "duration_seconds is missing", "lead_di: did you mean lead_id?", "colour is not known"):
+        profile.fit(profile.load("canonical"), _peek(header))
+    for said in ("duration_seconds is missing", "lead_di: did you mean lead_id?", "colour is not known"):
         assert said in str(caught.value)
 
 
 def test_a_headerless_file_does_not_show_its_numbers() -> None:
     with pytest.raises(errors.SchemaMismatch) as caught:
-        profile.load("canonical").require(["+15145550123"], "calls.csv")
+        profile.fit(profile.load("canonical"), _peek(["+15145550123"]))
     assert "+15145550123" not in str(caught.value)
 
 
 def test_our_own_columns_and_ignored_ones_are_accepted() -> None:
-    needed = ["direction", "started_at", "customer_phone", "duration_seconds"]
-    profile.load("canonical").require([*needed, "_row", "_reasons", "_source"], "rejects.csv")
-    profile.load("twilio").require([*_TWILIO, "price"], "calls.csv")
+    profile.fit(profile.load("canonical"), _peek([*_CANONICAL, "_row", "_reasons", "_source"]))
+    profile.fit(profile.load("twilio"), _peek([*_TWILIO, "price"]))
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(errors.ConfigError, match=r"no profile twillio \(did you mean twilio\?\); known: canonical"):
+    with pytest.raises(errors.ConfigError, match=r"no profile twillio \(did you mean twilio\?\); known: 3cx, "):
         profile.load("twillio")
 
 
@@ -137,7 +156,11 @@ def test_a_path_that_is_no_file_is_an_error(tmp_path: Path) -> None:
         ("version = 1", "", "version must be a whole number"),
         ('system = "desk"', "system = 3", "system must be text"),
         ("identity = false", 'identity = "no"', "identity must be true or false"),
-        ('duration_form = "hms"', 'duration_form = "minutes"', 'duration_form must be one of "seconds", "hms"'),
+        (
+            'duration_form = "hms"',
+            'duration_form = "weeks"',
+            'duration_form must be one of "seconds", "decimal_seconds", "ms"',
+        ),
         ('other_columns = "error"', 'other_column = "error"', "other_column is not a known key; did you mean other_"),
         ('optional = ["agent_name"]', 'optional = ["agent"]', "optional must be a list of canonical columns"),
         ('title = "Front desk"', 'title = "x"\nzone = "Montreal"', '"Montreal" is no IANA time zone'),
@@ -217,7 +240,7 @@ def test_a_constant_stands_in_every_row(tmp_path: Path) -> None:
 def test_an_optional_column_may_be_missing(tmp_path: Path) -> None:
     recipe = _load(tmp_path, _RECIPE)
     frame = _desk().drop("Who")
-    recipe.require(frame.columns, "calls.csv")
+    profile.fit(recipe, _peek(frame.columns))
     assert [row["agent_name"] for row in _rows(recipe, frame)] == [None]
 
 

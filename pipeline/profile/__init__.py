@@ -1,0 +1,41 @@
+"""A phone system's recipe (TOML) and what it makes of a file: the canonical call frame, still as text.
+
+The language of recipes is explained in schemas/profiles/README.md, every word of it with an example.
+
+recipe      a checked recipe as a value
+table       a table of TOML that names file and key in its complaints
+grammar     its two small languages: where a text comes from, and what is true of a row
+parsing     TOML → recipe
+library     the recipes that come with the program, and the user's own
+columns     which column of a file is meant by which name
+detection   which recipe a file is of, and where its rows begin
+conditions  the two small languages as expressions
+zones       times whose zone the file tells
+mojibake    names whose letters were read in the wrong encoding
+forms       the door to the modules that read times, durations and numbers
+applying    a frame of cells → the canonical call frame
+"""
+
+from pipeline.profile.applying import NOTHING, Given, canonical, evidence
+from pipeline.profile.columns import resolved
+from pipeline.profile.detection import Match, detect, fit
+from pipeline.profile.library import available, load, text_of
+from pipeline.profile.recipe import Cell, Chain, Legs, Profile
+
+__all__ = [
+    "NOTHING",
+    "Cell",
+    "Chain",
+    "Given",
+    "Legs",
+    "Match",
+    "Profile",
+    "available",
+    "canonical",
+    "detect",
+    "evidence",
+    "fit",
+    "load",
+    "resolved",
+    "text_of",
+]

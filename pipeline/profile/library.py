@@ -1,0 +1,44 @@
+"""Where recipes are found: those that come with the program, and the user's own files."""
+
+import functools
+import importlib.resources
+from pathlib import Path
+
+from pipeline import errors
+from pipeline.profile.parsing import parsed
+from pipeline.profile.recipe import Profile
+from pipeline.profile.table import close
+
+
+def available() -> tuple[str, ...]:
+    """Names of the recipes that come with the program, sorted."""
+    folder = importlib.resources.files("schemas") / "profiles"
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def load(name_or_path: str) -> Profile:
+    """The recipe of that name, or of that file (anything with a folder or .toml in it). Raises ConfigError."""
+    if name_or_path in available():
+        return _shipped(name_or_path)
+    path = Path(name_or_path)
+    if path.suffix != ".toml" and len(path.parts) < 2:
+        hint = "".join(f" (did you mean {match}?)" for match in close(name_or_path, available()))
+        raise errors.ConfigError(
+            f"there is no profile {name_or_path}{hint}; known: {', '.join(available())}, or the path of a .toml file"
+        )
+    try:
+        return parsed(path.read_text("utf-8"), str(path))
+    except OSError as error:
+        raise errors.ConfigError(f"profile {path} cannot be read: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise errors.ConfigError(f"profile {path} is not UTF-8; save it as UTF-8") from error
+
+
+@functools.cache
+def _shipped(name: str) -> Profile:
+    return parsed(text_of(name), f"{name}.toml")
+
+
+def text_of(name: str) -> str:
+    """The recipe of that name as it is written, comments and all."""
+    return (importlib.resources.files("schemas") / "profiles" / f"{name}.toml").read_text("utf-8")

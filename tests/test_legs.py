@@ -1,0 +1,212 @@
+"""Rows of one call become one call: none is lost, none counted twice, one bad leg keeps all from being sent."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import polars as pl
+import pytest
+
+from pipeline import legs, profile
+
+_NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
+_SCHEMA: dict[str, pl.DataType] = {
+    "_row": pl.Int64(), "_group": pl.String(), "_leg": pl.String(), "_faulty": pl.Boolean(), "status": pl.String(),
+    "started_at": pl.Datetime("us", "UTC"), "duration_seconds": pl.Int64(), "agent_name": pl.String(),
+}  # fmt: skip
+_Row = tuple[int, str | None, str | None, str | None, int | None, int | None]
+
+
+def _rows(*rows: _Row, faulty: tuple[int, ...] = ()) -> pl.DataFrame:
+    """row, group, leg, status, seconds after noon, talk."""
+    return pl.DataFrame(
+        [
+            (
+                row,
+                group,
+                leg,
+                row in faulty,
+                status,
+                None if at is None else _NOON + timedelta(seconds=at),
+                talk,
+                f"a{row}",
+            )
+            for row, group, leg, status, at, talk in rows
+        ],
+        schema=_SCHEMA,
+        orient="row",
+    )
+
+
+def _rule(*winner: str, talk: Literal["winner", "sum"] = "winner") -> profile.Legs:
+    return profile.Legs(profile.Cell("id"), winner or ("answered", "earliest", "longest"), talk)
+
+
+def _told(call: dict[str, object]) -> tuple[object, ...]:
+    at = call["started_at"]
+    assert isinstance(at, datetime)
+    return call["_row"], call["status"], (at - _NOON).seconds, call["duration_seconds"], call["_legs"]
+
+
+_RING_GROUP = (
+    (2, "g", "l2", "interrupted", 0, 0),
+    (3, "g", "l3", "answered", 5, 95),
+    (4, "g", "l4", "interrupted", 1, 0),
+)
+
+
+def test_the_answered_leg_stands_for_the_call_from_its_earliest_second_on() -> None:
+    joined = legs.join(_rows(*_RING_GROUP), _rule())
+    assert [_told(call) for call in joined.calls.to_dicts()] == [(3, "answered", 0, 95, ["l2", "l3", "l4"])]
+    assert joined.calls["agent_name"].to_list() == ["a3"]
+    assert joined.joined.rows() == [(2, 3), (4, 3)]
+    assert joined.rejected.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("winner", "row"),
+    [
+        (("answered", "earliest"), 3),
+        (("answered", "longest"), 5),
+        (("earliest",), 2),
+        (("latest",), 4),
+        (("longest",), 5),
+        (("answered", "latest"), 5),
+    ],
+)
+def test_the_order_of_the_words_decides_who_wins(winner: tuple[str, ...], row: int) -> None:
+    rows = _rows(
+        (2, "g", None, "interrupted", 0, 0),
+        (3, "g", None, "answered", 5, 10),
+        (4, "g", None, "interrupted", 9, 0),
+        (5, "g", None, "answered", 7, 20),
+    )
+    assert legs.join(rows, _rule(*winner)).calls["_row"].to_list() == [row]
+
+
+def test_equal_legs_are_decided_by_the_order_of_the_file() -> None:
+    rows = _rows((7, "g", None, "answered", 0, 5), (8, "g", None, "answered", 0, 5))
+    assert legs.join(rows, _rule()).calls["_row"].to_list() == [7]
+
+
+def test_talk_may_be_the_sum_of_what_was_answered() -> None:
+    rows = _rows(
+        (2, "g", None, "answered", 0, 13), (3, "g", None, "interrupted", 0, 8), (4, "g", None, "answered", 0, 21)
+    )
+    assert legs.join(rows, _rule(talk="sum")).calls["duration_seconds"].to_list() == [34]
+    assert legs.join(rows, _rule()).calls["duration_seconds"].to_list() == [21]
+
+
+def test_the_sum_of_a_call_that_nobody_answered_is_its_own() -> None:
+    rows = _rows(
+        (2, "g", None, "interrupted", 0, 0), (3, "g", None, "interrupted", 0, 0), (4, None, None, "answered", 0, 7)
+    )
+    assert legs.join(rows, _rule(talk="sum")).calls["duration_seconds"].to_list() == [0, 7]
+
+
+def test_a_row_without_a_group_is_a_call_of_its_own() -> None:
+    rows = _rows((2, None, "x", "answered", 0, 1), (3, None, None, "answered", 0, 1), (4, "r0", None, "answered", 0, 1))
+    joined = legs.join(rows, _rule())
+    assert [(call["_row"], call["_legs"]) for call in joined.calls.to_dicts()] == [(2, ["x"]), (3, []), (4, [])]
+
+
+def test_one_faulty_leg_rejects_all_rows_of_its_call() -> None:
+    alone = (5, None, None, "answered", 0, 1)
+    joined = legs.join(_rows(*_RING_GROUP, alone, faulty=(3,)), _rule())
+    assert joined.rejected.rows() == [(2, 3), (3, 3), (4, 3)]
+    assert joined.calls["_row"].to_list() == [5]
+    assert joined.joined.is_empty()
+
+
+def test_a_faulty_row_may_lack_everything() -> None:
+    rows = _rows((2, "g", "a", None, None, None), (3, "g", "b", "answered", 0, 1), faulty=(2,))
+    assert legs.join(rows, _rule()).rejected.rows() == [(2, 2), (3, 2)]
+
+
+def test_exact_duplicates_are_one_leg() -> None:
+    rows = _rows((2, "g", "a", "answered", 0, 9), (3, "g", "a", "answered", 0, 9))
+    assert [_told(call) for call in legs.join(rows, _rule()).calls.to_dicts()] == [(2, "answered", 0, 9, ["a"])]
+
+
+def test_rows_of_several_files_are_told_by_file_and_row() -> None:
+    rows = _rows((2, "g", None, "interrupted", 0, 0), (2, "g", None, "answered", 1, 4)).with_columns(
+        _source=pl.Series([0, 1])
+    )
+    joined = legs.join(rows, _rule(), place=("_source", "_row"))
+    assert joined.joined.columns == ["_source", "_row", "_into_source", "_into_row"]
+    assert joined.joined.rows() == [(0, 2, 1, 2)]
+
+
+def test_nothing_becomes_nothing() -> None:
+    joined = legs.join(_rows(), _rule())
+    assert (joined.calls.height, joined.joined.height, joined.rejected.height) == (0, 0, 0)
+    assert joined.calls.columns == [*_SCHEMA, "_legs"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_row_ends_in_exactly_one_place_whatever_their_order(seed: int) -> None:
+    chance = random.Random(seed)
+    rows = [
+        (row, chance.choice([None, "a", "b", "c", "d"]), f"l{row}", chance.choice(["answered", "interrupted"]),
+         chance.randrange(60), chance.randrange(100))
+        for row in range(2, 30)
+    ]  # fmt: skip
+    faulty = tuple(chance.sample(range(2, 30), 2))
+    joined = legs.join(_rows(*rows, faulty=faulty), _rule())
+    endings = [*joined.calls["_row"], *joined.joined["_row"], *joined.rejected["_row"]]
+    assert sorted(endings) == list(range(2, 30))
+    assert set(joined.joined["_into_row"]) <= set(joined.calls["_row"])
+    chance.shuffle(rows)
+    again = legs.join(_rows(*rows, faulty=faulty), _rule())
+    assert {call["started_at"] for call in again.calls.to_dicts()} == {
+        call["started_at"] for call in joined.calls.to_dicts()
+    }
+    assert sorted(again.rejected["_row"]) == sorted(joined.rejected["_row"])
+
+
+# ── rows without an id that follow one another ───────────────────────────────────────────────────────────────────────
+
+_CHAIN = profile.Legs(
+    profile.Cell("id"), ("answered", "earliest"), "winner", chain=profile.Chain(profile.Cell("a"), profile.Cell("b"), 3)
+)
+
+
+def _chained(*rows: tuple[str | None, int | None, int | None], group: str | None = None) -> list[tuple[int, int]]:
+    """chain, seconds after noon, length; what each row is joined to, a call to itself."""
+    frame = _rows(*((number, group, None, "interrupted", at, 0) for number, (_, at, _) in enumerate(rows)))
+    frame = frame.with_columns(
+        _chain=pl.Series([chain for chain, _, _ in rows], dtype=pl.String),
+        _length=pl.Series([length for _, _, length in rows], dtype=pl.Int64),
+        _faulty=pl.col("started_at").is_null(),
+    )
+    joined = legs.join(frame, _CHAIN)
+    alone = [(row, row) for row in joined.calls["_row"]]
+    return sorted([*alone, *joined.joined.rows(), *joined.rejected.rows()])
+
+
+def test_rows_that_follow_one_another_without_a_gap_are_one_call() -> None:
+    assert _chained(("n", 0, 13), ("n", 13, 6), ("n", 22, 45)) == [(0, 0), (1, 0), (2, 0)]
+
+
+def test_a_gap_ends_a_call() -> None:
+    assert _chained(("n", 0, 13), ("n", 17, 6)) == [(0, 0), (1, 1)]
+
+
+def test_a_row_inside_a_longer_one_does_not_end_it() -> None:
+    assert _chained(("n", 0, 60), ("n", 5, 2), ("n", 62, 9)) == [(0, 0), (1, 0), (2, 0)]
+
+
+def test_the_order_of_the_file_does_not_matter_to_a_chain() -> None:
+    assert _chained(("n", 22, 45), ("n", 13, 6), ("n", 0, 13)) == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_other_callers_are_other_calls() -> None:
+    assert _chained(("n", 0, 13), ("m", 13, 6), (None, 13, 6), (None, 13, 6)) == [(0, 0), (1, 1), (2, 2), (3, 3)]
+
+
+def test_an_id_goes_before_a_chain() -> None:
+    assert _chained(("n", 0, 1), ("n", 500, 1), group="g") == [(0, 0), (1, 0)]
+
+
+def test_a_row_whose_beginning_or_length_nobody_knows_is_in_no_chain_or_has_no_length() -> None:
+    assert _chained(("n", 0, None), ("n", 3, None), ("n", 7, 1), ("n", None, 5)) == [(0, 0), (1, 0), (2, 2), (3, 3)]
