@@ -132,6 +132,25 @@ def test_a_time_that_is_none_is_null(clock: str) -> None:
     assert _read(Form.YMD, f"2024-06-17 {clock}") == [None]
 
 
+@pytest.mark.parametrize(
+    ("names", "offset"),
+    [
+        ("Z UTC GMT UT", "+00:00"),
+        ("NDT", "-02:30"),
+        ("NST HNT", "-03:30"),
+        ("ADT HAA", "-03:00"),
+        ("AST HNA EDT HAE", "-04:00"),
+        ("EST HNE CDT HAC", "-05:00"),
+        ("CST HNC MDT HAR", "-06:00"),
+        ("MST HNR PDT HAP", "-07:00"),
+        ("PST HNP", "-08:00"),
+    ],
+)
+def test_zones_of_canada_by_name_in_both_languages(names: str, offset: str) -> None:
+    cells = [f"2024-06-17 05:59:49 {name}" for name in names.split()]
+    assert _read(Form.YMD, *cells) == [f"2024-06-17T05:59:49{offset}"] * len(cells)
+
+
 def test_columns_that_were_joined_by_a_blank() -> None:
     assert _read(Form.MDY, "06/17/2024  8:46:44 PM") == ["2024-06-17T20:46:44"]
     assert _read(Form.MDY, "5 22 2014 01:43PM") == ["2014-05-22T13:43:00"]
