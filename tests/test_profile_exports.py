@@ -5,6 +5,7 @@ Beside each file of tests/exports lies what was worked out by hand: `ending` is 
 """
 
 import csv
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -113,6 +114,31 @@ def test_chunks_make_the_same_of_rows_as_the_whole_file(path: Path) -> None:
     whole = profile.canonical(match.profile, rows, given)
     pieces = pl.concat([profile.canonical(match.profile, rows.slice(at, 2), given) for at in range(0, rows.height, 2)])
     assert pieces.equals(whole)
+
+
+_ODD = (
+    None, "", " ", "0", "-1", "x", "101", "5145550123", "+15145550123", "5.145550100E+9", "Anonymous", "s", "ANSWERED",
+    "answered", "Inbound", "I", "outbound-api", "2024-05-31 14:05:09", "31/05/2024 14:05", "05/06/2024", "1717178709",
+    "1717178709.1", "9999999999999.1", "America/Toronto", "Mars", "00:01:12", "PT5S", "99999999999999999999", "=1+1",
+    "\u0000", "é\u202e", "{When}", "Totals", "SIP/101-0a", "V9501", "b002179144511001", "a" * 500,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", profile.available())
+@pytest.mark.parametrize("height", [0, 1, 300])
+def test_no_row_is_lost_whatever_stands_in_it(name: str, height: int) -> None:
+    chance = random.Random(height)
+    recipe = profile.load(name)
+    cells = {column: [chance.choice(_ODD) for _ in range(height)] for column in recipe.known}
+    rows = pl.DataFrame(cells, schema=dict.fromkeys(cells, pl.String)).with_columns(
+        pl.int_range(2, 2 + height, eager=True).cast(pl.Int64).alias("_row"),
+        pl.Series("_ragged", [None] * height, dtype=pl.String),
+    )
+    made = profile.canonical(recipe, rows, _GIVEN)
+    assert made["_row"].to_list() == rows["_row"].to_list()
+    kept = made.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
+    validated = validation.validate(kept, _READING)
+    assert validated.accepted.height + len(validated.rejects) == kept.height
 
 
 @pytest.mark.parametrize("name", sorted(_BY_NAME_ONLY))

@@ -368,6 +368,25 @@ def test_the_hour_that_happens_twice_may_be_decided(tmp_path: Path, which: str, 
     assert made["started_at"].to_list() == [instant]
 
 
+def test_dates_in_an_order_that_nobody_can_tell_are_faults_that_say_so(tmp_path: Path) -> None:
+    of = _recipe(tmp_path, top='time_form = "date"')
+    (row,) = profile.canonical(of, _frame(When=["05/06/2024 14:05"], Way=["incoming"])).to_dicts()
+    (fault,) = row["_faults"]
+    assert fault["rule"] == "started_at_unreadable"
+    assert "day and month or month and day" in fault["message"]
+    assert row["started_at"] == "05/06/2024 14:05"
+
+
+def test_a_date_over_12_decides_for_the_whole_file_also_from_another_chunk(tmp_path: Path) -> None:
+    of = _recipe(tmp_path, top='time_form = "date"')
+    first, second = (
+        _frame(When=["05/06/2024 14:05"], Way=["incoming"]),
+        _frame(When=["17/06/2024 09:00"], Way=["incoming"]),
+    )
+    order = (profile.evidence(of, first) | profile.evidence(of, second)).order
+    assert profile.canonical(of, first, profile.Given(order=order))["started_at"].to_list() == ["2024-06-05T14:05:00"]
+
+
 # ── complaints ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -13,6 +13,12 @@ from schemas import call_log
 
 _FAULT = pl.Struct({"rule": pl.String, "message": pl.String})
 _SHOWN = 40
+_NUMERIC_DATE = r"^[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{2}"
+_UNDECIDED = (instants.Order.OPEN, instants.Order.CONTRADICTORY)
+_WHICH_ORDER = (
+    "is day and month or month and day, no date of the file tells; "
+    'export it as 2024-05-31, or copy the recipe and write time_form = "dmy" or "mdy" in it'
+)
 _WORDS_SHOWN = 8
 _AGENT = ("agent_id", "agent_email", "agent_name", "agent_extension")
 _ZONE_TOLD = {
@@ -190,6 +196,10 @@ class _Work:
         if zone is not None:
             for rule, wrong in _ZONE_TOLD.items():
                 self._faults.append(_fault(rule, fault == rule, _complaint("started_at", raw, wrong)))
+        if self._profile.time_form == "date":
+            order = self._given.order or instants.evidence(read["raw"]).order
+            undecided = pl.col("_start read").is_null() & raw.str.contains(_NUMERIC_DATE) & (order in _UNDECIDED)
+            self._faults.append(_fault("started_at_unreadable", undecided, _complaint("started_at", raw, _WHICH_ORDER)))
         # What could not be read stays as it was, for validation to say so.
         self._made["started_at"] = pl.when(fault.is_null()).then(pl.coalesce("_start exact", "_start read", raw))
 

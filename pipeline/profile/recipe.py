@@ -155,8 +155,8 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """Rows with the same text in `join` are one call, and those of a `chain`. `winner` says, most important first, which
-    of them stands for it; its talk is the winner's or the sum of those answered. `leg` is the id of each of them."""
+    """Rows with the same text in `join` are one call, and those of a `chain`. `winner` says which of them stands for
+    it, most important first; its talk is the winner's or the sum of those answered. `leg` is the id of each of them."""
 
     join: Origin
     winner: tuple[str, ...]
