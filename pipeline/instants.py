@@ -2,7 +2,7 @@
 
 What comes out is `2024-06-17T05:59:49`, with `+00:00` behind it where the cell says how far from UTC it is; whose zone
 a time without that is of, and which of two hours in autumn, is for validation. Seconds are floored, lost ones are 0.
-What cannot be read whole is null: a date without a time of day is no instant, and a day that the calendar lacks is none.
+What cannot be read whole is null: a date without a time of day is no instant, nor is a day that the calendar lacks.
 """
 
 from collections.abc import Iterable
