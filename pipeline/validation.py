@@ -24,6 +24,8 @@ _INSTANT = (
     r" ?(?:(?<utc>[Zz])|(?<sign>[+-])(?<hours>[01][0-9]):?(?<minutes>[0-5][0-9])?)?$"
 )
 _WHOLE = r"^(-?[0-9]+)(?:\.0+)?$"
+# Python knows no instant outside of its years, and a zone may carry one there: a day from the end is wrong enough.
+_YEARS = (datetime(1, 1, 2), datetime(9999, 12, 30))  # noqa: DTZ001 - clocks without a zone
 _SHOWN = 40
 _PHONE_DIGITS, _DIGITS_SHOWN = 6, 4
 _WHICH_HOUR: tuple[Literal["earliest"], Literal["latest"]] = ("earliest", "latest")
@@ -209,6 +211,7 @@ def _start(text: pl.Series, reading: Reading) -> tuple[pl.Series, pl.Series]:
     clock = pl.concat_str(
         pl.col("date"), pl.lit(" "), pl.col("clock"), pl.lit(":"), pl.col("second").fill_null("00")
     ).str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
+    clock = clock.clip(*_YEARS)
     read = parts.select(
         "text", clock.alias("naive"), pl.when(pl.col("utc").is_not_null()).then(0).otherwise(signed).alias("offset")
     )
