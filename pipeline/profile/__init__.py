@@ -18,7 +18,7 @@ applying    a frame of cells → the canonical call frame
 
 from pipeline.profile.applying import NOTHING, Given, canonical, evidence
 from pipeline.profile.columns import resolved
-from pipeline.profile.detection import Match, detect, fit
+from pipeline.profile.detection import Match, column_names, detect, fit
 from pipeline.profile.library import available, load, text_of
 from pipeline.profile.recipe import Cell, Chain, Legs, Profile
 
@@ -32,6 +32,7 @@ __all__ = [
     "Profile",
     "available",
     "canonical",
+    "column_names",
     "detect",
     "evidence",
     "fit",
