@@ -1,12 +1,18 @@
 """callimport profiles: the recipes there are, and what one makes of a file."""
 
+import contextlib
+import json
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
+from typing import Literal
 
 import click
+from rich.console import Console
 
-from pipeline import profile
+from pipeline import config, errors, numbers, privacy, profile, report, source, trial, validation
+from pipeline.cli import options
 from pipeline.errors import ExitCode
 
 _WIDTH = 100
@@ -24,6 +30,7 @@ def register(commands: click.Group, now: Callable[[], datetime]) -> None:
 Examples:
   callimport profiles list
   callimport profiles show twilio
+  callimport profiles test calls.csv --timezone America/Toronto
 """,
 )
 def _profiles() -> None:
@@ -59,3 +66,64 @@ def _show(name: str) -> ExitCode:
         for line in textwrap.wrap(its.export, _WIDTH, break_long_words=False, break_on_hyphens=False):
             click.echo(f"#   {line}")
     return ExitCode.OK
+
+
+@_profiles.command(
+    "test",
+    epilog="""\b
+Examples:
+  callimport profiles test calls.csv --timezone America/Toronto
+  callimport profiles test calls.csv --profile mine.toml --rows 20
+  callimport profiles test calls.csv --profile mine.toml --json
+""",
+)
+@click.argument("file", type=options.PATH)
+@click.option("--profile", "name", metavar="NAME|PATH", help="The recipe to try (default: detected).")
+@click.option("--timezone", metavar="ZONE", help="Zone of times without an offset, such as America/Toronto.")
+@click.option(
+    "--ambiguous-hour",
+    type=click.Choice(["reject", "first", "second"]),
+    default="reject",
+    show_default=True,
+    help="Which one is meant by the hour that happens twice in autumn.",
+)
+@click.option(
+    "--region", default="CA", show_default=True, metavar="COUNTRY", help="Country of numbers written without one."
+)
+@click.option("--rows", type=click.IntRange(0), default=5, show_default=True, help="How many rows to show.")
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object on stdout.")
+@options.configured
+@click.pass_obj
+def _test(
+    now: Callable[[], datetime],
+    file: Path,
+    name: str | None,
+    timezone: str | None,
+    ambiguous_hour: Literal["reject", "first", "second"],
+    region: str,
+    rows: int,
+    as_json: bool,
+) -> ExitCode:
+    """Show the first rows of FILE as they are and as the calls they become; nothing is sent, nothing kept."""
+    with _errors_answered(as_json):
+        reading = validation.Reading(config.timezone(timezone), ambiguous_hour, now())
+        chosen = profile.load(name) if name else None
+        opened = source.open_source(file)
+        tried = trial.trial(opened, chosen, reading, region=numbers.require_region(region), shown=rows)
+    if as_json:
+        click.echo(report.trial_json(tried))
+    else:
+        report.print_trial(Console(), tried)
+    return tried.exit_code
+
+
+@contextlib.contextmanager
+def _errors_answered(as_json: bool) -> Iterator[None]:
+    """With --json an error is an answer, too."""
+    try:
+        yield
+    except errors.ImporterError as error:
+        if as_json:
+            told = {"exit_code": int(error.exit_code), "error": privacy.scrub(str(error))}
+            click.echo(json.dumps(told, ensure_ascii=False))
+        raise
