@@ -1,5 +1,6 @@
 """What a recipe makes of the first rows of a file, importing none: before and after, and what becomes of each."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from schemas import call_log
 # So many rows are judged; only the order of day and month is looked for in the whole file.
 LOOKED_AT = 10_000
 _CELL = 60
+_TOLD = ("started_at", "call_id")
+_TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}[T ]+\d{1,2}:\d{2}")
 
 
 class Ending(StrEnum):
@@ -152,7 +155,7 @@ def _shown(
 ) -> Iterator[Row]:
     found = profile.resolved(its, frame.columns)
     looked_at = list(dict.fromkeys(found[name] for name in its.used if name in found))
-    times = {found[name] for name in its.fed_by("started_at") if name in found}
+    told = {found[name] for canonical in _TOLD for name in its.fed_by(canonical) if name in found}
     for cells, canonical in zip(frame.iter_rows(named=True), made.iter_rows(named=True), strict=True):
         row = cells["_row"]
         ending, why = judged.endings[row]
@@ -164,16 +167,17 @@ def _shown(
             row,
             ending,
             why,
-            {name: _masked(cells[name], is_time=name in times) for name in looked_at if cells[name]},
+            {name: _masked(cells[name], is_told=name in told) for name in looked_at if cells[name]},
             {
-                name: _masked(after[name], is_time=name == "started_at")
+                name: _masked(after[name], is_told=name in _TOLD)
                 for name in call_log.TEXT_COLUMNS
                 if after[name] is not None
             },
         )
 
 
-def _masked(value: object, *, is_time: bool) -> str:
-    """A time has as many digits as a number: where one is expected, only what can be nothing but a number is hidden."""
-    text = privacy.scrub(str(value)) if is_time else privacy.hide_numbers(str(value))
+def _masked(value: object, *, is_told: bool) -> str:
+    """Times and ids have as many digits as numbers: of those only what can be nothing but a number is hidden."""
+    text = str(value)
+    text = privacy.scrub(text) if is_told or _TIME.match(text) else privacy.hide_numbers(text)
     return f"{text[: _CELL - 1]}…" if len(text) > _CELL else text

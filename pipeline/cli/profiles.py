@@ -11,7 +11,7 @@ from typing import Literal
 import click
 from rich.console import Console
 
-from pipeline import config, errors, numbers, privacy, profile, report, source, trial, validation
+from pipeline import config, drafting, errors, numbers, outfile, privacy, profile, report, source, trial, validation
 from pipeline.cli import options
 from pipeline.errors import ExitCode
 
@@ -31,6 +31,7 @@ Examples:
   callimport profiles list
   callimport profiles show twilio
   callimport profiles test calls.csv --timezone America/Toronto
+  callimport profiles new calls.csv -o mine.toml
 """,
 )
 def _profiles() -> None:
@@ -66,6 +67,44 @@ def _show(name: str) -> ExitCode:
         for line in textwrap.wrap(its.export, _WIDTH, break_long_words=False, break_on_hyphens=False):
             click.echo(f"#   {line}")
     return ExitCode.OK
+
+
+@_profiles.command(
+    "new",
+    epilog="""\b
+Examples:
+  callimport profiles new calls.csv
+  callimport profiles new calls.csv -o mine.toml
+  callimport profiles new calls.csv -o mine.toml --force
+""",
+)
+@click.argument("file", type=options.PATH)
+@click.option("-o", "--output", type=options.PATH, metavar="RECIPE.toml", help="Write the recipe there.")
+@click.option("--force", is_flag=True, help="Replace RECIPE.toml if it exists.")
+@options.configured
+def _new(file: Path, output: Path | None, force: bool) -> ExitCode:
+    """Draft a recipe for FILE, an export that none is for. What is not sure stands in it as a question."""
+    if output is not None:
+        outfile.refuse_existing(output, force=force)
+        outfile.refuse_same((output,), (file,))
+    opened = source.open_source(file)
+    peek = source.peek(opened)
+    draft = drafting.draft(opened.name, peek, (chunk.frame for chunk in source.read(opened, drafting.layout(peek))))
+    if output is None:
+        click.echo(draft.text, nl=False)
+    else:
+        with outfile.opened(output) as written:
+            written.write(draft.text)
+        click.echo(f"{output}: {_asked(draft.questions)}")
+        click.echo(f"see what becomes of the first rows: callimport profiles test {file} --profile {output}")
+    return ExitCode.OK
+
+
+def _asked(questions: int) -> str:
+    if not questions:
+        return "drafted, no question is open; look at every guess"
+    what = "1 question is" if questions == 1 else f"{questions} questions are"
+    return f'drafted, {what} open: lines that begin with "{profile.QUESTION}"; answer them there'
 
 
 @_profiles.command(

@@ -20,10 +20,12 @@ from pipeline.profile.applying import NOTHING, Given, canonical, evidence
 from pipeline.profile.columns import resolved
 from pipeline.profile.detection import Match, column_names, detect, fit
 from pipeline.profile.library import available, load, text_of
+from pipeline.profile.parsing import QUESTION
 from pipeline.profile.recipe import Cell, Chain, Legs, Profile
 
 __all__ = [
     "NOTHING",
+    "QUESTION",
     "Cell",
     "Chain",
     "Given",
