@@ -11,7 +11,7 @@ page     the recipe in the making, and how it is written down
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -28,7 +28,8 @@ _ROLES = (
     words.TIME | words.DURATION | words.DIRECTION | words.STATUS | words.CUSTOMER | words.FROM | words.TO | words.PHONE
     | words.AGENT | words.EXTENSION | words.ID | words.CALL | words.NOTES
 )  # fmt: skip
-_DIGITS = re.compile(r"\d{4}|\d[-/:.]\d")
+# What stands in a row and in no header: a time, a number.
+_DATA = re.compile(r"\d{7}|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d:\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ def layout(peek: model.Peek) -> model.Layout:
     where there is none."""
     best, most = -1, 0
     for position, (_, cells) in enumerate(peek.records[: 1 if peek.is_typed else _PREAMBLE]):
-        said = sum(bool(set(words.tokens(cell)) & _ROLES) for cell in cells if not _DIGITS.search(cell))
-        if said > most:
+        said = sum(bool(set(words.tokens(cell)) & _ROLES) for cell in cells)
+        if said > most and (peek.is_typed or not any(_DATA.search(cell) for cell in cells)):
             best, most = position, said
     if best < 0:
         raise errors.SchemaMismatch(
@@ -60,14 +61,20 @@ def draft(file: str, peek: model.Peek, frames: Iterable[pl.DataFrame]) -> Draft:
     """A recipe for the file of that name. `frames` hold its rows, read with `layout(peek)`; all of them are gone
     through once."""
     names = layout(peek).names
-    # Of two columns of one name nobody knows which is meant.
-    twice = {name for name in names if f"{name} (2)" in names}
-    twice |= {f"{name} ({count})" for name in twice for count in range(2, len(names) + 1)}
-    looked = look([name for name in names if name not in twice], frames)
+    looked = look(_usable(names), frames)
     page = Page()
     _guess(page, looked)
+    page.needs = page.needs or _usable(names) or list(names)
     page.top = [*_named(file), *sorted(page.top, key=lambda entry: entry.key), _others(page, looked)]
     return Draft(written(page, _head(file, peek, looked, page.questions)), page.questions)
+
+
+def _usable(names: Sequence[str]) -> list[str]:
+    """Without columns of one name, of which nobody knows which is meant, names that are patterns to Polars, and names
+    like those of our own columns."""
+    twice = {name for name in names if f"{name} (2)" in names}
+    twice |= {f"{name} ({count})" for name in twice for count in range(2, len(names) + 1)}
+    return [name for name in names if name not in twice and not re.match(r"(?s)\*$|\^.*\$$|_", name)]
 
 
 def _guess(page: Page, looked: Looked) -> None:
@@ -116,8 +123,8 @@ def _head(file: str, peek: model.Peek, looked: Looked, questions: int) -> list[s
     ]
     if questions:
         lines.append(
-            "A line that begins with a question mark is open: make it say what is right and take the mark away with "
-            "its #, or remove the line. Until then the recipe is refused."
+            "A line that begins with a question mark behind the # is open: make it say what is right and take both "
+            "away. Until then the recipe is refused."
         )
     lines.append("Then see what becomes of the first rows: callimport profiles test FILE --profile THIS_FILE")
     lines.append("The language of recipes is explained in schemas/profiles/README.md of callimport.")

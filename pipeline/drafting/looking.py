@@ -144,13 +144,24 @@ class _Tally:
             name=self.name,
             filled=self._filled,
             examples=tuple(sample.unique(maintain_order=True).head(_EXAMPLES)),
-            words=self._words,
+            words=self._sorted_words(),
             is_unique=bool(self._hashes) and pl.concat(self._hashes).n_unique() == self._filled,
             time=_time(sample, self._order.order, frozenset(words.tokens(self.name))),
             order=self._order,
             duration=shape,
             digits=_digits(sample),
             kinds=dict(kinds.iter_rows()),
+        )
+
+    def _sorted_words(self) -> Mapping[str, int] | None:
+        if self._words is None:
+            return None
+        # As recipes compare them, which strip more than Polars does.
+        said: Counter[str] = Counter()
+        for word, count in self._words.items():
+            said[word.strip().lower()] += count
+        return dict(
+            sorted(((word, count) for word, count in said.items() if word), key=lambda word: (-word[1], word[0]))
         )
 
 

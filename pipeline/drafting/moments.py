@@ -37,7 +37,8 @@ def _beginning(column: Column) -> float:
     if column.has(_OTHER) and not column.has(words.BEGINNING):
         return -1.0
     is_utc = bool(column.tokens & {"utc", "gmt"}) or (column.time is not None and column.time.has_offset)
-    return 1.0 + 2 * column.has(words.BEGINNING) + column.has(words.TIME) + is_utc / 2
+    # Whoever knows how far from UTC a time is need not be told the zone.
+    return 1.0 + 2 * column.has(words.BEGINNING) + column.has(words.TIME) + 4 * is_utc
 
 
 def _pair(columns: Sequence[Column]) -> tuple[Column, Column] | None:
@@ -163,9 +164,7 @@ def identity(page: Page, looked: Looked, free: Sequence[Column]) -> Column | Non
     if not chosen.is_unique or parent is not None:
         join = f"[{text(parent.name)}, {text(chosen.name)}]" if parent else text(chosen.name)
         its_leg = f", leg = {text(leg.name)}" if leg else ""
-        because = (
-            f"Are rows with the same {parent.name if parent else chosen.name} one call? If so, the answered one counts."
-        )
+        because = f"Are rows with the same {parent.name if parent else chosen.name} one call? If not, remove the line."
         page.top.append(Entry("legs", f"{{ join = {join}{its_leg} }}", (because,), is_asked=True))
     return chosen
 

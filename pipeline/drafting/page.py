@@ -63,7 +63,8 @@ def written(page: Page, head: Sequence[str]) -> str:
     lines = [*_comment(head), "", *_entries(page.top), *_comment(page.notes), ""]
     # Before the tables: what else would stand in the last of them.
     lines += ["[[headers]]", 'name = "drafted"', f"needs = {_names(page.needs)}"]
-    lines += [f"may = {_names(page.may)}"] if page.may else []
+    may = [name for name in page.may if name not in page.needs]
+    lines += [f"may = {_names(may)}"] if may else []
     for title, entries in (("columns", page.columns), ("constants", page.constants)):
         if entries:
             lines += ["", f"[{title}]", *_entries(entries)]

@@ -36,9 +36,10 @@ def direction(page: Page, looked: Looked, free: Sequence[Column]) -> Column | No
             continue
         is_hinted = column.has(words.DIRECTION)
         known = _known(column, is_hinted)
-        if known >= (_HALF if column.has(words.KIND) else _ENOUGH) or (
-            is_hinted and (known or len(column.words) <= _ASKED)
-        ):
+        said = {words.direction(word) for word in column.words}
+        # Where the header does not help, a trunk or a context may be called "inbound", or "from-internal".
+        is_plain = known >= (_HALF if column.has(words.KIND) else _ENOUGH) and said >= set(_SIDES)
+        if is_plain or (is_hinted and (known or len(column.words) <= _ASKED)):
             scored.append((known + is_hinted + column.has(words.KIND) / 2, column))
     if not scored:
         return None
@@ -100,6 +101,8 @@ def status(page: Page, looked: Looked, free: Sequence[Column], way: Column | Non
         told = {word: words.status(word) or "" for word in way.words or {}}
         meant = {word: "" if found == "answered" else found for word, found in told.items()}
         page.words["status"] = list(_vocabulary(way, meant, "", _STATUS_WORDS))
+    else:
+        page.notes.append("No column tells who answered: a call counts as answered where its duration is not 0.")
     return chosen
 
 
@@ -153,7 +156,7 @@ def customer(page: Page, looked: Looked, free: Sequence[Column], way: Column | N
     if sides:
         _by_direction(page, looked, sides, way)
         return sides
-    plain = [column for column in phones if not column.has(words.OWN)] or phones
+    plain = [column for column in phones if not column.has(words.OWN)]
     plain = [column for column in plain if column.has(words.PHONE | words.FROM | words.TO)] or plain
     if len(plain) == 1:
         column = plain[0]
@@ -162,8 +165,8 @@ def customer(page: Page, looked: Looked, free: Sequence[Column], way: Column | N
     elif len(plain) > 1:
         _unknown_sides(page, looked, plain, way)
     else:
-        because = "No column holds phone numbers alone. Which one names the customer?"
-        name = text(looked.columns[0].name if looked.columns else "?")
+        because = "No column is surely one of customers' numbers. Which one is?"
+        name = text(next((column.name for column in (*phones, *looked.columns)), "?"))
         page.columns.append(Entry("customer_phone", name, (because,), is_asked=True))
         _ask_direction(page, way)
     return None
@@ -198,14 +201,14 @@ def _is_side(column: Column) -> bool:
 
 
 def _last_of(column: Column, role: frozenset[str], other: frozenset[str]) -> bool:
-    """ "Called from" is where it came from: of two words the last one counts."""
+    """Of two words the last one counts, as in "Called from"."""
     said = [token for token in words.tokens(column.name) if token in role | other]
     return said[-1] in role
 
 
 def _by_direction(page: Page, looked: Looked, sides: tuple[Column, Column], way: Column | None) -> None:
     source, target = sides
-    because = (
+    because: tuple[str, ...] = (
         f"{source.name}: {source.told}. {target.name}: {target.told}.",
         "The customer is the caller of a call that came in, and who was called by one that went out.",
     )
@@ -226,7 +229,7 @@ def _by_direction(page: Page, looked: Looked, sides: tuple[Column, Column], way:
             "drop", "internal", f"{{ all = [{both}] }}", f"From one of us to another: {inside} of the first rows."
         )
     if source.filled < looked.rows or source.kinds.get("anonymous"):
-        page.top.append(Entry("blank_caller", text("anonymous"), (f"{source.name} is blank where the caller hid it.",)))
+        page.top.append(Entry("blank_caller", text("anonymous"), (f"{source.name} names no number in some rows.",)))
 
 
 def _kinds(looked: Looked, column: Column) -> pl.Series:
@@ -235,11 +238,12 @@ def _kinds(looked: Looked, column: Column) -> pl.Series:
 
 def _ask_or_infer(page: Page, sides: tuple[Column, Column], pairs: pl.DataFrame) -> None:
     """Without a column of directions: who has an extension is one of us."""
-    source, target = (pl.col(name).is_in(["number", "anonymous", "missing"]) for name in ("source", "target"))
     from_us, to_us = (pl.col(name) == "extension" for name in ("source", "target"))
-    told = pairs.filter((from_us & target) | (source & to_us) | (from_us & to_us)).height
+    from_them, to_them = (pl.col(name).is_in(["number", "anonymous", "missing"]) for name in ("source", "target"))
+    told = pairs.filter((from_us & to_them) | (from_them & to_us) | (from_us & to_us)).height
     if not pairs.height or told < _ENOUGH * pairs.height:
-        return _ask_direction(page, None)
+        _ask_direction(page, None)
+        return
     names = [column.name for column in sides]
     for is_, ours, theirs in (("outgoing", names[0], names[1]), ("incoming", names[1], names[0])):
         inside, outside = (column_test(name, 'is = "extension"') for name in (ours, theirs))
@@ -251,7 +255,6 @@ def _ask_or_infer(page: Page, sides: tuple[Column, Column], pairs: pl.DataFrame)
         )
     # Both are us: dropped below, so that any direction will do.
     page.rule("direction", "outgoing", column_test(names[0], 'is = "extension"'), "From one of us to another.")
-    return None
 
 
 def _doubt(looked: Looked, sides: tuple[Column, Column], way: Column) -> tuple[bool, str]:

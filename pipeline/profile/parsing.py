@@ -101,7 +101,7 @@ def _refuse_open(text: str, file: str) -> None:
         others = ", ".join(str(other) for other, _ in asked[1:])
         raise errors.ConfigError(
             f"profile {file} line {number} is an open question: {question[:_SHOWN]}; make it say what is right and "
-            f'take the "{QUESTION}" away, or remove the line' + (f" (open as well: lines {others})" if others else "")
+            f'take the "{QUESTION}" away' + (f" (open as well: lines {others})" if others else "")
         )
 
 
