@@ -37,6 +37,7 @@ class Intake:
         self._own = numbers_file.stated(settings.own_numbers, settings.region, "--own-number")
         self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
         self._with_reference = settings.reference
+        self._twins = Twins(id_is_unique=self.profile.identity)
         self.batch = mapping.batch(self.sources, self._shaping(settings))
         self.finds_leads = self._leads is not None or self.exports.has("lead_id")
 
@@ -53,7 +54,8 @@ class Intake:
         self._given = profile.Given(self._given.region, self._own, self._given.ambiguous_hour, order)
         if self.profile.legs is None:
             for position, chunk in self.exports.chunks():
-                sound, _ = self._validated(position, chunk)
+                sound, _, skipped = self._validated(position, chunk)
+                self._skip(skipped)
                 yield position, self._calls(position, sound.with_columns(pl.lit(None, pl.String).alias("_legs")))
         else:
             yield from self._joined(self.profile.legs)
@@ -69,34 +71,38 @@ class Intake:
             )
 
     def judged(self) -> Judged:
-        """Go through all calls, for nothing but to judge them together."""
-        twins = Twins(id_is_unique=self.profile.identity)
-        for position, frame in self.frames():
-            twins.see(position, frame)
-        return twins.judged()
+        """What the calls are to one another, once `frames` or `sightings` has gone through all of them."""
+        return self._twins.judged()
 
     # Rows
 
-    def _validated(self, position: int, chunk: model.Chunk) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The sound rows of a chunk, typed, and the faulty ones, of which only place and group are known; those that
-        are nobody's call or nobody's to call back are counted here."""
+    def _validated(self, position: int, chunk: model.Chunk) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """The sound rows of a chunk, typed; the faulty ones, of which only place and group are known; and those that
+        are skipped for whoever called, `_group` and `_skip`. Those that are nobody's call are counted here."""
         self.tally.read += chunk.frame.height
         canonical = profile.canonical(self.profile, chunk.frame, self._given)
         self._drop(canonical)
         kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
-        self._skip(canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_not_null()))
         validated = validation.validate(kept, self._reading)
         self._reject_invalid(position, kept, validated.rejects)
         groups = kept.select(_OF_LEGS)
         is_faulty = pl.col("_row").is_in(list(validated.rejects))
-        return validated.accepted.join(groups, on="_row", maintain_order="left"), groups.filter(is_faulty)
+        return (
+            validated.accepted.join(groups, on="_row", maintain_order="left"),
+            groups.filter(is_faulty),
+            canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_not_null()).select("_group", "_skip"),
+        )
 
     def _drop(self, canonical: pl.DataFrame) -> None:
         for kind, count in canonical.filter(pl.col("_drop").is_not_null()).group_by("_drop").len().iter_rows():
             self.tally.dropped[kind] += count
 
-    def _skip(self, skipped: pl.DataFrame) -> None:
-        """Of several rows of one call the first stands for it."""
+    def _skip(self, skipped: pl.DataFrame, groups: pl.Series | None = None) -> None:
+        """Of several rows of one call the first stands for it, unless the call is in `groups` and has better ones."""
+        if groups is not None:
+            skipped = skipped.with_columns(pl.col("_group").is_in(groups.drop_nulls().implode()).alias("_is_known"))
+            self.tally.joined += skipped.filter("_is_known").height
+            skipped = skipped.filter(~pl.col("_is_known").fill_null(False))
         alone = skipped.filter(pl.col("_group").is_null() | pl.col("_group").is_first_distinct())
         self.tally.joined += skipped.height - alone.height
         for why, count in alone.group_by("_skip").len().iter_rows():
@@ -117,9 +123,10 @@ class Intake:
     # Legs
 
     def _joined(self, rule: profile.Legs) -> Iterator[tuple[int, pl.DataFrame]]:
-        rows = self._all_rows()
-        if rows is None:
+        rows, skipped = self._all_rows()
+        if rows is None or skipped is None:
             return
+        self._skip(skipped, rows["_group"])
         joined = legs.join(rows, rule, _PLACE)
         self.tally.joined += joined.joined.height
         for position, row, into_source, into_row in joined.rejected.iter_rows():
@@ -134,16 +141,18 @@ class Intake:
             if of_source.height:
                 yield position, self._calls(position, of_source)
 
-    def _all_rows(self) -> pl.DataFrame | None:
-        pieces = []
+    def _all_rows(self) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
+        """The sound and faulty rows of all files, and the skipped ones; None where there are no files' rows at all."""
+        pieces, skipped = [], []
         for position, chunk in self.exports.chunks():
-            for rows, is_faulty in zip(self._validated(position, chunk), (False, True), strict=True):
-                pieces.append(
-                    rows.with_columns(
-                        pl.lit(position, dtype=pl.Int64).alias("_source"), pl.lit(is_faulty).alias("_faulty")
-                    )
-                )
-        return pl.concat(pieces, how="diagonal") if pieces else None
+            sound, faulty, left_out = self._validated(position, chunk)
+            skipped.append(left_out)
+            for rows, is_faulty in ((sound, False), (faulty, True)):
+                source = pl.lit(position, dtype=pl.Int64).alias("_source")
+                pieces.append(rows.with_columns(source, pl.lit(is_faulty).alias("_faulty")))
+        if not pieces:
+            return None, None
+        return pl.concat(pieces, how="diagonal"), pl.concat(skipped)
 
     # Calls
 
@@ -153,9 +162,10 @@ class Intake:
         self.tally.skip(model.Skip.NO_LEAD, calls.height - known.height)
         # Nothing leaves that would break the vendor's rules, whichever part of ours let it through.
         unfit = validation.validate_communications(mapping.communications(known))
-        known = self._without(position, known, unfit)
+        known = self._without(position, known, unfit).select(mapping.CALL_COLUMNS)
         self.tally.calls += known.height
-        return known.select(mapping.CALL_COLUMNS)
+        self._twins.see(position, known)
+        return known
 
     def _resolved(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
         """Those whose lead and agent are known, or whose lead nobody is; the others are rejected."""

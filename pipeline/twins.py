@@ -1,25 +1,32 @@
 """Rows of one batch that are the same call: exact copies, of which the first counts, and twins, of which none does.
 
-What `check` says before there is a ledger; with one, the enrolment judges by the same rule. Of each row only hashes are
-kept, 34 bytes: a million rows are 34 MB.
+Equal in key but not in content: which of them is the call is not ours to guess. Of each row only hashes are kept, 35
+bytes of them: a million rows are 35 MB, and for a moment three times that when they are judged.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from pipeline import model
 
 _SEEDS = (1, 2, 3)
+_PLACE = {"source": pl.UInt16, "_row": pl.Int64}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """`duplicates` is how many rows are exact copies of an earlier one; a twin is named with another of its kind."""
+    """`copies` are the places (columns source and _row) of the rows that are exact copies of an earlier one; a twin is
+    named with whether both have an id, and with another of its kind."""
 
-    duplicates: int
-    twins: tuple[tuple[model.Place, bool, model.Place], ...]
+    copies: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_PLACE))
+    twins: tuple[tuple[model.Place, bool, model.Place], ...] = ()
+
+    def verdicts(self) -> Iterator[tuple[int, int, str]]:
+        """Source, row and what it is, of every row that is no call of its own."""
+        yield from ((source, row, "duplicate") for source, row in self.copies.iter_rows())
+        yield from ((place.source, place.row, "twin") for place, _, _ in self.twins)
 
     def rejects(self, name: Callable[[model.Place, model.Place], str]) -> tuple[model.RejectedRow, ...]:
         """`name(place, other)` is how the other row is called where the first one is told about."""
@@ -63,7 +70,7 @@ class Twins:
     def judged(self) -> Judged:
         """Once all calls were seen."""
         if not self._seen:
-            return Judged(0, ())
+            return Judged()
         key = ("has_id", "key", "key_too")
         several = (
             pl.concat(self._seen)
@@ -89,9 +96,9 @@ class Twins:
             pl.when(is_as_first).then("other_source").otherwise("first_source").alias("other_source"),
             pl.when(is_as_first).then("other_row").otherwise("first_row").alias("other_row"),
         ).sort("source", "_row")  # fmt: skip
-        copies = several.height - twins.height - several.filter(~pl.col("is_twin")).select(key).n_unique()
+        equal = several.filter(~pl.col("is_twin"))
         return Judged(
-            copies,
+            equal.filter(~pl.struct(key).is_first_distinct()).select("source", "_row"),
             tuple(
                 (model.Place(source, row), has_id, model.Place(other_source, other_row))
                 for source, row, has_id, other_source, other_row in named.iter_rows()
