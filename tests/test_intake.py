@@ -106,7 +106,7 @@ def _seen(path: Path) -> tuple[list[tuple[Any, ...]], list[tuple[str, ...]], int
     return some, rejects, found.tally.read
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=_tables(),
     delimiter=st.sampled_from(",;\t|"),
@@ -134,10 +134,11 @@ def test_the_same_calls_come_out_of_every_dialect(
     seen = _seen(plain)
     assert _seen(path) == seen
     assert seen[2] == len(rows)
-    assert check(path, timezone=None).summary.rows == check(plain, timezone=None).summary.rows
+    counted = check(path, timezone=None).summary.rows
+    assert (counted.read, counted.rejected) == (len(rows), len(seen[1]))
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=_tables(), as_numbers=st.booleans())
 def test_the_same_calls_come_out_of_parquet(tmp_path: Path, rows: list[dict[str, str]], as_numbers: bool) -> None:
     plain, path = tmp_path / f"{next(_NUMBER)}.csv", tmp_path / f"{next(_NUMBER)}.parquet"
