@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import model, twins
-from pipeline.ledger import resemblance
+from pipeline.ledger import origins, resemblance
 from pipeline.ledger.database import Database
 
 REUSED_AFTER_SECONDS = 24 * 3600
@@ -87,14 +87,22 @@ class Enrolment:
             ) for one in sightings),
         )  # fmt: skip
 
+    def note_origins(
+        self, mended: Iterable[tuple[model.Place, str]], repeated: Iterable[tuple[model.Place, str]]
+    ) -> None:
+        """Where rows lie that replace rejected ones, and where rows that are known by their own mark; see `Origins`."""
+        origins.note(self._database, mended, repeated)
+
     def enter(self) -> Enrolled:
         """Judge, then enter what is left. Once, as the last thing in the transaction.
 
         Raises GuardStopped where the calls are known ones in another time zone.
         """
-        self._judge_twins()
+        self._judge_twins(are_some_judged=origins.replace_in_batch(self._database))
+        origins.judge_repeated(self._database)
         self._judge_duplicates()
         self._judge_reused_ids()
+        origins.judge_mended(self._database)
         self._enter_batch()
         self._judge_known()
         changed = self._park_changes()
@@ -102,6 +110,7 @@ class Enrolment:
         resemblance.refuse_shifted(self._database)
         resemblance.find_look_alikes(self._database)
         self._insert_new()
+        origins.keep(self._database)
         resemblance.hold_look_alikes(self._database, self._now)
         self._join_members()
         carried = _carry_pending(self._database, self._batch.id) + _carry_keys(self._database, self._in_flight)
@@ -113,14 +122,16 @@ class Enrolment:
             withdrawn=counts.get("withdrawn", 0),
             gone=counts.get("gone", 0),
             carried=carried,
-            rejects=tuple(self._rejects()),
+            rejects=(*self._rejects(), *origins.rejects(self._database)),
         )
 
-    def _judge_twins(self) -> None:
+    def _judge_twins(self, *, are_some_judged: bool) -> None:
         """Equal in key but not in content: which of them is the call is not ours to guess."""
-        self._run("""
-            UPDATE temp.sighting SET verdict = 'twin' WHERE key IN (
-                SELECT key FROM temp.sighting GROUP BY key HAVING min(content) <> max(content))
+        # Without the condition the index alone gives the answer.
+        unjudged = "WHERE verdict IS NULL" if are_some_judged else ""
+        self._run(f"""
+            UPDATE temp.sighting SET verdict = 'twin' WHERE verdict IS NULL AND key IN (
+                SELECT key FROM temp.sighting {unjudged} GROUP BY key HAVING min(content) <> max(content))
         """)
 
     def _judge_duplicates(self) -> None:
@@ -265,6 +276,7 @@ def begin(database: Database) -> None:
     for table, creation in (("sighting", _SIGHTING), ("member", _MEMBER)):
         database.execute(f"DROP TABLE IF EXISTS temp.{table}")
         database.execute(creation)
+    origins.begin(database)
 
 
 def _carry_keys(database: Database, keys: Iterable[str]) -> int:
