@@ -47,6 +47,11 @@ class Settings:
     until: date | None = None
     leads: Path | None = None
     unknown_agent: str = "reject"
+    region: str = "CA"
+    own_numbers: tuple[str, ...] = ()
+    exclude_numbers: Path | None = None
+    only: str | None = None
+    min_duration: int = 0
     reference: bool = True
     destination: str | None = None
     account: str | None = None

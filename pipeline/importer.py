@@ -22,6 +22,7 @@ from pipeline import (
     counted,
     custody,
     delivery,
+    endings,
     errors,
     mapping,
     model,
@@ -34,12 +35,14 @@ from pipeline.adoption import Adoption
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
 from pipeline.drift import Drift
-from pipeline.intake import Intake, Tally, sources_of
+from pipeline.exports import sources_of
+from pipeline.intake import Intake
 from pipeline.interruption import Interruption
 from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.pacer import Pacer
 from pipeline.reckoning import Reckoning
 from pipeline.reconcile import Reconciliation
+from pipeline.tally import Tally
 from pipeline.watch import Watch
 
 
@@ -55,11 +58,12 @@ class Tools:
     connect: Callable[..., contextlib.AbstractAsyncContextManager[Destination]] = connected
 
 
-def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) -> model.Result:
+def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) -> endings.Result:
     """What an import would make of these files, seen offline. Raises ImporterError where they cannot be read."""
     _refuse_unfit_outputs(settings, html)
     began = tools.clock.monotonic()
     intake = Intake(settings, tools.clock.wall())
+    _say_what_it_is(intake, tools)
     if not intake.finds_leads:
         tools.talk.warn("no lead_id column and no --leads FILE: the rows are checked, but no call could find its lead")
     judged = intake.judged()
@@ -80,7 +84,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     return result
 
 
-async def run(settings: config.Settings, tools: Tools) -> model.Result:
+async def run(settings: config.Settings, tools: Tools) -> endings.Result:
     """Import the files, or go on with what is pending of the last batch where there are none.
 
     Raises ImporterError for whatever shows before anything is sent; what comes later is part of the result.
@@ -100,7 +104,7 @@ async def run(settings: config.Settings, tools: Tools) -> model.Result:
     return result
 
 
-async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> model.Result:
+async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> endings.Result:
     _refuse_unfit_outputs(settings)
     if settings.resume and settings.files:
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
@@ -113,6 +117,8 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
             f"{intake.sources[0].name} has no lead_id column, so no call can find its lead: "
             "give --leads FILE with the columns phone and lead_id"
         )
+    if intake is not None:
+        _say_what_it_is(intake, tools)
     target = config.target(settings)
     pacer, drift = Pacer(settings.rates, tools.clock.monotonic, tools.rng), Drift(tools.clock)
     async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
@@ -138,7 +144,7 @@ class Crossing:
     drift: Drift
     ledger: Ledger
 
-    async def plan(self) -> model.Result:
+    async def plan(self) -> endings.Result:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
         _write_rejects(self.settings, self.intake, enrolled)
@@ -155,7 +161,7 @@ class Crossing:
             destination=self.settings.destination,
         )
 
-    async def deliver(self) -> model.Result:
+    async def deliver(self) -> endings.Result:
         """Enrol whole, then send, and tell what became of every call."""
         await self._hold_to_the_plan()
         if self.intake is None:
@@ -333,7 +339,7 @@ class Crossing:
         )
 
 
-async def _errors_kept(story: Coroutine[Any, Any, model.Result]) -> model.Result | Exception:
+async def _errors_kept(story: Coroutine[Any, Any, endings.Result]) -> endings.Result | Exception:
     """As a value, past the task group: a group would wrap it in another exception."""
     try:
         return await story
@@ -341,10 +347,20 @@ async def _errors_kept(story: Coroutine[Any, Any, model.Result]) -> model.Result
         return error
 
 
+def _say_what_it_is(intake: Intake, tools: Tools) -> None:
+    for line in intake.exports.told:
+        tools.talk.say(line)
+
+
 def _refuse_unfit_outputs(settings: config.Settings, html: Path | None = None) -> None:
     """Before hours of work: no output may exist already, or be one of the files that are read."""
     outputs = [path for path in (settings.rejects, html) if path is not None]
-    others = (settings.leads, settings.ledger, Path(settings.profile) if settings.profile else None)
+    others = (
+        settings.leads,
+        settings.ledger,
+        settings.exclude_numbers,
+        Path(settings.profile) if settings.profile else None,
+    )
     outfile.refuse_same(outputs, [*sources_of(settings), *(path for path in others if path is not None)])
     for path in outputs:
         outfile.refuse_existing(path, force=settings.force)
@@ -356,7 +372,9 @@ def _write_rejects(settings: config.Settings, intake: Intake | None, enrolled: E
     for rejected in enrolled.rejects:
         intake.tally.reject(rejected)
     if settings.rejects is not None:
-        rejects.write(settings.rejects, intake.chunks(), intake.tally.rejects, several_sources=len(intake.sources) > 1)
+        rejects.write(
+            settings.rejects, intake.exports.chunks(), intake.tally.rejects, several_sources=len(intake.sources) > 1
+        )
 
 
 def new_run_id(tools: Tools) -> str:

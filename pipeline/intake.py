@@ -1,64 +1,62 @@
-"""From files to sightings: read, recipe, validate, find lead and agent, map. Every row is counted on its way."""
+"""From files to sightings: read, recipe, validate, join legs, find lead and agent, map. Every row is counted."""
 
-from collections import Counter
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from pathlib import Path
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 import polars as pl
 
-from pipeline import config, directory, errors, mapping, model, profile, source, validation
+from pipeline import config, directory, legs, mapping, model, numbers_file, profile, validation
+from pipeline.exports import Exports
+from pipeline.tally import Tally
 from pipeline.twins import Judged, Twins
+from pipeline.wanted import Wanted
 
-PIPELINE_VERSION = "1"
-
-
-@dataclass(slots=True)
-class Tally:
-    """What has been met so far. `rejects` are kept whole: they are what the reject file is made of."""
-
-    read: int = 0
-    calls: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    rejects: dict[model.Place, tuple[model.Reason, ...]] = field(default_factory=dict)
-
-    def reject(self, rejected: model.RejectedRow) -> None:
-        self.rejects[rejected.place] = rejected.reasons
+PIPELINE_VERSION = "2"
+_PLACE = ("_source", "_row")
+_OF_LEGS = ("_row", "_group", "_leg", "_chain", "_length")
 
 
 class Intake:
-    """The files of one run and everything needed to make calls of them."""
+    """The exports of one run and everything needed to make calls of them."""
 
     def __init__(self, settings: config.Settings, now: datetime) -> None:
-        """Opens every file and looks at its header: whatever is wrong with a file is known before anything is sent.
+        """Opens every file and looks at its first rows: whatever is wrong with a file is known before anything is sent.
 
         Raises SourceError, SchemaMismatch or ConfigError.
         """
-        self.sources = tuple(source.open_source(path) for path in sources_of(settings))
-        self.profile = _profile_for(self.sources, settings.profile)
+        self.exports = Exports(settings)
+        self.sources, self.profile = self.exports.sources, self.exports.profile
         self.tally = Tally()
         self._system = settings.system or self.profile.system
-        self._zone = settings.timezone or self.profile.zone
-        self._reading = validation.Reading(self._zone, settings.ambiguous_hour, now)
+        zone = settings.timezone or self.profile.zone
+        self._reading = validation.Reading(zone, settings.ambiguous_hour, now)
         self._leads = directory.Leads.from_file(settings.leads) if settings.leads else None
         self._agents = directory.UnknownAgent.parse(settings.unknown_agent)
-        self._since = _midnight(settings.since, self._zone)
-        self._until = _midnight_after(settings.until, self._zone)
+        self._wanted = Wanted.of(settings, zone)
+        self._own = numbers_file.stated(settings.own_numbers, settings.region, "--own-number")
+        self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
         self._with_reference = settings.reference
         self.batch = mapping.batch(self.sources, self._shaping(settings))
-        self.finds_leads = self._leads is not None or self._names_leads()
+        self.finds_leads = self._leads is not None or self.exports.has("lead_id")
 
     def frames(self) -> Iterator[tuple[int, pl.DataFrame]]:
         """The calls of every file, chunk by chunk, each with the number of its source. To be gone through once.
 
-        Columns: `_row`; lead_id, executed_by (null: nobody is named) and duration_seconds Int64; started_at in UTC;
-        call_id, direction, status, customer_phone, description and recording text.
+        Columns: those of `mapping.CALL_COLUMNS`: `_row`; lead_id, executed_by (null: nobody is named) and
+        duration_seconds Int64; started_at in UTC; call_id, direction, status, customer_phone, description and recording
+        text; `_legs`, the ids of the rows that were joined (null where the recipe joins none).
+
+        A recipe that joins legs needs all rows at once: about 300 bytes of memory a row. Otherwise a chunk at a time.
         """
-        for position, opened in enumerate(self.sources):
-            for chunk in source.read(opened):
-                yield position, self._calls(position, chunk)
+        order = self.exports.date_order()
+        self._given = profile.Given(self._given.region, self._own, self._given.ambiguous_hour, order)
+        if self.profile.legs is None:
+            for position, chunk in self.exports.chunks():
+                sound, _ = self._validated(position, chunk)
+                yield position, self._calls(position, sound.with_columns(pl.lit(None, pl.String).alias("_legs")))
+        else:
+            yield from self._joined(self.profile.legs)
 
     def sightings(self, account_id: int) -> Iterator[Iterator[model.Sighting]]:
         """The same, ready to be enrolled."""
@@ -77,24 +75,35 @@ class Intake:
             twins.see(position, frame)
         return twins.judged()
 
-    def chunks(self) -> Iterator[tuple[int, model.Chunk]]:
-        """The files once more, as they are, for the reject file."""
-        for position, opened in enumerate(self.sources):
-            for chunk in source.read(opened):
-                yield position, chunk
+    # Rows
 
-    def _calls(self, position: int, chunk: model.Chunk) -> pl.DataFrame:
-        canonical = profile.canonical(self.profile, chunk.frame)
-        validated = validation.validate(canonical, self._reading)
+    def _validated(self, position: int, chunk: model.Chunk) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The sound rows of a chunk, typed, and the faulty ones, of which only place and group are known; those that
+        are nobody's call or nobody's to call back are counted here."""
         self.tally.read += chunk.frame.height
-        self._reject_invalid(position, canonical, validated.rejects)
-        calls = self._in_dates(self._resolved(position, validated.accepted))
-        calls = self._fit_for_the_crm(position, calls)
-        self.tally.calls += calls.height
-        return calls.select(mapping.CALL_COLUMNS)
+        canonical = profile.canonical(self.profile, chunk.frame, self._given)
+        self._drop(canonical)
+        kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
+        self._skip(canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_not_null()))
+        validated = validation.validate(kept, self._reading)
+        self._reject_invalid(position, kept, validated.rejects)
+        groups = kept.select(_OF_LEGS)
+        is_faulty = pl.col("_row").is_in(list(validated.rejects))
+        return validated.accepted.join(groups, on="_row", maintain_order="left"), groups.filter(is_faulty)
+
+    def _drop(self, canonical: pl.DataFrame) -> None:
+        for kind, count in canonical.filter(pl.col("_drop").is_not_null()).group_by("_drop").len().iter_rows():
+            self.tally.dropped[kind] += count
+
+    def _skip(self, skipped: pl.DataFrame) -> None:
+        """Of several rows of one call the first stands for it."""
+        alone = skipped.filter(pl.col("_group").is_null() | pl.col("_group").is_first_distinct())
+        self.tally.joined += skipped.height - alone.height
+        for why, count in alone.group_by("_skip").len().iter_rows():
+            self.tally.skip(model.Skip(why), count)
 
     def _reject_invalid(
-        self, position: int, canonical: pl.DataFrame, rejects: dict[int, tuple[model.Reason, ...]]
+        self, position: int, canonical: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
     ) -> None:
         """Note the faulty rows, with what else would be missing once their faults are mended."""
         faulty = canonical.filter(pl.col("_row").is_in(list(rejects))).select("_row", "agent_id")
@@ -105,29 +114,57 @@ class Intake:
                 reasons += (self._agents.complaint,)
             self.tally.reject(model.RejectedRow(model.Place(position, row), reasons))
 
+    # Legs
+
+    def _joined(self, rule: profile.Legs) -> Iterator[tuple[int, pl.DataFrame]]:
+        rows = self._all_rows()
+        if rows is None:
+            return
+        joined = legs.join(rows, rule, _PLACE)
+        self.tally.joined += joined.joined.height
+        for position, row, into_source, into_row in joined.rejected.iter_rows():
+            place, faulty = model.Place(position, row), model.Place(into_source, into_row)
+            told = f"{self.batch.name_beside(place, faulty)} is a leg of the same call and is wrong; mend that row"
+            if place != faulty:
+                self.tally.reject(model.RejectedRow(place, (model.Reason("leg_rejected", told),)))
+        as_text = pl.when(pl.col("_legs").list.len() > 0).then(pl.col("_legs").list.join("\n"))
+        calls = joined.calls.with_columns(as_text.alias("_legs"))
+        for position in range(len(self.sources)):
+            of_source = calls.filter(pl.col("_source") == position)
+            if of_source.height:
+                yield position, self._calls(position, of_source)
+
+    def _all_rows(self) -> pl.DataFrame | None:
+        pieces = []
+        for position, chunk in self.exports.chunks():
+            for rows, is_faulty in zip(self._validated(position, chunk), (False, True), strict=True):
+                pieces.append(
+                    rows.with_columns(
+                        pl.lit(position, dtype=pl.Int64).alias("_source"), pl.lit(is_faulty).alias("_faulty")
+                    )
+                )
+        return pl.concat(pieces, how="diagonal") if pieces else None
+
+    # Calls
+
+    def _calls(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
+        calls = self._resolved(position, self._wanted.of_calls(calls, self.tally))
+        known = calls.filter(pl.col("lead_id").is_not_null())
+        self.tally.skip(model.Skip.NO_LEAD, calls.height - known.height)
+        # Nothing leaves that would break the vendor's rules, whichever part of ours let it through.
+        unfit = validation.validate_communications(mapping.communications(known))
+        known = self._without(position, known, unfit)
+        self.tally.calls += known.height
+        return known.select(mapping.CALL_COLUMNS)
+
     def _resolved(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
         """Those whose lead and agent are known, or whose lead nobody is; the others are rejected."""
         calls, no_lead = self._leads.resolve(calls) if self._leads else (calls, {})
         calls, no_agent = self._agents.resolve(calls)
-        return self._without(position, calls, {
+        reasons = {
             row: tuple(found[row] for found in (no_lead, no_agent) if row in found) for row in {**no_lead, **no_agent}
-        })  # fmt: skip
-
-    def _in_dates(self, calls: pl.DataFrame) -> pl.DataFrame:
-        """Those of the wanted days that have a lead; the others are skipped and counted."""
-        wanted = calls.filter((pl.col("started_at") >= self._since) & (pl.col("started_at") < self._until))
-        known = wanted.filter(pl.col("lead_id").is_not_null())
-        self._skip(model.Skip.OUTSIDE_DATES, calls.height - wanted.height)
-        self._skip(model.Skip.NO_LEAD, wanted.height - known.height)
-        return known
-
-    def _skip(self, why: model.Skip, count: int) -> None:
-        if count:
-            self.tally.skipped[why] += count
-
-    def _fit_for_the_crm(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
-        """Nothing leaves that would break the vendor's rules, whichever part of ours let it through."""
-        return self._without(position, calls, validation.validate_communications(mapping.communications(calls)))
+        }
+        return self._without(position, calls, reasons)
 
     def _without(
         self, position: int, calls: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
@@ -136,68 +173,27 @@ class Intake:
             self.tally.reject(model.RejectedRow(model.Place(position, row), reasons))
         return calls.filter(~pl.col("_row").is_in(list(rejects))) if rejects else calls
 
-    def _names_leads(self) -> bool:
-        feeding = set(self.profile.fed_by("lead_id"))
-        return "lead_id" in self.profile.constants or any(
-            feeding & profile.resolved(self.profile, source.header(opened)).keys() for opened in self.sources
-        )
-
     def _shaping(self, settings: config.Settings) -> dict[str, str]:
         """The settings that shape calls, by name: two runs with the same ones belong together."""
         return {
             "pipeline": PIPELINE_VERSION,
             "profile": f"{self.profile.name} {self.profile.version} {self.profile.fingerprint[:12]}",
             "system": self._system,
-            "timezone": self._zone or "",
+            "timezone": self._reading.zone or "",
             "ambiguous-hour": settings.ambiguous_hour,
+            "region": settings.region,
             "since": str(settings.since or ""),
             "until": str(settings.until or ""),
+            "only": settings.only or "",
+            "min-duration": str(settings.min_duration or ""),
+            "own-number": _digest(self._own),
+            "exclude-numbers": _digest(self._wanted.excluded),
             "leads": self._leads.sha256[:12] if self._leads else "",
             "unknown-agent": settings.unknown_agent,
             "reference": "yes" if settings.reference else "no",
         }
 
 
-def sources_of(settings: config.Settings) -> tuple[Path, ...]:
-    """The exports that are meant. A folder's leads file and reject file are not exports."""
-    besides = [path for path in (settings.leads, settings.rejects) if path is not None]
-    return source.find(settings.files, besides=besides)
-
-
-def _profile_for(sources: tuple[model.Source, ...], name: str | None) -> profile.Profile:
-    chosen: profile.Profile | None = profile.load(name) if name else None
-    for opened in sources:
-        header = source.header(opened)
-        peek = model.Peek(records=((1, header),), is_typed=False, told="")
-        try:
-            chosen = (profile.detect(peek) if chosen is None else profile.fit(chosen, peek)).profile
-        except errors.SchemaMismatch as error:
-            raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
-        ids = chosen.columns.get("call_id") if chosen.identity else None
-        if isinstance(ids, profile.Cell):
-            source.refuse_fractions(opened, profile.resolved(chosen, header).get(ids.column, ""))
-    if chosen is None:
-        raise errors.SourceError("no file is named; name the exports to read")
-    return chosen
-
-
-def _midnight(day: date | None, zone: str | None) -> datetime:
-    if day is None:
-        return datetime.min.replace(tzinfo=UTC)
-    return datetime(day.year, day.month, day.day, tzinfo=_zone(zone)).astimezone(UTC)
-
-
-def _midnight_after(day: date | None, zone: str | None) -> datetime:
-    if day is None:
-        return datetime.max.replace(tzinfo=UTC)
-    if day == date.max:
-        return datetime.max.replace(tzinfo=UTC)
-    return _midnight(date.fromordinal(day.toordinal() + 1), zone)
-
-
-def _zone(zone: str | None) -> ZoneInfo:
-    if zone is None:
-        raise errors.ConfigError(
-            "--since and --until are days in a time zone, and none is known: state it, as in --timezone America/Toronto"
-        )
-    return ZoneInfo(zone)
+def _digest(numbers: frozenset[str]) -> str:
+    """Of no number in particular: settings are shown."""
+    return hashlib.sha256("\n".join(sorted(numbers)).encode()).hexdigest()[:12] if numbers else ""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipeline import model
+from pipeline import endings, model
 
 EXAMPLES = 3
 
@@ -26,11 +26,11 @@ class LeftOut:
     def counts(self) -> dict[str, int]:
         return dict(self._counts)
 
-    def told(self, sources: Sequence[model.Source]) -> tuple[model.LeftOut, ...]:
+    def told(self, sources: Sequence[model.Source]) -> tuple[endings.LeftOut, ...]:
         """The most frequent first."""
         ordered = sorted(self._counts, key=lambda kind: (-self._counts[kind], kind))
         return tuple(
-            model.LeftOut(
+            endings.LeftOut(
                 str(kind),
                 self._counts[kind],
                 tuple(f"{sources[place.source].name} row {place.row}" for place in self._first[kind]),

@@ -22,7 +22,7 @@ _STATUSES = {one.value: one for one in model.CallStatus}
 # Of the frame in which calls travel, from intake to here.
 CALL_COLUMNS = (
     "_row", "call_id", "lead_id", "direction", "status", "started_at", "duration_seconds", "customer_phone",
-    "executed_by", "description", "recording",
+    "executed_by", "description", "recording", "_legs",
 )  # fmt: skip
 _PAIRS = tuple(low + high for high in _CROCKFORD for low in _CROCKFORD)
 
@@ -98,6 +98,7 @@ def sighting(call: model.Call, *, id_is_unique: bool, account_id: int, with_mark
         call.direction,
         call.customer_phone,
         call.started_at,
+        call.legs,
     )
 
 
@@ -107,10 +108,10 @@ def calls(frame: pl.DataFrame, *, source: int, system: str) -> list[model.Call]:
     return [
         model.Call(
             model.Place(source, row), system, call_id, lead_id, _DIRECTIONS[direction], _STATUSES[status], started_at,
-            seconds, phone, executed_by, description, recording,
+            seconds, phone, executed_by, description, recording, legs,
         )
-        for row, call_id, lead_id, direction, status, started_at, seconds, phone, executed_by, description, recording
-        in zip(*columns, strict=True)
+        for row, call_id, lead_id, direction, status, started_at, seconds, phone, executed_by, description, recording,
+        legs in zip(*columns, strict=True)
     ]  # fmt: skip
 
 

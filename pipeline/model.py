@@ -1,7 +1,7 @@
 """The values that travel between the parts: frozen, slotted, named, with their units."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -116,8 +116,8 @@ class Reason:
 
 
 class Call(NamedTuple):
-    """One valid call of one system, in the canonical form. `started_at` is aware UTC, in whole seconds. A tuple, as
-    `Place` and `Sighting` are: there are millions of them, and nothing is made faster."""
+    """One valid call; a tuple, as there are millions of them. `started_at` is aware UTC, in whole seconds; `legs` are
+    the sorted ids of the rows it was joined from, one a line."""
 
     place: Place
     system: str
@@ -131,6 +131,7 @@ class Call(NamedTuple):
     executed_by: int | None
     description: str | None
     recording: str | None
+    legs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,68 +189,11 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Endings of the physical rows of a run."""
-
-    read: int = 0
-    joined: int = 0
-    dropped: int = 0
-    rejected: int = 0
-    calls: int = 0
-
-    def adds_up(self) -> bool:
-        return self.read == self.joined + self.dropped + self.rejected + self.calls
-
-
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """Endings of the calls of a run. `carried` are pending items of an earlier batch that this run took along."""
-
-    total: int = 0
-    carried: int = 0
-    duplicate: int = 0
-    skipped: int = 0
-    unchanged: int = 0
-    delivered: int = 0
-    updated: int = 0
-    adopted: int = 0
-    refused: int = 0
-    failed: int = 0
-    in_doubt: int = 0
-    held: int = 0
-    pending: int = 0
-
-    def adds_up(self, rows: Rows) -> bool:
-        endings = (
-            self.duplicate, self.skipped, self.unchanged, self.delivered, self.updated, self.adopted,
-            self.refused, self.failed, self.in_doubt, self.held, self.pending,
-        )  # fmt: skip
-        return self.total == rows.calls + self.carried == sum(endings)
-
-
-@dataclass(frozen=True, slots=True)
 class RejectedRow:
     """A row that will not be sent, with every fault found in it at once."""
 
     place: Place
     reasons: tuple[Reason, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a run, a dry run or a check came to. The JSON answer is made of this and nothing else."""
-
-    run_id: str | None
-    batch: str
-    exit_code: int
-    elapsed_seconds: float
-    requests: int
-    rate_limited: int
-    rows: Rows
-    calls: Calls
-    dropped: dict[str, int] = field(default_factory=dict)
-    skipped: dict[str, int] = field(default_factory=dict)
-    changed: int = 0
 
 
 class Sighting(NamedTuple):
@@ -268,6 +212,7 @@ class Sighting(NamedTuple):
     direction: Direction
     phone: str
     started_at: datetime
+    legs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,42 +318,3 @@ class Verdict:
     kind: str
     evidence: str
     found: Stored | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One rule that rows broke: how many, and the first few of them as `file row`, with what was said of the first."""
-
-    rule: str
-    count: int
-    message: str
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """One kind of dropped rows or skipped calls: how many, and the first few of them as `file row`."""
-
-    kind: str
-    count: int
-    examples: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Everything that is told of a run, a dry run or a check. The JSON answer is made of `summary` alone."""
-
-    summary: Summary
-    findings: tuple[Finding, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
-    in_doubt: tuple[Listed, ...] = ()
-    held: tuple[Listed, ...] = ()
-    refused: tuple[Listed, ...] = ()
-    failed: tuple[Listed, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
-    kept_otherwise: dict[str, int] = field(default_factory=dict)
-    destination: str | None = None
-    ledger: str | None = None
-    rejects: str | None = None
-    plan: str | None = None
-    error: str | None = None

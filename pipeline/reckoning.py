@@ -4,11 +4,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import errors, model
+from pipeline import endings, errors, model
 from pipeline.errors import ExitCode
-from pipeline.intake import Tally
 from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.model import ItemStatus, Skip
+from pipeline.tally import Tally
 
 EXAMPLES = 3
 
@@ -34,13 +34,13 @@ class Reckoning:
 
     def result(
         self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
-    ) -> model.Result:
+    ) -> endings.Result:
         database = self.ledger.database
         rows, calls = self._rows(), self._calls()
         error = str(self.stopped_by) if self.stopped_by else None
         if not (rows.adds_up() and calls.adds_up(rows)):
             error = error or "rows and calls do not add up: please report this; the ledger is sound"
-        summary = model.Summary(
+        summary = endings.Summary(
             run_id=self.run_id,
             batch=self.batch_id,
             exit_code=self._exit_code(rows, calls),
@@ -49,10 +49,11 @@ class Reckoning:
             rate_limited=self.rate_limited,
             rows=rows,
             calls=calls,
+            dropped=dict(sorted(self.tally.dropped.items())),
             skipped=self._skipped(),
             changed=self.enrolled.changed,
         )
-        return model.Result(
+        return endings.Result(
             summary=summary,
             findings=findings(self.tally, self.sources),
             in_doubt=tuple(listing.members(database, ItemStatus.IN_DOUBT)),
@@ -68,16 +69,17 @@ class Reckoning:
             error=error,
         )
 
-    def _rows(self) -> model.Rows:
+    def _rows(self) -> endings.Rows:
         """The ledger's rejects are in the tally by now: twins and reused ids show only when all rows are known."""
         rejected = len(self.tally.rejects)
         calls = self.tally.calls + sum(self.tally.skipped.values()) - len(self.enrolled.rejects)
-        return model.Rows(read=self.tally.read, rejected=rejected, calls=calls)
+        dropped = sum(self.tally.dropped.values())
+        return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
 
-    def _calls(self) -> model.Calls:
+    def _calls(self) -> endings.Calls:
         stand = listing.member_counts(self.ledger.database)
         adopted = listing.adopted_members(self.ledger.database)
-        return model.Calls(
+        return endings.Calls(
             total=self._rows().calls + self.enrolled.carried,
             carried=self.enrolled.carried,
             duplicate=self.enrolled.duplicate,
@@ -97,7 +99,7 @@ class Reckoning:
         given_up = {str(Skip.WITHDRAWN): self.enrolled.withdrawn, str(Skip.GONE): self.enrolled.gone}
         return skipped | {skip: count for skip, count in given_up.items() if count}
 
-    def _exit_code(self, rows: model.Rows, calls: model.Calls) -> ExitCode:
+    def _exit_code(self, rows: endings.Rows, calls: endings.Calls) -> ExitCode:
         earned = [ExitCode.OK]
         if self.interrupted is not None:
             earned.append(self.interrupted)
@@ -114,14 +116,14 @@ class Reckoning:
         return errors.worst(*earned)
 
 
-def findings(tally: Tally, sources: tuple[model.Source, ...]) -> tuple[model.Finding, ...]:
+def findings(tally: Tally, sources: tuple[model.Source, ...]) -> tuple[endings.Finding, ...]:
     """The rules that rows broke, the most frequent first."""
     by_rule: dict[str, list[tuple[model.Place, str]]] = defaultdict(list)
     for place in sorted(tally.rejects):
         for reason in tally.rejects[place]:
             by_rule[reason.rule].append((place, reason.message))
     found = [
-        model.Finding(
+        endings.Finding(
             rule,
             len(places),
             places[0][1],

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline import errors, mapping, model
-from pipeline.intake import Tally
+from pipeline import endings, errors, mapping, model
 from pipeline.ledger import Binding, Enrolled, Ledger
 from pipeline.model import ItemStatus
 from pipeline.reckoning import Reckoning
+from pipeline.tally import Tally
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STARTED = datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)
@@ -82,7 +82,7 @@ def enrol(
         return enrolment.enter()
 
 
-def reckoned(of: Ledger, enrolled: Enrolled, its_batch: model.Batch, *calls: model.Call) -> model.Summary:
+def reckoned(of: Ledger, enrolled: Enrolled, its_batch: model.Batch, *calls: model.Call) -> endings.Summary:
     """The summary of a run that read these calls; a run without files read none."""
     tally = Tally(read=len(calls), calls=len(calls))
     for rejected in enrolled.rejects:

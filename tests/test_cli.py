@@ -211,7 +211,7 @@ def test_a_quiet_night_says_nothing(crm: Crm, tmp_path: Path) -> None:
 
 def test_production_is_never_written_to_unconfirmed(tmp_path: Path) -> None:
     """Without a key it does not even ask; nothing here can leave this machine."""
-    ended = callimport("run", _sound(tmp_path), "--destination", "production", state=tmp_path / "state")
+    ended = callimport("run", _sound(tmp_path), "--destination", "production", "--quiet", state=tmp_path / "state")
     assert ended.code == 2
     assert "CALLIMPORT_TOKEN" in _one_line(ended)
 
@@ -258,7 +258,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", ["514\u2011555\u20110123", "514/555/0123", "06 12 34 56 78", "tel5145550123", "514_555_0123"]
+    "number", ["514555012345678901", "5.145550123E+9", "06 12 34 56 78", "tel5145550123x9y", "+5145550123"]
 )
 def test_a_number_that_cannot_be_read_is_not_shown_whole(tmp_path: Path, number: str) -> None:
     source, page = (

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import durations
@@ -207,12 +207,14 @@ def _written(seconds: int) -> dict[str, Form]:
     }
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 10 * 86_400))
 def test_any_duration_reads_back_the_same_from_every_form(seconds: int) -> None:
     for cell, form in _written(seconds).items():
         assert _read(form, cell) == [seconds], cell
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(st.text(alphabet="0123456789:.,PTDHMS days-+minh", max_size=16))
 def test_whatever_the_text_no_duration_is_negative(cell: str) -> None:
     for form in Form:

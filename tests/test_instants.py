@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import instants
@@ -298,6 +298,7 @@ def test_the_date_that_decides_may_come_in_the_last_chunk() -> None:
 _DATES = st.lists(st.dates(min_value=datetime(2000, 1, 1, tzinfo=UTC).date()), min_size=1, max_size=8)
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(_DATES)
 def test_an_order_that_is_decided_is_never_the_wrong_one(dates: list[datetime]) -> None:
     assert _order(*(f"{date.day}/{date.month}/{date.year:04}" for date in dates)) in (Order.DMY, Order.OPEN)
@@ -360,12 +361,14 @@ _INSTANTS = st.datetimes(datetime(1990, 1, 1), datetime(2069, 12, 31)).map(  # n
 _OFFSETS = st.integers(-56, 56).map(lambda quarters: timezone(timedelta(minutes=15 * quarters)))
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(_INSTANTS)
 def test_any_instant_reads_back_the_same_from_every_form(instant: datetime) -> None:
     for cell, form in _written(instant).items():
         assert _read(form, cell) == [instant.isoformat()], cell
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(_INSTANTS, _OFFSETS)
 def test_an_offset_stays_in_every_form(instant: datetime, offset: timezone) -> None:
     stated = instant.replace(tzinfo=offset)
@@ -380,6 +383,7 @@ def test_an_offset_stays_in_every_form(instant: datetime, offset: timezone) -> N
         assert _read(form, cell) == [stated.isoformat()], cell
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(_INSTANTS)
 def test_any_count_of_time_reads_back_the_same(instant: datetime) -> None:
     stated = instant.replace(tzinfo=UTC)
@@ -395,6 +399,7 @@ def test_any_count_of_time_reads_back_the_same(instant: datetime) -> None:
         assert _read(form, cell) == [stated.isoformat()], cell
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(st.text(alphabet="0123456789-/:. TZ+apmjuinàhAM,", max_size=30))
 def test_whatever_the_text_what_comes_out_is_an_instant_or_nothing(cell: str) -> None:
     for form in Form:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import errors, model
+from pipeline import endings, errors, model
 from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.model import ItemStatus
 from tests import making
@@ -33,7 +33,7 @@ def _counts(enrolled: Enrolled) -> dict[str, int]:
     )
 
 
-def _adds_up(ledger: Ledger, enrolled: Enrolled, batch: model.Batch, *calls: model.Call) -> model.Calls:
+def _adds_up(ledger: Ledger, enrolled: Enrolled, batch: model.Batch, *calls: model.Call) -> endings.Calls:
     summary = making.reckoned(ledger, enrolled, batch, *calls)
     assert summary.calls.adds_up(summary.rows)
     assert summary.rows.adds_up()
@@ -453,7 +453,7 @@ def test_all_endings_together_add_up(ledger: Ledger) -> None:
     calls = [fresh, making.call("fresh", row=42, customer_phone=making.OTHER_PHONE), *twins, withdrawn, *known.values()]
     enrolled = making.enrol(ledger, new, *calls)
     counted = _adds_up(ledger, enrolled, new, *calls)
-    assert counted == model.Calls(
+    assert counted == endings.Calls(
         total=12,
         carried=1,
         duplicate=1,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from pipeline import model, report
+from pipeline import endings, model, report
 from pipeline.report import talk
 
 NOW = datetime(2024, 5, 31, 18, 0, tzinfo=UTC)
@@ -23,9 +23,9 @@ def _progress(elapsed_seconds: float, **changes: float) -> model.Progress:
     return model.Progress(**{"elapsed_seconds": elapsed_seconds, **figures, **rates, **changes})  # type: ignore[arg-type]
 
 
-def _summary(**changes: object) -> model.Summary:
-    rows, calls = model.Rows(read=3, rejected=1, calls=2), model.Calls(total=2, delivered=1, in_doubt=1)
-    return model.Summary("run-1", "7K3Q-2M9D", 4, 12.3, 3, 0, rows, calls, **changes)  # type: ignore[arg-type]
+def _summary(**changes: object) -> endings.Summary:
+    rows, calls = endings.Rows(read=3, rejected=1, calls=2), endings.Calls(total=2, delivered=1, in_doubt=1)
+    return endings.Summary("run-1", "7K3Q-2M9D", 4, 12.3, 3, 0, rows, calls, **changes)  # type: ignore[arg-type]
 
 
 def _listed() -> model.Listed:
@@ -84,9 +84,9 @@ def test_talk_for_machines_is_a_json_object_a_line() -> None:
 
 def test_the_answer_for_a_person_names_every_ending_and_what_to_do() -> None:
     out = io.StringIO()
-    findings = (model.Finding("started_at_future", 1, "started_at is in the future; check", ("calls.csv row 3",)),)
+    findings = (endings.Finding("started_at_future", 1, "started_at is in the future; check", ("calls.csv row 3",)),)
     waiting = (model.Waiting("AAAA-BBBB", 7, {"timezone": "UTC", "pipeline": "1"}),)
-    result = model.Result(_summary(changed=2), findings=findings, in_doubt=(_listed(),), waiting=waiting, ledger="L")
+    result = endings.Result(_summary(changed=2), findings=findings, in_doubt=(_listed(),), waiting=waiting, ledger="L")
     report.print_result(Console(file=out, width=200), result, sent=True)
     text = out.getvalue()
     assert "never sent again on a guess" in text

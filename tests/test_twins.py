@@ -17,12 +17,12 @@ def _frame(calls: list[model.Call]) -> pl.DataFrame:
     rows = [
         (
             one.place.row, one.call_id, one.lead_id, one.direction.value, one.status.value, one.started_at,
-            one.duration_seconds, one.customer_phone, one.executed_by, one.description, one.recording,
+            one.duration_seconds, one.customer_phone, one.executed_by, one.description, one.recording, one.legs,
         )
         for one in calls
     ]  # fmt: skip
     frame = pl.DataFrame(rows, schema=mapping.CALL_COLUMNS, orient="row", infer_schema_length=None)
-    return frame.cast({"call_id": pl.String, "description": pl.String, "recording": pl.String})
+    return frame.cast({"call_id": pl.String, "description": pl.String, "recording": pl.String, "_legs": pl.String})
 
 
 def _judged(calls: list[model.Call], *, ids: bool = True) -> Judged:

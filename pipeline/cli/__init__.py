@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 
 import pipeline
-from pipeline import config, counted, errors, importer, model, privacy, report, settlement, upkeep
+from pipeline import config, counted, endings, errors, importer, model, privacy, report, settlement, upkeep
 from pipeline.cli import options
 from pipeline.errors import ExitCode
 
@@ -100,6 +100,7 @@ Examples:
 )
 @click.argument("files", nargs=-1, required=True)
 @options.shaping
+@options.choosing
 @options.reading
 @click.option("--html", type=options.PATH, metavar="FILE", help="Write the report as one page that can be mailed.")
 @options.answering
@@ -123,6 +124,7 @@ Examples:
 )
 @click.argument("files", nargs=-1)
 @options.shaping
+@options.choosing
 @options.reading
 @options.sending
 @options.answering
@@ -339,7 +341,7 @@ def _ask(question: str) -> str:
     return str(click.prompt(question, err=True))
 
 
-def _answer(result: model.Result, given: dict[str, Any], *, sent: bool) -> ExitCode:
+def _answer(result: endings.Result, given: dict[str, Any], *, sent: bool) -> ExitCode:
     """The answer on stdout; with --json the talk for people goes to stderr, so that nothing is left unsaid."""
     talk = _talk(given)
     if given["as_json"]:
@@ -360,7 +362,7 @@ def _errors_answered(given: dict[str, Any]) -> Iterator[None]:
         yield
     except errors.ImporterError as error:
         if given["as_json"]:
-            nothing = model.Summary(None, "", error.exit_code, 0.0, 0, 0, model.Rows(), model.Calls())
+            nothing = endings.Summary(None, "", error.exit_code, 0.0, 0, 0, endings.Rows(), endings.Calls())
             click.echo(report.summary_json(nothing, error=privacy.scrub(str(error))))
         raise
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline import config, errors
+from pipeline import config, errors, numbers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -121,6 +121,33 @@ def looking(command: Command) -> Command:
     )(command)
 
 
+def choosing(command: Command) -> Command:
+    """Which numbers are whose, and which calls are wanted."""
+    return _together(
+        click.option("--region", default="CA", show_default=True, help="Country of numbers written without one."),
+        click.option(
+            "--own-number",
+            "own_numbers",
+            multiple=True,
+            metavar="NUMBER|FILE",
+            help="A number of the house, or a file of them: never the customer. Repeatable.",
+        ),
+        click.option(
+            "--exclude-numbers", type=PATH, metavar="FILE", help="Numbers whose calls are not wanted, one a line."
+        ),
+        click.option(
+            "--only", metavar="WORDS", help="Only calls of these words, as in answered,incoming; others are skipped."
+        ),
+        click.option(
+            "--min-duration",
+            type=click.IntRange(0),
+            default=0,
+            metavar="SECONDS",
+            help="Skip calls with less talk than this.",
+        ),
+    )(command)
+
+
 def sending(command: Command) -> Command:
     return _together(
         placing,
@@ -177,6 +204,8 @@ def settings(given: dict[str, Any]) -> config.Settings:
     if known["since"] and known["until"] and known["since"] > known["until"]:
         raise errors.ConfigError(f"--since {known['since']} is after --until {known['until']}: no call lies between")
     known["files"] = tuple(given.get("files", ()))
+    known["own_numbers"] = tuple(given.get("own_numbers", ()))
+    known["region"] = numbers.require_region(given.get("region") or "CA")
     known["rates"] = tuple(config.rate(text) for text in given.get("rates", ()))
     known["timezone"] = config.timezone(given.get("timezone"))
     known["reference"] = not given.get("no_reference", False)

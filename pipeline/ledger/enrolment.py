@@ -32,6 +32,7 @@ _SIGHTING = """
         direction TEXT NOT NULL,
         phone TEXT NOT NULL,
         started_at INTEGER NOT NULL,
+        legs TEXT,
         verdict TEXT,
         PRIMARY KEY (source, row)
     ) STRICT
@@ -46,7 +47,13 @@ _MEMBER = "CREATE TEMP TABLE member (key TEXT PRIMARY KEY, carried INTEGER NOT N
 _PAYLOAD_OF_SIGHTING = """
     batch_id = :batch, source_sha256 = sighting.sha256, source_row = sighting.row, reference = sighting.reference,
     lead_id = sighting.lead_id, started_at = sighting.started_at, facts = sighting.facts, payload = sighting.payload,
-    next_facts = NULL, next_payload = NULL, moved_at = :now
+    legs = sighting.legs, next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = :now
+"""
+# A window that cuts a call in two shows some of its legs only: what it tells of the call is not news.
+_SHOWS_ALL_LEGS = """
+    (item.legs IS NULL OR item.legs = sighting.legs OR NOT EXISTS (
+        SELECT value FROM json_each('["' || replace(item.legs, char(10), '","') || '"]')
+        EXCEPT SELECT value FROM json_each('["' || replace(ifnull(sighting.legs, ''), char(10), '","') || '"]')))
 """
 
 
@@ -79,11 +86,11 @@ class Enrolment:
     def see(self, sightings: Iterable[model.Sighting]) -> None:
         """Take a chunk of sightings; nothing is entered yet."""
         self._database.execute_many(
-            "INSERT INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             ((
                 one.place.source, self._batch.sources[one.place.source].sha256, one.place.row, one.key, one.reference,
                 one.content, one.facts, one.payload, one.system, one.call_id, one.lead_id, one.direction, one.phone,
-                int(one.started_at.timestamp()),
+                int(one.started_at.timestamp()), one.legs,
             ) for one in sightings),
         )  # fmt: skip
 
@@ -181,13 +188,14 @@ class Enrolment:
     def _park_changes(self) -> int:
         """Another hash while the call is delivered or not ours to touch: kept beside it until it may be applied."""
         self._run("""
-            UPDATE item SET next_facts = NULL, next_payload = NULL FROM temp.sighting
+            UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL FROM temp.sighting
             WHERE sighting.key = item.key AND sighting.facts = item.facts AND item.next_facts IS NOT NULL
                 AND (verdict IS NULL OR verdict = 'unchanged')
         """)
-        return self._run("""
-            UPDATE item SET next_facts = sighting.facts, next_payload = sighting.payload FROM temp.sighting
-            WHERE sighting.key = item.key AND sighting.facts <> item.facts
+        return self._run(f"""
+            UPDATE item SET next_facts = sighting.facts, next_payload = sighting.payload, next_legs = sighting.legs
+            FROM temp.sighting
+            WHERE sighting.key = item.key AND sighting.facts <> item.facts AND {_SHOWS_ALL_LEGS}
                 AND (verdict IS NULL OR verdict = 'unchanged')
                 AND item.status IN ('delivered', 'in_flight', 'in_doubt', 'held')
         """)
@@ -196,7 +204,7 @@ class Enrolment:
         """What never reached the CRM takes the newest story; what it refused, only if the story changed."""
         self._run(f"""
             UPDATE item SET {_PAYLOAD_OF_SIGHTING} FROM temp.sighting
-            WHERE sighting.key = item.key AND verdict IS NULL AND item.status = 'pending'
+            WHERE sighting.key = item.key AND verdict IS NULL AND item.status = 'pending' AND {_SHOWS_ALL_LEGS}
         """)
         self._run(f"""
             UPDATE item SET status = 'pending', reason = NULL, {_PAYLOAD_OF_SIGHTING} FROM temp.sighting
@@ -207,9 +215,9 @@ class Enrolment:
     def _insert_new(self) -> None:
         self._run("""
             INSERT INTO item (key, reference, batch_id, source_sha256, source_row, system, call_id, lead_id,
-                direction, phone, started_at, facts, payload, moved_at)
+                direction, phone, started_at, facts, payload, legs, moved_at)
             SELECT key, reference, :batch, sha256, row, system, call_id, lead_id, direction, phone, started_at,
-                facts, payload, :now
+                facts, payload, legs, :now
             FROM temp.sighting WHERE verdict IS NULL
                 AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sighting.key)
         """)

@@ -189,7 +189,8 @@ class Verdicts(Moves):
     def _back_from_doubt(self, key: str, before: model.ItemStatus) -> None:
         self._move(key, before, model.ItemStatus.PENDING)
         self.database.execute(
-            "UPDATE item SET facts = next_facts, payload = next_payload, next_facts = NULL, next_payload = NULL, "
+            "UPDATE item SET facts = next_facts, payload = next_payload, legs = next_legs, "
+            "next_facts = NULL, next_payload = NULL, next_legs = NULL, "
             "lead_id = json_extract(next_payload, '$.lead_id') WHERE key = ? AND next_facts IS NOT NULL",
             (key,),
         )

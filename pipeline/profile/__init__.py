@@ -14,11 +14,14 @@ zones       times whose zone the file tells
 mojibake    names whose letters were read in the wrong encoding
 forms       the door to the modules that read times, durations and numbers
 applying    a frame of cells → the canonical call frame
+guessing    what the columns of an unknown file may be
+drafting    a commented recipe made of these guesses
 """
 
 from pipeline.profile.applying import NOTHING, Given, canonical, evidence
 from pipeline.profile.columns import resolved
 from pipeline.profile.detection import Match, detect, fit
+from pipeline.profile.drafting import draft
 from pipeline.profile.library import available, load, text_of
 from pipeline.profile.recipe import Cell, Chain, Legs, Profile
 
@@ -33,6 +36,7 @@ __all__ = [
     "available",
     "canonical",
     "detect",
+    "draft",
     "evidence",
     "fit",
     "load",

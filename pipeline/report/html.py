@@ -4,7 +4,7 @@ from pathlib import Path
 
 import jinja2
 
-from pipeline import model, outfile, privacy
+from pipeline import endings, outfile, privacy
 
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("pipeline.report", "templates"),
@@ -16,7 +16,7 @@ _ENVIRONMENT = jinja2.Environment(
 _ENVIRONMENT.filters["hide_numbers"] = privacy.hide_numbers
 
 
-def write_html(path: Path, result: model.Result, *, files: tuple[str, ...]) -> None:
+def write_html(path: Path, result: endings.Result, *, files: tuple[str, ...]) -> None:
     page = _ENVIRONMENT.get_template("check.html").render(result=result, summary=result.summary, files=files)
     with outfile.opened(path) as file:
         file.write(page)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import counted, duration, model, privacy
+from pipeline import counted, duration, endings, model, privacy
 from pipeline.errors import ExitCode
 
 LISTED_AT_MOST = 20
@@ -59,7 +59,7 @@ _MEANING = {
 }
 
 
-def print_result(console: Console, result: model.Result, *, sent: bool) -> None:
+def print_result(console: Console, result: endings.Result, *, sent: bool) -> None:
     """A run's account of itself; `sent` is False for a check or a plan, where pending means 'would be sent'."""
     _print_counts(console, result.summary, sent=sent)
     for line in lists(result):
@@ -70,7 +70,7 @@ def print_result(console: Console, result: model.Result, *, sent: bool) -> None:
     )
 
 
-def lists(result: model.Result) -> Iterator[str]:
+def lists(result: endings.Result) -> Iterator[str]:
     """What a summary has no place for: which rows and calls, why, and what to do about them, line by line."""
     yield from _findings(result)
     yield from _left_out(result.left_out)
@@ -178,16 +178,17 @@ def print_status(
             _say(console, line)
 
 
-def _print_counts(console: Console, summary: model.Summary, *, sent: bool) -> None:
+def _print_counts(console: Console, summary: endings.Summary, *, sent: bool) -> None:
     rows, calls = summary.rows, summary.calls
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
     from_the_ledger = not rows.read and calls.carried
     if not from_the_ledger:
         table.add_row(f"{rows.read:,}", "rows read", f"(batch {summary.batch})")
-    for name in ("joined", "dropped", "rejected"):
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.dropped.items())
+    for name, meaning in (("joined", "to another row's call"), ("dropped", kinds), ("rejected", "")):
         if count := getattr(rows, name):
-            table.add_row(f"{count:,}", name, "")
+            table.add_row(f"{count:,}", name, meaning)
     told = f"left of batch {summary.batch}" if from_the_ledger else ""
     if calls.carried and not from_the_ledger:
         told = f"{calls.carried:,} of them left from earlier batches with the same settings"
@@ -202,7 +203,7 @@ def _print_counts(console: Console, summary: model.Summary, *, sent: bool) -> No
     console.print(table)
 
 
-def _findings(result: model.Result) -> Iterator[str]:
+def _findings(result: endings.Result) -> Iterator[str]:
     if result.findings:
         yield "rejected:"
     for finding in result.findings:
@@ -211,7 +212,7 @@ def _findings(result: model.Result) -> Iterator[str]:
         yield f"         {privacy.hide_numbers(finding.message)}"
 
 
-def _left_out(kinds: Sequence[model.LeftOut]) -> Iterator[str]:
+def _left_out(kinds: Sequence[endings.LeftOut]) -> Iterator[str]:
     if kinds:
         yield "left out:"
     for one in kinds:

@@ -49,7 +49,7 @@ _KEPT = {Kind.MANGLED: "(voir le dossier)", Kind.STRIPPED: "Rappel"}
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """The first `times` requests for one call (its phone) or one lead meet it, or the first connections that are asked
-    for once a call is stored."""
+    for once a call is stored. That of a lead may wait until `once` a create of that call met trouble of its own."""
 
     kind: Kind
     phone: str | None = None
@@ -139,7 +139,7 @@ class Crm:
 
     def refuses_connection(self) -> bool:
         stored = {record.shown["call_phone"] for record in self.memory.records}
-        return self._meets(lambda trouble: trouble.once in stored) is not None
+        return self._meets(lambda trouble: trouble.lead is None and trouble.once in stored) is not None
 
     def receive(self, method: str, target: str, body: bytes, wire: Answering) -> None:
         """A whole request is here. Whatever becomes of it happens in the CRM's own time."""
@@ -185,7 +185,7 @@ class Crm:
                 wire.answer(201, {"data": {"status": "ok"}})
 
     async def _show(self, lead_id: int, wire: Answering) -> None:
-        trouble = self._meets(lambda one: one.lead == lead_id)
+        trouble = self._meets(lambda one: one.lead == lead_id and (one.once is None or self._was_met(one.once)))
         if trouble is None:
             await trio.sleep(LATENCY_SECONDS)
             shown = [one.shown for one in self.memory.records if one.shown["lead_id"] == lead_id]
@@ -210,6 +210,12 @@ class Crm:
         await trio.sleep(max(0.0, one.due - self.now()))
         # By the sum of two floats it may not be due yet, by a hair.
         self.memory = self.memory.at(max(self.now(), one.due))
+
+    def _was_met(self, phone: str) -> bool:
+        return any(
+            trouble.phone == phone and f"{self.act}/{index}" in self.memory.counted
+            for index, trouble in enumerate(self.troubles)
+        )
 
     def _meets(self, is_for: Callable[[Trouble], bool]) -> Trouble | None:
         """The first trouble of the act that is for such a request and has its number."""

@@ -115,7 +115,8 @@ def _stopped_at(call: str) -> Trouble:
 
 
 def _unreadable(call: str) -> Trouble:
-    return Trouble(Kind.FORBIDDEN, lead=lead(call), times=FOR_EVER)
+    """Once it was lost. Before, a run would not send it: a key that reads no lead at all is a guard's business."""
+    return Trouble(Kind.FORBIDDEN, lead=lead(call), once=phone(call), times=FOR_EVER)
 
 
 _STOPPED, _GUARD = int(ExitCode.STOPPED), int(ExitCode.GUARD)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import trio
 
-from pipeline import model
+from pipeline import endings
 from tests.fake_crm import TOKEN
 from tests.simulation.clocks import Clocks
 from tests.simulation.crm import without_reference
@@ -148,7 +148,7 @@ class Judge:
 
     # When a life ends
 
-    def told(self, result: model.Result, *, with_files: bool) -> None:
+    def told(self, result: endings.Result, *, with_files: bool) -> None:
         rows, calls = result.summary.rows, result.summary.calls
         if not (rows.adds_up() and calls.adds_up(rows)):
             self.find("unbalanced", f"{rows} {calls}")

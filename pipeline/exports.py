@@ -1,0 +1,93 @@
+"""The exports of one run: which files, of which phone system, and where their rows are."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline import config, errors, instants, model, profile, source
+
+
+class Exports:
+    """The files that were named, each opened, with the one recipe that all of them are of."""
+
+    def __init__(self, settings: config.Settings) -> None:
+        """Raises SourceError, SchemaMismatch or ConfigError: what is wrong with a file shows first of all."""
+        self.sources = tuple(source.open_source(path) for path in sources_of(settings))
+        self._matches = _matches(self.sources, settings.profile)
+        self.profile = self._matches[0].profile
+        self._refuse_fractions()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """How each file was recognised, and what its export lacks; each thing once."""
+        told: dict[str, None] = {}
+        for opened, match in zip(self.sources, self._matches, strict=True):
+            told[f"{opened.name}: {match.evidence}"] = None
+            told |= dict.fromkeys(match.notes)
+        return tuple(told)
+
+    def has(self, canonical: str) -> bool:
+        """Whether any of the files says something for a canonical column."""
+        if canonical in self.profile.constants:
+            return True
+        fed_by = self.profile.fed_by(canonical)
+        return any(
+            name in profile.resolved(self.profile, match.layout.names) for match in self._matches for name in fed_by
+        )
+
+    def chunks(self) -> Iterator[tuple[int, model.Chunk]]:
+        """The rows of every file as they are, with the number of the file. Can be gone through several times."""
+        for position, (opened, match) in enumerate(zip(self.sources, self._matches, strict=True)):
+            for chunk in source.read(opened, match.layout):
+                yield position, chunk
+
+    def date_order(self) -> instants.Order | None:
+        """That of day and month, which all rows of all files tell together; None where the recipe needs none.
+
+        Raises SchemaMismatch where they leave it open or contradict each other: it is never guessed.
+        """
+        if self.profile.time_form != "date":
+            return None
+        seen = instants.Evidence()
+        for _, chunk in self.chunks():
+            seen |= profile.evidence(self.profile, chunk.frame)
+        if seen.order is instants.Order.OPEN:
+            raise errors.SchemaMismatch(
+                f"{self.sources[0].name}: no date tells whether the day or the month comes first: export more days, or "
+                f'write time_form = "dmy" (or "mdy") into a recipe of your own (callimport profiles show '
+                f"{self.profile.name} -o own.toml, then --profile own.toml)"
+            )
+        if seen.order is instants.Order.CONTRADICTORY:
+            raise errors.SchemaMismatch(
+                f"{self.sources[0].name}: some dates have the day first and some the month: export the files anew, or "
+                "import those of either kind in a run of their own"
+            )
+        return seen.order
+
+    def _refuse_fractions(self) -> None:
+        if not self.profile.identity:
+            return
+        for opened, match in zip(self.sources, self._matches, strict=True):
+            found = profile.resolved(self.profile, match.layout.names)
+            for name in self.profile.fed_by("call_id"):
+                if name in found:
+                    source.refuse_fractions(opened, found[name], match.layout)
+
+
+def sources_of(settings: config.Settings) -> tuple[Path, ...]:
+    """The exports that are meant. A folder's leads file and reject file are not exports."""
+    besides = [path for path in (settings.leads, settings.rejects, settings.exclude_numbers) if path is not None]
+    return source.find(settings.files, besides=besides)
+
+
+def _matches(sources: tuple[model.Source, ...], name: str | None) -> list[profile.Match]:
+    """The first file says which recipe all are of, where none is named."""
+    chosen = profile.load(name) if name else None
+    matches = []
+    for opened in sources:
+        try:
+            match = profile.fit(chosen, source.peek(opened)) if chosen else profile.detect(source.peek(opened))
+        except errors.SchemaMismatch as error:
+            raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
+        chosen = match.profile
+        matches.append(match)
+    return matches
