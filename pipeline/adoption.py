@@ -49,7 +49,8 @@ class Adoption:
             if again is None:
                 continue
             ours = self._ledger.communications_of(lead_id)
-            if ours <= {one.id for one in shown} & {one.id for one in again}:
+            is_whole = ours <= {one.id for one in shown}
+            if is_whole and not self._ledger.saw_on(lead_id, {one.id for one in again}):
                 self._hold_near(lead_id, (*shown, *again))
             else:
                 self._hold_all(lead_id, "the lead does not show all that is ours, so it may be there already")
@@ -70,7 +71,7 @@ class Adoption:
         except errors.Incomplete as outcome:
             self._hold_all(lead_id, f"the lead cannot be read whole ({outcome.evidence}), so it may be there already")
             return None
-        self._ledger.saw(one.id for one in shown)
+        self._ledger.saw_on(lead_id, {one.id for one in shown})
         self._adopt_by_reference(shown)
         self._adopt_by_payload(lead_id, self._unclaimed(shown))
         return shown

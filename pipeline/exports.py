@@ -1,6 +1,7 @@
 """The exports of one run: which files, of which phone system, and where their rows are."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline import config, errors, instants, model, profile, source
@@ -35,7 +36,18 @@ class Exports:
         )
 
     def chunks(self) -> Iterator[tuple[int, model.Chunk]]:
-        """The rows of every file as they are, with the number of the file. Can be gone through several times."""
+        """The rows of every file as they are, with the number of the file. Can be gone through several times.
+
+        The next chunk is read while the last one is looked at: at most three are in memory.
+        """
+        chunks = self._chunks()
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(next, chunks, None)
+            while (chunk := ahead.result()) is not None:
+                ahead = reader.submit(next, chunks, None)
+                yield chunk
+
+    def _chunks(self) -> Iterator[tuple[int, model.Chunk]]:
         for position, (opened, match) in enumerate(zip(self.sources, self._matches, strict=True)):
             for chunk in source.read(opened, match.layout):
                 yield position, chunk

@@ -34,7 +34,7 @@ async def look(courier: Courier, ledger: Ledger, batch_id: str, rng: random.Rand
         except errors.Incomplete:
             unseen += 1
             continue
-        ledger.saw(one.id for one in shown)
+        ledger.saw_on(lead_id, {one.id for one in shown})
         unsent = _unsent(ledger, batch_id, lead_id) if by_payload else []
         unclear = listing.unclear_of_lead(ledger.database, lead_id) if by_payload else []
         unknown += [

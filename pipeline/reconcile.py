@@ -32,8 +32,8 @@ SHORTEST_WAIT_SECONDS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One read of a lead: what it shows that is no item's yet, how many of ours it does not show, and the references
-    on all that it shows."""
+    """One read of a lead: what it shows that is no item's yet, how many it does not show of those that are ours or that
+    it showed before, and the references on all that it shows."""
 
     unclaimed: tuple[model.Stored, ...]
     missing: int = 0
@@ -59,8 +59,8 @@ def denied(doubt: model.Doubt, first: Look, second: Look) -> model.Verdict:
     if first.missing and second.missing:
         return model.Verdict(
             "held",
-            f"the lead does not show {second.missing} communications that are ours (deleted or moved by a person?), so "
-            "that nothing can be concluded from what else it does not show",
+            f"the lead does not show {second.missing} communications that are ours or that it showed before (did a "
+            "person delete or move them?), so that nothing can be concluded from what else it does not show",
         )
     if doubt.reference in first.marks | second.marks:
         return model.Verdict("held", "its reference stands on a communication of the lead that is another call's")
@@ -200,8 +200,7 @@ class Reconciliation:
     async def _look(self, lead_id: int) -> Look:
         stored = await self._courier.communications_of(lead_id)
         shown = {one.id for one in stored}
-        self._ledger.saw(shown)
-        missing = self._ledger.communications_of(lead_id) - shown
+        missing = self._ledger.saw_on(lead_id, shown)
         marks = frozenset(mark for one in stored for mark in mapping.references_in(one.description))
         return self._without_taken(Look(tuple(stored), len(missing), marks))
 

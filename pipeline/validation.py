@@ -23,6 +23,7 @@ _INSTANT = (
     r"(?<clock>[0-2][0-9]:[0-5][0-9])(?::(?<second>[0-5][0-9])(?:[.,][0-9]+)?)?"
     r" ?(?:(?<utc>[Zz])|(?<sign>[+-])(?<hours>[01][0-9]):?(?<minutes>[0-5][0-9])?)?$"
 )
+_PLAIN_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-2][0-9]:[0-5][0-9]:[0-5][0-9][+-][01][0-9]:[0-5][0-9]$"
 _WHOLE = r"^(-?[0-9]+)(?:\.0+)?$"
 _SHOWN = 40
 _PHONE_DIGITS, _DIGITS_SHOWN = 6, 4
@@ -203,17 +204,36 @@ def _start(text: pl.Series, reading: Reading) -> tuple[pl.Series, pl.Series]:
 
     In steps, each of which is computed once: within one expression Polars would read the text anew for each part of it.
     """
-    parts = text.str.extract_groups(_INSTANT).struct.unnest().with_columns(text.alias("text"))
+    # Nearly every time is written so; of what is fixed in its place slices are enough.
+    is_plain = text.str.contains(_PLAIN_INSTANT).fill_null(True).all()
+    read = _plain_clock(text) if is_plain else _any_clock(text)
+    started_at, fault = read.with_columns(text.alias("text")).select(*_instant(reading)).get_columns()
+    return started_at, fault
+
+
+def _plain_clock(text: pl.Series) -> pl.DataFrame:
+    """naive and offset (see `_instant`) of times such as 2024-05-31T14:05:09-04:00."""
+    cell = pl.col("text")
+    hours, minutes = cell.str.slice(20, 2).cast(pl.Int64), cell.str.slice(23, 2).cast(pl.Int64)
+    sign = pl.when(cell.str.slice(19, 1) == "-").then(-1).otherwise(1)
+    return text.to_frame("text").select(
+        cell.str.slice(0, 19).str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="us").alias("naive"),
+        (sign * (hours * 60 + minutes)).alias("offset"),
+    )
+
+
+def _any_clock(text: pl.Series) -> pl.DataFrame:
+    """The same of times in any of the forms that are read."""
     minutes = pl.col("hours").cast(pl.Int64) * 60 + pl.col("minutes").cast(pl.Int64).fill_null(0)
     signed = pl.when(pl.col("sign") == "-").then(-minutes).otherwise(minutes)
     clock = pl.concat_str(
         pl.col("date"), pl.lit(" "), pl.col("clock"), pl.lit(":"), pl.col("second").fill_null("00")
     ).str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
-    read = parts.select(
-        "text", clock.alias("naive"), pl.when(pl.col("utc").is_not_null()).then(0).otherwise(signed).alias("offset")
+    return (
+        text.str.extract_groups(_INSTANT)
+        .struct.unnest()
+        .select(clock.alias("naive"), pl.when(pl.col("utc").is_not_null()).then(0).otherwise(signed).alias("offset"))
     )
-    started_at, fault = read.select(*_instant(reading)).get_columns()
-    return started_at, fault
 
 
 def _instant(reading: Reading) -> tuple[pl.Expr, pl.Expr]:

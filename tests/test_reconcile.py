@@ -361,6 +361,16 @@ def test_where_one_of_two_reads_misses_some_of_ours_the_next_run_looks_again(tmp
 
 
 @in_virtual_time
+async def test_what_a_lead_showed_before_the_doubt_was_looked_up_is_missed_in_later_reads(tmp_path: Path) -> None:
+    """A run reads leads before it sends: what it saw there may be the call, whatever later reads leave out."""
+    with ledger_with(tmp_path, CALL) as ledger:
+        its = lose_answer(ledger, CALL)
+        ledger.saw_on(its.communication.lead_id, {900})
+        await _settle_all(_lookup(ledger, Shows()))
+        assert making.status(ledger, its.key) == ItemStatus.HELD
+
+
+@in_virtual_time
 async def test_a_communication_of_ours_that_stays_missing_leaves_the_doubts_of_its_lead_to_a_person(
     tmp_path: Path,
 ) -> None:

@@ -18,6 +18,7 @@ class Verdicts(Moves):
         self._in_doubt_since: dict[str, float] = {}
         self._batch_id: str | None = None
         self._highest_id: int = database.one("SELECT max(communication_id) FROM item") or 0
+        self._shown: dict[int, set[int]] = {}
 
     def doubts(self) -> list[model.Doubt]:
         """Every item in doubt, whichever run left it so, in an order that is always the same."""
@@ -45,6 +46,14 @@ class Verdicts(Moves):
     def saw(self, communication_ids: Iterable[int]) -> None:
         """Ids that an answer showed: whatever is made from now on bears a higher one."""
         self._highest_id = max(self._highest_id, max(communication_ids, default=0))
+
+    def saw_on(self, lead_id: int, communication_ids: Set[int]) -> set[int]:
+        """What a read of a lead showed. Returns what it ought to have shown besides, so that it was not complete: what
+        we made there, and what an earlier read of this process showed."""
+        self.saw(communication_ids)
+        shown = self._shown.setdefault(lead_id, set())
+        shown |= communication_ids
+        return (self.communications_of(lead_id) | shown) - communication_ids
 
     def communications_of(self, lead_id: int) -> set[int]:
         """The communications that we made on a lead."""

@@ -16,7 +16,7 @@ from pipeline.source.opening import open_source, refuse_changed
 
 __all__ = ["CHUNK_ROWS", "PEEKED", "find", "header", "open_source", "peek", "read", "refuse_fractions"]
 
-CHUNK_ROWS = 50_000
+CHUNK_ROWS = 100_000
 PEEKED = 200
 
 

@@ -177,7 +177,9 @@ class Crm:
         if kind == "incomplete" and self._hidden.get(lead_id):
             # Two reads in a row are never incomplete: absence rests on that, and says so.
             kind = None
-        self._hidden[lead_id] = kind == "incomplete"
+        if kind in (None, "slow", "incomplete"):
+            # One that nobody got to see is none in the row.
+            self._hidden[lead_id] = kind == "incomplete"
         lead: dict[str, Any] = {"id": lead_id, "communications": shown}
         match kind:
             case "incomplete":
