@@ -43,8 +43,8 @@ def test_an_english_report_needs_no_edit() -> None:
         ["a2", "outgoing", "2024-05-31 14:15:09", "0", "+15145550124", "luc@example.com", "Luc Gagnon"],
     ))  # fmt: skip
     assert [_shown(row) for row in rows] == [
-        ("incoming", None, "2024-05-31T14:05:09", "62", "+15145550123", "a1", "Ana Tremblay"),
-        ("outgoing", None, "2024-05-31T14:15:09", "0", "+15145550124", "a2", "Luc Gagnon"),
+        ("incoming", None, "2024-05-31 14:05:09", "62", "+15145550123", "a1", "Ana Tremblay"),
+        ("outgoing", None, "2024-05-31 14:15:09", "0", "+15145550124", "a2", "Luc Gagnon"),
     ]
 
 
