@@ -123,8 +123,8 @@ class Enrolment:
         carried = _carry_pending(self._database, self._batch.id) + _carry_keys(self._database, self._in_flight)
         counts = dict(self._database.rows("SELECT verdict, count(*) FROM temp.sighting GROUP BY verdict"))
         return Enrolled(
-            duplicate=counts.get("duplicate", 0),
-            unchanged=counts.get("unchanged", 0),
+            duplicate=counts.get("duplicate", 0) + counts.get("stood_in_for", 0),
+            unchanged=counts.get("unchanged", 0) + counts.get("replaced", 0),
             changed=changed,
             withdrawn=counts.get("withdrawn", 0),
             gone=counts.get("gone", 0),
@@ -145,7 +145,8 @@ class Enrolment:
         self._run("""
             UPDATE temp.sighting SET verdict = 'duplicate' WHERE verdict IS NULL AND EXISTS (
                 SELECT 1 FROM temp.sighting AS first
-                WHERE first.key = sighting.key AND (first.source, first.row) < (sighting.source, sighting.row))
+                WHERE first.key = sighting.key AND (first.source, first.row) < (sighting.source, sighting.row)
+                    AND (first.verdict IS NULL OR first.verdict = 'duplicate'))
         """)
 
     def _judge_reused_ids(self) -> None:

@@ -38,13 +38,14 @@ def note(
 
 
 def replace_in_batch(database: Database) -> bool:
-    """Rows whose mended form is a valid row of the same batch are duplicates of it. Returns whether there are any."""
+    """Rows whose mended form is a valid row of the same batch: that one stands in for them, and they count as duplicates
+    of it. Returns whether there are any."""
     if not _any(database, "repeated"):
         return False
     return bool(
         database.execute(
             f"""
-            UPDATE temp.sighting SET verdict = 'duplicate' WHERE {_AT} IN (
+            UPDATE temp.sighting SET verdict = 'stood_in_for' WHERE {_AT} IN (
                 SELECT repeated.source, repeated.row FROM temp.repeated JOIN temp.mended USING (mark)
                     JOIN temp.sighting AS its ON its.source = mended.source AND its.row = mended.row)
             """
@@ -53,14 +54,14 @@ def replace_in_batch(database: Database) -> bool:
 
 
 def judge_repeated(database: Database) -> None:
-    """Rows that an item has replaced are unchanged, whatever they tell now and whatever stands beside them."""
+    """Rows that an item has replaced count as unchanged, whatever they tell now and whatever stands beside them."""
     if not _any(database, "repeated"):
         return
     database.execute(
         """
         UPDATE temp.sighting SET verdict = found.verdict FROM (
             SELECT repeated.source, repeated.row, item.system, CASE
-                WHEN max(item.status NOT IN ('withdrawn', 'gone')) THEN 'unchanged' ELSE min(item.status)
+                WHEN max(item.status NOT IN ('withdrawn', 'gone')) THEN 'replaced' ELSE min(item.status)
                 END AS verdict
             FROM temp.repeated JOIN origin USING (mark) JOIN item USING (key)
             GROUP BY repeated.source, repeated.row, item.system) AS found
