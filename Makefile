@@ -82,8 +82,9 @@ coverage: .venv/dev.stamp ## that every branch of what decides about sending is 
 	$(BIN)/python -m coverage run -m pytest -q $(COVERING)
 	$(BIN)/python -m coverage report
 
-bench: .venv/dev.stamp ## how much of the configured rate a run uses
+bench: .venv/dev.stamp ## how much of the configured rate a run uses, and what a million rows cost
 	$(BIN)/python -m tests.benchmarks.rate
+	$(BIN)/python -m tests.benchmarks.size
 
 simulate: .venv/dev.stamp ## crashes and faults in virtual time: make simulate SEEDS=10000 JOBS=2 PROFILE=all, or SEED=n
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) \

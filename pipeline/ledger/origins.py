@@ -38,8 +38,8 @@ def note(
 
 
 def replace_in_batch(database: Database) -> bool:
-    """Rows whose mended form is a valid row of the same batch: that one stands in for them, and they count as duplicates
-    of it. Returns whether there are any."""
+    """Rows whose mended form is a valid row of the same batch, which stands in for them: they count as duplicates of it.
+    Returns whether there are any."""
     if not _any(database, "repeated"):
         return False
     return bool(

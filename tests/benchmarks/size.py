@@ -1,0 +1,143 @@
+"""What a large file costs: time as a ratio to what Polars itself needs for it in the same run, memory, calls a second.
+
+The file is canonical, of about 100 bytes a row. `check` runs as a process of its own, its start included; Polars scans
+the same file as text and sinks it to Parquet, before and after. Enrolling is measured on a ledger on the disk.
+"""
+
+import argparse
+import gc
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from pipeline import config, intake, model
+from pipeline.ledger import Binding, Ledger
+from tests.rehearsal import ROOT
+
+BATCH_ROWS = 250_000
+MOST_FAST, MOST_TOLERANT, MOST_MIB, LEAST_CALLS_A_SECOND, LONGEST_AGAIN = 6.0, 15.0, 700.0, 50_000.0, 30.0
+# Once in so many rows: a cell that only the csv module reads as it was meant.
+ODD_EVERY = 10
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.size", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--skip-enrolling", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        plain, odd = Path(folder) / "plain.csv", Path(folder) / "odd.csv"
+        write(plain, given.rows)
+        write(odd, given.rows, odd_every=ODD_EVERY)
+        sinks = _seconds(lambda: _sink(plain))
+        good = _told("check, fast path", *_checked(plain), sinks, MOST_FAST)
+        good &= _told(
+            "check, tolerant path", *_checked(odd), (sinks + _seconds(lambda: _sink(plain))) / 2, MOST_TOLERANT
+        )
+        if not given.skip_enrolling:
+            good &= _enrolled(plain, Path(folder) / "ledger.sqlite3", given.rows)
+    return 0 if good else 1
+
+
+def write(path: Path, rows: int, *, odd_every: int = 0) -> None:
+    """Fictional calls, all different; every so many rows with a quote that opens before a cell and closes within it."""
+    with path.open("wb") as file:
+        for start in range(0, rows, BATCH_ROWS):
+            number = pl.int_range(start, min(start + BATCH_ROWS, rows), eager=True).alias("number").to_frame()
+            described = pl.lit("Rappel pour un essai routier")
+            if odd_every:
+                described = pl.when(pl.col("number") % odd_every == 0).then(pl.lit('"Zoé" <101>')).otherwise(described)
+            line = pl.concat_str(
+                pl.format("call-{}", "number"),
+                (pl.col("number") % 5000 + 5001).cast(pl.String),
+                pl.when(pl.col("number") % 2 == 0).then(pl.lit("incoming")).otherwise(pl.lit("outgoing")),
+                pl.lit("answered"),
+                pl.from_epoch(pl.col("number") * 17 + 1_600_000_000).dt.to_string("%Y-%m-%dT%H:%M:%S-05:00"),
+                (pl.col("number") % 600).cast(pl.String),
+                pl.format("+1514555{}", (pl.col("number") % 100 + 100).cast(pl.String).str.zfill(4)),
+                (pl.col("number") % 20 + 101).cast(pl.String),
+                described,
+                separator=",",
+            )
+            if not start:
+                file.write(
+                    b"call_id,lead_id,direction,status,started_at,duration_seconds,customer_phone,agent_id,description\n"
+                )
+            file.write("".join(text + "\n" for text in number.select(line).to_series()).encode())
+
+
+def _sink(path: Path) -> None:
+    pl.scan_csv(path, infer_schema=False).sink_parquet(path.with_suffix(".parquet"))
+
+
+def _checked(path: Path) -> tuple[float, float]:
+    """Seconds and the highest memory in MiB of `callimport check`."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "pipeline", "check", str(path), "--quiet", "--json"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"check of {path} ended with status {status}")
+    return time.perf_counter() - began, used.ru_maxrss / 1024
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _told(what: str, seconds: float, mebibytes: float, sink_seconds: float, most: float) -> bool:
+    ratio = seconds / sink_seconds
+    print(
+        f"{what}: {seconds:.2f} s, {ratio:.1f} × the {sink_seconds:.2f} s of Polars (at most {most:g}), "
+        f"{mebibytes:.0f} MiB (at most {MOST_MIB:g})"
+    )
+    return ratio <= most and mebibytes <= MOST_MIB
+
+
+def _enrolled(source: Path, place: Path, rows: int) -> bool:
+    clock = model.Clock(wall=lambda: datetime.now(UTC), monotonic=time.monotonic)
+    binding = Binding("benchmark.example", model.Account(77, "Benchmark"))
+    read = _intake(source)
+    sightings = [list(chunk) for chunk in read.sightings(77)]
+    gc.collect()
+    with closing(Ledger.open(place, clock, binding)) as ledger:
+        ledger.start_run("first")
+
+        def enrol() -> None:
+            with ledger.enrolment("first", read.batch) as enrolment:
+                for chunk in sightings:
+                    enrolment.see(chunk)
+                enrolment.enter()
+
+        seconds = _seconds(enrol)
+        again = _intake(source)
+        ledger.start_run("second")
+
+        def enrol_again() -> None:
+            with ledger.enrolment("second", again.batch) as enrolment:
+                for chunk in again.sightings(77):
+                    enrolment.see(chunk)
+                enrolment.enter()
+
+        seconds_again = _seconds(enrol_again)
+    print(f"enrolling: {rows / seconds:,.0f} calls/s (at least {LEAST_CALLS_A_SECOND:,.0f})")
+    print(f"again, with reading: {seconds_again:.1f} s (at most {LONGEST_AGAIN:g} for 1,000,000)")
+    return rows / seconds >= LEAST_CALLS_A_SECOND and seconds_again <= LONGEST_AGAIN * rows / 1_000_000
+
+
+def _intake(source: Path) -> intake.Intake:
+    return intake.Intake(config.Settings(files=(str(source),)), datetime.now(UTC))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
