@@ -38,7 +38,7 @@ def note(
 
 
 def replace_in_batch(database: Database) -> bool:
-    """Rows whose mended form is a valid row of the same batch, which stands in for them: they count as duplicates of it.
+    """Rows whose mended form is a valid row of the same batch, and stands in for them: they count as duplicates of it.
     Returns whether there are any."""
     if not _any(database, "repeated"):
         return False
