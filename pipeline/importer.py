@@ -66,8 +66,11 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     _say_what_it_is(intake, tools)
     if not intake.finds_leads:
         tools.talk.warn("no lead_id column and no --leads FILE: the rows are checked, but no call could find its lead")
+    for _ in intake.frames():
+        # Counted on their way; what they are to one another shows when all have passed.
+        pass
     judged = intake.judged()
-    enrolled = Enrolled(duplicate=judged.duplicates, rejects=judged.rejects(intake.batch.name_beside))
+    enrolled = Enrolled(duplicate=judged.copies.height, rejects=judged.rejects(intake.batch.name_beside))
     _write_rejects(settings, intake, enrolled)
     reckoning = Reckoning(
         Ledger.of_nothing(tools.clock),
@@ -76,7 +79,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         intake.tally,
         intake.sources,
         tools.clock.monotonic() - began,
-        would_be_sent=intake.tally.calls - judged.duplicates - len(judged.twins),
+        would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
     )
     result = reckoning.result(rejects=settings.rejects)
     if html is not None:
@@ -204,7 +207,7 @@ class Crossing:
                 enrolment.see(sightings)
                 # Between two chunks Ctrl-C is heard; the ledger is then as it was before.
                 await anyio.lowlevel.checkpoint()
-            return enrolment.enter(), intake.batch.id
+            return enrolment.enter(intake.judged()), intake.batch.id
 
     def _batch_to_go_on_with(self) -> str:
         batch_id = (self.settings.resume or "").upper() or listing.last_batch(self.ledger.database)

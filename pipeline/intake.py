@@ -37,6 +37,7 @@ class Intake:
         self._own = numbers_file.stated(settings.own_numbers, settings.region, "--own-number")
         self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
         self._with_reference = settings.reference
+        self._twins = Twins(id_is_unique=self.profile.identity)
         self.batch = mapping.batch(self.sources, self._shaping(settings))
         self.finds_leads = self._leads is not None or self.exports.has("lead_id")
 
@@ -69,11 +70,8 @@ class Intake:
             )
 
     def judged(self) -> Judged:
-        """Go through all calls, for nothing but to judge them together."""
-        twins = Twins(id_is_unique=self.profile.identity)
-        for position, frame in self.frames():
-            twins.see(position, frame)
-        return twins.judged()
+        """What the calls are to one another, once `frames` or `sightings` has gone through all of them."""
+        return self._twins.judged()
 
     # Rows
 
@@ -153,9 +151,10 @@ class Intake:
         self.tally.skip(model.Skip.NO_LEAD, calls.height - known.height)
         # Nothing leaves that would break the vendor's rules, whichever part of ours let it through.
         unfit = validation.validate_communications(mapping.communications(known))
-        known = self._without(position, known, unfit)
+        known = self._without(position, known, unfit).select(mapping.CALL_COLUMNS)
         self.tally.calls += known.height
-        return known.select(mapping.CALL_COLUMNS)
+        self._twins.see(position, known)
+        return known
 
     def _resolved(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
         """Those whose lead and agent are known, or whose lead nobody is; the others are rejected."""

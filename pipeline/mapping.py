@@ -84,13 +84,11 @@ def sighting(call: model.Call, *, id_is_unique: bool, account_id: int, with_mark
     instant = _instant(call.started_at)
     its_key = _key(call, instant, id_is_unique=id_is_unique)
     mark = reference(its_key, account_id)
-    its_facts = _facts(call, instant)
     return model.Sighting(
         call.place,
         its_key,
         mark,
-        _content(call, its_facts),
-        its_facts,
+        _facts(call, instant),
         _payload_text(call, instant, mark if with_mark else None),
         call.system,
         call.call_id if id_is_unique else None,
@@ -173,14 +171,6 @@ def _facts(call: model.Call, instant: str) -> str:
     return _digest(
         f'["{instant}","{call.direction}","{call.status}",{call.duration_seconds},{_json(call.description)},'
         f"{_json(call.recording)}]"
-    )
-
-
-def _content(call: model.Call, its_facts: str) -> str:
-    """Every cell that matters, whichever part of it is the source's story."""
-    return _digest(
-        f'["{its_facts}",{_json(call.system)},{_json(call.call_id)},{call.lead_id},"{call.customer_phone}",'
-        f"{_number(call.executed_by)}]"
     )
 
 

@@ -197,13 +197,12 @@ class RejectedRow:
 
 
 class Sighting(NamedTuple):
-    """A call as the ledger enrols it. `content` is equal for rows that are equal in every cell that matters; `facts` is
-    equal as long as the phone system tells the same story of the call. `payload` is the communication as JSON text."""
+    """A call as the ledger enrols it. `facts` is equal as long as the phone system tells the same story of the call;
+    `payload` is the communication as JSON text."""
 
     place: Place
     key: str
     reference: str
-    content: str
     facts: str
     payload: str
     system: str

@@ -26,6 +26,7 @@ its columns, nor blanks: exports shift, and get new columns.
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -97,42 +98,51 @@ def _stated(frame: pl.DataFrame, *, is_sound: bool) -> Iterator[tuple[int, str]]
 class Origins:
     """What the rows of a batch tell of marks; as much memory as there are mended rows and rows known by their mark.
 
-    `known` are the marks of the items of this system (`Ledger.origins`) and of the mended rows of the batch itself. The
-    rows' own marks are made only where there are any: a million of them are some seconds.
+    `known` are the marks of the items of this system (`Ledger.origins`), `announced` those of the mended rows of the
+    batch itself. The rows' own marks are made only where there are any: a million of them are two seconds. `mended` and
+    `repeated` hold, by the place of the row, the mark that it states and the mark that it has itself and is known by.
     """
 
     known: frozenset[str] = frozenset()
-    _mended: dict[model.Place, str] = field(default_factory=dict)
-    _repeated: dict[model.Place, str] = field(default_factory=dict)
+    announced: frozenset[str] = frozenset()
+    mended: dict[model.Place, str] = field(default_factory=dict)
+    repeated: dict[model.Place, str] = field(default_factory=dict)
     _into: dict[model.Place, model.Place] = field(default_factory=dict)
 
     def see(self, source: int, frame: pl.DataFrame) -> None:
         """A chunk's frame, as it was read; `source` counts the sources of the batch from 0."""
         if COLUMN in frame.columns:
-            self._mended |= {model.Place(source, row): mark for row, mark in stated(frame).items()}
-        elif self.known:
+            self.mended |= {model.Place(source, row): mark for row, mark in stated(frame).items()}
+        elif wanted := self.known | self.announced:
             own = frame.select("_row").with_columns(marks(frame))
-            ours = own.filter(pl.col(COLUMN).is_in(list(self.known)))
-            self._repeated |= {model.Place(source, row): mark for row, mark in ours.iter_rows()}
+            ours = own.filter(pl.col(COLUMN).is_in(list(wanted)))
+            self.repeated |= {model.Place(source, row): mark for row, mark in ours.iter_rows()}
 
     def joined(self, places: Iterable[tuple[model.Place, model.Place]]) -> None:
         """Rows, each with the row whose call it was joined to."""
         for place, into in places:
-            if place in self._mended or place in self._repeated:
+            if place in self.mended or place in self.repeated:
                 self._into[place] = into
 
     def settles(self, rejected: model.RejectedRow) -> bool:
         """Whether a row that is rejected again is known by its mark: it is a call that is unchanged, and no reject."""
-        return rejected.place in self._repeated and not any(
-            reason.rule in _TELLS_NO_CALL for reason in rejected.reasons
-        )
+        return rejected.place in self.repeated and not any(reason.rule in _TELLS_NO_CALL for reason in rejected.reasons)
 
-    @property
-    def mended(self) -> Iterator[tuple[model.Place, str]]:
-        """Where the call lies that replaces the row of that mark."""
-        return ((self._into.get(place, place), mark) for place, mark in self._mended.items())
+    def mended_calls(self) -> Iterator[tuple[model.Place, str]]:
+        """Where a call lies that replaces the row of that mark."""
+        return ((self._into.get(place, place), mark) for place, mark in self.mended.items())
 
-    @property
-    def repeated(self) -> Iterator[tuple[model.Place, str]]:
-        """Where the call lies that has a row of that mark in it."""
-        return ((self._into.get(place, place), mark) for place, mark in self._repeated.items())
+    def repeated_calls(self) -> Iterator[tuple[model.Place, str]]:
+        """Where a call lies that has a row of that mark in it."""
+        return ((self._into.get(place, place), mark) for place, mark in self.repeated.items())
+
+    def replaced(self) -> set[model.Place]:
+        """Where calls lie that items of the ledger have replaced."""
+        return {place for place, mark in self.repeated_calls() if mark in self.known}
+
+    def stand_ins(self) -> Iterator[tuple[model.Place, model.Place]]:
+        """Where calls lie whose mended rows are of this batch, each with such a row's call."""
+        mended: dict[str, list[model.Place]] = defaultdict(list)
+        for place, mark in self.mended_calls():
+            mended[mark].append(place)
+        return ((place, instead) for place, mark in self.repeated_calls() for instead in mended.get(mark, ()))

@@ -1,15 +1,19 @@
 """Builders of what tests of the ledger need: calls, batches, ledgers, and items brought to where a test wants them."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from pipeline import endings, errors, mapping, model
 from pipeline.ledger import Binding, Enrolled, Ledger
 from pipeline.model import ItemStatus
 from pipeline.reckoning import Reckoning
 from pipeline.tally import Tally
+from pipeline.twins import Twins
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STARTED = datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)
@@ -62,6 +66,21 @@ def batch(*names: str, **settings: str) -> model.Batch:
     return mapping.batch(tuple(source(name) for name in names or ("calls.csv",)), {"timezone": "UTC", **settings})
 
 
+def frame(calls: Sequence[model.Call]) -> pl.DataFrame:
+    """Calls of one source as intake has them."""
+    rows = [
+        (
+            one.place.row, one.call_id, one.lead_id, one.direction.value, one.status.value, one.started_at,
+            one.duration_seconds, one.customer_phone, one.executed_by, one.description, one.recording, one.legs,
+        )
+        for one in calls
+    ]  # fmt: skip
+    made = pl.DataFrame(rows, schema=mapping.CALL_COLUMNS, orient="row", infer_schema_length=None)
+    return made.with_columns(
+        pl.col("call_id", "description", "recording", "_legs").cast(pl.String), pl.col("executed_by").cast(pl.Int64)
+    )
+
+
 def sighting(of: model.Call, *, ids: bool = True) -> model.Sighting:
     return mapping.sighting(of, id_is_unique=ids, account_id=ACCOUNT.id, with_mark=True)
 
@@ -77,9 +96,12 @@ def ledger(path: Path) -> Ledger:
 def enrol(
     into: Ledger, its_batch: model.Batch, *calls: model.Call, ids: bool = True, run_id: str | None = None
 ) -> Enrolled:
+    twins = Twins(id_is_unique=ids)
+    for number in sorted({one.place.source for one in calls}):
+        twins.see(number, frame([one for one in calls if one.place.source == number]))
     with into.enrolment(run_id, its_batch) as enrolment:
         enrolment.see(sighting(one, ids=ids) for one in calls)
-        return enrolment.enter()
+        return enrolment.enter(twins.judged())
 
 
 def reckoned(of: Ledger, enrolled: Enrolled, its_batch: model.Batch, *calls: model.Call) -> endings.Summary:

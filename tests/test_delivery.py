@@ -61,7 +61,6 @@ def sighting(number: int, lead_id: int) -> model.Sighting:
         place=model.Place(0, number + 2),
         key=f"k1:{number:05}",
         reference=f"R{number:05}",
-        content=str(number),
         facts=str(number),
         payload=json.dumps(asdict(communication)),
         system="test",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, model
+from pipeline import errors, model, origin
 from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.model import ItemStatus
+from pipeline.twins import Twins
 from tests import making
 
 _X, _Y = "o" + "a" * 20, "o" + "b" * 20
@@ -28,12 +29,17 @@ def _enrol(
     ledger: Ledger, name: str, *calls: model.Call, mended: _Noted = (), repeated: _Noted = (), ids: bool = True
 ) -> Enrolled:
     batch = making.batch(name)
+    told = origin.Origins(
+        known=ledger.origins("main"),
+        mended={call.place: mark for call, mark in mended},
+        repeated={call.place: mark for call, mark in repeated},
+    )
+    judge = Twins(id_is_unique=ids)
+    judge.see(0, making.frame(calls))
     with ledger.enrolment("run-1", batch) as enrolment:
         enrolment.see(making.sighting(one, ids=ids) for one in calls)
-        enrolment.note_origins(
-            ((call.place, mark) for call, mark in mended), ((call.place, mark) for call, mark in repeated)
-        )
-        enrolled = enrolment.enter()
+        enrolment.note_origins(told.mended_calls(), told.repeated_calls())
+        enrolled = enrolment.enter(judge.judged(told))
     summary = making.reckoned(ledger, enrolled, batch, *calls)
     assert summary.calls.adds_up(summary.rows)
     assert summary.rows.adds_up()
@@ -196,8 +202,13 @@ def test_a_call_that_was_known_takes_the_mark_of_the_row_that_it_replaces(ledger
 
 
 def test_a_call_of_several_mended_rows_has_all_their_marks(ledger: Ledger) -> None:
-    call = making.call()
-    _enrol(ledger, "mended.csv", call, mended=[(call, _X), (call, _Y)])
+    call, leg = making.call(), model.Place(0, 3)
+    told = origin.Origins(mended={call.place: _X, leg: _Y})
+    told.joined([(leg, call.place)])
+    with ledger.enrolment("run-1", making.batch("mended.csv")) as enrolment:
+        enrolment.see([making.sighting(call)])
+        enrolment.note_origins(told.mended_calls(), told.repeated_calls())
+        enrolment.enter()
     assert ledger.origins("main") == {_X, _Y}
 
 

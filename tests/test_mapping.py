@@ -156,14 +156,6 @@ def test_what_is_ours_is_no_change(change: dict[str, Any]) -> None:
     assert mapping.facts(making.call()) == mapping.facts(making.call()._replace(**change))
 
 
-def test_content_differs_by_every_cell_but_not_by_place() -> None:
-    whole = making.sighting(making.call()).content
-    assert making.sighting(making.call(row=9, source=4)).content == whole
-    changes: list[dict[str, Any]] = [{"lead_id": 1}, {"executed_by": 1}, {"recording": "x"}, {"duration_seconds": 1}]
-    for change in changes:
-        assert making.sighting(making.call(**change)).content != whole
-
-
 def test_a_reference_can_be_read_aloud_and_depends_on_the_account() -> None:
     key = making.key(making.call())
     letters = "[0-9A-HJKMNP-TV-Z]"

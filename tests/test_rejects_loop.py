@@ -186,11 +186,11 @@ def test_tomorrows_export_is_known_by_the_marks_of_the_mended_rows(tmp_path: Pat
     told = origin.Origins()
     for chunk in source.read(source.open_source(way(tmp_path))):
         told.see(0, chunk.frame)
-    known = origin.Origins(frozenset(mark for _, mark in told.mended))
+    known = origin.Origins(frozenset(mark for _, mark in told.mended_calls()))
     tomorrow = _write(tmp_path / "tomorrow.csv", (_HEADER, _EXPORT[4], _EXPORT[2], _EXPORT[1], _EXPORT[3]))
     for chunk in source.read(source.open_source(tomorrow)):
         known.see(0, chunk.frame)
-    assert [place.row for place, _ in known.repeated] == [2, 3, 5]
+    assert [place.row for place, _ in known.repeated_calls()] == [2, 3, 5]
 
 
 def test_a_mended_file_that_is_rejected_again_keeps_marks_and_cells(tmp_path: Path) -> None:

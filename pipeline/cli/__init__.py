@@ -18,7 +18,7 @@ from rich.console import Console
 
 import pipeline
 from pipeline import config, counted, endings, errors, importer, model, privacy, report, settlement, upkeep
-from pipeline.cli import options
+from pipeline.cli import options, profiles
 from pipeline.errors import ExitCode
 
 _EXIT_CODES = """\b
@@ -370,3 +370,6 @@ def _errors_answered(given: dict[str, Any]) -> Iterator[None]:
 def _stop(message: str, code: ExitCode) -> ExitCode:
     _talk().error(message)
     return code
+
+
+profiles.register(commands, lambda: _clock().wall())

@@ -5,7 +5,7 @@ kept in a temporary table on disk, so that a million of them need no memory.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from pipeline.ledger import origins, resemblance
 from pipeline.ledger.database import Database
 
 REUSED_AFTER_SECONDS = 24 * 3600
+_NO_TWINS = twins.Judged()
 
 _SIGHTING = """
     CREATE TEMP TABLE sighting (
@@ -23,7 +24,6 @@ _SIGHTING = """
         row INTEGER NOT NULL,
         key TEXT NOT NULL,
         reference TEXT NOT NULL,
-        content TEXT NOT NULL,
         facts TEXT NOT NULL,
         payload TEXT NOT NULL,
         system TEXT NOT NULL,
@@ -84,10 +84,10 @@ class Enrolment:
     def see(self, sightings: Iterable[model.Sighting]) -> None:
         """Take a chunk of sightings; nothing is entered yet."""
         self._database.execute_many(
-            "INSERT INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             ((
                 one.place.source, self._batch.sources[one.place.source].sha256, one.place.row, one.key, one.reference,
-                one.content, one.facts, one.payload, one.system, one.call_id, one.lead_id, one.direction, one.phone,
+                one.facts, one.payload, one.system, one.call_id, one.lead_id, one.direction, one.phone,
                 int(one.started_at.timestamp()), one.legs,
             ) for one in sightings),
         )  # fmt: skip
@@ -98,16 +98,14 @@ class Enrolment:
         """Where rows lie that replace rejected ones, and where rows that are known by their own mark; see `Origins`."""
         origins.note(self._database, mended, repeated)
 
-    def enter(self) -> Enrolled:
-        """Judge, then enter what is left. Once, as the last thing in the transaction.
+    def enter(self, judged: twins.Judged = _NO_TWINS) -> Enrolled:
+        """Judge, then enter what is left. Once, as the last thing in the transaction. `judged` is what the sightings
+        are to one another.
 
         Raises GuardStopped where the calls are known ones in another time zone.
         """
-        # Made of all rows at once it takes half as long.
-        self._database.execute("CREATE INDEX temp.sighting_by_key ON sighting (key, content)")
-        self._judge_twins(are_some_judged=origins.replace_in_batch(self._database))
+        self._mark(judged)
         origins.judge_repeated(self._database)
-        self._judge_duplicates()
         self._judge_reused_ids()
         origins.judge_mended(self._database)
         self._enter_batch()
@@ -123,30 +121,30 @@ class Enrolment:
         carried = _carry_pending(self._database, self._batch.id) + _carry_keys(self._database, self._in_flight)
         counts = dict(self._database.rows("SELECT verdict, count(*) FROM temp.sighting GROUP BY verdict"))
         return Enrolled(
-            duplicate=counts.get("duplicate", 0) + counts.get("stood_in_for", 0),
+            duplicate=counts.get("duplicate", 0),
             unchanged=counts.get("unchanged", 0) + counts.get("replaced", 0),
             changed=changed,
             withdrawn=counts.get("withdrawn", 0),
             gone=counts.get("gone", 0),
             carried=carried,
-            rejects=(*self._rejects(), *origins.rejects(self._database)),
+            rejects=(
+                *judged.rejects(self._batch.name_beside),
+                *self._reused_ids(),
+                *origins.rejects(self._database),
+            ),
         )
 
-    def _judge_twins(self, *, are_some_judged: bool) -> None:
-        """Equal in key but not in content: which of them is the call is not ours to guess."""
-        # Without the condition the index alone gives the answer.
-        unjudged = "WHERE verdict IS NULL" if are_some_judged else ""
-        self._run(f"""
-            UPDATE temp.sighting SET verdict = 'twin' WHERE verdict IS NULL AND key IN (
-                SELECT key FROM temp.sighting {unjudged} GROUP BY key HAVING min(content) <> max(content))
-        """)
-
-    def _judge_duplicates(self) -> None:
+    def _mark(self, judged: twins.Judged) -> None:
+        """Those that are no calls of their own."""
+        self._database.execute("DROP TABLE IF EXISTS temp.judged")
+        self._database.execute("CREATE TEMP TABLE judged (source INTEGER, row INTEGER, verdict TEXT)")
+        self._database.execute_many("INSERT INTO temp.judged VALUES (?, ?, ?)", judged.verdicts())
+        if not self._database.one("SELECT 1 FROM temp.judged LIMIT 1"):
+            return
+        self._database.execute("CREATE UNIQUE INDEX temp.judged_by_place ON judged (source, row)")
         self._run("""
-            UPDATE temp.sighting SET verdict = 'duplicate' WHERE verdict IS NULL AND EXISTS (
-                SELECT 1 FROM temp.sighting AS first
-                WHERE first.key = sighting.key AND (first.source, first.row) < (sighting.source, sighting.row)
-                    AND (first.verdict IS NULL OR first.verdict = 'duplicate'))
+            UPDATE temp.sighting SET verdict = judged.verdict FROM temp.judged
+            WHERE judged.source = sighting.source AND judged.row = sighting.row
         """)
 
     def _judge_reused_ids(self) -> None:
@@ -228,22 +226,12 @@ class Enrolment:
     def _join_members(self) -> None:
         self._run("INSERT INTO temp.member SELECT key, 0 FROM temp.sighting WHERE verdict IS NULL ORDER BY key")
 
-    def _rejects(self) -> Iterable[model.RejectedRow]:
-        columns = "sighting.source, sighting.row, sighting.verdict, sighting.call_id, other.source, other.row"
-        found = self._database.stream(f"""
-            SELECT {columns} FROM temp.sighting LEFT JOIN temp.sighting AS other ON other.rowid = (
-                SELECT twin.rowid FROM temp.sighting AS twin
-                WHERE sighting.verdict = 'twin' AND twin.key = sighting.key AND twin.content <> sighting.content
-                LIMIT 1)
-            WHERE sighting.verdict IN ('twin', 'id_reused') ORDER BY sighting.source, sighting.row
-        """)
-        for source, row, verdict, call_id, other_source, other_row in found:
-            place = model.Place(source, row)
-            reason = _ID_REUSED
-            if verdict == "twin":
-                other = self._batch.name_beside(place, model.Place(other_source, other_row))
-                reason = twins.reason(other, has_id=call_id is not None)
-            yield model.RejectedRow(place, (reason,))
+    def _reused_ids(self) -> Iterator[model.RejectedRow]:
+        found = self._database.stream(
+            "SELECT source, row FROM temp.sighting WHERE verdict = 'id_reused' ORDER BY source, row"
+        )
+        for source, row in found:
+            yield model.RejectedRow(model.Place(source, row), (_ID_REUSED,))
 
     def _run(self, sql: str, **values: Any) -> int:
         named = {"batch": self._batch.id, "now": self._now, **values}

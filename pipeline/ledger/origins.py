@@ -37,24 +37,8 @@ def note(
         )
 
 
-def replace_in_batch(database: Database) -> bool:
-    """Rows whose mended form is a valid row of the same batch, and stands in for them: they count as duplicates of it.
-    Returns whether there are any."""
-    if not _any(database, "repeated"):
-        return False
-    return bool(
-        database.execute(
-            f"""
-            UPDATE temp.sighting SET verdict = 'stood_in_for' WHERE {_AT} IN (
-                SELECT repeated.source, repeated.row FROM temp.repeated JOIN temp.mended USING (mark)
-                    JOIN temp.sighting AS its ON its.source = mended.source AND its.row = mended.row)
-            """
-        )
-    )
-
-
 def judge_repeated(database: Database) -> None:
-    """Rows that an item has replaced count as unchanged, whatever they tell now and whatever stands beside them."""
+    """Rows that an item has replaced count as unchanged, whatever they tell now (their twins: see `Twins.judged`)."""
     if not _any(database, "repeated"):
         return
     database.execute(
@@ -66,7 +50,7 @@ def judge_repeated(database: Database) -> None:
             FROM temp.repeated JOIN origin USING (mark) JOIN item USING (key)
             GROUP BY repeated.source, repeated.row, item.system) AS found
         WHERE sighting.source = found.source AND sighting.row = found.row AND sighting.system = found.system
-            AND (sighting.verdict IS NULL OR sighting.verdict = 'twin')
+            AND sighting.verdict IS NULL
         """
     )
 

@@ -14,19 +14,18 @@ zones       times whose zone the file tells
 mojibake    names whose letters were read in the wrong encoding
 forms       the door to the modules that read times, durations and numbers
 applying    a frame of cells → the canonical call frame
-guessing    what the columns of an unknown file may be
-drafting    a commented recipe made of these guesses
 """
 
 from pipeline.profile.applying import NOTHING, Given, canonical, evidence
 from pipeline.profile.columns import resolved
-from pipeline.profile.detection import Match, detect, fit
-from pipeline.profile.drafting import draft
+from pipeline.profile.detection import Match, column_names, detect, fit
 from pipeline.profile.library import available, load, text_of
+from pipeline.profile.parsing import QUESTION
 from pipeline.profile.recipe import Cell, Chain, Legs, Profile
 
 __all__ = [
     "NOTHING",
+    "QUESTION",
     "Cell",
     "Chain",
     "Given",
@@ -35,8 +34,8 @@ __all__ = [
     "Profile",
     "available",
     "canonical",
+    "column_names",
     "detect",
-    "draft",
     "evidence",
     "fit",
     "load",

@@ -74,7 +74,7 @@ def _matched(profile: Profile, peek: model.Peek) -> Match | None:
 
 def _headed(profile: Profile, peek: model.Peek, header: Header, position: int, line: int) -> Match:
     cells = peek.records[position][1]
-    names = _names(cells)
+    names = column_names(cells)
     found = columns.resolved(profile, names)
     _refuse_twice(profile, names, found)
     rest = peek.records[position + 1 :]
@@ -91,7 +91,7 @@ def _headed(profile: Profile, peek: model.Peek, header: Header, position: int, l
     )
 
 
-def _names(cells: Sequence[str]) -> tuple[str, ...]:
+def column_names(cells: Sequence[str]) -> tuple[str, ...]:
     """Names that are unique and not blank: a column without one gets its number, one met again its count."""
     seen: Counter[str] = Counter()
     found: list[str] = []

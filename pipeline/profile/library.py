@@ -20,18 +20,7 @@ def load(name_or_path: str) -> Profile:
     """The recipe of that name, or of that file (anything with a folder or .toml in it). Raises ConfigError."""
     if name_or_path in available():
         return _shipped(name_or_path)
-    path = Path(name_or_path)
-    if path.suffix != ".toml" and len(path.parts) < 2:
-        hint = "".join(f" (did you mean {match}?)" for match in close(name_or_path, available()))
-        raise errors.ConfigError(
-            f"there is no profile {name_or_path}{hint}; known: {', '.join(available())}, or the path of a .toml file"
-        )
-    try:
-        return parsed(path.read_text("utf-8"), str(path))
-    except OSError as error:
-        raise errors.ConfigError(f"profile {path} cannot be read: {error.strerror}; check the path") from error
-    except UnicodeDecodeError as error:
-        raise errors.ConfigError(f"profile {path} is not UTF-8; save it as UTF-8") from error
+    return parsed(text_of(name_or_path), str(Path(name_or_path)))
 
 
 @functools.cache
@@ -39,6 +28,19 @@ def _shipped(name: str) -> Profile:
     return parsed(text_of(name), f"{name}.toml")
 
 
-def text_of(name: str) -> str:
-    """The recipe of that name as it is written, comments and all."""
-    return (importlib.resources.files("schemas") / "profiles" / f"{name}.toml").read_text("utf-8")
+def text_of(name_or_path: str) -> str:
+    """The recipe of that name, or of that file, as it is written, comments and all. Raises ConfigError."""
+    if name_or_path in available():
+        return (importlib.resources.files("schemas") / "profiles" / f"{name_or_path}.toml").read_text("utf-8")
+    path = Path(name_or_path)
+    if path.suffix != ".toml" and len(path.parts) < 2:
+        hint = "".join(f" (did you mean {match}?)" for match in close(name_or_path, available()))
+        raise errors.ConfigError(
+            f"there is no profile {name_or_path}{hint}; known: {', '.join(available())}, or the path of a .toml file"
+        )
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise errors.ConfigError(f"profile {path} cannot be read: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise errors.ConfigError(f"profile {path} is not UTF-8; save it as UTF-8") from error

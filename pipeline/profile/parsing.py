@@ -28,6 +28,9 @@ DROPS = ("internal", "fax", "totals", "recording", "other")
 MACHINES = ("voicemail", "ivr", "announcement")
 WINNERS = ("answered", "earliest", "latest", "longest")
 ANY_WORD = "*"
+# What a line of a draft begins with that a person has to decide.
+QUESTION = "# ?"
+_SHOWN = 80
 _NEEDED = ("direction", "started_at", "customer_phone")
 _VOCABULARY = {"direction": call_log.DIRECTIONS, "status": call_log.STATUS_WORDS}
 _KEYS = {"zone_rule": "zone", "lacks": "missing"}
@@ -35,6 +38,7 @@ _KEYS = {"zone_rule": "zone", "lacks": "missing"}
 
 def parsed(text: str, file: str) -> Profile:
     """The recipe that a TOML text is; `file` names it in complaints. Raises ConfigError."""
+    _refuse_open(text, file)
     try:
         recipe = Table(tomllib.loads(text), file)
     except tomllib.TOMLDecodeError as error:
@@ -83,6 +87,22 @@ def parsed(text: str, file: str) -> Profile:
     )  # fmt: skip
     _refuse_unnamed(recipe, profile)
     return profile
+
+
+def _refuse_open(text: str, file: str) -> None:
+    """A comment is nothing to TOML: whoever imported with a question open would import with whatever is the default."""
+    asked = [
+        (number, line.strip().removeprefix(QUESTION).strip())
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip().startswith(QUESTION)
+    ]
+    if asked:
+        number, question = asked[0]
+        others = ", ".join(str(other) for other, _ in asked[1:])
+        raise errors.ConfigError(
+            f"profile {file} line {number} is an open question: {question[:_SHOWN]}; make it say what is right and "
+            f'take the "{QUESTION}" away' + (f" (open as well: lines {others})" if others else "")
+        )
 
 
 def _zone(recipe: Table) -> tuple[str | None, Zone | None]:

@@ -5,6 +5,7 @@ from pipeline.report.html import write_html
 from pipeline.report.json import summary_json
 from pipeline.report.talk import Stderr, Talk, adopted_line, adoption_line, progress_figures
 from pipeline.report.terminal import lists, print_result, print_settled, print_status
+from pipeline.report.trial import print_trial, trial_json
 
 __all__ = [
     "Stderr",
@@ -16,7 +17,9 @@ __all__ = [
     "print_result",
     "print_settled",
     "print_status",
+    "print_trial",
     "progress_figures",
     "summary_json",
+    "trial_json",
     "write_html",
 ]

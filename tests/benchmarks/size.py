@@ -117,7 +117,7 @@ def _enrolled(source: Path, place: Path, rows: int) -> bool:
             with ledger.enrolment("first", read.batch) as enrolment:
                 for chunk in sightings:
                     enrolment.see(chunk)
-                enrolment.enter()
+                enrolment.enter(read.judged())
 
         seconds = _seconds(enrol)
         again = _intake(source)
@@ -127,7 +127,7 @@ def _enrolled(source: Path, place: Path, rows: int) -> bool:
             with ledger.enrolment("second", again.batch) as enrolment:
                 for chunk in again.sightings(77):
                     enrolment.see(chunk)
-                enrolment.enter()
+                enrolment.enter(again.judged())
 
         seconds_again = _seconds(enrol_again)
     print(f"enrolling: {rows / seconds:,.0f} calls/s (at least {LEAST_CALLS_A_SECOND:,.0f})")
