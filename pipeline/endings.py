@@ -73,11 +73,21 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """One kind of dropped rows or skipped calls: how many, and the first few of them as `file row`."""
+
+    kind: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Everything that is told of a run, a dry run or a check. The JSON answer is made of `summary` alone."""
 
     summary: Summary
     findings: tuple[Finding, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     in_doubt: tuple[model.Listed, ...] = ()
     held: tuple[model.Listed, ...] = ()
     refused: tuple[model.Listed, ...] = ()

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
 
 from pipeline import errors
 
@@ -30,16 +30,36 @@ def refuse_same(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
         taken[place] = output
 
 
-@contextlib.contextmanager
-def opened(path: Path, *, encoding: str = "utf-8", is_kept: bool = True) -> Iterator[TextIO]:
+def opened(path: Path, *, encoding: str = "utf-8", is_kept: bool = True) -> contextlib.AbstractContextManager[TextIO]:
     """A text file that appears under `path` when the block ends well, and not at all when it does not. Mode 0600. What
     `is_kept` is there after a power loss, too."""
+    return _opened(path, is_kept=is_kept, mode="w", encoding=encoding, newline="")
+
+
+def opened_binary(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
+    """The same for bytes, and there after a power loss."""
+    return _opened(path, is_kept=True, mode="w+b")
+
+
+@contextlib.contextmanager
+def spool(path: Path) -> Iterator[TextIO]:
+    """A text file without a name, on the disk where `path` will be, gone when the block ends."""
+    try:
+        file = tempfile.TemporaryFile("w+", encoding="utf-8", newline="", dir=path.parent)  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    with file:
+        yield file
+
+
+@contextlib.contextmanager
+def _opened(path: Path, *, is_kept: bool, **how: Any) -> Iterator[Any]:
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise errors.ConfigError(f"{path} cannot be written: {error.strerror}; choose another place") from error
+        raise _unwritable(path, error) from error
     try:
-        with os.fdopen(handle, "w", encoding=encoding, newline="") as file:
+        with os.fdopen(handle, **how) as file:
             yield file
             if is_kept:
                 file.flush()
@@ -50,11 +70,15 @@ def opened(path: Path, *, encoding: str = "utf-8", is_kept: bool = True) -> Iter
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        raise errors.ConfigError(f"{path} cannot be written: {error.strerror}; choose another place") from error
+        raise _unwritable(path, error) from error
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _unwritable(path: Path, error: OSError) -> errors.ConfigError:
+    return errors.ConfigError(f"{path} cannot be written: {error.strerror}; choose another place")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -87,3 +87,21 @@ def test_what_is_kept_is_on_the_disk_before_it_has_its_name(
         file.write("{}")
     assert steps == (["sync", "name", "sync"] if is_kept else ["name"])
     assert (tmp_path / "kept.json").read_text() == "{}"
+
+
+def test_bytes_are_whole_or_not_there_and_private_too(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), outfile.opened_binary(tmp_path / "a.xlsx") as file:
+        file.write(bytes(1 // 0))
+    assert list(tmp_path.iterdir()) == []
+    with outfile.opened_binary(tmp_path / "a.xlsx") as file:
+        file.write(b"\x00all")
+    assert (tmp_path / "a.xlsx").read_bytes() == b"\x00all"
+    assert (tmp_path / "a.xlsx").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_spool_leaves_nothing_behind(tmp_path: Path) -> None:
+    with outfile.spool(tmp_path / "a.csv") as spool:
+        spool.write("customers")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(errors.ConfigError, match="cannot be written"), outfile.spool(tmp_path / "none" / "a.csv"):
+        pass

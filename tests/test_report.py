@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from pipeline import endings, model, report
+from pipeline.profile import parsing
 from pipeline.report import talk
 
 NOW = datetime(2024, 5, 31, 18, 0, tzinfo=UTC)
@@ -107,3 +108,23 @@ def test_the_answer_for_machines_is_the_contract() -> None:
     assert answer["skipped"] == {"no_lead": 2}
     assert "error" not in answer
     assert "plan" not in answer
+
+
+def test_what_was_left_out_is_told_by_kind_with_examples_and_what_to_do() -> None:
+    left_out = (
+        endings.LeftOut("no_lead", 12, ("calls.csv row 3", "calls.csv row 4", "calls.csv row 9")),
+        endings.LeftOut("fax", 1, ("calls.csv row 5",)),
+    )
+    assert list(report.lists(endings.Result(_summary(), left_out=left_out))) == [
+        "left out:",
+        "     12  no_lead                  calls.csv row 3, calls.csv row 4, calls.csv row 9, …",
+        "         no lead has this number; --unknown-callers FILE lists them, most calls first",
+        "      1  fax                      calls.csv row 5",
+        "         no voice call",
+    ]
+
+
+def test_every_kind_of_what_is_left_out_is_explained() -> None:
+    for kind in (*parsing.DROPS, *model.Skip):
+        told = list(report.lists(endings.Result(_summary(), left_out=(endings.LeftOut(kind, 1, ()),))))
+        assert len(told) == 3, kind

@@ -125,7 +125,7 @@ _RULES: list[tuple[str, dict[str, str | None]]] = [
     ("status_unknown", {"status": "pending"}),
     ("status_direction", {"status": "interrupted", "direction": "outgoing"}),
     ("started_at_missing", {"started_at": None}),
-    ("started_at_unreadable", {"started_at": "31/05/2024 14:05"}),
+    ("started_at_unreadable", {"started_at": "05/06/2024 14:05"}),
     ("started_at_unreadable", {"started_at": "2024-05-31"}),
     ("started_at_unreadable", {"started_at": "2024-02-30T10:00:00Z"}),
     ("started_at_unreadable", {"started_at": "2024-05-31T24:00:00Z"}),

@@ -55,7 +55,7 @@ def test_sample_data_arrives_once_and_every_broken_row_is_named(tmp_path: Path) 
     assert again.summary["calls"]["unchanged"] == len(stored)
     assert parquet.code == 0
     assert parquet.summary["calls"]["unchanged"] == parquet.summary["rows"]["read"]
-    with rejects.open(encoding="utf-8", newline="") as file:
+    with rejects.open(encoding="utf-8-sig", newline="") as file:
         rejected = list(csv.DictReader(file))
     assert len(rejected) == first.summary["rows"]["rejected"]
     for row in rejected:

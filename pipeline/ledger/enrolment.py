@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import model, twins
-from pipeline.ledger import resemblance
+from pipeline.ledger import origins, resemblance
 from pipeline.ledger.database import Database
 
 REUSED_AFTER_SECONDS = 24 * 3600
@@ -92,6 +92,12 @@ class Enrolment:
             ) for one in sightings),
         )  # fmt: skip
 
+    def note_origins(
+        self, mended: Iterable[tuple[model.Place, str]], repeated: Iterable[tuple[model.Place, str]]
+    ) -> None:
+        """Where rows lie that replace rejected ones, and where rows that are known by their own mark; see `Origins`."""
+        origins.note(self._database, mended, repeated)
+
     def enter(self, judged: twins.Judged = _NO_TWINS) -> Enrolled:
         """Judge, then enter what is left. Once, as the last thing in the transaction. `judged` is what the sightings
         are to one another.
@@ -99,7 +105,9 @@ class Enrolment:
         Raises GuardStopped where the calls are known ones in another time zone.
         """
         self._mark(judged)
+        origins.judge_repeated(self._database)
         self._judge_reused_ids()
+        origins.judge_mended(self._database)
         self._enter_batch()
         self._judge_known()
         self._judge_parts()
@@ -107,18 +115,23 @@ class Enrolment:
         self._replace_pending()
         resemblance.judge(self._database)
         self._insert_new()
+        origins.keep(self._database)
         resemblance.hold_look_alikes(self._database, self._now)
         self._join_members()
         carried = _carry_pending(self._database, self._batch.id) + _carry_keys(self._database, self._in_flight)
         counts = dict(self._database.rows("SELECT verdict, count(*) FROM temp.sighting GROUP BY verdict"))
         return Enrolled(
             duplicate=counts.get("duplicate", 0),
-            unchanged=counts.get("unchanged", 0),
+            unchanged=counts.get("unchanged", 0) + counts.get("replaced", 0),
             changed=changed,
             withdrawn=counts.get("withdrawn", 0),
             gone=counts.get("gone", 0),
             carried=carried,
-            rejects=(*judged.rejects(self._batch.name_beside), *self._reused_ids()),
+            rejects=(
+                *judged.rejects(self._batch.name_beside),
+                *self._reused_ids(),
+                *origins.rejects(self._database),
+            ),
         )
 
     def _mark(self, judged: twins.Judged) -> None:
@@ -274,6 +287,7 @@ def begin(database: Database) -> None:
     for table, creation in (("sighting", _SIGHTING), ("member", _MEMBER)):
         database.execute(f"DROP TABLE IF EXISTS temp.{table}")
         database.execute(creation)
+    origins.begin(database)
 
 
 def _carry_keys(database: Database, keys: Iterable[str]) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline import errors, model
 from pipeline.ledger import enrolment as enrolling
+from pipeline.ledger import origins
 from pipeline.ledger.database import Database
 from pipeline.ledger.verdicts import Verdicts
 
@@ -101,6 +102,10 @@ class Ledger(Verdicts):
             )
 
     # Phase one
+
+    def origins(self, system: str) -> frozenset[str]:
+        """The marks of the rejected rows of a system whose mended form is an item, see pipeline/origin.py."""
+        return origins.known(self.database, system)
 
     @contextlib.contextmanager
     def enrolment(self, run_id: str | None, batch: model.Batch) -> Iterator[enrolling.Enrolment]:

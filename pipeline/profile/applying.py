@@ -8,12 +8,15 @@ import polars as pl
 from pipeline import instants
 from pipeline.profile import columns, conditions, forms, mojibake, zones
 from pipeline.profile.parsing import ANY_WORD
-from pipeline.profile.recipe import Origin, Profile, Span
+from pipeline.profile.recipe import Origin, Profile, Span, columns_of
 from schemas import call_log
 
 _FAULT = pl.Struct({"rule": pl.String, "message": pl.String})
 _SHOWN = 40
 _NUMERIC_DATE = r"^[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{2}"
+_YEAR_FIRST = "^[0-9]{4}[^0-9]"
+# Validation reads these, fast; they are left as they are.
+_PLAIN_TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-9]{2})?$"
 _UNDECIDED = (instants.Order.OPEN, instants.Order.CONTRADICTORY)
 _WHICH_ORDER = (
     "is day and month or month and day, no date of the file tells; "
@@ -67,8 +70,14 @@ def evidence(profile: Profile, frame: pl.DataFrame) -> instants.Evidence:
     origin = profile.columns.get("started_at")
     if profile.time_form != "date" or origin is None:
         return instants.Evidence()
-    cells = _cells(profile, frame, columns.resolved(profile, frame.columns), NOTHING)
-    return instants.evidence(cells.select(conditions.text(origin)).to_series())
+    found = columns.resolved(profile, frame.columns)
+    cells = frame.select(
+        pl.col(found[name]).str.strip_chars().alias(name) if name in found else pl.lit(None, pl.String).alias(name)
+        for name in columns_of(origin)
+    )
+    times = cells.select(conditions.text(origin)).to_series()
+    others = times.filter(~times.str.contains(_YEAR_FIRST))
+    return instants.evidence(others) if len(others) else instants.Evidence()
 
 
 def _cells(profile: Profile, frame: pl.DataFrame, found: dict[str, str], given: Given) -> pl.DataFrame:
@@ -187,7 +196,7 @@ class _Work:
 
     def _start(self, origin: Origin) -> None:
         zone = self._profile.zone_rule
-        if zone is None and self._profile.time_form == "iso":
+        if zone is None and (self._profile.time_form == "iso" or self._is_plain(origin)):
             self._made["started_at"] = conditions.text(origin)
             return
         read = self._instants(origin)
@@ -201,7 +210,12 @@ class _Work:
             undecided = pl.col("_start read").is_null() & raw.str.contains(_NUMERIC_DATE) & (order in _UNDECIDED)
             self._faults.append(_fault("started_at_unreadable", undecided, _complaint("started_at", raw, _WHICH_ORDER)))
         # What could not be read stays as it was, for validation to say so.
-        self._made["started_at"] = pl.when(fault.is_null()).then(pl.coalesce("_start exact", "_start read", raw))
+        plain = pl.when(raw.str.contains(_PLAIN_TIME) & (self._profile.time_form == "date")).then(raw)
+        self._made["started_at"] = pl.when(fault.is_null()).then(pl.coalesce("_start exact", plain, "_start read", raw))
+
+    def _is_plain(self, origin: Origin) -> bool:
+        is_plain = conditions.text(origin).str.contains(_PLAIN_TIME)
+        return self._profile.time_form == "date" and bool(self._cells.select(is_plain.all()).item())
 
     def _instants(self, origin: Origin) -> pl.DataFrame:
         """Of the times of an origin: `raw`, `read` (ISO text), `exact` (the same in UTC where the zone is known),

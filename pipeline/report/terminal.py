@@ -26,6 +26,22 @@ _ENDINGS = {
     "held": "a person decides",
     "pending": "not sent yet",
 }
+# Why rows are dropped and calls skipped, and what to do about it where that may be unwanted.
+_LEFT_OUT = {
+    "internal": "between colleagues, so no customer's call",
+    "fax": "no voice call",
+    "totals": "a sum at the end of a report, no call",
+    "recording": "the recording of a call that has a row of its own",
+    "other": "the recipe says that these are no customer's calls: callimport profiles show tells why",
+    model.Skip.ANONYMOUS: "the caller hid the number, so nobody can say whose call it was",
+    model.Skip.NO_LEAD: "no lead has this number; --unknown-callers FILE lists them, most calls first",
+    model.Skip.OWN_NUMBER: "the other side is a number of the house, see --own-number",
+    model.Skip.EXCLUDED: "left out as asked: --exclude-numbers, --only or --min-duration",
+    model.Skip.OUTSIDE_DATES: "outside --since and --until",
+    model.Skip.EXISTING: "in the CRM before",
+    model.Skip.WITHDRAWN: "given up by a person; callimport retry KEY takes one up again",
+    model.Skip.GONE: "deleted in the CRM by a person; not sent again",
+}
 _TO_DO = {
     model.ItemStatus.IN_DOUBT: ": callimport reconcile{where} looks them up",
     model.ItemStatus.REFUSED: ": callimport retry --refused{where} tries them again, once the reason is mended",
@@ -57,6 +73,7 @@ def print_result(console: Console, result: endings.Result, *, sent: bool) -> Non
 def lists(result: endings.Result) -> Iterator[str]:
     """What a summary has no place for: which rows and calls, why, and what to do about them, line by line."""
     yield from _findings(result)
+    yield from _left_out(result.left_out)
     yield from _items(
         "in doubt: the next run, or callimport reconcile, looks them up; none is sent again before", result.in_doubt
     )
@@ -193,6 +210,16 @@ def _findings(result: endings.Result) -> Iterator[str]:
         more = ", …" if finding.count > len(finding.examples) else ""
         yield f"{finding.count:7,}  {finding.rule:24} {', '.join(finding.examples)}{more}"
         yield f"         {privacy.hide_numbers(finding.message)}"
+
+
+def _left_out(kinds: Sequence[endings.LeftOut]) -> Iterator[str]:
+    if kinds:
+        yield "left out:"
+    for one in kinds:
+        more = ", …" if one.count > len(one.examples) else ""
+        yield f"{one.count:7,}  {one.kind:24} {', '.join(one.examples)}{more}".rstrip()
+        if told := _LEFT_OUT.get(one.kind):
+            yield f"         {told}"
 
 
 def _held(items: Sequence[model.Listed], where: str) -> Iterator[str]:

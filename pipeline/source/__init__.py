@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from pipeline import errors, model, privacy
+from pipeline import errors, formula, model, origin, privacy
 from pipeline.source import kinds, parquet, text, workbook
 from pipeline.source.finding import find
 from pipeline.source.opening import open_source, refuse_changed
@@ -48,7 +48,8 @@ def read(
     """
     its = layout or _headed(source)
     for frame in _frames(source, its, chunk_rows):
-        yield model.Chunk(source, frame)
+        # A reject file of ours, come back.
+        yield model.Chunk(source, formula.restored(frame) if origin.COLUMN in frame.columns else frame)
     refuse_changed(source)
 
 

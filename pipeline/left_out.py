@@ -1,0 +1,39 @@
+"""Rows that are dropped and calls that are skipped: of each kind a count, and the first places for whoever wonders."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from pipeline import endings, model
+
+EXAMPLES = 3
+
+
+class LeftOut:
+    """Gathers them, chunk by chunk; of each kind it remembers three places."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._first: dict[str, list[model.Place]] = {}
+
+    def note(self, kind: str, source: int, rows: pl.Series) -> None:
+        """`rows` are the physical rows of that kind in a chunk of the source of that number."""
+        if len(rows):
+            self._counts[kind] = self._counts.get(kind, 0) + len(rows)
+            first = self._first.setdefault(kind, [])
+            first += [model.Place(source, row) for row in rows.sort().head(EXAMPLES - len(first))]
+
+    def counts(self) -> dict[str, int]:
+        return dict(self._counts)
+
+    def told(self, sources: Sequence[model.Source]) -> tuple[endings.LeftOut, ...]:
+        """The most frequent first."""
+        ordered = sorted(self._counts, key=lambda kind: (-self._counts[kind], kind))
+        return tuple(
+            endings.LeftOut(
+                str(kind),
+                self._counts[kind],
+                tuple(f"{sources[place.source].name} row {place.row}" for place in self._first[kind]),
+            )
+            for kind in ordered
+        )
