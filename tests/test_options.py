@@ -27,6 +27,7 @@ _GIVEN: list[tuple[str, Sequence[str], str, str, Any]] = [
     ("exclude-numbers", ["staff.txt"], "staff.txt", '"staff.txt"', Path("staff.txt")),
     ("only", ["answered,incoming"], "answered,incoming", '"answered,incoming"', "answered,incoming"),
     ("min-duration", ["5"], "5", "5", 5),
+    ("unknown-callers", ["callers.csv"], "callers.csv", '"callers.csv"', Path("callers.csv")),
     ("rejects", ["out.csv"], "out.csv", '"out.csv"', Path("out.csv")),
     ("force", [], "true", "true", True),
 ]
