@@ -71,7 +71,7 @@ check: .venv/dev.stamp ## the gate: format, lint, import contract, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # The rules one by one, each by its own tests: what the whole import happens to pass through does not count.
 COVERING := $(wildcard tests/test_ledger_*.py) $(patsubst %,tests/test_%.py,adoption breaker canary canonical courier delivery \

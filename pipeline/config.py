@@ -63,6 +63,7 @@ class Settings:
     settle: float = 180.0
     limit: int | None = None
     rejects: Path | None = None
+    unknown_callers: Path | None = None
     force: bool = False
     dry_run: bool = False
     plan: str | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline import config, errors, instants, model, profile, source
+from pipeline import config, errors, instants, model, origin, profile, source
 
 
 class Exports:
@@ -52,28 +52,21 @@ class Exports:
             for chunk in source.read(opened, match.layout):
                 yield position, chunk
 
-    def date_order(self) -> instants.Order | None:
-        """That of day and month, which all rows of all files tell together; None where the recipe needs none.
-
-        Raises SchemaMismatch where they leave it open or contradict each other: it is never guessed.
-        """
-        if self.profile.time_form != "date":
-            return None
+    def date_order(self) -> instants.Order:
+        """That of day and month, as all rows of all files tell it together: it is never guessed."""
         seen = instants.Evidence()
         for _, chunk in self.chunks():
             seen |= profile.evidence(self.profile, chunk.frame)
-        if seen.order is instants.Order.OPEN:
-            raise errors.SchemaMismatch(
-                f"{self.sources[0].name}: no date tells whether the day or the month comes first: export more days, or "
-                f'write time_form = "dmy" (or "mdy") into a recipe of your own (callimport profiles show '
-                f"{self.profile.name} -o own.toml, then --profile own.toml)"
-            )
-        if seen.order is instants.Order.CONTRADICTORY:
-            raise errors.SchemaMismatch(
-                f"{self.sources[0].name}: some dates have the day first and some the month: export the files anew, or "
-                "import those of either kind in a run of their own"
-            )
         return seen.order
+
+    def marks(self) -> frozenset[str]:
+        """Those of rejected rows that mended rows of these files replace, see origin.py."""
+        found: set[str] = set()
+        for opened, match in zip(self.sources, self._matches, strict=True):
+            if origin.COLUMN in match.layout.names:
+                for chunk in source.read(opened, match.layout):
+                    found |= set(origin.stated(chunk.frame).values())
+        return frozenset(found)
 
     def _refuse_fractions(self) -> None:
         if not self.profile.identity:
@@ -87,7 +80,8 @@ class Exports:
 
 def sources_of(settings: config.Settings) -> tuple[Path, ...]:
     """The exports that are meant. A folder's leads file and reject file are not exports."""
-    besides = [path for path in (settings.leads, settings.rejects, settings.exclude_numbers) if path is not None]
+    others = (settings.leads, settings.rejects, settings.exclude_numbers, settings.unknown_callers)
+    besides = [path for path in others if path is not None]
     return source.find(settings.files, besides=besides)
 
 

@@ -71,7 +71,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         pass
     judged = intake.judged()
     enrolled = Enrolled(duplicate=judged.copies.height, rejects=judged.rejects(intake.batch.name_beside))
-    _write_rejects(settings, intake, enrolled)
+    _write_outputs(settings, intake, enrolled)
     reckoning = Reckoning(
         Ledger.of_nothing(tools.clock),
         enrolled,
@@ -150,7 +150,7 @@ class Crossing:
     async def plan(self) -> endings.Result:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
-        _write_rejects(self.settings, self.intake, enrolled)
+        _write_outputs(self.settings, self.intake, enrolled)
         stopped_by: errors.GuardStopped | None = None
         try:
             await self._look_first(batch_id)
@@ -177,7 +177,7 @@ class Crossing:
             )
         with self._end_recorded(run_id):
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
-            _write_rejects(self.settings, self.intake, enrolled)
+            _write_outputs(self.settings, self.intake, enrolled)
             stopped_by = await self._send(run_id, batch_id)
             if self.settings.adopt:
                 self.ledger.acknowledge_others()
@@ -203,10 +203,11 @@ class Crossing:
             batch_id = self._batch_to_go_on_with()
             return ledger.resume(run_id, batch_id), batch_id
         with ledger.enrolment(run_id, intake.batch) as enrolment:
-            for sightings in intake.sightings(self.account.id):
+            for sightings in intake.sightings(self.account.id, ledger.origins(intake.system)):
                 enrolment.see(sightings)
                 # Between two chunks Ctrl-C is heard; the ledger is then as it was before.
                 await anyio.lowlevel.checkpoint()
+            enrolment.note_origins(intake.origins.mended_calls(), intake.origins.repeated_calls())
             return enrolment.enter(intake.judged()), intake.batch.id
 
     def _batch_to_go_on_with(self) -> str:
@@ -357,7 +358,9 @@ def _say_what_it_is(intake: Intake, tools: Tools) -> None:
 
 def _refuse_unfit_outputs(settings: config.Settings, html: Path | None = None) -> None:
     """Before hours of work: no output may exist already, or be one of the files that are read."""
-    outputs = [path for path in (settings.rejects, html) if path is not None]
+    if settings.rejects is not None:
+        rejects.refuse_unfit(settings.rejects)
+    outputs = [path for path in (settings.rejects, settings.unknown_callers, html) if path is not None]
     others = (
         settings.leads,
         settings.ledger,
@@ -369,15 +372,21 @@ def _refuse_unfit_outputs(settings: config.Settings, html: Path | None = None) -
         outfile.refuse_existing(path, force=settings.force)
 
 
-def _write_rejects(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> None:
+def _write_outputs(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> None:
     if intake is None:
         return
     for rejected in enrolled.rejects:
         intake.tally.reject(rejected)
     if settings.rejects is not None:
         rejects.write(
-            settings.rejects, intake.exports.chunks(), intake.tally.rejects, several_sources=len(intake.sources) > 1
+            settings.rejects,
+            intake.exports.chunks(),
+            intake.tally.rejects,
+            several_sources=len(intake.sources) > 1,
+            recipe=intake.profile,
         )
+    if settings.unknown_callers is not None:
+        intake.unknown_callers.write(settings.unknown_callers, intake.zone)
 
 
 def new_run_id(tools: Tools) -> str:

@@ -2,14 +2,17 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import polars as pl
 
-from pipeline import config, directory, legs, mapping, model, numbers_file, profile, validation
+from pipeline import config, directory, instants, legs, mapping, model, numbers_file, origin, profile, validation
 from pipeline.exports import Exports
+from pipeline.origin import Origins
 from pipeline.tally import Tally
 from pipeline.twins import Judged, Twins
+from pipeline.unknown_callers import UnknownCallers
 from pipeline.wanted import Wanted
 
 PIPELINE_VERSION = "2"
@@ -28,16 +31,19 @@ class Intake:
         self.exports = Exports(settings)
         self.sources, self.profile = self.exports.sources, self.exports.profile
         self.tally = Tally()
-        self._system = settings.system or self.profile.system
-        zone = settings.timezone or self.profile.zone
-        self._reading = validation.Reading(zone, settings.ambiguous_hour, now)
+        self.system = settings.system or self.profile.system
+        self.zone = settings.timezone or self.profile.zone
+        self._reading = validation.Reading(self.zone, settings.ambiguous_hour, now)
         self._leads = directory.Leads.from_file(settings.leads) if settings.leads else None
         self._agents = directory.UnknownAgent.parse(settings.unknown_agent)
-        self._wanted = Wanted.of(settings, zone)
+        self._wanted = Wanted.of(settings, self.zone)
         self._own = numbers_file.stated(settings.own_numbers, settings.region, "--own-number")
         self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
         self._with_reference = settings.reference
         self._twins = Twins(id_is_unique=self.profile.identity)
+        self._order: instants.Order | None = None
+        self.unknown_callers = UnknownCallers()
+        self.origins = Origins(announced=self.exports.marks())
         self.batch = mapping.batch(self.sources, self._shaping(settings))
         self.finds_leads = self._leads is not None or self.exports.has("lead_id")
 
@@ -50,55 +56,77 @@ class Intake:
 
         A recipe that joins legs needs all rows at once: about 300 bytes of memory a row. Otherwise a chunk at a time.
         """
-        order = self.exports.date_order()
-        self._given = profile.Given(self._given.region, self._own, self._given.ambiguous_hour, order)
         if self.profile.legs is None:
             for position, chunk in self.exports.chunks():
-                sound, _ = self._validated(position, chunk)
+                sound, _, skipped = self._validated(position, chunk)
+                self._skip({position: skipped})
                 yield position, self._calls(position, sound.with_columns(pl.lit(None, pl.String).alias("_legs")))
         else:
             yield from self._joined(self.profile.legs)
 
-    def sightings(self, account_id: int) -> Iterator[Iterator[model.Sighting]]:
-        """The same, ready to be enrolled."""
+    def sightings(self, account_id: int, marks: frozenset[str] = frozenset()) -> Iterator[Iterator[model.Sighting]]:
+        """The same, ready to be enrolled. `marks` are of the rejected rows that the ledger knows as mended."""
+        self.origins.known = marks
         for position, frame in self.frames():
             yield (
                 mapping.sighting(
                     call, id_is_unique=self.profile.identity, account_id=account_id, with_mark=self._with_reference
                 )
-                for call in mapping.calls(frame, source=position, system=self._system)
+                for call in mapping.calls(frame, source=position, system=self.system)
             )
 
     def judged(self) -> Judged:
         """What the calls are to one another, once `frames` or `sightings` has gone through all of them."""
-        return self._twins.judged()
+        return self._twins.judged(self.origins)
 
     # Rows
 
-    def _validated(self, position: int, chunk: model.Chunk) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The sound rows of a chunk, typed, and the faulty ones, of which only place and group are known; those that
-        are nobody's call or nobody's to call back are counted here."""
+    def _validated(self, position: int, chunk: model.Chunk) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """The sound rows of a chunk, typed; the faulty ones, of which only place and group are known; and those that
+        are skipped for whoever called, `_group` and `_skip`. Those that are nobody's call are counted here."""
         self.tally.read += chunk.frame.height
-        canonical = profile.canonical(self.profile, chunk.frame, self._given)
-        self._drop(canonical)
+        self.origins.see(position, chunk.frame)
+        canonical = profile.canonical(self.profile, chunk.frame, self._given_of(chunk))
+        self._drop(position, canonical)
         kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
-        self._skip(canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_not_null()))
         validated = validation.validate(kept, self._reading)
-        self._reject_invalid(position, kept, validated.rejects)
+        rejects = dict(validated.rejects)
+        for row, fault in origin.faults(chunk.frame).items():
+            rejects[row] = (*rejects.get(row, ()), fault)
+        self._reject_invalid(position, kept, rejects)
         groups = kept.select(_OF_LEGS)
-        is_faulty = pl.col("_row").is_in(list(validated.rejects))
-        return validated.accepted.join(groups, on="_row", maintain_order="left"), groups.filter(is_faulty)
+        is_faulty = pl.col("_row").is_in(list(rejects))
+        accepted = validated.accepted.join(groups, on="_row", maintain_order="left")
+        return (
+            accepted.filter(~is_faulty) if rejects else accepted,
+            groups.filter(is_faulty),
+            canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_not_null()).select(
+                "_row", "_group", "_skip"
+            ),
+        )
 
-    def _drop(self, canonical: pl.DataFrame) -> None:
-        for kind, count in canonical.filter(pl.col("_drop").is_not_null()).group_by("_drop").len().iter_rows():
-            self.tally.dropped[kind] += count
+    def _given_of(self, chunk: model.Chunk) -> profile.Given:
+        """With the order of day and month, once a chunk has dates that could be read in two ways."""
+        if self._order is None and profile.evidence(self.profile, chunk.frame).order is not instants.Order.ABSENT:
+            self._order = self.exports.date_order()
+        return replace(self._given, order=self._order)
 
-    def _skip(self, skipped: pl.DataFrame) -> None:
-        """Of several rows of one call the first stands for it."""
-        alone = skipped.filter(pl.col("_group").is_null() | pl.col("_group").is_first_distinct())
-        self.tally.joined += skipped.height - alone.height
-        for why, count in alone.group_by("_skip").len().iter_rows():
-            self.tally.skip(model.Skip(why), count)
+    def _drop(self, position: int, canonical: pl.DataFrame) -> None:
+        dropped = canonical.filter(pl.col("_drop").is_not_null()).select("_row", "_drop")
+        for (kind,), rows in dropped.partition_by("_drop", as_dict=True).items():
+            self.tally.drop(str(kind), position, rows["_row"])
+
+    def _skip(self, skipped: Mapping[int, pl.DataFrame], groups: pl.Series | None = None) -> None:
+        """Of several rows of one call the first stands for it, unless the call is in `groups` and has better ones."""
+        pieces = [frame.with_columns(pl.lit(position).alias("_source")) for position, frame in skipped.items()]
+        rows = pl.concat(pieces)
+        known = rows["_group"].is_in(groups.drop_nulls().implode()) if groups is not None else pl.Series([False])
+        alone = rows.filter(~known.fill_null(False)).filter(
+            pl.col("_group").is_null() | pl.col("_group").is_first_distinct()
+        )
+        self.tally.joined += rows.height - alone.height
+        for (position, why), calls in alone.partition_by("_source", "_skip", as_dict=True).items():
+            self.tally.skip(model.Skip(str(why)), int(str(position)), calls["_row"])
 
     def _reject_invalid(
         self, position: int, canonical: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
@@ -110,16 +138,25 @@ class Intake:
             # A row whose cells do not stand in their columns says nothing about its agent.
             if agent_id is None and reasons[0].rule != "ragged" and self._agents.complaint:
                 reasons += (self._agents.complaint,)
-            self.tally.reject(model.RejectedRow(model.Place(position, row), reasons))
+            rejected = model.RejectedRow(model.Place(position, row), reasons)
+            if self.origins.settles(rejected):
+                self.tally.replaced += 1
+            else:
+                self.tally.reject(rejected)
 
     # Legs
 
     def _joined(self, rule: profile.Legs) -> Iterator[tuple[int, pl.DataFrame]]:
-        rows = self._all_rows()
+        rows, skipped = self._all_rows()
         if rows is None:
             return
+        self._skip(skipped, rows["_group"])
         joined = legs.join(rows, rule, _PLACE)
         self.tally.joined += joined.joined.height
+        self.origins.joined(
+            (model.Place(position, row), model.Place(into_source, into_row))
+            for position, row, into_source, into_row in joined.joined.iter_rows()
+        )
         for position, row, into_source, into_row in joined.rejected.iter_rows():
             place, faulty = model.Place(position, row), model.Place(into_source, into_row)
             told = f"{self.batch.name_beside(place, faulty)} is a leg of the same call and is wrong; mend that row"
@@ -132,23 +169,25 @@ class Intake:
             if of_source.height:
                 yield position, self._calls(position, of_source)
 
-    def _all_rows(self) -> pl.DataFrame | None:
-        pieces = []
+    def _all_rows(self) -> tuple[pl.DataFrame | None, dict[int, pl.DataFrame]]:
+        """The sound and faulty rows of all files, None where there are none, and the skipped ones by file."""
+        pieces: list[pl.DataFrame] = []
+        skipped: dict[int, pl.DataFrame] = {}
         for position, chunk in self.exports.chunks():
-            for rows, is_faulty in zip(self._validated(position, chunk), (False, True), strict=True):
-                pieces.append(
-                    rows.with_columns(
-                        pl.lit(position, dtype=pl.Int64).alias("_source"), pl.lit(is_faulty).alias("_faulty")
-                    )
-                )
-        return pl.concat(pieces, how="diagonal") if pieces else None
+            sound, faulty, left_out = self._validated(position, chunk)
+            skipped[position] = pl.concat([skipped[position], left_out]) if position in skipped else left_out
+            for rows, is_faulty in ((sound, False), (faulty, True)):
+                source = pl.lit(position, dtype=pl.Int64).alias("_source")
+                pieces.append(rows.with_columns(source, pl.lit(is_faulty).alias("_faulty")))
+        return pl.concat(pieces, how="diagonal") if pieces else None, skipped
 
     # Calls
 
     def _calls(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
-        calls = self._resolved(position, self._wanted.of_calls(calls, self.tally))
-        known = calls.filter(pl.col("lead_id").is_not_null())
-        self.tally.skip(model.Skip.NO_LEAD, calls.height - known.height)
+        calls = self._resolved(position, self._wanted.of_calls(position, calls, self.tally))
+        known, nobodys = (calls.filter(has) for has in (pl.col("lead_id").is_not_null(), pl.col("lead_id").is_null()))
+        self.tally.skip(model.Skip.NO_LEAD, position, nobodys["_row"])
+        self.unknown_callers.see(nobodys)
         # Nothing leaves that would break the vendor's rules, whichever part of ours let it through.
         unfit = validation.validate_communications(mapping.communications(known))
         known = self._without(position, known, unfit).select(mapping.CALL_COLUMNS)
@@ -177,7 +216,7 @@ class Intake:
         return {
             "pipeline": PIPELINE_VERSION,
             "profile": f"{self.profile.name} {self.profile.version} {self.profile.fingerprint[:12]}",
-            "system": self._system,
+            "system": self.system,
             "timezone": self._reading.zone or "",
             "ambiguous-hour": settings.ambiguous_hour,
             "region": settings.region,

@@ -56,6 +56,7 @@ class Reckoning:
         return endings.Result(
             summary=summary,
             findings=findings(self.tally, self.sources),
+            left_out=self.tally.left_out.told(self.sources),
             in_doubt=tuple(listing.members(database, ItemStatus.IN_DOUBT)),
             held=tuple(listing.members(database, ItemStatus.HELD)),
             refused=tuple(listing.members(database, ItemStatus.REFUSED)),
@@ -72,7 +73,8 @@ class Reckoning:
     def _rows(self) -> endings.Rows:
         """The ledger's rejects are in the tally by now: twins and reused ids show only when all rows are known."""
         rejected = len(self.tally.rejects)
-        calls = self.tally.calls + sum(self.tally.skipped.values()) - len(self.enrolled.rejects)
+        tally = self.tally
+        calls = tally.calls + tally.replaced + sum(tally.skipped.values()) - len(self.enrolled.rejects)
         dropped = sum(self.tally.dropped.values())
         return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
 
@@ -84,7 +86,7 @@ class Reckoning:
             carried=self.enrolled.carried,
             duplicate=self.enrolled.duplicate,
             skipped=sum(self._skipped().values()),
-            unchanged=self.enrolled.unchanged,
+            unchanged=self.enrolled.unchanged + self.tally.replaced,
             delivered=stand[ItemStatus.DELIVERED] - adopted,
             adopted=adopted,
             refused=stand[ItemStatus.REFUSED],

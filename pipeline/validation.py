@@ -25,6 +25,8 @@ _INSTANT = (
 )
 _PLAIN_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-2][0-9]:[0-5][0-9]:[0-5][0-9][+-][01][0-9]:[0-5][0-9]$"
 _WHOLE = r"^(-?[0-9]+)(?:\.0+)?$"
+# Python knows no instant outside of its years, and a zone may carry one there: a day from the end is wrong enough.
+_YEARS = (datetime(1, 1, 2), datetime(9999, 12, 30))  # noqa: DTZ001 - clocks without a zone
 _SHOWN = 40
 _PHONE_DIGITS, _DIGITS_SHOWN = 6, 4
 _WHICH_HOUR: tuple[Literal["earliest"], Literal["latest"]] = ("earliest", "latest")
@@ -238,7 +240,7 @@ def _any_clock(text: pl.Series) -> pl.DataFrame:
 
 def _instant(reading: Reading) -> tuple[pl.Expr, pl.Expr]:
     """Of the columns text, naive (Datetime) and offset (minutes, null where the text has none)."""
-    naive, offset = pl.col("naive"), pl.col("offset")
+    naive, offset = pl.col("naive").clip(*_YEARS), pl.col("offset")
     exact = (naive - pl.duration(minutes=offset)).dt.replace_time_zone("UTC")
     unreadable = _faulty(pl.col("text").is_not_null() & naive.is_null(), "started_at_unreadable")
     local = naive.is_not_null() & offset.is_null()

@@ -65,6 +65,15 @@ def _accepted(
     return found.accepted.row(0, named=True)
 
 
+@pytest.mark.parametrize("zone", ["America/Toronto", "Asia/Tokyo"])
+def test_an_instant_that_a_zone_carries_out_of_the_calendar_is_a_reject(zone: str) -> None:
+    """9999-12-31 23:59 in Toronto is in the year 10000, of which Python knows nothing."""
+    for text in ("9999-12-31 23:59:59", "9999-12-31T23:59:59-04:00"):
+        assert list(_reasons(started_at=text, zone=zone)) == ["started_at_future"]
+    for text in ("0001-01-01 00:00:00", "0001-01-01T00:00:00+04:00", "0000-01-01 00:00:00"):
+        assert list(_reasons(started_at=text, zone=zone)) == ["started_at_too_old"]
+
+
 def test_a_sound_call_is_accepted_in_its_types() -> None:
     assert _accepted() == {
         "_row": 2,

@@ -79,6 +79,12 @@ def shaping(command: Command) -> Command:
 def reading(command: Command) -> Command:
     return _together(
         click.option("--rejects", type=PATH, metavar="FILE", help="Write the rejected rows there, to be mended."),
+        click.option(
+            "--unknown-callers",
+            type=PATH,
+            metavar="FILE",
+            help="Write the numbers without a lead there, most calls first.",
+        ),
         click.option("--force", is_flag=True, help="Replace output files that exist."),
     )(command)
 

@@ -17,10 +17,19 @@ FARTHEST_ZONES_SECONDS = 26 * 3600
 _NEW = "verdict IS NULL AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sighting.key)"
 
 
-def refuse_shifted(database: Database) -> None:
+def judge(database: Database) -> None:
+    """Both of the following, where there are new calls and known ones. Raises GuardStopped."""
+    database.execute("DROP TABLE IF EXISTS temp.look_alike")
+    database.execute("CREATE TEMP TABLE look_alike (key TEXT PRIMARY KEY, evidence TEXT) WITHOUT ROWID")
+    new = _count_new(database)
+    if new and database.one("SELECT 1 FROM item LIMIT 1"):
+        _refuse_shifted(database, new)
+        _find_look_alikes(database, new)
+
+
+def _refuse_shifted(database: Database, new: int) -> None:
     """GuardStopped where half of the new calls lie beside known ones at one offset of quarter-hours: these are known
     calls, read in another time zone."""
-    new = _count_new(database) if _knows_any(database) else 0
     if new < MANY:
         return
     found = database.rows(
@@ -59,17 +68,13 @@ def _pending_at(database: Database, shift: int) -> str | None:
     return found
 
 
-def find_look_alikes(database: Database) -> None:
+def _find_look_alikes(database: Database, new: int) -> None:
     """Note in temp.look_alike the new calls that resemble one that the ledger knows, and which; before they are
     inserted, so that two calls of one file are never each other's look-alike.
 
     Raises GuardStopped where that is half of them: these are known calls under other names.
     """
-    database.execute("DROP TABLE IF EXISTS temp.look_alike")
     database.execute("DROP TABLE IF EXISTS temp.without_seconds")
-    if not _knows_any(database):
-        database.execute("CREATE TEMP TABLE look_alike (key TEXT, evidence TEXT)")
-        return
     database.execute(
         """
         CREATE TEMP TABLE without_seconds AS
@@ -80,7 +85,7 @@ def find_look_alikes(database: Database) -> None:
     )
     database.execute(
         f"""
-        CREATE TEMP TABLE look_alike AS
+        INSERT INTO temp.look_alike
         SELECT sighting.key, 'it may be ' || item.reference || ' (row ' || item.source_row || ' of ' || source.name
             || ') under another id: same number and direction, '
             || abs(sighting.started_at - item.started_at) || ' s apart' AS evidence
@@ -94,7 +99,7 @@ def find_look_alikes(database: Database) -> None:
         """,
         {"seconds": LOOK_ALIKE_SECONDS, "minute": LOOK_ALIKE_OF_A_MINUTE_SECONDS},
     )
-    new, alike = _count_new(database), int(database.one("SELECT count(*) FROM temp.look_alike"))
+    alike = int(database.one("SELECT count(*) FROM temp.look_alike"))
     if new >= MANY and alike * 2 >= new:
         raise errors.GuardStopped(
             f"{alike} of {new} new calls have the number, direction and time of calls that the ledger knows under "
@@ -114,11 +119,6 @@ def hold_look_alikes(database: Database, now: str) -> None:
         "WHERE look_alike.key = item.key",
         (now,),
     )
-
-
-def _knows_any(database: Database) -> bool:
-    """A first import resembles nothing."""
-    return database.one("SELECT 1 FROM item LIMIT 1") is not None
 
 
 def _count_new(database: Database) -> int:

@@ -8,7 +8,7 @@ import polars as pl
 from pipeline import instants
 from pipeline.profile import columns, conditions, forms, mojibake, zones
 from pipeline.profile.parsing import ANY_WORD
-from pipeline.profile.recipe import Origin, Profile, Span
+from pipeline.profile.recipe import Origin, Profile, Span, columns_of
 from schemas import call_log
 
 _FAULT = pl.Struct({"rule": pl.String, "message": pl.String})
@@ -70,7 +70,11 @@ def evidence(profile: Profile, frame: pl.DataFrame) -> instants.Evidence:
     origin = profile.columns.get("started_at")
     if profile.time_form != "date" or origin is None:
         return instants.Evidence()
-    cells = _cells(profile, frame, columns.resolved(profile, frame.columns), NOTHING)
+    found = columns.resolved(profile, frame.columns)
+    cells = frame.select(
+        pl.col(found[name]).str.strip_chars().alias(name) if name in found else pl.lit(None, pl.String).alias(name)
+        for name in columns_of(origin)
+    )
     times = cells.select(conditions.text(origin)).to_series()
     others = times.filter(~times.str.contains(_YEAR_FIRST))
     return instants.evidence(others) if len(others) else instants.Evidence()

@@ -1,0 +1,96 @@
+"""Exports written by a test, and what an import makes of them, seen offline and without a process."""
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipeline import config, endings, importer, model, report
+from pipeline.intake import Intake
+from tests import making
+from tests.rehearsal import ROOT
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ZONE = "America/Toronto"
+# Every export of tests/exports, without what was worked out by hand beside it.
+SAMPLES = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))
+# Recipes that nobody tried on a real export are not detected.
+BY_NAME_ONLY = ("five9", "avaya-smdr")
+_SETTINGS = config.Settings(files=(), timezone=ZONE, unknown_agent="omit")
+
+
+def settings(*files: Path, **changes: Any) -> config.Settings:
+    """Times are of Toronto and agents of no matter, unless said otherwise."""
+    return replace(_SETTINGS, files=tuple(map(str, files)), **changes)
+
+
+def profile_of(sample: Path) -> str | None:
+    """What --profile must say for one of SAMPLES."""
+    return next((name for name in BY_NAME_ONLY if sample.stem.startswith(name)), None)
+
+
+def write(path: Path, *lines: str, end: str = "\n", encoding: str = "utf-8") -> Path:
+    path.write_bytes("".join(line + end for line in lines).encode(encoding))
+    return path
+
+
+def leads(folder: Path) -> Path:
+    """A lead for every number from 514 555-0100 on: 5000 and the last two digits."""
+    path = folder / "leads.txt"
+    path.write_text("phone,lead_id\n" + "".join(f"+15145550{n},{4900 + n}\n" for n in range(100, 200)), "utf-8")
+    return path
+
+
+def tools() -> importer.Tools:
+    return importer.Tools(clock=making.clock(NOW), talk=report.Talk(Console(file=io.StringIO()), lambda: NOW))
+
+
+def check(*files: Path, **changes: Any) -> endings.Result:
+    """What `callimport check` answers. Every row and every call is counted once, whatever the files hold."""
+    result = importer.check(settings(*files, **changes), tools())
+    assert_adds_up(result)
+    return result
+
+
+def assert_adds_up(result: endings.Result) -> None:
+    rows, calls = result.summary.rows, result.summary.calls
+    assert rows.adds_up(), result.summary
+    assert calls.adds_up(rows), result.summary
+    assert result.error is None
+
+
+def intake(*files: Path, **changes: Any) -> Intake:
+    """With a lead for every number, beside the first file."""
+    changes.setdefault("leads", leads(files[0].parent))
+    return Intake(settings(*files, **changes), NOW)
+
+
+def calls(of: Intake) -> list[Mapping[str, Any]]:
+    """The calls in the order of files and rows, by the columns of `Intake.frames`, and `_source`."""
+    return [call | {"_source": position} for position, frame in of.frames() for call in frame.to_dicts()]
+
+
+def calls_of(*files: Path, **changes: Any) -> list[Mapping[str, Any]]:
+    return calls(intake(*files, **changes))
+
+
+def sightings(of: Intake, account_id: int = 77) -> list[model.Sighting]:
+    return [one for some in of.sightings(account_id) for one in some]
+
+
+def told(found: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
+    """Of each call these columns; instants as text."""
+    return [tuple(_plain(call[name]) for name in columns) for call in found]
+
+
+def rules(result: endings.Result) -> dict[str, int]:
+    """Of the rejects: how often each rule was broken."""
+    return {finding.rule: finding.count for finding in result.findings}
+
+
+def _plain(value: Any) -> Any:
+    return f"{value:%Y-%m-%dT%H:%M:%SZ}" if isinstance(value, datetime) else value
