@@ -44,11 +44,12 @@ def test_every_cell_tells(changes: dict[str, str | None]) -> None:
 
 
 def test_no_two_rows_are_told_alike() -> None:
-    for one, other in (
+    pairs: tuple[tuple[dict[str, str | None], dict[str, str | None]], ...] = (
         ({"a": "1\x1fb\x1e2", "b": None}, {"a": "1", "b": "2"}),
         ({"a": "x", "ab": None}, {"a": None, "ab": "x"}),
         ({"a": "xy", "b": "z"}, {"a": "x", "b": "yz"}),
-    ):
+    )
+    for one, other in pairs:
         assert origin.marks(_frame(one)).item() != origin.marks(_frame(other)).item()
 
 
