@@ -17,6 +17,8 @@ from pipeline.wanted import Wanted
 
 PIPELINE_VERSION = "2"
 _PLACE = ("_source", "_row")
+# The ledger keeps the ids of rows one a line and compares them as JSON; what is in a file's cell may be anything.
+_NOT_IN_IDS = r'[\x00-\x1f"\\]'
 _OF_LEGS = ("_row", "_group", "_leg", "_chain", "_length")
 
 
@@ -151,6 +153,7 @@ class Intake:
         if rows is None:
             return
         self._skip(skipped, rows["_group"])
+        rows = rows.with_columns(pl.col("_leg").str.replace_all(_NOT_IN_IDS, "_"))
         joined = legs.join(rows, rule, _PLACE)
         self.tally.joined += joined.joined.height
         self.origins.joined(

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import errors, model, source
+from pipeline.tally import Tally
 from tests import exporting
 from tests.exporting import calls, calls_of, check, intake, told, write
 
@@ -106,7 +107,7 @@ def _seen(path: Path) -> tuple[list[tuple[Any, ...]], list[tuple[str, ...]], int
     return some, rejects, found.tally.read
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=_tables(),
     delimiter=st.sampled_from(",;\t|"),
@@ -134,10 +135,11 @@ def test_the_same_calls_come_out_of_every_dialect(
     seen = _seen(plain)
     assert _seen(path) == seen
     assert seen[2] == len(rows)
-    assert check(path, timezone=None).summary.rows == check(plain, timezone=None).summary.rows
+    counted = check(path, timezone=None).summary.rows
+    assert (counted.read, counted.rejected) == (len(rows), len(seen[1]))
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=_tables(), as_numbers=st.booleans())
 def test_the_same_calls_come_out_of_parquet(tmp_path: Path, rows: list[dict[str, str]], as_numbers: bool) -> None:
     plain, path = tmp_path / f"{next(_NUMBER)}.csv", tmp_path / f"{next(_NUMBER)}.parquet"
@@ -152,6 +154,11 @@ def test_the_same_calls_come_out_of_parquet(tmp_path: Path, rows: list[dict[str,
     assert _seen(path) == _seen(plain)
 
 
+def _counted(tally: Tally) -> dict[str, Any]:
+    names = ("read", "joined", "calls", "replaced", "dropped", "skipped", "rejects")
+    return {name: getattr(tally, name) for name in names}
+
+
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("sample", exporting.SAMPLES, ids=lambda path: path.stem)
 def test_chunks_change_nothing(tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +168,7 @@ def test_chunks_change_nothing(tmp_path: Path, sample: Path, monkeypatch: pytest
     monkeypatch.undo()
     whole = intake(sample, profile=name, leads=leads)
     assert found == calls(whole)
-    assert in_chunks.tally == whole.tally
+    assert _counted(in_chunks.tally) == _counted(whole.tally)
 
 
 # ── legs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -50,7 +50,7 @@ _PAYLOAD_OF_SIGHTING = """
 """
 # A window that cuts a call in two shows some of its legs only: what it tells of the call is not news.
 _SHOWS_ALL_LEGS = """
-    (item.legs IS NULL OR item.legs = sighting.legs OR NOT EXISTS (
+    (item.legs IS NULL OR item.legs IS sighting.legs OR NOT EXISTS (
         SELECT value FROM json_each('["' || replace(item.legs, char(10), '","') || '"]')
         EXCEPT SELECT value FROM json_each('["' || replace(ifnull(sighting.legs, ''), char(10), '","') || '"]')))
 """
@@ -110,6 +110,7 @@ class Enrolment:
         origins.judge_mended(self._database)
         self._enter_batch()
         self._judge_known()
+        self._judge_parts()
         changed = self._park_changes()
         self._replace_pending()
         resemblance.judge(self._database)
@@ -183,6 +184,17 @@ class Enrolment:
                 AND item.status IN ('delivered', 'withdrawn', 'gone')
         """)
 
+    def _judge_parts(self) -> None:
+        """Of a call that was not sent yet some rows only: it keeps its story, which is carried along if it may be."""
+        part = f"sighting.key = item.key AND verdict IS NULL AND NOT {_SHOWS_ALL_LEGS}"
+        self._run(f"""
+            UPDATE item SET status = 'pending', reason = NULL, moved_at = :now FROM temp.sighting
+            WHERE {part} AND item.status = 'failed'
+        """)
+        self._run(f"""
+            UPDATE temp.sighting SET verdict = 'unchanged' FROM item WHERE {part} AND item.status = 'pending'
+        """)
+
     def _park_changes(self) -> int:
         """Another hash while the call is delivered or not ours to touch: kept beside it until it may be applied."""
         self._run("""
@@ -202,14 +214,15 @@ class Enrolment:
         """What never reached the CRM takes the newest story; what it refused, only if the story changed."""
         self._run(f"""
             UPDATE item SET {_PAYLOAD_OF_SIGHTING} FROM temp.sighting
-            WHERE sighting.key = item.key AND verdict IS NULL AND item.status = 'pending' AND {_SHOWS_ALL_LEGS}
+            WHERE sighting.key = item.key AND verdict IS NULL AND item.status = 'pending'
                 AND (item.batch_id <> :batch OR item.facts <> sighting.facts OR item.payload <> sighting.payload
                     OR (item.source_sha256, item.source_row) <> (sighting.sha256, sighting.row))
         """)
         self._run(f"""
             UPDATE item SET status = 'pending', reason = NULL, {_PAYLOAD_OF_SIGHTING} FROM temp.sighting
             WHERE sighting.key = item.key AND verdict IS NULL
-                AND (item.status = 'failed' OR (item.status = 'refused' AND item.facts <> sighting.facts))
+                AND (item.status = 'failed'
+                    OR (item.status = 'refused' AND item.facts <> sighting.facts AND {_SHOWS_ALL_LEGS}))
         """)
 
     def _insert_new(self) -> None:
