@@ -1,6 +1,7 @@
 """Rows that are dropped and calls that are skipped: of each kind a count, and the first places for whoever wonders."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -9,12 +10,12 @@ from pipeline import endings, model
 EXAMPLES = 3
 
 
+@dataclass(slots=True)
 class LeftOut:
     """Gathers them, chunk by chunk; of each kind it remembers three places."""
 
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-        self._first: dict[str, list[model.Place]] = {}
+    _counts: dict[str, int] = field(default_factory=dict)
+    _first: dict[str, list[model.Place]] = field(default_factory=dict)
 
     def note(self, kind: str, source: int, rows: pl.Series) -> None:
         """`rows` are the physical rows of that kind in a chunk of the source of that number."""

@@ -39,6 +39,7 @@ COLUMN = "_origin"
 _NOT_OF_THE_ROW = ("_row", "_reasons", "_source", COLUMN)
 _MARK = r"^o[0-9a-f]{20}$"
 _DIGEST_BYTES = 10
+_AFTER_NAME, _AFTER_CELL = "\x1e", "\x1f"
 _NO_MARK = (
     "_origin is not a mark of callimport; copy it from the reject file again, or clear the cell if this is another call"
 )
@@ -58,11 +59,9 @@ def marks(frame: pl.DataFrame) -> pl.Series:
 
 
 def _told(name: str) -> pl.Expr:
-    """Name and cell with their lengths before them, so that no two rows are told alike; nothing of a blank cell."""
-    cell = pl.col(name).fill_null("").str.strip_chars()
-    before = f"{len(name.encode())}:{name}"
-    told = pl.concat_str(pl.lit(before), cell.str.len_bytes().cast(pl.String), pl.lit(":"), cell)
-    return pl.when(cell != "").then(told).otherwise(pl.lit(""))
+    """Name and cell, each with an end that no cell has, so that no two rows are told alike; nothing of a blank cell."""
+    cell = pl.col(name).str.strip_chars().str.replace_all(f"[{_AFTER_NAME}{_AFTER_CELL}]", " ").replace("", None)
+    return pl.concat_str(pl.lit(name + _AFTER_NAME), cell, pl.lit(_AFTER_CELL)).fill_null("")
 
 
 def kept(frame: pl.DataFrame) -> pl.Series:
