@@ -7,7 +7,7 @@ from typing import Literal
 
 import polars as pl
 
-from pipeline import errors, model, privacy, source
+from pipeline import errors, model, numbers, privacy, source
 from schemas import checks
 
 _COLUMNS = ("phone", "lead_id")
@@ -21,8 +21,8 @@ class Leads:
     by_phone: Mapping[str, tuple[int, ...]]
 
     @classmethod
-    def from_file(cls, path: Path) -> "Leads":
-        """Read a CSV or Parquet with the columns phone (E.164) and lead_id; others are ignored.
+    def from_file(cls, path: Path, region: str = "CA") -> "Leads":
+        """Read any table with the columns phone (bare numbers are of `region`) and lead_id; others are ignored.
 
         Raises SourceError with the first line that is wrong: half a directory would skip calls in silence.
         """
@@ -34,7 +34,7 @@ class Leads:
             )
         leads: dict[str, set[int]] = {}
         for chunk in source.read(opened):
-            for phone, lead_id in _pairs(path, chunk.frame):
+            for phone, lead_id in _pairs(path, chunk.frame, region):
                 leads.setdefault(phone, set()).add(lead_id)
         return cls(opened.sha256, {phone: tuple(sorted(found)) for phone, found in leads.items()})
 
@@ -64,8 +64,8 @@ def _several(found: list[int]) -> model.Reason:
     return model.Reason("lead_several", f"leads {names} {both} have this number; write the right one in lead_id")
 
 
-def _pairs(path: Path, frame: pl.DataFrame) -> list[tuple[str, int]]:
-    phone = checks.cleaned_phone(pl.col("phone").str.strip_chars())
+def _pairs(path: Path, frame: pl.DataFrame, region: str) -> list[tuple[str, int]]:
+    phone = numbers.read(frame["phone"], region)["e164"]
     lead_id = pl.col("lead_id").str.strip_chars().str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
     read = frame.select(
         "_row",
@@ -73,7 +73,7 @@ def _pairs(path: Path, frame: pl.DataFrame) -> list[tuple[str, int]]:
         pl.col("phone", "lead_id").fill_null("").name.suffix("_text"),
         phone.alias("phone"),
         lead_id.alias("lead_id"),
-        checks.is_e164(phone).fill_null(False).alias("phone_sound"),
+        phone.is_not_null().alias("phone_sound"),
         checks.is_id(lead_id).fill_null(False).alias("lead_sound"),
     )
     wrong = read.filter(pl.col("_ragged").is_not_null() | ~pl.col("phone_sound") | ~pl.col("lead_sound"))

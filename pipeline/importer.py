@@ -377,6 +377,7 @@ def _write_outputs(settings: config.Settings, intake: Intake | None, enrolled: E
         return
     for rejected in enrolled.rejects:
         intake.tally.reject(rejected)
+    intake.take_legs_back()
     if settings.rejects is not None:
         rejects.write(
             settings.rejects,

@@ -36,7 +36,7 @@ class Intake:
         self.system = settings.system or self.profile.system
         self.zone = settings.timezone or self.profile.zone
         self._reading = validation.Reading(self.zone, settings.ambiguous_hour, now)
-        self._leads = directory.Leads.from_file(settings.leads) if settings.leads else None
+        self._leads = directory.Leads.from_file(settings.leads, settings.region) if settings.leads else None
         self._agents = directory.UnknownAgent.parse(settings.unknown_agent)
         self._wanted = Wanted.of(settings, self.zone)
         self._own = numbers_file.stated(settings.own_numbers, settings.region, "--own-number")
@@ -44,6 +44,7 @@ class Intake:
         self._with_reference = settings.reference
         self._twins = Twins(id_is_unique=self.profile.identity)
         self._order: instants.Order | None = None
+        self._legs = pl.DataFrame()
         self.unknown_callers = UnknownCallers()
         self.origins = Origins(announced=self.exports.marks())
         self.batch = mapping.batch(self.sources, self._shaping(settings))
@@ -140,11 +141,14 @@ class Intake:
             # A row whose cells do not stand in their columns says nothing about its agent.
             if agent_id is None and reasons[0].rule != "ragged" and self._agents.complaint:
                 reasons += (self._agents.complaint,)
-            rejected = model.RejectedRow(model.Place(position, row), reasons)
-            if self.origins.settles(rejected):
-                self.tally.replaced += 1
-            else:
-                self.tally.reject(rejected)
+            self._reject(model.RejectedRow(model.Place(position, row), reasons))
+
+    def _reject(self, rejected: model.RejectedRow) -> None:
+        """Unless it is known by its mark: then a person has mended it, and it is a call that was sent so."""
+        if self.origins.settles(rejected):
+            self.tally.replaced += 1
+        else:
+            self.tally.reject(rejected)
 
     # Legs
 
@@ -156,21 +160,33 @@ class Intake:
         rows = rows.with_columns(pl.col("_leg").str.replace_all(_NOT_IN_IDS, "_"))
         joined = legs.join(rows, rule, _PLACE)
         self.tally.joined += joined.joined.height
-        self.origins.joined(
-            (model.Place(position, row), model.Place(into_source, into_row))
-            for position, row, into_source, into_row in joined.joined.iter_rows()
-        )
+        self._legs = joined.joined
+        self.origins.joined(self._places_of_legs())
         for position, row, into_source, into_row in joined.rejected.iter_rows():
             place, faulty = model.Place(position, row), model.Place(into_source, into_row)
-            told = f"{self.batch.name_beside(place, faulty)} is a leg of the same call and is wrong; mend that row"
             if place != faulty:
-                self.tally.reject(model.RejectedRow(place, (model.Reason("leg_rejected", told),)))
+                self._reject(self._with_its_leg(place, faulty))
         as_text = pl.when(pl.col("_legs").list.len() > 0).then(pl.col("_legs").list.join("\n"))
         calls = joined.calls.with_columns(as_text.alias("_legs"))
         for position in range(len(self.sources)):
             of_source = calls.filter(pl.col("_source") == position)
             if of_source.height:
                 yield position, self._calls(position, of_source)
+
+    def take_legs_back(self) -> None:
+        """A row that was joined to one that proved to be a reject is one, too: mended, the call is whole again."""
+        for place, into in self._places_of_legs() if self.tally.rejects else ():
+            if into in self.tally.rejects and place not in self.tally.rejects:
+                self.tally.joined -= 1
+                self._reject(self._with_its_leg(place, into))
+
+    def _places_of_legs(self) -> Iterator[tuple[model.Place, model.Place]]:
+        for source, row, into_source, into_row in self._legs.iter_rows():
+            yield model.Place(source, row), model.Place(into_source, into_row)
+
+    def _with_its_leg(self, place: model.Place, faulty: model.Place) -> model.RejectedRow:
+        told = f"{self.batch.name_beside(place, faulty)} is a leg of the same call and is wrong; mend that row"
+        return model.RejectedRow(place, (model.Reason("leg_rejected", told),))
 
     def _all_rows(self) -> tuple[pl.DataFrame | None, dict[int, pl.DataFrame]]:
         """The sound and faulty rows of all files, None where there are none, and the skipped ones by file."""
@@ -211,7 +227,7 @@ class Intake:
         self, position: int, calls: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
     ) -> pl.DataFrame:
         for row, reasons in rejects.items():
-            self.tally.reject(model.RejectedRow(model.Place(position, row), reasons))
+            self._reject(model.RejectedRow(model.Place(position, row), reasons))
         return calls.filter(~pl.col("_row").is_in(list(rejects))) if rejects else calls
 
     def _shaping(self, settings: config.Settings) -> dict[str, str]:

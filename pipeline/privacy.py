@@ -8,7 +8,8 @@ _PHONE = re.compile(
     r"|(?:1[ .\-]?)?\(?\d{3}\)?[ .\-]?\d{3}[ .\-]?\d{4}|\d{3}[ .\-]\d{4}"
     r"|\d{10,15})(?!\w)"
 )
-_ANY_NUMBER = re.compile(r"(?!\d{4}-\d\d-\d\d[T ]\d\d:)\+?\d(?:[\s\W_]{0,3}\d){8,}")
+_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|[+-]\d\d:?\d\d))?(?!\d)"
+_ANY_NUMBER = re.compile(rf"(?P<time>{_TIME})|\+?\d(?:[\s\W_]{{0,3}}\d){{8,}}")
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -31,7 +32,7 @@ class Secret:
 
 def hide_numbers(text: str) -> str:
     """Text of others, in which every run of nine digits or more, however it is broken up, may be a phone number."""
-    return _ANY_NUMBER.sub(lambda found: mask_phone(re.sub(r"\D", "", found.group())), scrub(text))
+    return _ANY_NUMBER.sub(lambda found: found["time"] or mask_phone(re.sub(r"\D", "", found.group())), scrub(text))
 
 
 def mask_phone(phone: str) -> str:

@@ -60,6 +60,10 @@ def test_a_number_with_several_leads_is_never_a_guess(tmp_path: Path) -> None:
     assert reason.message.startswith("leads 5003 and 5017 both have this number; ")
 
 
+def test_numbers_without_a_country_are_of_the_region(tmp_path: Path) -> None:
+    assert _leads(tmp_path, "phone,lead_id\n514-555-0123,5003\n").by_phone == {_PHONE: (5003,)}
+
+
 def test_a_given_lead_wins(tmp_path: Path) -> None:
     leads = _leads(tmp_path, f"phone,lead_id\n{_PHONE},5017\n{_PHONE},5003\n")
     assert _resolved(leads, 9, _PHONE) == (9, None)
@@ -68,7 +72,7 @@ def test_a_given_lead_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("5145550123,5003", "is not an international number"),
+        ("514555,5003", "is not an international number"),
         (",5003", 'phone ""'),
         (f"{_PHONE},0", 'lead_id "0" is not a whole number'),
         (f"{_PHONE},", 'lead_id ""'),

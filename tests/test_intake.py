@@ -214,6 +214,19 @@ def test_a_call_split_over_files_is_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_chunks")
+def test_a_call_that_is_rejected_after_all_takes_its_legs_along(tmp_path: Path) -> None:
+    """Mended and fed in again, it would else begin with the one leg that was left of it."""
+    leads = write(tmp_path / "leads.csv", "phone,lead_id", "+15145550123,5003", "+15145550123,5004")
+    path = write(tmp_path / "cdr.csv", _FREEPBX, _leg(0, 1), _leg(1, 1, talk="40"), _leg(7, 2, src="5145550124"))
+    rejects = tmp_path / "rejects.csv"
+    result = check(path, leads=leads, rejects=rejects)
+    assert exporting.rules(result) == {"lead_several": 1, "leg_rejected": 1}
+    assert (result.summary.rows.rejected, result.summary.rows.joined) == (2, 0)
+    with rejects.open(encoding="utf-8-sig", newline="") as file:
+        assert [row["billsec"] for row in csv.DictReader(file)] == ["0", "40"]
+
+
+@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("several", [False, True])
 def test_one_bad_leg_rejects_the_whole_call_with_all_its_rows(tmp_path: Path, several: bool) -> None:
     rows = [_leg(0, 1), _leg(1, 1, talk="soon"), _leg(7, 2, talk="9", src="5145550124"), _leg(2, 1, talk="40")]

@@ -154,6 +154,38 @@ def _enrol_shifted(ledger: Ledger, count: int, shifted: int, shift: timedelta, *
     return again
 
 
+def _deliver(ledger: Ledger, calls: list[model.Call]) -> None:
+    making.enrol(ledger, making.batch("a.csv"), *calls, run_id="run-1")
+    for number, call in enumerate(calls):
+        making.bring(ledger, making.key(call), "run-1", ItemStatus.DELIVERED, communication_id=900 + number)
+
+
+@pytest.mark.parametrize("new", [0, 1])
+def test_known_calls_at_one_offset_stop_new_ones_from_going_out_at_a_wrong_time(ledger: Ledger, new: int) -> None:
+    """With ids they are known, and would only count as changed. Where nothing is new, nothing would go out wrong."""
+    known = _calls(20, name="A", shifted=20, shift=timedelta(0))
+    _deliver(ledger, known)
+    again = [call._replace(started_at=call.started_at + 3 * HOUR) for call in known]
+    others = [making.call(f"B-{number}", row=900 + number, customer_phone="+15145550199") for number in range(new)]
+    if new:
+        with pytest.raises(errors.GuardStopped, match=r"20 of 20 known calls are 3 h later .* 1 new .* --timezone"):
+            making.enrol(ledger, making.batch("b.csv"), *again, *others, run_id="run-1")
+    else:
+        assert making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1").changed == 20
+
+
+@pytest.mark.parametrize(("known", "shifted"), [(19, 19), (41, 20)])
+def test_fewer_known_calls_at_one_offset_are_corrections(ledger: Ledger, known: int, shifted: int) -> None:
+    calls = _calls(known, name="A", shifted=known, shift=timedelta(0))
+    _deliver(ledger, calls)
+    again = [
+        call._replace(started_at=call.started_at + (HOUR if at < shifted else 0 * HOUR))
+        for at, call in enumerate(calls)
+    ]
+    other = making.call("B-1", row=900, customer_phone="+15145550199")
+    assert making.enrol(ledger, making.batch("b.csv"), *again, other, run_id="run-1").changed == shifted
+
+
 @pytest.mark.parametrize("hours", [4, -5, 0.25, 26])
 def test_half_of_the_new_calls_at_one_offset_is_another_time_zone(ledger: Ledger, hours: float) -> None:
     with pytest.raises(errors.GuardStopped, match="time zone") as stopped:

@@ -106,7 +106,9 @@ def test_a_recipe_is_detected_by_its_required_columns() -> None:
 
 
 def test_no_fit_names_the_nearest_recipe_and_what_is_missing() -> None:
-    with pytest.raises(errors.SchemaMismatch, match=r"nearest is twilio: strat_time: did you mean start_time\?"):
+    with pytest.raises(
+        errors.SchemaMismatch, match=r"nearest there is, twilio, lacks: strat_time: did you mean start_time\?"
+    ):
         profile.detect(_peek([*_TWILIO - {"start_time"}, "strat_time"]))
 
 

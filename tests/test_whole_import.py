@@ -381,7 +381,7 @@ def test_refused_calls_wait_for_retry(crm: Crm, tmp_path: Path) -> None:
 
     retried = rehearsal.callimport("retry", "--refused", "--destination", "sandbox", state=crm.state)
     assert retried.out.startswith("1 pending call again")
-    assert f"callimport run --resume {first.summary['batch']} sends them" in retried.out
+    assert f"callimport run --resume {first.summary['batch']} --destination sandbox sends them" in retried.out
     assert crm.run(*FAST).summary["calls"]["refused"] == 1
     assert crm.creates() == 4
 

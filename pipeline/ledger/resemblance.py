@@ -23,8 +23,32 @@ def judge(database: Database) -> None:
     database.execute("CREATE TEMP TABLE look_alike (key TEXT PRIMARY KEY, evidence TEXT) WITHOUT ROWID")
     new = _count_new(database)
     if new and database.one("SELECT 1 FROM item LIMIT 1"):
+        _refuse_known_shifted(database, new)
         _refuse_shifted(database, new)
         _find_look_alikes(database, new)
+
+
+def _refuse_known_shifted(database: Database, new: int) -> None:
+    """GuardStopped where half of the delivered calls of the batch now begin at another time, all by one offset of
+    quarter-hours: the file is read in another zone, and its new calls would be sent at a wrong time."""
+    known = int(database.one("SELECT count(*) FROM temp.sighting WHERE verdict = 'unchanged'"))
+    if known < MANY:
+        return
+    found = database.rows(
+        """
+        SELECT sighting.started_at - item.started_at AS shift, count(*) AS calls
+        FROM temp.sighting JOIN item ON item.key = sighting.key
+        WHERE verdict = 'unchanged' AND shift <> 0 AND shift % ? = 0 GROUP BY shift ORDER BY calls DESC, shift LIMIT 1
+        """,
+        (QUARTER_HOUR_SECONDS,),
+    )
+    if found and found[0][1] >= MANY and found[0][1] * 2 >= known:
+        shift, calls = found[0]
+        raise errors.GuardStopped(
+            f"{calls} of {known} known calls are {abs(shift) / 3600:g} h {'later' if shift > 0 else 'earlier'} here "
+            f"than they were sent, so {new} new ones would go out at a wrong time: use the --timezone of the run "
+            "before; or, if that one was wrong, leave the known calls out with --since"
+        )
 
 
 def _refuse_shifted(database: Database, new: int) -> None:

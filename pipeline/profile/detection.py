@@ -223,6 +223,6 @@ def _nothing_fits(profiles: Sequence[Profile], peek: model.Peek) -> errors.Schem
     missing = privacy.scrub("; ".join(_lacking(nearest, peek)[0]))
     advice = f". How to export it: {' '.join(nearest.export.split())}" if nearest.export else ""
     return errors.SchemaMismatch(
-        f"no profile fits these columns; the nearest is {nearest.name}: {missing}; "
-        f"mend the header or choose with --profile{advice}"
+        f"no profile fits these columns: callimport profiles new drafts one from the file; the nearest there is, "
+        f"{nearest.name}, lacks: {missing}{advice}"
     )

@@ -57,9 +57,11 @@ def _plain_lines(block: bytes, delimiter: bytes, width: int) -> int:
     """How many lines without quotes these are, if each has `width` cells and all end alike; else 0."""
     kept = delimiter + b"\r\n"
     structure = block.translate(None, bytes(byte for byte in range(256) if byte not in kept))
-    line = delimiter * (width - 1) + _first_end(block)
+    end = _first_end(block)
+    line = delimiter * (width - 1) + end
     lines = len(structure) // len(line)
-    return lines if structure == line * lines else 0
+    # A lone CR within a line would look as if it stood before that line's LF.
+    return lines if structure == line * lines and block.count(end) == lines else 0
 
 
 def _first_end(block: bytes) -> bytes:
