@@ -364,6 +364,24 @@ def test_customers_on_both_sides_are_told_apart_by_direction(tmp_path: Path) -> 
     assert sides in _lines(_draft(path))
 
 
+def test_a_side_with_cells_that_are_no_numbers_is_asked_about(tmp_path: Path) -> None:
+    """Else the house's number would be every caller's."""
+    rows = [
+        {
+            "Sens": "Entrant" if number % 2 else "Sortant",
+            "Date": f"2024-05-{number + 10} 14:05:09",
+            "Durée": f"0:00:{number:02}",
+            "Appelant": f"51455501{number:02}" if number else "514 555 01",
+            "Appelé": "5145550199",
+        }
+        for number in range(10)
+    ]
+    path = _written(tmp_path / "export.csv", rows)
+    draft = _draft(path)
+    assert any(line.startswith("# ? customer_phone") for line in draft.text.splitlines())
+    assert 'incoming = "Appelant"' in draft.text
+
+
 def test_sides_that_the_numbers_speak_against_are_asked(tmp_path: Path) -> None:
     """As in systems that write the customer into one column whichever the direction."""
     rows = _changed(lambda call: {"Numéro appelant": _bare(call.customer), "Numéro appelé": "514 555-0199"}, _french)

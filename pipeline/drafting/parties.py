@@ -1,6 +1,6 @@
 """Who called whom: direction, status, the customer's side and the house's, guessed from what is seen."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -160,16 +160,29 @@ def customer(page: Page, looked: Looked, free: Sequence[Column], way: Column | N
     plain = [column for column in plain if column.has(words.PHONE | words.FROM | words.TO)] or plain
     if len(plain) == 1:
         column = plain[0]
-        _customer(page, Entry("customer_phone", text(column.name), (f"{column.name}: {column.told}",)), column)
+        rivals = tuple(_rivals(column, free))
+        because = (f"{column.name}: {column.told}", *rivals)
+        _customer(page, Entry("customer_phone", text(column.name), because, is_asked=bool(rivals)), column)
         _ask_direction(page, way)
     elif len(plain) > 1:
         _unknown_sides(page, looked, plain, way)
     else:
-        because = "No column is surely one of customers' numbers. Which one is?"
+        which = "No column is surely one of customers' numbers. Which one is?"
         name = text(next((column.name for column in (*phones, *looked.columns)), "?"))
-        page.columns.append(Entry("customer_phone", name, (because,), is_asked=True))
+        page.columns.append(Entry("customer_phone", name, (which,), is_asked=True))
         _ask_direction(page, way)
     return None
+
+
+def _rivals(column: Column, free: Sequence[Column]) -> Iterator[str]:
+    """Columns that may be the other side of the call, but hold too many cells that are no numbers to be sure."""
+    for other in free:
+        known = sum(other.kinds.get(kind, 0.0) for kind in ("number", "extension", "anonymous", "damaged"))
+        if other is not column and other.time is None and other.has(words.FROM | words.TO) and known >= _HALF:
+            yield (
+                f"{other.name}: {other.told}. Is the customer always in {column.name}, or in one of the two, by the "
+                f"direction, as in {{ incoming = {text(other.name)}, outgoing = {text(column.name)} }}?"
+            )
 
 
 def _customer(page: Page, entry: Entry, *columns: Column) -> None:
