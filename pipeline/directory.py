@@ -61,7 +61,10 @@ class Leads:
 def _several(found: list[int]) -> model.Reason:
     names = f"{', '.join(map(str, found[:-1]))} and {found[-1]}"
     both = "both" if len(found) == 2 else "all"
-    return model.Reason("lead_several", f"leads {names} {both} have this number; write the right one in lead_id")
+    return model.Reason(
+        "lead_several",
+        f"leads {names} {both} have this number; leave the right one in the leads file, or write it in lead_id",
+    )
 
 
 def _pairs(path: Path, frame: pl.DataFrame, region: str) -> list[tuple[str, int]]:

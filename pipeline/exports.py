@@ -1,5 +1,6 @@
 """The exports of one run: which files, of which phone system, and where their rows are."""
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -88,12 +89,24 @@ def sources_of(settings: config.Settings) -> tuple[Path, ...]:
 def _matches(sources: tuple[model.Source, ...], name: str | None) -> list[profile.Match]:
     """The first file says which recipe all are of, where none is named."""
     chosen = profile.load(name) if name else None
-    matches = []
+    matches: list[profile.Match] = []
     for opened in sources:
+        peek = source.peek(opened)
         try:
-            match = profile.fit(chosen, source.peek(opened)) if chosen else profile.detect(source.peek(opened))
+            match = profile.fit(chosen, peek) if chosen else profile.detect(peek)
         except errors.SchemaMismatch as error:
+            if name is None and matches and (other := _detected(peek)) is not None:
+                raise errors.SchemaMismatch(
+                    f"{opened.name} is an export of {other}, {sources[0].name} one of {matches[0].profile.name}: "
+                    "import those of each phone system in a run of their own"
+                ) from error
             raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
         chosen = match.profile
         matches.append(match)
     return matches
+
+
+def _detected(peek: model.Peek) -> str | None:
+    with contextlib.suppress(errors.SchemaMismatch):
+        return profile.detect(peek).profile.name
+    return None
