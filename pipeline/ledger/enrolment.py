@@ -4,6 +4,7 @@ It is one transaction. Whoever kills it finds the ledger as it was before, and t
 kept in a temporary table on disk, so that a million of them need no memory.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from pipeline.ledger import origins, resemblance
 from pipeline.ledger.database import Database
 
 REUSED_AFTER_SECONDS = 24 * 3600
+# So many rows are entered in no time either way.
+SMALL = 10_000
 _NO_TWINS = twins.Judged()
 
 _SIGHTING = """
@@ -226,6 +229,25 @@ class Enrolment:
         """)
 
     def _insert_new(self) -> None:
+        with self._indexes_made_afterwards():
+            self._insert()
+
+    @contextlib.contextmanager
+    def _indexes_made_afterwards(self) -> Iterator[None]:
+        """A million items put into five indexes one by one take minutes; of all at once each index takes seconds."""
+        entered = int(self._database.one("SELECT count(*) FROM temp.sighting"))
+        known = int(self._database.one("SELECT count(*) FROM item"))
+        indexes = self._database.rows(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'item' AND sql IS NOT NULL"
+        )
+        is_large = entered > max(known, SMALL)
+        for name, _ in indexes if is_large else ():
+            self._database.execute(f"DROP INDEX {name}")
+        yield
+        for _, creation in indexes if is_large else ():
+            self._database.execute(creation)
+
+    def _insert(self) -> None:
         self._run("""
             INSERT INTO item (key, reference, batch_id, source_sha256, source_row, system, call_id, lead_id,
                 direction, phone, started_at, facts, payload, legs, moved_at)

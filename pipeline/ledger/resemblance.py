@@ -21,8 +21,8 @@ def judge(database: Database) -> None:
     """Both of the following, where there are new calls and known ones. Raises GuardStopped."""
     database.execute("DROP TABLE IF EXISTS temp.look_alike")
     database.execute("CREATE TEMP TABLE look_alike (key TEXT PRIMARY KEY, evidence TEXT) WITHOUT ROWID")
-    new = _count_new(database)
-    if new and database.one("SELECT 1 FROM item LIMIT 1"):
+    new = _count_new(database) if database.one("SELECT 1 FROM item LIMIT 1") else 0
+    if new:
         _refuse_known_shifted(database, new)
         _refuse_shifted(database, new)
         _find_look_alikes(database, new)
@@ -146,4 +146,4 @@ def hold_look_alikes(database: Database, now: str) -> None:
 
 
 def _count_new(database: Database) -> int:
-    return int(database.one(f"SELECT count(DISTINCT key) FROM temp.sighting WHERE {_NEW}"))
+    return int(database.one(f"SELECT count(*) FROM temp.sighting WHERE {_NEW}"))
