@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline import endings, errors, model
-from pipeline.ledger import Enrolled, Ledger, listing
+from pipeline.ledger import Enrolled, Ledger, enrolment, listing
 from pipeline.model import ItemStatus
 from tests import making
 
@@ -464,3 +464,13 @@ def test_all_endings_together_add_up(ledger: Ledger) -> None:
         held=1,
         pending=4,
     )
+
+
+def test_many_calls_at_once_leave_every_index_as_it_was(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are dropped and made again around a large first import."""
+    monkeypatch.setattr(enrolment, "SMALL", 2)
+    indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'item' ORDER BY name"
+    before = ledger.database.rows(indexes)
+    making.enrol(ledger, making.batch(), *(making.call(f"A-{row}", row=row) for row in range(2, 7)), run_id=None)
+    assert ledger.database.rows(indexes) == before
+    assert ledger.database.one("PRAGMA integrity_check") == "ok"

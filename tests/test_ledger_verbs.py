@@ -714,3 +714,17 @@ class Lives(RuleBasedStateMachine):
 
 TestLives = Lives.TestCase
 TestLives.settings = settings(max_examples=25, stateful_step_count=25, deadline=None, derandomize=True, database=None)
+
+
+def test_a_ledger_remembers_calls_once_something_was_sent(path: Path) -> None:
+    """Looked at in a copy: nothing lies there, and nothing is made."""
+    with closing(Ledger.glimpse(path, making.clock())) as nothing:
+        assert not listing.remembers_calls(nothing.database)
+    assert not path.exists()
+    with closing(making.ledger(path)) as opened:
+        opened.start_run("run-1")
+        making.enrol(opened, _BATCH, _CALL, run_id="run-1")
+        assert not listing.remembers_calls(opened.database)
+        making.bring(opened, _KEY, "run-1", ItemStatus.REFUSED)
+    with closing(Ledger.glimpse(path, making.clock())) as glimpsed:
+        assert listing.remembers_calls(glimpsed.database)

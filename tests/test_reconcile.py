@@ -229,6 +229,19 @@ async def _settle_all(reconciliation: Reconciliation) -> list[float]:
 
 
 @in_virtual_time
+async def test_doubts_that_ripen_one_after_the_other_are_waited_for_and_said_once(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL, OTHER) as ledger:
+        shows = Shows()
+        first = lose_answer(ledger, CALL)
+        await anyio.sleep(30)
+        second = lose_answer(ledger, OTHER)
+        shows.answers[5003] = [[stored(900, first.communication)]]
+        shows.answers[5004] = [[stored(901, second.communication)]]
+        assert await _settle_all(_lookup(ledger, shows)) == [150.0]
+        assert {making.status(ledger, one.key) for one in (first, second)} == {ItemStatus.DELIVERED}
+
+
+@in_virtual_time
 async def test_settle_counts_from_the_end_of_the_attempt_and_is_said(tmp_path: Path) -> None:
     with ledger_with(tmp_path, CALL) as ledger:
         await anyio.sleep(50.3)
