@@ -75,7 +75,7 @@ class Twins:
         """
         if not self._seen:
             return Judged()
-        seen = pl.concat(self._seen)
+        seen = pl.concat(self._seen, rechunk=False)
         stood_in_for = seen.clear().select(list(_PLACE))
         replaced = stood_in_for
         if origins is not None and origins.repeated:
@@ -83,8 +83,10 @@ class Twins:
             seen = seen.join(stood_in_for, on=list(_PLACE), how="anti", maintain_order="left")
             replaced = _places(origins.replaced())
         key = ("has_id", "key", "key_too")
+        # Most are told apart by the first hash; of all three together, all rows would need several times the memory.
         several = (
-            seen.filter(pl.struct(key).is_duplicated())
+            seen.filter(pl.col("key").is_duplicated())
+            .filter(pl.struct(key).is_duplicated())
             .sort("source", "_row")
             .with_columns(
                 pl.col("content").first().over(key).alias("first_content"),
