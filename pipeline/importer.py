@@ -21,29 +21,23 @@ from pipeline import (
     config,
     counted,
     custody,
-    delivery,
     endings,
     errors,
     mapping,
     model,
-    outfile,
-    preflight,
-    rejects,
+    outputs,
     report,
 )
-from pipeline.adoption import Adoption
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
 from pipeline.drift import Drift
-from pipeline.exports import sources_of
 from pipeline.intake import Intake
 from pipeline.interruption import Interruption
 from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.pacer import Pacer
 from pipeline.reckoning import Reckoning
-from pipeline.reconcile import Reconciliation
+from pipeline.sending import Sending
 from pipeline.tally import Tally
-from pipeline.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +54,7 @@ class Tools:
 
 def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) -> endings.Result:
     """What an import would make of these files, seen offline. Raises ImporterError where they cannot be read."""
-    _refuse_unfit_outputs(settings, html)
+    outputs.refuse_unfit(settings, html)
     began = tools.clock.monotonic()
     intake = Intake(settings, tools.clock.wall())
     _say_what_it_is(intake, tools)
@@ -71,7 +65,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         pass
     judged = intake.judged()
     enrolled = Enrolled(duplicate=judged.copies.height, rejects=judged.rejects(intake.batch.name_beside))
-    _write_outputs(settings, intake, enrolled)
+    outputs.write(settings, intake, enrolled)
     reckoning = Reckoning(
         Ledger.of_nothing(tools.clock),
         enrolled,
@@ -108,7 +102,7 @@ async def run(settings: config.Settings, tools: Tools) -> endings.Result:
 
 
 async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> endings.Result:
-    _refuse_unfit_outputs(settings)
+    outputs.refuse_unfit(settings)
     if settings.resume and settings.files:
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
     if settings.adopt and settings.plan:
@@ -150,10 +144,10 @@ class Crossing:
     async def plan(self) -> endings.Result:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
-        _write_outputs(self.settings, self.intake, enrolled)
+        outputs.write(self.settings, self.intake, enrolled)
         stopped_by: errors.GuardStopped | None = None
         try:
-            await self._look_first(batch_id)
+            await self._sending().look_first(batch_id)
         except errors.GuardStopped as error:
             # The counts are worth having all the same.
             stopped_by = error
@@ -177,8 +171,8 @@ class Crossing:
             )
         with self._end_recorded(run_id):
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
-            _write_outputs(self.settings, self.intake, enrolled)
-            stopped_by = await self._send(run_id, batch_id)
+            outputs.write(self.settings, self.intake, enrolled)
+            stopped_by = await self._sending().run(run_id, batch_id)
             if self.settings.adopt:
                 self.ledger.acknowledge_others()
             reckoning = self._reckoning(self.ledger, enrolled, batch_id, run_id, stopped_by)
@@ -239,85 +233,12 @@ class Crossing:
                 "run --dry-run again, then give the new code"
             )
 
-    async def _send(self, run_id: str, batch_id: str) -> errors.ImporterError | None:
-        """Deliver, look up what came into doubt, and deliver what proved to be absent, until nothing is left to do."""
-        reconciliation = Reconciliation(self.ledger, self._courier(), self.tools.clock, self.settings.settle)
-        left, with_canary = self.settings.limit, True
-        try:
-            if not await self._look_first(batch_id):
-                return None
-            while True:
-                sending = await self._deliver_pending(run_id, batch_id, left, reconciliation, with_canary=with_canary)
-                left = None if left is None else left - sending.taken
-                # Until one was seen in the CRM, the next pass begins with one that goes alone, too.
-                with_canary = not sending.proved
-                if self.interruption.exit_code is not None or not await self._look_up_doubts(reconciliation):
-                    return None
-                # Asked of the ledger, not of the verdicts: those given beside the delivery may have come at its end.
-                if left == 0 or not self._is_anything_to_send(batch_id):
-                    return None
-        except errors.ImporterError as error:
-            return error
-
-    async def _look_first(self, batch_id: str) -> bool:
-        """Take over what the CRM has already, or see that there is nothing. False where somebody asked for an end."""
-        with anyio.CancelScope() as looking:
-            self.interruption.on_request(looking.cancel)
-            if self.settings.adopt:
-                await self._adopt(batch_id)
-            else:
-                await preflight.look(self._courier(), self.ledger, batch_id, self.tools.rng, self.tools.talk.say)
-        return self.interruption.exit_code is None
-
-    async def _adopt(self, batch_id: str) -> None:
-        adoption = Adoption(self.ledger, self._courier(), batch_id)
-        self.tools.talk.say(report.adoption_line(adoption.leads, self.pacer.allowed_per_minute))
-        await adoption.run()
-        self.tools.talk.say(report.adopted_line(adoption.endings, is_plan=self.settings.dry_run))
-
-    def _courier(self) -> Courier:
-        return Courier(self.crm, self.pacer, self.tools.rng)
-
-    async def _deliver_pending(
-        self, run_id: str, batch_id: str, limit: int | None, reconciliation: Reconciliation, *, with_canary: bool
-    ) -> delivery.Delivery:
-        """One pass over what is pending; the delivery that made it."""
-        to_do = self._pending() if limit is None else min(limit, self._pending())
-        task = delivery.Task(run_id, batch_id, to_do, limit, self.settings.concurrency, with_canary)
-        self.tools.talk.forecast(task.to_do, self.pacer.allowed_per_minute, self.tools.clock.wall())
+    def _sending(self) -> Sending:
         tools = self.tools
-        sending = delivery.Delivery(
-            task, self.ledger, self.crm, self.pacer, tools.clock, tools.rng, say=tools.talk.say, drift=self.drift
-        )
-        self.interruption.on_request(sending.drain)
-        stopped_by: errors.ImporterError | None = None
-        watch = Watch(sending, task, self.ledger, reconciliation, self.tools.clock, self.tools.talk)
-        async with watch.kept():
-            try:
-                await sending.run()
-            except errors.ImporterError as error:
-                # As a value, past the task group of the watchers.
-                stopped_by = error
-        if stopped_by is not None:
-            raise stopped_by
-        return sending
-
-    async def _look_up_doubts(self, reconciliation: Reconciliation) -> bool:
-        """Wait until they are ripe and give verdicts. False where somebody asked for an end."""
-        with anyio.CancelScope() as waiting:
-            self.interruption.on_request(waiting.cancel)
-            await reconciliation.settle_all(
-                lambda seconds: self.tools.talk.say(
-                    report.doubts_line(listing.doubt_reasons(self.ledger.database), seconds, sends=True)
-                )
-            )
-        return self.interruption.exit_code is None
-
-    def _is_anything_to_send(self, batch_id: str) -> bool:
-        return self.ledger.next_item(batch_id, frozenset()) is not None
-
-    def _pending(self) -> int:
-        return listing.member_counts(self.ledger.database)[model.ItemStatus.PENDING]
+        return Sending(
+            self.settings, tools.clock, tools.talk, tools.rng, self.interruption, self.crm, self.pacer, self.drift,
+            self.ledger,
+        )  # fmt: skip
 
     def _reckoning(
         self,
@@ -354,40 +275,6 @@ async def _errors_kept(story: Coroutine[Any, Any, endings.Result]) -> endings.Re
 def _say_what_it_is(intake: Intake, tools: Tools) -> None:
     for line in intake.exports.told:
         tools.talk.say(line)
-
-
-def _refuse_unfit_outputs(settings: config.Settings, html: Path | None = None) -> None:
-    """Before hours of work: no output may exist already, or be one of the files that are read."""
-    if settings.rejects is not None:
-        rejects.refuse_unfit(settings.rejects)
-    outputs = [path for path in (settings.rejects, settings.unknown_callers, html) if path is not None]
-    others = (
-        settings.leads,
-        settings.ledger,
-        settings.exclude_numbers,
-        Path(settings.profile) if settings.profile else None,
-    )
-    outfile.refuse_same(outputs, [*sources_of(settings), *(path for path in others if path is not None)])
-    for path in outputs:
-        outfile.refuse_existing(path, force=settings.force)
-
-
-def _write_outputs(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> None:
-    if intake is None:
-        return
-    for rejected in enrolled.rejects:
-        intake.tally.reject(rejected)
-    intake.take_legs_back()
-    if settings.rejects is not None:
-        rejects.write(
-            settings.rejects,
-            intake.exports.chunks(),
-            intake.tally.rejects,
-            several_sources=len(intake.sources) > 1,
-            recipe=intake.profile,
-        )
-    if settings.unknown_callers is not None:
-        intake.unknown_callers.write(settings.unknown_callers, intake.zone)
 
 
 def new_run_id(tools: Tools) -> str:

@@ -1,0 +1,117 @@
+"""The CRM over HTTP, and what each answer proves. Nothing above this file has heard of httpx.
+
+What was seen                                                      is                   and then
+-----------------------------------------------------------------  -------------------  -------------------------------
+an error before the request's first byte left (name, connection,
+  TLS, proxy, pool)                                                 NotApplied           again, after a backoff
+  of these: a certificate that cannot be trusted                    DestinationUnusable  stop
+any error after that (reset, timeout, half an answer)               InDoubt              never again on a guess
+  of these: after a 2xx status line                                 InDoubt, applied     looked up, never sent again
+2xx, JSON, with an id                                               Echo                 delivered; differences noted
+2xx, JSON without an id, or cut off                                 InDoubt, applied     looked up, never sent again
+2xx, a web page (a captive portal, a proxy)                         DestinationUnusable  stop; that one item in doubt
+3xx                                                                 DestinationUnusable  stop; that one item in doubt
+401                                                                 DestinationUnusable  stop; the item stays pending
+405, 415, 419                                                       DestinationUnusable  stop; the item stays pending
+404 of a create, before an account and a lead were read here        DestinationUnusable  stop; the item stays pending
+404 of a create, once both were                                     Refused              reported: no such lead
+404 of a lead's read                                                Refused              there is no such lead
+404 of anything else                                                DestinationUnusable  stop
+403                                                                 Refused              three in a row stop the run
+400, 402, 409, 413, 422, 423, 451, any other 4xx                    Refused              reported with the CRM's reasons
+408, 421, 425                                                       InDoubt              never again on a guess
+429                                                                 Limited              the gate closes for everybody
+5xx, 1xx, anything unheard of                                       InDoubt              never again on a guess
+
+The proof that nothing left is httpcore's own word: the trace event `send_request_headers.started` comes right before
+the first byte. The intent is written to the ledger inside that event, after the connection stands: so nothing can leave
+without an intent on the disk, and an intent can never be older than its bytes.
+"""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+
+import httpx
+
+from pipeline import canonical, errors, model, privacy
+from pipeline.destination import shapes
+from pipeline.destination.exchange import NO_ADDRESS, BeforeBytes, Exchange
+
+TIMEOUTS = httpx.Timeout(connect=10.0, read=60.0, write=30.0, pool=None)
+# Shorter than any server's patience: a connection closed under a request is the commonest way into doubt.
+KEEPALIVE_SECONDS = 2.0
+
+
+class Destination:
+    """One CRM, one key. Every failure is an Outcome or DestinationUnusable of pipeline.errors."""
+
+    def __init__(self, client: httpx.AsyncClient, base_url: str, token: privacy.Secret) -> None:
+        self._exchange = Exchange(client, base_url, token)
+        # Both read, the address is right and the key is good: a 404 is then about what was asked for.
+        self._account_was_read = False
+        self._lead_was_read = False
+
+    async def accounts(self) -> tuple[model.Account, ...]:
+        """GET /account: whose key this is. A group's key answers with several."""
+        body = await self._exchange.send("GET", "/account")
+        found = tuple(shapes.account(one) for one in shapes.as_list(body))
+        self._account_was_read = True
+        return found
+
+    async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
+        """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,
+        nothing has left."""
+        payload = {name: value for name, value in asdict(communication).items() if value is not None}
+        missing = None
+        if self._account_was_read and self._lead_was_read:
+            missing = errors.Refused("no such lead or address (status 404)", status=404)
+        body = await self._exchange.send("POST", "/communications", payload, before_bytes, missing)
+        data = body.get("data") if isinstance(body, dict) else None
+        if not isinstance(data, dict) or not shapes.is_id(data.get("id")):
+            raise errors.InDoubt("a 2xx answer without an id", applied=True)
+        return model.Echo(int(data["id"]), data, canonical.differences(communication, data))
+
+    async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
+        """GET /leads/:id with its communications, all of them. Refused (404) where the lead is not there, Incomplete
+        where the answer shows no communications at all, which is not the same as none."""
+        path = f"/leads/{lead_id}?include%5B%5D=communications"
+        body = await self._exchange.send("GET", path, missing=errors.Refused("no such lead (status 404)", status=404))
+        lead = shapes.as_list(body)[0] if shapes.as_list(body) else None
+        shown = lead.get("communications") if isinstance(lead, dict) else None
+        if not isinstance(shown, list):
+            raise errors.Incomplete("the lead was shown without its communications")
+        self._lead_was_read = True
+        return tuple(shapes.stored(one) for one in shown)
+
+
+@asynccontextmanager
+async def connected(
+    base_url: str,
+    token: privacy.Secret,
+    *,
+    connections: int = 8,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[Destination]:
+    """A destination with its connections open; `transport` is for tests."""
+    try:
+        loopback = httpx.URL(base_url).host in ("127.0.0.1", "localhost", "::1")
+    except httpx.InvalidURL as error:
+        raise errors.DestinationUnusable(NO_ADDRESS) from error
+    async with httpx.AsyncClient(
+        transport=transport,
+        verify=_tls(),
+        http2=False,
+        timeout=TIMEOUTS,
+        limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS),
+        # Proxies of the environment are for the way out, never for a rehearsal on this machine.
+        trust_env=not loopback,
+    ) as client:
+        yield Destination(client, base_url, token)
+
+
+def _tls() -> ssl.SSLContext:
+    context = httpx.create_ssl_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

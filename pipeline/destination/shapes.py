@@ -1,0 +1,40 @@
+"""The vendor's JSON, read tolerantly: what is unknown is let be, what is needed must be there."""
+
+from typing import Any
+
+from pipeline import canonical, errors, model, privacy
+
+# What the ledger can hold; no CRM counts so far.
+LARGEST_ID = 2**63 - 1
+
+
+def as_list(body: Any) -> list[Any]:
+    """`{"data": […]}`, `{"data": {…}}` and `{…}` were all seen in the vendor's pages."""
+    data = body.get("data", body) if isinstance(body, dict) else body
+    return data if isinstance(data, list) else [data]
+
+
+def stored(one: Any) -> model.Stored:
+    if not isinstance(one, dict) or not is_id(one.get("id")):
+        raise errors.Incomplete("a communication was shown without its id")
+    return model.Stored(
+        id=int(one["id"]),
+        method=str(one.get("method") or ""),
+        type=str(one.get("type") or ""),
+        executed_at=canonical.instant(one.get("executed_at")),
+        created_at=canonical.instant(one.get("created_at")),
+        description=str(one.get("description") or ""),
+        body=one,
+    )
+
+
+def account(one: Any) -> model.Account:
+    if not isinstance(one, dict) or not is_id(one.get("id")):
+        raise errors.DestinationUnusable("the CRM did not say whose key this is: check the destination's address")
+    return model.Account(int(one["id"]), privacy.scrub(str(one.get("name") or "")))
+
+
+def is_id(value: object) -> bool:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID

@@ -1,0 +1,42 @@
+"""The files that a run leaves beside its answer: checked before hours of work, written whole."""
+
+from pathlib import Path
+
+from pipeline import config, outfile, rejects
+from pipeline.exports import sources_of
+from pipeline.intake import Intake
+from pipeline.ledger import Enrolled
+
+
+def refuse_unfit(settings: config.Settings, html: Path | None = None) -> None:
+    """Before hours of work: no output may exist already, or be one of the files that are read."""
+    if settings.rejects is not None:
+        rejects.refuse_unfit(settings.rejects)
+    outputs = [path for path in (settings.rejects, settings.unknown_callers, html) if path is not None]
+    others = (
+        settings.leads,
+        settings.ledger,
+        settings.exclude_numbers,
+        Path(settings.profile) if settings.profile else None,
+    )
+    outfile.refuse_same(outputs, [*sources_of(settings), *(path for path in others if path is not None)])
+    for path in outputs:
+        outfile.refuse_existing(path, force=settings.force)
+
+
+def write(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> None:
+    if intake is None:
+        return
+    for rejected in enrolled.rejects:
+        intake.tally.reject(rejected)
+    intake.take_legs_back()
+    if settings.rejects is not None:
+        rejects.write(
+            settings.rejects,
+            intake.exports.chunks(),
+            intake.tally.rejects,
+            several_sources=len(intake.sources) > 1,
+            recipe=intake.profile,
+        )
+    if settings.unknown_callers is not None:
+        intake.unknown_callers.write(settings.unknown_callers, intake.zone)
