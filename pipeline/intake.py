@@ -2,12 +2,24 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
 
-from pipeline import config, directory, instants, legs, mapping, model, numbers_file, origin, profile, validation
+from pipeline import (
+    config,
+    directory,
+    instants,
+    legs,
+    mapping,
+    model,
+    numbers_file,
+    origin,
+    profile,
+    readahead,
+    validation,
+)
 from pipeline.exports import Exports
 from pipeline.origin import Origins
 from pipeline.tally import Tally
@@ -20,6 +32,18 @@ _PLACE = ("_source", "_row")
 # The ledger keeps the ids of rows one a line and compares them as JSON; what is in a file's cell may be anything.
 _NOT_IN_IDS = r'[\x00-\x1f"\\]'
 _OF_LEGS = ("_row", "_group", "_leg", "_chain", "_length")
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """A chunk of the source at `position`: its cells, what the recipe made of them, what of that may be a call of a
+    customer, and what validation says of those."""
+
+    position: int
+    frame: pl.DataFrame
+    canonical: pl.DataFrame
+    kept: pl.DataFrame
+    validated: validation.Validated
 
 
 class Intake:
@@ -60,8 +84,9 @@ class Intake:
         A recipe that joins legs needs all rows at once: about 300 bytes of memory a row. Otherwise a chunk at a time.
         """
         if self.profile.legs is None:
-            for position, chunk in self.exports.chunks():
-                sound, _, skipped = self._validated(position, chunk)
+            for looked_at in self._looked_at():
+                position = looked_at.position
+                sound, _, skipped = self._counted(looked_at)
                 self._skip({position: skipped})
                 yield position, self._calls(position, sound.with_columns(pl.lit(None, pl.String).alias("_legs")))
         else:
@@ -84,22 +109,29 @@ class Intake:
 
     # Rows
 
-    def _validated(self, position: int, chunk: model.Chunk) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def _looked_at(self) -> Iterator["_LookedAt"]:
+        """Every chunk, read by the recipe and validated; the next one while the last one is counted and mapped."""
+        return readahead.one_ahead(self._look_at(position, chunk) for position, chunk in self.exports.chunks())
+
+    def _look_at(self, position: int, chunk: model.Chunk) -> "_LookedAt":
+        canonical = profile.canonical(self.profile, chunk.frame, self._given_of(chunk))
+        kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
+        return _LookedAt(position, chunk.frame, canonical, kept, validation.validate(kept, self._reading))
+
+    def _counted(self, chunk: "_LookedAt") -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """The sound rows of a chunk, typed; the faulty ones, of which only place and group are known; and those that
         are skipped for whoever called, `_group` and `_skip`. Those that are nobody's call are counted here."""
+        position, canonical, kept = chunk.position, chunk.canonical, chunk.kept
         self.tally.read += chunk.frame.height
         self.origins.see(position, chunk.frame)
-        canonical = profile.canonical(self.profile, chunk.frame, self._given_of(chunk))
         self._drop(position, canonical)
-        kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
-        validated = validation.validate(kept, self._reading)
-        rejects = dict(validated.rejects)
+        rejects = dict(chunk.validated.rejects)
         for row, fault in origin.faults(chunk.frame).items():
             rejects[row] = (*rejects.get(row, ()), fault)
         self._reject_invalid(position, kept, rejects)
         groups = kept.select(_OF_LEGS)
         is_faulty = pl.col("_row").is_in(list(rejects))
-        accepted = validated.accepted.join(groups, on="_row", maintain_order="left")
+        accepted = chunk.validated.accepted.join(groups, on="_row", maintain_order="left")
         return (
             accepted.filter(~is_faulty) if rejects else accepted,
             groups.filter(is_faulty),
@@ -192,8 +224,9 @@ class Intake:
         """The sound and faulty rows of all files, None where there are none, and the skipped ones by file."""
         pieces: list[pl.DataFrame] = []
         skipped: dict[int, pl.DataFrame] = {}
-        for position, chunk in self.exports.chunks():
-            sound, faulty, left_out = self._validated(position, chunk)
+        for looked_at in self._looked_at():
+            position = looked_at.position
+            sound, faulty, left_out = self._counted(looked_at)
             skipped[position] = pl.concat([skipped[position], left_out]) if position in skipped else left_out
             for rows, is_faulty in ((sound, False), (faulty, True)):
                 source = pl.lit(position, dtype=pl.Int64).alias("_source")
