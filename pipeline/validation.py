@@ -330,9 +330,10 @@ def _reasons(
 ) -> tuple[model.Reason, ...]:
     """Every fault of a row, one for each cause, in the order of `call_log.RULES`."""
     found = {fault.rule: fault for fault in faults}
-    if "ragged" in found:
-        # The cells stand under the wrong names: what else seems wrong is that same fault.
-        return (found["ragged"],)
+    for whole in ("ragged", "damaged"):
+        if whole in found:
+            # The cells stand under the wrong names, or are not what was written: what else is wrong is that same fault.
+            return (found[whole],)
     for rule in rules:
         if not _EXPLAINED.get(rule, set()) & found.keys():
             found.setdefault(rule, _reason(rule, row))

@@ -110,6 +110,9 @@ class _Work:
         self._profile, self._cells, self._present, self._given = profile, cells, present, given
         self._made: dict[str, pl.Expr] = {}
         self._faults = [_fault("ragged", pl.col("_ragged").is_not_null(), pl.lit("the row has ") + pl.col("_ragged"))]
+        if profile.damaged:
+            said = conditions.first_of(profile.damaged, present)
+            self._faults.append(_fault("damaged", said.is_not_null(), said))
 
     # ── what everything else hangs on ────────────────────────────────────────────────────────────────────────────
 
