@@ -291,6 +291,9 @@ Examples:
     help="How it judges what it is sent.",
 )
 @click.option("--faults", type=options.PATH, metavar="FILE", help="JSON with what is to go wrong, and when.")
+@click.option(
+    "--knob", multiple=True, metavar="NAME=VALUE", help="Another habit, as per_page=422 (a wrong one lists all)."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the API (default: a free one).")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Port of journal and counts.")
 @click.option("--account-id", type=click.IntRange(1), help="The account's id (default: another one every time).")
@@ -304,6 +307,8 @@ def sandbox(state_dir: Path | None, **given: Any) -> ExitCode:
     for name, value in given.items():
         if value is True:
             arguments.append(f"--{name.replace('_', '-')}")
+        elif name == "knob":
+            arguments += [text for each in value for text in ("--knob", each)]
         elif value not in (None, False):
             arguments += [f"--{name.replace('_', '-')}", str(value)]
     try:

@@ -19,6 +19,9 @@ class UsageError(Exception):
     """An option or the environment asks for something we cannot do; the message says what to do."""
 
 
+_COMPLAINTS = (UsageError, knobs.KnobError, seed.SeedError, plan.FaultError, server.PortError, address.AddressError)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line like every other complaint, and `main` returns rather than exits."""
@@ -29,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; the exit code."""
     try:
         _run(_parser().parse_args(argv))
-    except (UsageError, seed.SeedError, plan.FaultError, server.PortError, address.AddressError) as error:
+    except _COMPLAINTS as error:
         sys.stderr.write(f"callimport sandbox: {error}\n")
         return 2
     return 0
@@ -41,13 +44,7 @@ def _run(options: argparse.Namespace) -> None:
     document = seed.from_file(options.seed) if options.seed else seed.nobody() if options.any_id else seed.built_in()
     stage = rehearsal.Rehearsal(
         token=token,
-        settings=knobs.Knobs(
-            limit=options.limit,
-            window_seconds=options.window,
-            any_id=options.any_id,
-            latency_seconds=options.latency_ms / 1000,
-            profile=options.profile,
-        ),
+        settings=_settings(options),
         document=document,
         account_id=options.account_id or _unused_account_id(document),
         trouble=plan.from_file(options.faults) if options.faults else None,
@@ -73,6 +70,17 @@ def _run(options: argparse.Namespace) -> None:
             asyncio.run(server.serve([(stage.api, front), (control.app(stage), back)], started=started))
         finally:
             address.remove(options.address_file, here.pid)
+
+
+def _settings(options: argparse.Namespace) -> knobs.Knobs:
+    plain = knobs.Knobs(
+        limit=options.limit,
+        window_seconds=options.window,
+        any_id=options.any_id,
+        latency_seconds=options.latency_ms / 1000,
+        profile=options.profile,
+    )
+    return knobs.turned(plain, options.knob)
 
 
 def _greeting(here: address.Address, path: pathlib.Path) -> str:
@@ -132,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how it judges (default: %(default)s)",
     )
     add("--faults", type=pathlib.Path, metavar="FILE", help="what is to go wrong and when, as JSON (default: nothing)")
+    add("--knob", action="append", default=[], metavar="NAME=VALUE", help="another habit, as per_page=422")
     add("--quiet", action="store_true", help="print nothing")
     return parser
 

@@ -8,9 +8,22 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette import requests, responses, types
 
-from pipeline.sandbox import answers, connection, controllers, faults, incoming, journal, knobs, throttle, world
+from pipeline.sandbox import (
+    answers,
+    connection,
+    controllers,
+    faults,
+    incoming,
+    journal,
+    knobs,
+    leads,
+    recordings,
+    throttle,
+    world,
+)
 
 BASE_PATH = "/v2"
+_UPLOAD = "/communications/:id/recording"
 _LONGEST_JOURNAL_TEXT = 2000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -45,6 +58,7 @@ class Api:
         token: str,
         settings: knobs.Knobs,
         endpoints: controllers.Controllers,
+        listing: leads.Leads,
         limiter: throttle.Throttle,
         log: journal.Journal,
         mischief: faults.Faults,
@@ -56,7 +70,7 @@ class Api:
         self._log = log
         self._mischief = mischief
         self._pause = pause
-        self._routes = _routes(endpoints)
+        self._routes = _routes(endpoints, listing)
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Serve one request."""
@@ -83,9 +97,12 @@ class Api:
     async def _read(
         self, request: requests.Request, route: _Route | None, target: str, entry: journal.Entry
     ) -> incoming.Call:
-        body = await self._body(request)
-        fields = self._noted(request, body, entry)
-        return incoming.Call(request, route.template if route else "", target, body, fields, entry)
+        call = incoming.Call(request, route.template if route else "", target, entry)
+        if request.method == "POST" and call.template == _UPLOAD:
+            return dataclasses.replace(call, form=await self._form(call))
+        kept: list[bytes] = []
+        await self._received(call, kept.append)
+        return dataclasses.replace(call, fields=self._noted(request, b"".join(kept), entry))
 
     async def _answered(self, call: incoming.Call, route: _Route | None) -> responses.Response:
         fault = await self._mischief.on_arrival(call)
@@ -121,18 +138,28 @@ class Api:
         fault = await self._mischief.after_commit(call, answer)
         return answer if fault is None else fault
 
-    async def _body(self, request: requests.Request) -> bytes:
+    async def _form(self, call: incoming.Call) -> recordings.Form:
+        """An upload, read piece by piece and never kept."""
+        reader = recordings.Reader(call.request.headers)
+        await self._received(call, reader.feed)
+        form = reader.form()
+        call.entry.body = {"files": [dataclasses.asdict(file) for file in form.files], "fields": list(form.fields)}
+        return form
+
+    async def _received(self, call: incoming.Call, take: Callable[[bytes], None]) -> None:
         """Read to the end even when too long: an answer in the middle of an upload is a reset, which is a fault."""
-        kept, size = [], 0
-        async for chunk in request.stream():
+        size = 0
+        per_second = self._mischief.bytes_per_second(call)
+        async for chunk in call.request.stream():
             size += len(chunk)
             if size <= self._settings.proxy_bytes:
-                kept.append(chunk)
+                take(chunk)
+            if per_second is not None:
+                await self._pause(len(chunk) / per_second)
         if size > self._settings.proxy_bytes:
             raise answers.Refused(answers.too_large_for_proxy())
         if size > self._settings.post_bytes:
-            raise answers.Refused(answers.too_large_for_post(request))
-        return b"".join(kept)
+            raise answers.Refused(answers.too_large_for_post(call.request))
 
     def _noted(self, request: requests.Request, body: bytes, entry: journal.Entry) -> Mapping[str, object]:
         """The JSON object in the body, after it went into the journal. PHP makes nothing of malformed JSON: `{}`."""
@@ -164,12 +191,15 @@ class Api:
         return None, ""
 
 
-def _routes(endpoints: controllers.Controllers) -> list[_Route]:
+def _routes(endpoints: controllers.Controllers, listing: leads.Leads) -> list[_Route]:
+    """In the order in which they are tried: a search is no lead of that name."""
     table: dict[str, dict[str, Endpoint]] = {
         "/communications": {"POST": endpoints.create},
         "/communications/:id": {"PUT": endpoints.update},
-        "/communications/:id/recording": {"POST": endpoints.upload},
-        "/leads/:id": {"GET": endpoints.show_lead},
+        _UPLOAD: {"POST": endpoints.upload},
+        "/leads": {"GET": listing.listed},
+        "/leads/search": {"GET": listing.searched},
+        "/leads/:id": {"GET": listing.show},
         "/account": {"GET": endpoints.show_account},
     }
     return [

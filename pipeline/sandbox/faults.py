@@ -14,6 +14,7 @@ from pipeline.sandbox import answers, clock, connection, incoming, plan, throttl
 
 Pause = Callable[[float], Awaitable[None]]
 Commit = Callable[[], responses.Response]
+View = Callable[[Iterable[world.Communication]], list[world.Communication] | None]
 
 # An older spelling of 127.0.0.1: another host to whoever compares names, and still us, so that we see who follows.
 _OTHER_NAME = "127.1"
@@ -145,21 +146,32 @@ class Faults:
             made = dataclasses.replace(made, description=text.strip() or None)
         return made
 
-    def seen(self, call: incoming.Call, stored: Iterable[world.Communication]) -> list[world.Communication] | None:
-        """Those of a lead's communications that a read shows; None to leave out the very key."""
-        shown = list(stored)
-        for one in self._of(plan.WHEN_READ):
-            if not self._applies(one, call):
-                continue
-            settings = one.rule.settings
-            if one.rule.kind is plan.Kind.READ_LAG:
-                newest = self._now() - datetime.timedelta(seconds=settings["seconds"])
-                shown = [each for each in shown if each.created_at <= newest]
-            elif settings["without_key"]:
-                return None
-            else:
-                shown = [each for each in shown if one.chance.random() >= settings["share"]]
-        return shown
+    def view(self, call: incoming.Call) -> View:
+        """What a read shows of a lead's communications: those, or None to leave out the very key.
+
+        A request is judged once, however many leads it reads.
+        """
+        applied = [one for one in self._of(plan.WHEN_READ) if self._applies(one, call)]
+
+        def seen(stored: Iterable[world.Communication]) -> list[world.Communication] | None:
+            shown = list(stored)
+            for one in applied:
+                settings = one.rule.settings
+                if one.rule.kind is plan.Kind.READ_LAG:
+                    newest = self._now() - datetime.timedelta(seconds=settings["seconds"])
+                    shown = [each for each in shown if each.created_at <= newest]
+                elif settings["without_key"]:
+                    return None
+                else:
+                    shown = [each for each in shown if one.chance.random() >= settings["share"]]
+            return shown
+
+        return seen
+
+    def bytes_per_second(self, call: incoming.Call) -> float | None:
+        """How fast its body is read, None for as fast as it comes. Of its lead, only what its path says is known."""
+        slow = [one.rule.settings for one in self._of(plan.WHEN_RECEIVED) if self._applies(one, call)]
+        return min((each["bytes_per_second"] for each in slow), default=None)
 
     def delay_seconds(self, call: incoming.Call) -> float:
         """How long the answer waits, whatever it is."""

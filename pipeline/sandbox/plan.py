@@ -18,7 +18,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 METHODS = ("GET", "POST", "PUT")
-PATHS = ("/communications", "/communications/:id", "/communications/:id/recording", "/leads/:id", "/account")
+PATHS = (
+    *("/communications", "/communications/:id", "/communications/:id/recording"),
+    *("/leads", "/leads/search", "/leads/:id", "/account"),
+)
 
 
 class FaultError(ValueError):
@@ -49,6 +52,7 @@ class Kind(enum.StrEnum):
     INCOMPLETE_READ = "incomplete_read"
     LATENCY = "latency"
     SHARED_BUCKET = "shared_bucket"
+    SLOW_READ = "slow_read"
 
 
 ON_ARRIVAL = frozenset(
@@ -72,6 +76,7 @@ AFTER_COMMIT = frozenset(
         Kind.HTML_2XX,
     }
 )
+WHEN_RECEIVED = frozenset({Kind.SLOW_READ})
 WHEN_STORED = frozenset({Kind.TRIM_DESCRIPTION, Kind.STRIP_REFERENCE})
 WHEN_READ = frozenset({Kind.READ_LAG, Kind.INCOMPLETE_READ})
 
@@ -173,6 +178,7 @@ _SETTINGS: Mapping[Kind, Mapping[str, _Setting]] = {
     Kind.READ_LAG: {"seconds": _SECONDS},
     Kind.INCOMPLETE_READ: {"share": _Setting(_is_share, "a number from 0 to 1", 0.5), "without_key": _SWITCH},
     Kind.LATENCY: {"seconds": _SECONDS, "spread": _choice("fixed", "uniform", "exponential", default="fixed")},
+    Kind.SLOW_READ: {"bytes_per_second": _Setting(_is_count, "a whole number from 1", needed=True)},
     Kind.SHARED_BUCKET: {"per_minute": _Setting(_is_count, "a whole number from 1", needed=True)},
 }
 _MATCH: Mapping[str, _Setting] = {

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from pipeline.sandbox import api, clock, controllers, faults, journal, knobs, plan, rules, seed, throttle, world
+from pipeline.sandbox import api, clock, controllers, faults, journal, knobs, leads, plan, rules, seed, throttle, world
 
 
 class Rehearsal:
@@ -37,6 +37,7 @@ class Rehearsal:
             token=token,
             settings=self.settings,
             endpoints=controllers.Controllers(self.world, self.settings, profile, self.clock.now, self.faults),
+            listing=leads.Leads(self.world, self.settings, profile, self.clock.now, self.faults),
             limiter=self.throttle,
             log=self.journal,
             mischief=self.faults,

@@ -59,6 +59,7 @@ def lead(one: world.Lead, state: world.World, includes: Collection[str]) -> Shap
 
     Communications are the caller's to add: which of them a read sees is not a matter of form.
     """
+    unsubscribed_at = clock.iso(one.unsubscribed_at) if one.unsubscribed_at else None
     shape: Shape = {
         "id": one.id,
         "account_id": one.account_id,
@@ -67,18 +68,18 @@ def lead(one: world.Lead, state: world.World, includes: Collection[str]) -> Shap
         "created_at": clock.iso(one.created_at),
         "updated_at": clock.iso(one.updated_at),
         "appointment_date": None,
-        "sale_date": None,
-        "unsubscribe_all_date": None,
-        "unsubscribe_call_date": None,
+        "sale_date": clock.iso(one.sale_date) if one.sale_date else None,
+        "unsubscribe_all_date": unsubscribed_at,
+        "unsubscribe_call_date": unsubscribed_at,
         "civility": None,
-        "created_method": "manual",
+        "created_method": one.created_method,
         "division": one.division,
         "first_name": one.first_name,
         "last_name": one.last_name,
         "locale": one.locale,
-        "postal_code": None,
+        "postal_code": one.postal_code,
         "result": one.result,
-        "second_contact": None,
+        "second_contact": one.second_contact,
         "source": None,
         "status": one.status,
         "type": one.type,

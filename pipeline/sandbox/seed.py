@@ -163,6 +163,9 @@ class _Node:
             raise SeedError(f"{self.place}.{key} must be a text or null")
         return found
 
+    def moment_or_none(self, key: str) -> datetime.datetime | None:
+        return None if self.value.get(key) is None else self.moment(key)
+
     def moment(self, key: str) -> datetime.datetime:
         complaint = f"{self.place}.{key} must be an instant with its offset, as 2024-01-15T09:00:00-05:00"
         try:
@@ -208,6 +211,11 @@ def _lead(node: _Node, account_id: int) -> world.Lead:
         result=node.text_or_none("result"),
         division=node.text_or_none("division"),
         locale=node.text_or_none("locale"),
+        postal_code=node.text_or_none("postal_code"),
+        second_contact=node.text_or_none("second_contact"),
+        sale_date=node.moment_or_none("sale_date"),
+        unsubscribed_at=node.moment_or_none("unsubscribed_at"),
+        deleted=node.value.get("deleted", False) is True,
     )
 
 

@@ -96,6 +96,21 @@ def not_uploaded(field: str) -> str:
     return f"The {_name(field)} failed to upload."
 
 
+def between(field: str, least: int, most: int) -> str:
+    """A number out of range."""
+    return f"The {_name(field)} field must be between {least} and {most}."
+
+
+def prohibited(field: str) -> str:
+    """Not with this."""
+    return f"The {_name(field)} field is prohibited."
+
+
+def no_include(names: Sequence[str]) -> str:
+    """400 for something nested that there is not."""
+    return f"Requested include(s) `{', '.join(names)}` are not allowed."
+
+
 def wrong_type(field: str, allowed: Sequence[str]) -> str:
     """The content is not what it should be, whatever its name says."""
     return f"The {_name(field)} field must be a file of type: {', '.join(allowed)}."

@@ -100,6 +100,12 @@ class Lead:
     result: str | None = None
     division: str | None = None
     locale: str | None = None
+    postal_code: str | None = None
+    second_contact: str | None = None
+    sale_date: datetime.datetime | None = None
+    unsubscribed_at: datetime.datetime | None = None
+    created_method: str = "manual"
+    deleted: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -172,7 +178,16 @@ class World:
         if found is None and self._any_id and lead_id > 0:
             found = Lead(lead_id, account_id, "Lead", str(lead_id), created_at=now, updated_at=now)
             self._leads[lead_id] = found
-        return found if found is not None and found.account_id == account_id else None
+        return found if found is not None and found.account_id == account_id and not found.deleted else None
+
+    def leads_of(self, account_id: int) -> list[Lead]:
+        """All of an account, deleted ones included, in no order to rely on."""
+        return [lead for lead in self._leads.values() if lead.account_id == account_id]
+
+    def is_foreign(self, lead_id: int, account_id: int) -> bool:
+        """Whether it is another account's lead."""
+        found = self._leads.get(lead_id)
+        return found is not None and found.account_id != account_id
 
     def active_user(self, user_id: int, account_id: int) -> User | None:
         """The user, if active in that account."""
@@ -184,9 +199,10 @@ class World:
     def communication(self, communication_id: int, account_id: int) -> Communication | None:
         """The communication, if its lead is of that account."""
         found = self.communications.get(communication_id)
-        if found is None or self._leads[found.lead_id].account_id != account_id:
+        if found is None:
             return None
-        return found
+        lead = self._leads[found.lead_id]
+        return found if lead.account_id == account_id and not lead.deleted else None
 
     def communications_of(self, lead_id: int) -> list[Communication]:
         """Those of a lead, newest executed first."""
@@ -197,7 +213,11 @@ class World:
         """The same customer's other leads."""
         if lead.customer_id is None:
             return []
-        return [one for one in self._leads.values() if one.customer_id == lead.customer_id and one.id != lead.id]
+        return [
+            one
+            for one in self._leads.values()
+            if one.customer_id == lead.customer_id and one.id != lead.id and not one.deleted
+        ]
 
     def account_of(self, communication: Communication) -> int:
         """The id of the account that holds it."""
