@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette import background, requests, responses
 
-from pipeline.sandbox import answers, clock, connection, incoming, plan, throttle, world
+from pipeline.sandbox import acts, answers, clock, connection, incoming, plan, throttle, world
 
 Pause = Callable[[float], Awaitable[None]]
 Commit = Callable[[], responses.Response]
@@ -39,7 +39,7 @@ class Faults:
 
     An answer before the commit means that nothing was stored (yet), after it that something was and the caller is
     misled. At each place the first rule that is for the request has it; those that only add (latency, what is kept,
-    what is seen) all have their part.
+    what is seen, what people do) all have their part.
     """
 
     def __init__(self, first: plan.Plan, state: world.World, now: clock.Now, pause: Pause) -> None:
@@ -72,6 +72,7 @@ class Faults:
 
     async def on_arrival(self, call: incoming.Call) -> responses.Response | None:
         """It was read; nobody has looked at its key or its route, and no throttle will count it."""
+        self._let_people_act(call)
         if self._is_revoked:
             call.entry.fault.append(plan.Kind.REVOKE_KEY)
             return answers.unauthenticated(call.request)
@@ -190,6 +191,14 @@ class Faults:
         early = connection.Drop() if answer == "drop" else answers.page(504)
         early.background = background.BackgroundTask(catch_up)
         return early
+
+    def _let_people_act(self, call: incoming.Call) -> None:
+        for one in self._of({plan.Kind.ACT}):
+            for act in one.rule.settings["do"] if self._applies(one, call) else ():
+                try:
+                    acts.done(act, self._state, self._now())
+                except acts.ActError as error:
+                    call.entry.effect.append(f"NOT DONE {act.kind}: {error}")
 
     def _with_retry_after(self, answer: responses.Response, settings: Mapping[str, Any]) -> responses.Response:
         value = settings["retry_after"]

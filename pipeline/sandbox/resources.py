@@ -44,6 +44,7 @@ def stored_communication(one: world.Communication, account_id: int) -> Shape:
     return communication(one) | {
         "account_id": account_id,
         "seeded": one.seeded,
+        "by_hand": one.by_hand,
         "recording": recording
         and {
             "format": recording.format,

@@ -120,7 +120,7 @@ class Recording:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Communication:
-    """A call, e-mail or text message. `seeded` ones were there before the first request."""
+    """A call, e-mail or text message. `seeded` ones were there before the first request, `by_hand` a person made."""
 
     id: int
     lead_id: int
@@ -136,6 +136,12 @@ class Communication:
     call_status: str | None = None
     recording: Recording | None = None
     seeded: bool = False
+    by_hand: bool = False
+
+    @property
+    def by_api(self) -> bool:
+        """Whether a request made it."""
+        return not (self.seeded or self.by_hand)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -165,7 +171,7 @@ class World:
         self._of_lead: dict[int, list[int]] = {}
         self._next_id = FIRST_COMMUNICATION_ID
         for communication in seed.communications:
-            self._put(communication)
+            self.put(communication)
 
     @property
     def own_account(self) -> Account:
@@ -228,9 +234,31 @@ class World:
         self._next_id += 1
         return self._next_id - 1
 
+    def next_lead_id(self) -> int:
+        """One that no lead has, of whatever account."""
+        return max(self._leads, default=0) + 1
+
+    def next_part_id(self, lead: Lead) -> int:
+        """For another number or address of a lead, as a seed counts them."""
+        parts = [phone.id for phone in lead.phones] + [email.id for email in lead.emails]
+        return max(parts, default=lead.id * 10 - 1) + 1
+
+    def any_lead(self, lead_id: int) -> Lead | None:
+        """The lead, of whatever account, deleted or not."""
+        return self._leads.get(lead_id)
+
+    def put_lead(self, lead: Lead) -> None:
+        """Create or replace it."""
+        self._leads[lead.id] = lead
+
+    def remove(self, communication: Communication) -> None:
+        """As if it had never been; its id does not come back."""
+        del self.communications[communication.id]
+        self._of_lead[communication.lead_id].remove(communication.id)
+
     def store(self, communication: Communication, now: datetime.datetime) -> None:
         """Create or replace it, and let it colour its lead."""
-        self._put(communication)
+        self.put(communication)
         lead = self._leads[communication.lead_id]
         result = _result_after(lead.result, communication.call_status)
         self._leads[lead.id] = dataclasses.replace(lead, updated_at=now, result=result)
@@ -240,11 +268,11 @@ class World:
         self.communications[communication.id] = dataclasses.replace(communication, recording=recording)
 
     def same(self) -> Iterable[list[Communication]]:
-        """Groups that look like one call stored twice, of which the API made at least one."""
+        """Groups that look like one call stored twice, of which the API made one that was there already."""
         return self._groups(lambda one: (one.lead_id, one.executed_at, one.type, one.call_phone))
 
     def same_reference(self) -> Iterable[list[Communication]]:
-        """Groups with one reference mark, whatever their leads, of which the API made at least one."""
+        """Groups with one reference mark, whatever their leads, of which the API made one that was there already."""
         return self._groups(lambda one: _reference(one.description))
 
     def _groups(self, alike: Callable[[Communication], object]) -> list[list[Communication]]:
@@ -253,15 +281,22 @@ class World:
         for one in self.communications.values():
             groups.setdefault(alike(one), []).append(one)
         groups.pop(None, None)
-        return [group for group in groups.values() if len(group) > 1 and not all(one.seeded for one in group)]
+        in_order = (sorted(group, key=_id) for group in groups.values() if len(group) > 1)
+        # A copy that a person makes of what the API made is nobody's misdeed; the other way round it is.
+        return [group for group in in_order if any(one.by_api for one in group[1:])]
 
-    def _put(self, communication: Communication) -> None:
+    def put(self, communication: Communication) -> None:
+        """Create or replace it; its lead takes no notice."""
         before = self.communications.get(communication.id)
         if before is None or before.lead_id != communication.lead_id:
             if before is not None:
                 self._of_lead[before.lead_id].remove(before.id)
             self._of_lead.setdefault(communication.lead_id, []).append(communication.id)
         self.communications[communication.id] = communication
+
+
+def _id(communication: Communication) -> int:
+    return communication.id
 
 
 def _reference(description: str | None) -> str | None:
