@@ -127,6 +127,20 @@ def test_lead_is_merged_away_before_the_third_call_to_it() -> None:
     assert [*statuses, *(hand.create().status_code for _ in range(2))] == [201, 201, 201, 422]
 
 
+@pytest.mark.parametrize("answer", ["504", "wait"])
+def test_update_that_comes_late_does_not_bring_back_what_a_person_deleted(answer: str) -> None:
+    async def pause(seconds: float) -> None:
+        stage.world.remove(stage.world.communications[42534452])
+
+    trouble = plan.parsed([{"kind": "late_commit", "method": "PUT", "seconds": 5, "answer": answer}])
+    stage = rehearsal.Rehearsal(token=TOKEN, now=lambda: NOW, pause=pause, trouble=trouble)
+    hand = Hand(stage)
+    number = hand.create().json()["data"]["id"]
+    late = hand.api("PUT", f"/communications/{number}", json={"call_duration": 5})
+    assert late.status_code == (404 if answer == "wait" else 504)
+    assert hand.read() == []
+
+
 def test_act_that_cannot_be_done_any_more_is_noted_and_harms_nobody() -> None:
     hand = with_acts({"path": "/communications", "do": {"act": "delete_lead", "lead": 999}})
     assert hand.create().status_code == 201

@@ -19,6 +19,7 @@ from pipeline.sandbox import (
     leads,
     recordings,
     throttle,
+    unasked,
     world,
 )
 
@@ -27,12 +28,8 @@ _UPLOAD = "/communications/:id/recording"
 _LONGEST_JOURNAL_TEXT = 2000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-# What these do in the real CRM, though nobody serves them here: an importer has no business with them.
-_UNSERVED_EFFECTS = {
-    ("POST", BASE_PATH + "/leads"): journal.LEAD_CREATED,
-    ("POST", BASE_PATH + "/call-logs"): journal.LEAD_CREATED,
-    ("POST", BASE_PATH + "/screenpop"): journal.LIVE_POPUP,
-}
+# What it does in the real CRM, though nobody serves it here: an importer has no business with it.
+_UNSERVED_EFFECTS = {("POST", BASE_PATH + "/screenpop"): journal.LIVE_POPUP}
 
 Endpoint = Callable[[incoming.Call], Awaitable[controllers.Commit]]
 
@@ -59,6 +56,7 @@ class Api:
         settings: knobs.Knobs,
         endpoints: controllers.Controllers,
         listing: leads.Leads,
+        others: unasked.Unasked,
         limiter: throttle.Throttle,
         log: journal.Journal,
         mischief: faults.Faults,
@@ -70,7 +68,7 @@ class Api:
         self._log = log
         self._mischief = mischief
         self._pause = pause
-        self._routes = _routes(endpoints, listing)
+        self._routes = _routes(endpoints, listing, others)
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Serve one request."""
@@ -129,12 +127,12 @@ class Api:
         """Errors from here on were counted, and carry the rate headers."""
         try:
             commit = await endpoint(call)
+            fault = await self._mischief.before_commit(call, commit)
+            if fault is not None:
+                return fault
+            answer = commit()
         except answers.Refused as refused:
             return refused.answer
-        fault = await self._mischief.before_commit(call, commit)
-        if fault is not None:
-            return fault
-        answer = commit()
         fault = await self._mischief.after_commit(call, answer)
         return answer if fault is None else fault
 
@@ -191,15 +189,19 @@ class Api:
         return None, ""
 
 
-def _routes(endpoints: controllers.Controllers, listing: leads.Leads) -> list[_Route]:
+def _routes(endpoints: controllers.Controllers, listing: leads.Leads, others: unasked.Unasked) -> list[_Route]:
     """In the order in which they are tried: a search is no lead of that name."""
     table: dict[str, dict[str, Endpoint]] = {
         "/communications": {"POST": endpoints.create},
         "/communications/:id": {"PUT": endpoints.update},
         _UPLOAD: {"POST": endpoints.upload},
-        "/leads": {"GET": listing.listed},
+        "/leads": {"GET": listing.listed, "POST": others.make_lead},
         "/leads/search": {"GET": listing.searched},
-        "/leads/:id": {"GET": listing.show},
+        "/leads/:id": {"GET": listing.show, "PUT": others.change_lead},
+        "/lead-phones": {"POST": others.add_phone},
+        "/lead-phones/:id": {"PUT": others.change_phone},
+        "/call-logs": {"POST": others.log_call},
+        "/call-logs/:id": {"PUT": others.change_log},
         "/account": {"GET": endpoints.show_account},
     }
     return [

@@ -184,7 +184,10 @@ class Faults:
         async def catch_up() -> responses.Response:
             await self._pause(seconds)
             # A world that was reset in the meantime must not get what was meant for the one before.
-            return commit() if age == self._age else answers.page(504)
+            try:
+                return commit() if age == self._age else answers.page(504)
+            except answers.Refused as refused:
+                return refused.answer
 
         if answer == "wait":
             return await catch_up()

@@ -25,6 +25,7 @@ METHODS = ("GET", "POST", "PUT")
 PATHS = (
     *("/communications", "/communications/:id", "/communications/:id/recording"),
     *("/leads", "/leads/search", "/leads/:id", "/account"),
+    *("/lead-phones", "/lead-phones/:id", "/call-logs", "/call-logs/:id"),
 )
 
 

@@ -91,7 +91,7 @@ def lead(one: world.Lead, state: world.World, includes: Collection[str]) -> Shap
         advisor = state.users.get(one.advisor_id) if one.advisor_id is not None else None
         shape["advisor"] = _user(advisor) if advisor is not None else None
     if "phones" in includes:
-        shape["phones"] = [_phone(phone, one) for phone in one.phones]
+        shape["phones"] = [phone(each, one) for each in one.phones]
     if "emails" in includes:
         shape["emails"] = [_email(email, one) for email in one.emails]
     if "associated_leads" in includes:
@@ -126,7 +126,8 @@ def _user(one: world.User) -> Shape:
     }
 
 
-def _phone(one: world.Phone, owner: world.Lead) -> Shape:
+def phone(one: world.Phone, owner: world.Lead) -> Shape:
+    """A number of a lead."""
     return {
         "id": one.id,
         "lead_id": owner.id,

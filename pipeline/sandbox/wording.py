@@ -8,6 +8,7 @@ UNAUTHENTICATED = "Unauthenticated."
 UNAUTHORIZED = "This action is unauthorized."
 TOO_MANY_ATTEMPTS = "Too Many Attempts."
 SERVER_ERROR = "Server Error"
+DUPLICATE_PHONE = "Duplicate phone."
 RECORDING_UPLOADED = "Recording uploaded successfully."
 
 

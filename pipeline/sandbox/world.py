@@ -5,6 +5,7 @@ import datetime
 import enum
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 FIRST_COMMUNICATION_ID = 42534452
 API_USER_ID = 99000001
@@ -155,7 +156,10 @@ class Seed:
 
 
 class World:
-    """The state. With `any_id` whatever lead or user is mentioned exists, in the account it is mentioned in."""
+    """The state. `call_logs` are kept as they were given.
+
+    With `any_id` whatever lead or user is mentioned exists, in the account it is mentioned in.
+    """
 
     def __init__(self, seed: Seed, *, any_id: bool = False) -> None:
         self._any_id = any_id
@@ -168,6 +172,7 @@ class World:
         self.users = {user.id: user for user in seed.users}
         self.communications: dict[int, Communication] = {}
         self._leads = {lead.id: lead for lead in seed.leads}
+        self.call_logs: dict[int, dict[str, Any]] = {}
         self._of_lead: dict[int, list[int]] = {}
         self._next_id = FIRST_COMMUNICATION_ID
         for communication in seed.communications:
