@@ -38,8 +38,8 @@ def running(
     with process:
         try:
             assert process.stdout is not None
-            # Ends with the third line, or with the process: nothing here can wait for ever.
-            greeting = "".join(process.stdout.readline() for _ in range(3))
+            # Ends with the fourth line, or with the process: nothing here can wait for ever.
+            greeting = "".join(process.stdout.readline() for _ in range(4))
             yield process, greeting
         finally:
             process.kill()

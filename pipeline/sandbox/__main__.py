@@ -87,6 +87,7 @@ def _greeting(here: address.Address, path: pathlib.Path) -> str:
     return (
         f"Rehearsal CRM for {here.account_name} (account {here.account_id}): nothing sent here reaches anybody.\n"
         f"It answers at {here.url}, its control port at {here.control_url}; both are written in {path}.\n"
+        f"Look at its leads and their calls in a browser: {here.control_url}/\n"
         "Stop it with Ctrl-C; it then forgets everything.\n"
     )
 

@@ -1,17 +1,20 @@
-"""The control port: what a test or a person asks about the rehearsal. Loopback only, and on no account a browser's."""
+"""The control port: what a test or a person asks about the rehearsal. Loopback only, and for no page but its own."""
 
 import json
 import math
 
 from starlette import applications, datastructures, requests, responses, routing, types
 
-from pipeline.sandbox import acts, clock, journal, plan, rehearsal, resources, seed, verdict
+from pipeline.sandbox import acts, clock, journal, pages, plan, rehearsal, resources, seed, verdict
 
 
 def app(stage: rehearsal.Rehearsal) -> types.ASGIApp:
     """The ASGI application over `stage`."""
     handlers = _Handlers(stage)
+    shown = pages.Pages(stage)
     routes = [
+        routing.Route("/", shown.leads, methods=["GET"]),
+        routing.Route("/leads/{id:int}", shown.lead, methods=["GET"]),
         routing.Route("/journal", handlers.journal, methods=["GET"]),
         routing.Route("/counts", handlers.counts, methods=["GET"]),
         routing.Route("/communications", handlers.communications, methods=["GET"]),
