@@ -276,9 +276,11 @@ Examples:
   callimport sandbox
   callimport sandbox --any-id --limit 6000
   callimport sandbox --seed crm.json
+  callimport sandbox --cases --knob per_page=422
 """
 )
 @click.option("--seed", type=options.PATH, metavar="FILE", help="JSON with accounts, users and leads.")
+@click.option("--cases", is_flag=True, help="Instead, leads and users that are hard to get right.")
 @click.option("--any-id", is_flag=True, help="Every lead and user that is mentioned exists.")
 @click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Requests in a window.")
 @click.option("--window", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds of a window.")

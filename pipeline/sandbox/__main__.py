@@ -10,7 +10,7 @@ import secrets
 import sys
 from typing import NoReturn
 
-from pipeline.sandbox import address, api, clock, control, knobs, plan, rehearsal, rules, seed, server
+from pipeline.sandbox import address, api, cases, clock, control, knobs, plan, rehearsal, rules, seed, server
 
 KEY_VARIABLE = "CALLIMPORT_SANDBOX_TOKEN"
 
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     address.refuse_another(options.address_file)
     token = _token()
-    document = seed.from_file(options.seed) if options.seed else seed.nobody() if options.any_id else seed.built_in()
+    document = _document(options)
     stage = rehearsal.Rehearsal(
         token=token,
         settings=_settings(options),
@@ -70,6 +70,16 @@ def _run(options: argparse.Namespace) -> None:
             asyncio.run(server.serve([(stage.api, front), (control.app(stage), back)], started=started))
         finally:
             address.remove(options.address_file, here.pid)
+
+
+def _document(options: argparse.Namespace) -> object:
+    if options.seed and options.cases:
+        raise UsageError("--cases is a seed already: leave it or --seed out")
+    if options.seed:
+        return seed.from_file(options.seed)
+    if options.cases:
+        return cases.document()
+    return seed.nobody() if options.any_id else seed.built_in()
 
 
 def _settings(options: argparse.Namespace) -> knobs.Knobs:
@@ -129,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=_port, default=0, help="port of the API (default: a free one)")
     add("--control-port", type=_port, default=0, help="port for control (default: a free one)")
     add("--seed", type=pathlib.Path, metavar="FILE", help="accounts, users and leads, as JSON (default: a small set)")
+    add("--cases", action="store_true", help="instead of the small set, one of leads that are hard to get right")
     add("--limit", type=_count, default=defaults.limit, help="requests in a window (default: %(default)s)")
     add("--window", type=_seconds_above_zero, default=defaults.window_seconds, metavar="SECONDS", help="its length")
     add("--any-id", action="store_true", help="any lead and any user that is mentioned exists")
