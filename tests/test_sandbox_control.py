@@ -77,6 +77,31 @@ def test_twice_the_limit_may_pass_around_an_edge(hand: Hand) -> None:
     assert hand.control("GET", "/counts").json()["max_in_any_window"] == 5
 
 
+def test_of_two_limits_the_tighter_one_speaks() -> None:
+    time = [0.0]
+    limiter = throttle.Throttle(3, 60, lambda: NOW + datetime.timedelta(seconds=time[0]), hourly=5)
+    told = []
+    for instant in (0, 1, 2, 3, 60, 61, 120):
+        time[0] = instant
+        verdict = limiter.hit(1)
+        told.append((verdict.allowed, verdict.limit, verdict.remaining, verdict.retry_after_seconds))
+    assert told == [
+        (True, 3, 2, 60),
+        (True, 3, 1, 59),
+        (True, 3, 0, 58),
+        (False, 3, 0, 57),
+        (True, 5, 1, 3540),
+        (True, 5, 0, 3539),
+        (False, 5, 0, 3480),
+    ]
+
+
+def test_answers_tell_the_time_of_the_sandboxs_own_clock(hand: Hand) -> None:
+    """A clock that is wrong on either side shows in `Date`, and in nothing else."""
+    hand.stage.clock.advance(3600)
+    assert hand.create().headers["date"] == "Sun, 22 Nov 2026 16:00:00 GMT"
+
+
 def test_throttle_counts_down_and_says_when_to_come_back(hand: Hand) -> None:
     remaining = [hand.create().headers["X-RateLimit-Remaining"] for _ in range(3)]
     assert remaining == ["2", "1", "0"]

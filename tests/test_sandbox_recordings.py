@@ -133,7 +133,7 @@ def test_knobs_are_turned_by_name() -> None:
 
 @pytest.mark.parametrize("text", ["mp3=odd", "limit=3", "upload_bytes=2M", "mp3", "=x"])
 def test_knob_that_does_not_exist_is_a_complaint_that_lists_them(text: str) -> None:
-    with pytest.raises(knobs.KnobError, match=r"any\|id3|number of bytes"):
+    with pytest.raises(knobs.KnobError, match=r"any\|id3|a whole number"):
         knobs.turned(knobs.Knobs(), [text])
 
 

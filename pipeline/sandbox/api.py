@@ -1,6 +1,7 @@
 """The API's door: what happens to a request, in which order, before and after its endpoint."""
 
 import dataclasses
+import email.utils
 import hmac
 import json
 import re
@@ -10,8 +11,10 @@ from starlette import requests, responses, types
 
 from pipeline.sandbox import (
     answers,
+    clock,
     connection,
     controllers,
+    dialect,
     faults,
     incoming,
     journal,
@@ -61,6 +64,7 @@ class Api:
         log: journal.Journal,
         mischief: faults.Faults,
         pause: faults.Pause,
+        now: clock.Now,
     ) -> None:
         self._token = token.encode()
         self._settings = settings
@@ -68,11 +72,14 @@ class Api:
         self._log = log
         self._mischief = mischief
         self._pause = pause
+        self._now = now
+        self._dialect = dialect.Dialect(settings.laravel, settings.locale)
         self._routes = _routes(endpoints, listing, others)
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Serve one request."""
         request = requests.Request(scope, receive)
+        self._dialect.put_on(request)
         route, target = self._routed(request.url.path)
         kind = f"{request.method} {route.template}" if route else "unrouted"
         query = f"?{request.url.query}" if request.url.query else ""
@@ -90,6 +97,7 @@ class Api:
         entry.status = None if isinstance(answer, connection.Drop) else answer.status_code
         if seconds:
             await self._pause(seconds)
+        answer.headers["Date"] = email.utils.format_datetime(self._now(), usegmt=True)
         await answer(scope, receive, send)
 
     async def _read(
@@ -116,7 +124,7 @@ class Api:
             return answers.no_method(request, route.allowed)
         if not self._is_authenticated(request):
             return answers.unauthenticated(request)
-        self._mischief.before_throttle(self._limiter)
+        self._mischief.before_throttle(call, self._limiter)
         verdict = self._limiter.hit(world.API_USER_ID)
         call.entry.window = verdict.window
         answer = await self._served(endpoint, call) if verdict.allowed else answers.too_many(request, verdict)
@@ -125,6 +133,8 @@ class Api:
 
     async def _served(self, endpoint: Endpoint, call: incoming.Call) -> responses.Response:
         """Errors from here on were counted, and carry the rate headers."""
+        if self._settings.scope == "read" and call.request.method not in ("GET", "HEAD"):
+            return answers.out_of_scope(call.request)
         try:
             commit = await endpoint(call)
             fault = await self._mischief.before_commit(call, commit)

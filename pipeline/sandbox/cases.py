@@ -15,6 +15,7 @@
 | 6016 | unsubscribed from everything |
 | 6017 | accents, an apostrophe and a hyphen |
 | 6018 | deleted, with a number that nobody else has |
+| 6019 | what another release may add: a method and a status that no client knows yet |
 | 900101 | another dealer's, with +15145550190, which no lead of our own has |
 
 User 105 has left, and is in no list; 106 and 107 are both called Marc Roy.
@@ -34,6 +35,10 @@ EXISTING = {
     "call_phone": "+15145550115",
     "description": "Rappelé, rendez-vous pris",
 }
+UNHEARD_OF = [
+    {"executed_at": "2025-03-05T10:00:00-05:00", "method": "video", "type": "outgoing"},
+    {"executed_at": "2025-03-06T10:00:00-05:00", "method": "phone", "type": "incoming", "call_status": "transferred"},
+]
 MANY = 3000
 _FIRST_OF_MANY = datetime.datetime(2021, 1, 4, 14, 0, tzinfo=datetime.UTC)
 
@@ -77,6 +82,7 @@ def _leads() -> list[dict[str, Any]]:
         _lead(6015, "John", "Whitfield", phones=["+15145550115"], communications=[EXISTING]),
         _lead(6016, "Zoé", "Thériault", phones=["+15145550116"], unsubscribed_at="2024-11-05T09:00:00-05:00"),
         _lead(6017, "Maïté-Hélène", "D'Amours Lachapelle", phones=["+15145550117"], second_contact="Noël Bérubé"),
+        _lead(6019, "François", "Lévesque", phones=["+15145550119"], communications=UNHEARD_OF),
         _lead(6018, "Chloé", "Bélanger", phones=["+15145550118"], deleted=True),
     ]
 

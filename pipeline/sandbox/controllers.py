@@ -130,7 +130,10 @@ class Controllers:
         self, call: incoming.Call, made: world.Communication, context: rules.Context, effect: str, status: int
     ) -> responses.Response:
         made = self._mischief.kept(call, made)
-        self._state.store(made, context.now)
+        if self._settings.lead_result == "changes":
+            self._state.store(made, context.now)
+        else:
+            self._state.put(made)
         call.entry.effect.append(f"{effect} {made.id}")
         if made.call_status == world.CallStatus.CALLING:
             call.entry.effect.append(journal.LIVE_POPUP)

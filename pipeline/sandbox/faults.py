@@ -88,12 +88,20 @@ class Faults:
             return _redirect(call.request, rule.settings)
         if rule.kind is plan.Kind.LIMIT_429:
             return self._with_retry_after(answers.slow_down(call.request, html=rule.settings["html"]), rule.settings)
+        if rule.kind is plan.Kind.MAINTENANCE:
+            return self._with_retry_after(answers.maintenance(call.request), rule.settings)
         if rule.kind is plan.Kind.HTML_503:
             return self._with_retry_after(answers.page(503), rule.settings)
         return answers.page(502)
 
-    def before_throttle(self, limiter: throttle.Throttle) -> None:
-        """The second consumer of the key takes what is due to it by now, each of its requests at its own time."""
+    def before_throttle(self, call: incoming.Call, limiter: throttle.Throttle) -> None:
+        """The limit may shrink, and stay so; then the second consumer of the key takes what is due to it by now.
+
+        Each of its requests counts at its own time.
+        """
+        for one in self._of({plan.Kind.SHRINK_LIMIT}):
+            if self._applies(one, call):
+                limiter.limit = one.rule.settings["limit"]
         now = self._now().timestamp()
         for one in self._standing:
             if one.rule.kind is plan.Kind.SHARED_BUCKET:

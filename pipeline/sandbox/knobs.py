@@ -18,6 +18,10 @@ HABITS: Mapping[str, tuple[str, ...]] = {
     "mp3": ("any", "id3"),
     "recording_of": ("any", "phone"),
     "executed_by": ("create", "always"),
+    "lead_result": ("changes", "stays"),
+    "scope": ("all", "read"),
+    "laravel": ("10", "5.6", "8", "9", "12"),
+    "locale": ("en", "fr"),
 }
 
 
@@ -37,7 +41,9 @@ class Knobs:
     The rest are habits, each one of HABITS: how a lead that is missing from a create is answered (`missing_lead`), and
     another dealer's in a path (`foreign`), an include nobody knows, a `per_page` out of range, what `filter[phone]`
     compares, a search for nothing, the order of a lead's communications, which MP3 is taken, of which methods
-    recordings are taken, and whether `executed_by` can be changed later.
+    recordings are taken, whether `executed_by` can be changed later, whether a call changes the result of its lead,
+    what the key is good for, and in which dialect refusals are worded (`laravel`, `locale`). `hourly` is a second
+    limit, 0 for none.
     """
 
     limit: int = 200
@@ -58,9 +64,14 @@ class Knobs:
     mp3: str = "any"
     recording_of: str = "any"
     executed_by: str = "create"
+    lead_result: str = "changes"
+    scope: str = "all"
+    laravel: str = "10"
+    locale: str = "en"
+    hourly: int = 0
 
 
-_SIZES = ("proxy_bytes", "post_bytes", "upload_bytes")
+_NUMBERS = ("proxy_bytes", "post_bytes", "upload_bytes", "hourly")
 
 
 def turned(settings: Knobs, texts: Iterable[str]) -> Knobs:
@@ -68,13 +79,14 @@ def turned(settings: Knobs, texts: Iterable[str]) -> Knobs:
     found: dict[str, Any] = {}
     for text in texts:
         name, _, value = text.partition("=")
-        if name in _SIZES:
+        if name in _NUMBERS:
             if not (value.isdecimal() and value.isascii() and 0 < len(value) < 13):
-                raise KnobError(f"{name} is a number of bytes, as {name}={2 * MEBIBYTE}")
+                raise KnobError(f"{name} is a whole number, as {name}={2 * MEBIBYTE}")
             found[name] = int(value)
         elif value in HABITS.get(name, ()):
             found[name] = value
         else:
             there = [f"{habit}={'|'.join(values)}" for habit, values in HABITS.items()]
-            raise KnobError(f"no knob is {text}; there are {', '.join([*there, *(f'{size}=N' for size in _SIZES)])}")
+            there += [f"{number}=N" for number in _NUMBERS]
+            raise KnobError(f"no knob is {text}; there are {', '.join(there)}")
     return dataclasses.replace(settings, **found)

@@ -39,6 +39,7 @@ class Kind(enum.StrEnum):
     DROP_BEFORE_COMMIT = "drop_before_commit"
     HTML_502 = "html_502"
     HTML_503 = "html_503"
+    MAINTENANCE = "maintenance"
     LIMIT_429 = "limit_429"
     REDIRECT = "redirect"
     REVOKE_KEY = "revoke_key"
@@ -57,6 +58,7 @@ class Kind(enum.StrEnum):
     INCOMPLETE_READ = "incomplete_read"
     LATENCY = "latency"
     SHARED_BUCKET = "shared_bucket"
+    SHRINK_LIMIT = "shrink_limit"
     SLOW_READ = "slow_read"
     ACT = "act"
 
@@ -66,6 +68,7 @@ ON_ARRIVAL = frozenset(
         Kind.DROP_BEFORE_COMMIT,
         Kind.HTML_502,
         Kind.HTML_503,
+        Kind.MAINTENANCE,
         Kind.LIMIT_429,
         Kind.REDIRECT,
         Kind.REVOKE_KEY,
@@ -174,6 +177,7 @@ _RETRY_AFTER = {
 _SETTINGS: Mapping[Kind, Mapping[str, _Setting]] = {
     Kind.DROP_BEFORE_COMMIT: {"reset": _SWITCH},
     Kind.COMMIT_THEN_DROP: {"reset": _SWITCH},
+    Kind.MAINTENANCE: _RETRY_AFTER,
     Kind.HTML_503: _RETRY_AFTER,
     Kind.LIMIT_429: _RETRY_AFTER | {"html": _SWITCH},
     Kind.REDIRECT: {"status": _choice(302, 307, default=302), "location": _Setting(_is_text, "a URL")},
@@ -184,6 +188,7 @@ _SETTINGS: Mapping[Kind, Mapping[str, _Setting]] = {
     Kind.READ_LAG: {"seconds": _SECONDS},
     Kind.INCOMPLETE_READ: {"share": _Setting(_is_share, "a number from 0 to 1", 0.5), "without_key": _SWITCH},
     Kind.LATENCY: {"seconds": _SECONDS, "spread": _choice("fixed", "uniform", "exponential", default="fixed")},
+    Kind.SHRINK_LIMIT: {"limit": _Setting(_is_count, "a whole number from 1", needed=True)},
     Kind.SLOW_READ: {"bytes_per_second": _Setting(_is_count, "a whole number from 1", needed=True)},
     Kind.ACT: {"do": _Setting(lambda value: isinstance(value, dict | list), "an act, or a list of some", needed=True)},
     Kind.SHARED_BUCKET: {"per_minute": _Setting(_is_count, "a whole number from 1", needed=True)},

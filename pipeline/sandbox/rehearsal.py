@@ -43,7 +43,9 @@ class Rehearsal:
         self._account_id = account_id
         first = seed.parsed(seed.built_in() if document is None else document, account_id=account_id)
         self.world = world.World(first, any_id=self.settings.any_id)
-        self.throttle = throttle.Throttle(self.settings.limit, self.settings.window_seconds, self.clock.now)
+        self.throttle = throttle.Throttle(
+            self.settings.limit, self.settings.window_seconds, self.clock.now, hourly=self.settings.hourly
+        )
         self.journal = journal.Journal(token, self.clock.now)
         self.faults = faults.Faults(trouble or plan.Plan(), self.world, self.clock.now, pause)
         profile = rules.PROFILES[self.settings.profile]
@@ -57,6 +59,7 @@ class Rehearsal:
             log=self.journal,
             mischief=self.faults,
             pause=pause,
+            now=self.clock.now,
         )
 
     def reseed(self, document: Any) -> None:

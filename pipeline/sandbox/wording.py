@@ -8,6 +8,8 @@ UNAUTHENTICATED = "Unauthenticated."
 UNAUTHORIZED = "This action is unauthorized."
 TOO_MANY_ATTEMPTS = "Too Many Attempts."
 SERVER_ERROR = "Server Error"
+SERVICE_UNAVAILABLE = "Service Unavailable"
+INVALID_SCOPE = "Invalid scope(s) provided."
 DUPLICATE_PHONE = "Duplicate phone."
 RECORDING_UPLOADED = "Recording uploaded successfully."
 
