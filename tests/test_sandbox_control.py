@@ -220,6 +220,15 @@ def test_everything_stored_is_shown_with_its_recording(hand: Hand) -> None:
     assert (stored["recording"]["format"], stored["recording"]["uploads"]) == ("mp3", 1)
 
 
+def test_every_call_may_set_off_a_webhook(hand: Hand) -> None:
+    hand.create()
+    hand.api("PUT", "/communications/42534452", json={"call_duration": 5})
+    told = {"at": "2026-11-22T15:00:00+00:00", "event": "lead.updated", "lead_id": 5001}
+    assert hand.control("GET", "/outbox").json() == {"data": [told, told]}
+    hand.control("POST", "/reset")
+    assert hand.control("GET", "/outbox").json() == {"data": []}
+
+
 def test_reset_forgets_everything(hand: Hand) -> None:
     hand.create()
     hand.control("POST", "/clock", json={"advance_seconds": 5})

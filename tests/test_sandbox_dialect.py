@@ -99,6 +99,14 @@ def test_key_that_may_only_read(scope: str, status: int) -> None:
     assert "X-RateLimit-Limit" in answer.headers
 
 
+def test_key_of_a_group_lists_every_dealer() -> None:
+    accounts = made(key_of="group").send("GET", "/account?include[]=users").json()["data"]
+    assert [(one["name"], len(one["users"])) for one in accounts] == [
+        ("Rehearsal Motors", 4),
+        ("Automobiles Ailleurs", 1),
+    ]
+
+
 @pytest.mark.parametrize(("knob", "result"), [("changes", "reached"), ("stays", None)])
 def test_result_of_the_lead_may_stay(knob: str, result: str | None) -> None:
     crm = made(lead_result=knob)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sandbox import knobs, rehearsal
+from pipeline.sandbox import knobs, rehearsal, rules
 from tests.test_sandbox_api import NOW, TOKEN, Client, made
 
 
@@ -139,6 +139,30 @@ def test_filters_hold_together(filters: dict[str, str], found: list[int]) -> Non
         ],
     )
     assert filtered(crm, **filters) == found
+
+
+@pytest.mark.parametrize("profile", rules.PROFILES)
+def test_every_profile_finds_the_same_leads(profile: str) -> None:
+    crm = made(profile=profile)
+    for path in ("/leads?filter[phone]=%2B15145550150&include[]=phones", "/leads/search?query=5145550150"):
+        found = crm.send("GET", path).json()
+        assert [lead["id"] for lead in found["data"]] == [5020, 5019]
+        assert [phone["number"] for phone in found["data"][0]["phones"]] == ["+15145550120", "+15145550150"]
+        assert found["meta"]["total"] == 2
+
+
+@pytest.mark.parametrize(("knob", "status"), [("404", 404), ("403", 403)])
+def test_another_dealers_communication_is_not_to_be_changed(knob: str, status: int) -> None:
+    told = [{"executed_at": "2025-01-01T10:00:00Z"}]
+    document = {
+        "accounts": [
+            {"id": 301, "name": "Rehearsal Motors"},
+            {"id": 302, "name": "Elsewhere", "leads": [{"id": 900, "communications": told}]},
+        ]
+    }
+    crm = Client(rehearsal.Rehearsal(token=TOKEN, settings=knobs.Knobs(foreign=knob), document=document))
+    assert crm.send("PUT", "/communications/40000001", json={"description": "mine"}).status_code == status
+    assert crm.send("PUT", "/communications/40000002", json={"description": "mine"}).status_code == 404
 
 
 def test_plus_that_was_not_encoded_finds_nobody() -> None:

@@ -18,6 +18,7 @@ def app(stage: rehearsal.Rehearsal) -> types.ASGIApp:
         routing.Route("/journal", handlers.journal, methods=["GET"]),
         routing.Route("/counts", handlers.counts, methods=["GET"]),
         routing.Route("/communications", handlers.communications, methods=["GET"]),
+        routing.Route("/outbox", handlers.outbox, methods=["GET"]),
         routing.Route("/assert", handlers.verdict, methods=["GET"]),
         routing.Route("/clock", handlers.clock, methods=["GET", "POST"]),
         routing.Route("/reset", handlers.reset, methods=["POST"]),
@@ -87,6 +88,13 @@ class _Handlers:
         return responses.JSONResponse(
             {"data": [resources.stored_communication(one, state.account_of(one)) for one in found]}
         )
+
+    async def outbox(self, request: requests.Request) -> responses.Response:
+        """What webhooks would have told the dealer's other systems: each call sent may set off something there."""
+        told = [
+            {"at": clock.iso(at), "event": "lead.updated", "lead_id": lead} for at, lead in self._stage.world.outbox
+        ]
+        return responses.JSONResponse({"data": told})
 
     async def verdict(self, request: requests.Request) -> responses.Response:
         """What a good importer never does, each with its evidence; `ok` when there is none."""

@@ -96,8 +96,10 @@ class Controllers:
 
     async def show_account(self, call: incoming.Call) -> Commit:
         """GET /account. The vendor's example is an array, though the path is singular."""
-        shape = resources.account(self._state.own_account, self._state, call.includes)
-        return lambda: self._data(shape if self._profile.is_untidy else [shape])
+        is_group = self._settings.key_of == "group"
+        listed = list(self._state.accounts.values()) if is_group else [self._state.own_account]
+        shapes = [resources.account(one, self._state, call.includes) for one in listed]
+        return lambda: self._data(shapes[0] if self._profile.is_untidy and not is_group else shapes)
 
     def _context(self, stored: world.Communication | None = None) -> rules.Context:
         return rules.Context(self._state, self._state.own_account.id, self._now(), stored)

@@ -20,6 +20,7 @@ HABITS: Mapping[str, tuple[str, ...]] = {
     "executed_by": ("create", "always"),
     "lead_result": ("changes", "stays"),
     "scope": ("all", "read"),
+    "key_of": ("dealer", "group"),
     "laravel": ("10", "5.6", "8", "9", "12"),
     "locale": ("en", "fr"),
 }
@@ -42,8 +43,8 @@ class Knobs:
     another dealer's in a path (`foreign`), an include nobody knows, a `per_page` out of range, what `filter[phone]`
     compares, a search for nothing, the order of a lead's communications, which MP3 is taken, of which methods
     recordings are taken, whether `executed_by` can be changed later, whether a call changes the result of its lead,
-    what the key is good for, and in which dialect refusals are worded (`laravel`, `locale`). `hourly` is a second
-    limit, 0 for none.
+    what the key is good for and whose it is (a group's lists all accounts), and in which dialect refusals are worded
+    (`laravel`, `locale`). `hourly` is a second limit, 0 for none.
     """
 
     limit: int = 200
@@ -66,6 +67,7 @@ class Knobs:
     executed_by: str = "create"
     lead_result: str = "changes"
     scope: str = "all"
+    key_of: str = "dealer"
     laravel: str = "10"
     locale: str = "en"
     hourly: int = 0

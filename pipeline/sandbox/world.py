@@ -156,7 +156,7 @@ class Seed:
 
 
 class World:
-    """The state. `call_logs` are kept as they were given.
+    """The state. `call_logs` are kept as they were given; `outbox` is when which lead was told of to a webhook.
 
     With `any_id` whatever lead or user is mentioned exists, in the account it is mentioned in.
     """
@@ -172,6 +172,7 @@ class World:
         self.users = {user.id: user for user in seed.users}
         self.communications: dict[int, Communication] = {}
         self._leads = {lead.id: lead for lead in seed.leads}
+        self.outbox: list[tuple[datetime.datetime, int]] = []
         self.call_logs: dict[int, dict[str, Any]] = {}
         self._of_lead: dict[int, list[int]] = {}
         self._next_id = FIRST_COMMUNICATION_ID
@@ -266,6 +267,7 @@ class World:
         self.put(communication)
         lead = self._leads[communication.lead_id]
         result = _result_after(lead.result, communication.call_status)
+        self.outbox.append((now, lead.id))
         self._leads[lead.id] = dataclasses.replace(lead, updated_at=now, result=result)
 
     def attach(self, communication: Communication, recording: Recording) -> None:
