@@ -77,6 +77,31 @@ def test_twice_the_limit_may_pass_around_an_edge(hand: Hand) -> None:
     assert hand.control("GET", "/counts").json()["max_in_any_window"] == 5
 
 
+def test_of_two_limits_the_tighter_one_speaks() -> None:
+    time = [0.0]
+    limiter = throttle.Throttle(3, 60, lambda: NOW + datetime.timedelta(seconds=time[0]), hourly=5)
+    told = []
+    for instant in (0, 1, 2, 3, 60, 61, 120):
+        time[0] = instant
+        verdict = limiter.hit(1)
+        told.append((verdict.allowed, verdict.limit, verdict.remaining, verdict.retry_after_seconds))
+    assert told == [
+        (True, 3, 2, 60),
+        (True, 3, 1, 59),
+        (True, 3, 0, 58),
+        (False, 3, 0, 57),
+        (True, 5, 1, 3540),
+        (True, 5, 0, 3539),
+        (False, 5, 0, 3480),
+    ]
+
+
+def test_answers_tell_the_time_of_the_sandboxs_own_clock(hand: Hand) -> None:
+    """A clock that is wrong on either side shows in `Date`, and in nothing else."""
+    hand.stage.clock.advance(3600)
+    assert hand.create().headers["date"] == "Sun, 22 Nov 2026 16:00:00 GMT"
+
+
 def test_throttle_counts_down_and_says_when_to_come_back(hand: Hand) -> None:
     remaining = [hand.create().headers["X-RateLimit-Remaining"] for _ in range(3)]
     assert remaining == ["2", "1", "0"]
@@ -159,9 +184,10 @@ def test_verdict_names_each_misdeed(hand: Hand) -> None:
         "duplicates": [{"lead_id": 5001, "ids": [42534452, 42534453]}],
         "duplicate_references": [],
         "popups": [3, 6],
-        "leads_created": [5],
+        "leads_created": [],
+        "unasked": [{"request": 5, "kind": "POST /call-logs"}],
         "unknown_fields": [{"request": 2, "fields": ["typo"]}],
-        "over_limit": [{"window_ends_at": "2026-11-22T15:01:00+00:00", "requests": 4, "limit": 3}],
+        "over_limit": [{"window_ends_at": "2026-11-22T15:01:00+00:00", "requests": 5, "limit": 3}],
         "foreign_hosts": [{"request": 5, "host": "crm.example"}],
     }
 
@@ -192,6 +218,15 @@ def test_everything_stored_is_shown_with_its_recording(hand: Hand) -> None:
     (stored,) = hand.control("GET", "/communications").json()["data"]
     assert (stored["id"], stored["account_id"], stored["seeded"]) == (42534452, 301, False)
     assert (stored["recording"]["format"], stored["recording"]["uploads"]) == ("mp3", 1)
+
+
+def test_every_call_may_set_off_a_webhook(hand: Hand) -> None:
+    hand.create()
+    hand.api("PUT", "/communications/42534452", json={"call_duration": 5})
+    told = {"at": "2026-11-22T15:00:00+00:00", "event": "lead.updated", "lead_id": 5001}
+    assert hand.control("GET", "/outbox").json() == {"data": [told, told]}
+    hand.control("POST", "/reset")
+    assert hand.control("GET", "/outbox").json() == {"data": []}
 
 
 def test_reset_forgets_everything(hand: Hand) -> None:

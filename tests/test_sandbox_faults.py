@@ -491,3 +491,19 @@ def test_rules_name_routes_as_the_journal_does() -> None:
         hand.api("OPTIONS", path.replace(":id", "1"))
         kinds.add(hand.stage.journal.entries[0].kind)
     assert kinds == {f"OPTIONS {path}" for path in plan.PATHS}
+
+
+def test_limit_shrinks_in_the_midst_of_a_run() -> None:
+    hand = made({"kind": "shrink_limit", "limit": 2, "nth": 2})
+    assert [hand.status() for _ in range(4)] == [201, 201, 429, 429]
+    hand.control("POST", "/reset")
+    assert hand.stage.throttle.limit == 200
+
+
+@pytest.mark.parametrize("retry_after", [None, 120])
+def test_crm_under_maintenance_says_so_in_json(retry_after: int | None) -> None:
+    hand = made({"kind": "maintenance", "first": 1, "retry_after": retry_after})
+    answer = hand.create()
+    assert (answer.status_code, answer.json()) == (503, {"message": "Service Unavailable"})
+    assert answer.headers.get("retry-after") == (None if retry_after is None else "120")
+    assert hand.status() == 201

@@ -4,7 +4,7 @@ import json
 
 from starlette import requests, responses
 
-from pipeline.sandbox import throttle, wording
+from pipeline.sandbox import dialect, throttle, wording
 
 _PROXY_PAGE = (
     "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n"
@@ -56,17 +56,18 @@ def invalid(request: requests.Request, errors: wording.Errors) -> responses.Resp
     """422 with every fault at once, or a redirect back for what looks like a browser."""
     if not wants_json(request):
         return _redirect(request.headers.get("referer", "/"))
-    return compact({"message": wording.summary(errors), "errors": errors}, 422)
+    spoken = dialect.of(request)
+    return compact({"message": spoken.summary(errors), "errors": spoken.errors(errors)}, 422)
 
 
 def no_route(request: requests.Request) -> responses.Response:
     """404: nobody serves the path."""
-    return _problem(request, 404, wording.no_route(request.url.path))
+    return _problem(request, 404, dialect.of(request).no_route(request.url.path))
 
 
 def no_method(request: requests.Request, allowed: tuple[str, ...]) -> responses.Response:
     """405: the path is served, but not so."""
-    answer = _problem(request, 405, wording.no_method(request.method, request.url.path, allowed))
+    answer = _problem(request, 405, dialect.of(request).no_method(request.method, request.url.path, allowed))
     answer.headers["Allow"] = ", ".join(allowed)
     return answer
 
@@ -74,6 +75,26 @@ def no_method(request: requests.Request, allowed: tuple[str, ...]) -> responses.
 def no_model(request: requests.Request, model: str, key: str) -> responses.Response:
     """404: the path is served, but there is no such thing, or it is another dealer's."""
     return _problem(request, 404, wording.no_model(model, key))
+
+
+def bad_request(request: requests.Request, message: str) -> responses.Response:
+    """400: asked in a way that is not understood."""
+    return _problem(request, 400, message)
+
+
+def out_of_scope(request: requests.Request) -> responses.Response:
+    """403: the key may read, and not write."""
+    return _problem(request, 403, wording.INVALID_SCOPE)
+
+
+def maintenance(request: requests.Request) -> responses.Response:
+    """503 from the CRM itself: closed for a while."""
+    return _problem(request, 503, wording.SERVICE_UNAVAILABLE)
+
+
+def duplicate_phone(request: requests.Request) -> responses.Response:
+    """403: the lead has a number of that type."""
+    return _problem(request, 403, wording.DUPLICATE_PHONE)
 
 
 def too_many(request: requests.Request, verdict: throttle.Verdict) -> responses.Response:
@@ -112,7 +133,7 @@ def slow_down(request: requests.Request, *, html: bool) -> responses.Response:
 
 def too_large_for_post(request: requests.Request) -> responses.Response:
     """413 from PHP's own limit."""
-    return _problem(request, 413, "")
+    return _problem(request, 413, dialect.of(request).too_large())
 
 
 def add_rate_headers(answer: responses.Response, verdict: throttle.Verdict) -> None:

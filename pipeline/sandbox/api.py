@@ -1,6 +1,7 @@
 """The API's door: what happens to a request, in which order, before and after its endpoint."""
 
 import dataclasses
+import email.utils
 import hmac
 import json
 import re
@@ -8,18 +9,30 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette import requests, responses, types
 
-from pipeline.sandbox import answers, connection, controllers, faults, incoming, journal, knobs, throttle, world
+from pipeline.sandbox import (
+    answers,
+    clock,
+    connection,
+    controllers,
+    dialect,
+    faults,
+    incoming,
+    journal,
+    knobs,
+    leads,
+    recordings,
+    throttle,
+    unasked,
+    world,
+)
 
 BASE_PATH = "/v2"
+_UPLOAD = "/communications/:id/recording"
 _LONGEST_JOURNAL_TEXT = 2000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-# What these do in the real CRM, though nobody serves them here: an importer has no business with them.
-_UNSERVED_EFFECTS = {
-    ("POST", BASE_PATH + "/leads"): journal.LEAD_CREATED,
-    ("POST", BASE_PATH + "/call-logs"): journal.LEAD_CREATED,
-    ("POST", BASE_PATH + "/screenpop"): journal.LIVE_POPUP,
-}
+# What it does in the real CRM, though nobody serves it here: an importer has no business with it.
+_UNSERVED_EFFECTS = {("POST", BASE_PATH + "/screenpop"): journal.LIVE_POPUP}
 
 Endpoint = Callable[[incoming.Call], Awaitable[controllers.Commit]]
 
@@ -45,10 +58,13 @@ class Api:
         token: str,
         settings: knobs.Knobs,
         endpoints: controllers.Controllers,
+        listing: leads.Leads,
+        others: unasked.Unasked,
         limiter: throttle.Throttle,
         log: journal.Journal,
         mischief: faults.Faults,
         pause: faults.Pause,
+        now: clock.Now,
     ) -> None:
         self._token = token.encode()
         self._settings = settings
@@ -56,11 +72,14 @@ class Api:
         self._log = log
         self._mischief = mischief
         self._pause = pause
-        self._routes = _routes(endpoints)
+        self._now = now
+        self._dialect = dialect.Dialect(settings.laravel, settings.locale)
+        self._routes = _routes(endpoints, listing, others)
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Serve one request."""
         request = requests.Request(scope, receive)
+        self._dialect.put_on(request)
         route, target = self._routed(request.url.path)
         kind = f"{request.method} {route.template}" if route else "unrouted"
         query = f"?{request.url.query}" if request.url.query else ""
@@ -78,14 +97,18 @@ class Api:
         entry.status = None if isinstance(answer, connection.Drop) else answer.status_code
         if seconds:
             await self._pause(seconds)
+        answer.headers["Date"] = email.utils.format_datetime(self._now(), usegmt=True)
         await answer(scope, receive, send)
 
     async def _read(
         self, request: requests.Request, route: _Route | None, target: str, entry: journal.Entry
     ) -> incoming.Call:
-        body = await self._body(request)
-        fields = self._noted(request, body, entry)
-        return incoming.Call(request, route.template if route else "", target, body, fields, entry)
+        call = incoming.Call(request, route.template if route else "", target, entry)
+        if request.method == "POST" and call.template == _UPLOAD:
+            return dataclasses.replace(call, form=await self._form(call))
+        kept: list[bytes] = []
+        await self._received(call, kept.append)
+        return dataclasses.replace(call, fields=self._noted(request, b"".join(kept), entry))
 
     async def _answered(self, call: incoming.Call, route: _Route | None) -> responses.Response:
         fault = await self._mischief.on_arrival(call)
@@ -101,7 +124,7 @@ class Api:
             return answers.no_method(request, route.allowed)
         if not self._is_authenticated(request):
             return answers.unauthenticated(request)
-        self._mischief.before_throttle(self._limiter)
+        self._mischief.before_throttle(call, self._limiter)
         verdict = self._limiter.hit(world.API_USER_ID)
         call.entry.window = verdict.window
         answer = await self._served(endpoint, call) if verdict.allowed else answers.too_many(request, verdict)
@@ -110,29 +133,41 @@ class Api:
 
     async def _served(self, endpoint: Endpoint, call: incoming.Call) -> responses.Response:
         """Errors from here on were counted, and carry the rate headers."""
+        if self._settings.scope == "read" and call.request.method not in ("GET", "HEAD"):
+            return answers.out_of_scope(call.request)
         try:
             commit = await endpoint(call)
+            fault = await self._mischief.before_commit(call, commit)
+            if fault is not None:
+                return fault
+            answer = commit()
         except answers.Refused as refused:
             return refused.answer
-        fault = await self._mischief.before_commit(call, commit)
-        if fault is not None:
-            return fault
-        answer = commit()
         fault = await self._mischief.after_commit(call, answer)
         return answer if fault is None else fault
 
-    async def _body(self, request: requests.Request) -> bytes:
+    async def _form(self, call: incoming.Call) -> recordings.Form:
+        """An upload, read piece by piece and never kept."""
+        reader = recordings.Reader(call.request.headers)
+        await self._received(call, reader.feed)
+        form = reader.form()
+        call.entry.body = {"files": [dataclasses.asdict(file) for file in form.files], "fields": list(form.fields)}
+        return form
+
+    async def _received(self, call: incoming.Call, take: Callable[[bytes], None]) -> None:
         """Read to the end even when too long: an answer in the middle of an upload is a reset, which is a fault."""
-        kept, size = [], 0
-        async for chunk in request.stream():
+        size = 0
+        per_second = self._mischief.bytes_per_second(call)
+        async for chunk in call.request.stream():
             size += len(chunk)
             if size <= self._settings.proxy_bytes:
-                kept.append(chunk)
+                take(chunk)
+            if per_second is not None:
+                await self._pause(len(chunk) / per_second)
         if size > self._settings.proxy_bytes:
             raise answers.Refused(answers.too_large_for_proxy())
         if size > self._settings.post_bytes:
-            raise answers.Refused(answers.too_large_for_post(request))
-        return b"".join(kept)
+            raise answers.Refused(answers.too_large_for_post(call.request))
 
     def _noted(self, request: requests.Request, body: bytes, entry: journal.Entry) -> Mapping[str, object]:
         """The JSON object in the body, after it went into the journal. PHP makes nothing of malformed JSON: `{}`."""
@@ -164,12 +199,19 @@ class Api:
         return None, ""
 
 
-def _routes(endpoints: controllers.Controllers) -> list[_Route]:
+def _routes(endpoints: controllers.Controllers, listing: leads.Leads, others: unasked.Unasked) -> list[_Route]:
+    """In the order in which they are tried: a search is no lead of that name."""
     table: dict[str, dict[str, Endpoint]] = {
         "/communications": {"POST": endpoints.create},
         "/communications/:id": {"PUT": endpoints.update},
-        "/communications/:id/recording": {"POST": endpoints.upload},
-        "/leads/:id": {"GET": endpoints.show_lead},
+        _UPLOAD: {"POST": endpoints.upload},
+        "/leads": {"GET": listing.listed, "POST": others.make_lead},
+        "/leads/search": {"GET": listing.searched},
+        "/leads/:id": {"GET": listing.show, "PUT": others.change_lead},
+        "/lead-phones": {"POST": others.add_phone},
+        "/lead-phones/:id": {"PUT": others.change_phone},
+        "/call-logs": {"POST": others.log_call},
+        "/call-logs/:id": {"PUT": others.change_log},
         "/account": {"GET": endpoints.show_account},
     }
     return [

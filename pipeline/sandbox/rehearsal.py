@@ -3,7 +3,21 @@
 import asyncio
 from typing import Any
 
-from pipeline.sandbox import api, clock, controllers, faults, journal, knobs, plan, rules, seed, throttle, world
+from pipeline.sandbox import (
+    api,
+    clock,
+    controllers,
+    faults,
+    journal,
+    knobs,
+    leads,
+    plan,
+    rules,
+    seed,
+    throttle,
+    unasked,
+    world,
+)
 
 
 class Rehearsal:
@@ -29,7 +43,9 @@ class Rehearsal:
         self._account_id = account_id
         first = seed.parsed(seed.built_in() if document is None else document, account_id=account_id)
         self.world = world.World(first, any_id=self.settings.any_id)
-        self.throttle = throttle.Throttle(self.settings.limit, self.settings.window_seconds, self.clock.now)
+        self.throttle = throttle.Throttle(
+            self.settings.limit, self.settings.window_seconds, self.clock.now, hourly=self.settings.hourly
+        )
         self.journal = journal.Journal(token, self.clock.now)
         self.faults = faults.Faults(trouble or plan.Plan(), self.world, self.clock.now, pause)
         profile = rules.PROFILES[self.settings.profile]
@@ -37,10 +53,13 @@ class Rehearsal:
             token=token,
             settings=self.settings,
             endpoints=controllers.Controllers(self.world, self.settings, profile, self.clock.now, self.faults),
+            listing=leads.Leads(self.world, self.settings, profile, self.clock.now, self.faults),
+            others=unasked.Unasked(self.world, profile, self.clock.now),
             limiter=self.throttle,
             log=self.journal,
             mischief=self.faults,
             pause=pause,
+            now=self.clock.now,
         )
 
     def reseed(self, document: Any) -> None:

@@ -82,5 +82,7 @@ def _config(app: types.ASGIApp) -> uvicorn.Config:
         log_config=None,
         log_level="critical",
         server_header=False,
+        # The API tells the time of its own clock, which a test may have moved.
+        date_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )

@@ -5,12 +5,15 @@ import math
 
 from pipeline.sandbox import clock
 
+_HOUR_SECONDS = 3600.0
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a request may pass. `retry_after_seconds` and `reset_at` (unix seconds) matter for a refusal only.
 
-    `window` is when its window ends, to the fraction, which tells windows apart.
+    Of two limits the tighter one speaks. `window` is when the window of the first one ends, to the fraction, which
+    tells windows apart.
     """
 
     allowed: bool
@@ -28,13 +31,18 @@ class _Window:
 
 
 class Throttle:
-    """Counts per API user. Windows do not slide: around an edge twice the limit can pass, as with the real one."""
+    """Counts per API user. Windows do not slide: around an edge twice the limit can pass, as with the real one.
 
-    def __init__(self, limit: int, window_seconds: float, now: clock.Now) -> None:
+    `hourly` is a second limit, 0 for none. `limit` may be changed while it works; `reset` brings it back.
+    """
+
+    def __init__(self, limit: int, window_seconds: float, now: clock.Now, *, hourly: int = 0) -> None:
         self.limit = limit
         self.window_seconds = window_seconds
+        self._first_limit = limit
+        self._hourly = hourly
         self._now = now
-        self._windows: dict[int, _Window] = {}
+        self._windows: dict[tuple[int, float], _Window] = {}
 
     def hit(self, user_id: int, at: float | None = None) -> Verdict:
         """Count one request of the user, unless it is refused: a refused one neither counts nor lengthens the wait.
@@ -42,21 +50,31 @@ class Throttle:
         `at` (unix seconds) is for one that came earlier than now.
         """
         instant = self._now().timestamp() if at is None else at
-        window = self._windows.get(user_id)
-        if window is None or instant >= window.ends_at:
-            window = self._windows[user_id] = _Window(instant + self.window_seconds)
-        allowed = window.hits < self.limit
+        first = self._window(user_id, self.window_seconds, instant)
+        limits = [(first, self.limit)]
+        if self._hourly:
+            limits.append((self._window(user_id, _HOUR_SECONDS, instant), self._hourly))
+        allowed = all(window.hits < limit for window, limit in limits)
         if allowed:
-            window.hits += 1
+            for window, _ in limits:
+                window.hits += 1
+        window, limit = min(limits, key=lambda one: (one[1] - one[0].hits, -one[0].ends_at))
         return Verdict(
             allowed=allowed,
-            limit=self.limit,
-            remaining=self.limit - window.hits,
+            limit=limit,
+            remaining=max(limit - window.hits, 0),
             retry_after_seconds=max(0, math.ceil(window.ends_at - instant)),
             reset_at=math.ceil(window.ends_at),
-            window=window.ends_at,
+            window=first.ends_at,
         )
 
     def reset(self) -> None:
         """Forget every window."""
         self._windows.clear()
+        self.limit = self._first_limit
+
+    def _window(self, user_id: int, seconds: float, instant: float) -> _Window:
+        window = self._windows.get((user_id, seconds))
+        if window is None or instant >= window.ends_at:
+            window = self._windows[user_id, seconds] = _Window(instant + seconds)
+        return window
