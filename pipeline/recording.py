@@ -103,11 +103,11 @@ class Folder:
         if _LEADS_OUT.search(name):
             return Unfit("unsafe", "the name leads out of the recordings folder")
         if "/" in name:
-            return self._seen(name)
+            return self.at(name)
         found = self.named.get(_folded(name), [])
         if len(found) > 1:
             return Unfit("ambiguous", f"{len(found)} files of that name: {found[0]} and {found[1]}")
-        return self._seen(found[0]) if found else None
+        return self.at(found[0]) if found else None
 
     @property
     def named(self) -> dict[str, list[str]]:
@@ -137,7 +137,8 @@ class Folder:
             return Audio(handle, seen, kind)
         return kind or Unfit("not audio", "neither a WAV nor an MP3, whatever its name says")
 
-    def _seen(self, path: str) -> File | Unfit | None:
+    def at(self, path: str) -> File | Unfit | None:
+        """The file at that very path."""
         real = self._inside(path)
         if real is None:
             return Unfit("unsafe", "a link on its path leads out of the recordings folder")

@@ -15,6 +15,7 @@ from pipeline import courier, destination, errors, model, pacer, privacy
 from pipeline.recording import Audio, Folder
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Reply, in_virtual_time, reply
+from tests.test_recording import opened as audio_of
 from tests.test_recording import wav
 
 ID = 42534452
@@ -163,9 +164,7 @@ def test_a_file_is_never_in_memory_whole(tmp_path: Path) -> None:
     big.write_bytes(wav())
     with big.open("r+b") as file:
         file.truncate(48 * 1024 * 1024)
-    opened = Folder(tmp_path, 10**8).opened("big.wav")
-    assert isinstance(opened, Audio)
-    with opened:
+    with audio_of(Folder(tmp_path, 10**8), "big.wav") as opened:
         try:
             anyio.run(upload)
             _, peak = tracemalloc.get_traced_memory()
