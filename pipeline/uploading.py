@@ -55,6 +55,8 @@ class Uploading:
     _unattached: list[endings.Unattached] = field(default_factory=list)
     _uploaded: int = 0
     _missing: int = 0
+    _ended: int = 0
+    _is_broken_off: bool = True
     _to_do: int = 0
     _stopped_by: errors.ImporterError | None = None
     _is_draining: bool = False
@@ -82,11 +84,14 @@ class Uploading:
                 due = await looking.look(self.names, self.system, lambda: self._is_draining)
                 self._unattached += due.refused
                 self._say_what_is_due(due)
+                self._is_broken_off = self._is_draining
                 if not plan_only and not self._is_draining:
                     await self._work(run_id, book, folder, due)
         except errors.ImporterError as error:
             self._stopped_by = error
-        return self._account(due.missing, len(due.errands) if plan_only else standing(book))
+        # Where the look was broken off, nobody knows but the ledger.
+        pending = standing(book) if self._is_broken_off else len(due.errands) - self._ended
+        return self._account(due.missing, pending)
 
     async def _work(self, run_id: str | None, book: Recordings, folder: Folder, due: Due) -> None:
         self._queue.extend(due.errands)
@@ -113,6 +118,7 @@ class Uploading:
         if audio is None:
             book.missing([errand.key])
             self._missing += 1
+            self._ended += 1
             return
         with audio:
             await self._send(errand, book, audio)
@@ -121,6 +127,7 @@ class Uploading:
         seen = Evidence(audio.seen.path, audio.seen.size, audio.seen.modified_ns)
         if errand.sha256 is not None and audio.read_through() == errand.sha256:
             book.uploaded(errand.key, _with(seen, errand.sha256))
+            self._ended += 1
             return
         try:
             await self.courier.upload_recording(errand.communication_id, audio)
@@ -130,10 +137,12 @@ class Uploading:
             self._lose_patience(outcome, why)
         except (errors.NotApplied, errors.InDoubt) as outcome:
             book.failed(errand.key, outcome.evidence)
+            self._ended += 1
             self._unattached.append(endings.Unattached(FAILED, errand.reference, seen.path, outcome.evidence))
         else:
             # Of the bytes that left, whatever the file holds by now.
             book.uploaded(errand.key, _with(seen, audio.sha256))
+            self._ended += 1
             self._uploaded += 1
             self._refusals.clear()
 
@@ -142,6 +151,7 @@ class Uploading:
 
     def _refuse(self, book: Recordings, errand: Errand, why: str, seen: Evidence) -> None:
         book.refused(errand.key, why, seen)
+        self._ended += 1
         self._unattached.append(endings.Unattached(REFUSED, errand.reference, errand.file.path, why))
 
     def _lose_patience(self, outcome: errors.Refused, why: str) -> None:
