@@ -12,10 +12,10 @@ RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check coverage bench simulate crash kill lock clean
+.PHONY: help demo test check coverage bench recordings simulate crash kill lock clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 # .DELETE_ON_ERROR takes the interpreter away again where venv stopped half-way, so that the next try starts over.
 $(BIN)/python:
@@ -75,7 +75,7 @@ check: .venv/dev.stamp ## the gate: format, lint, import contract, types, tests
 
 # The rules one by one, each by its own tests: what the whole import happens to pass through does not count.
 COVERING := $(wildcard tests/test_ledger_*.py) $(patsubst %,tests/test_%.py,adoption breaker canary canonical courier delivery \
-	destination drift pacer patience preflight reconcile watch)
+	destination drift pacer patience preflight reconcile upload uploading watch)
 
 coverage: .venv/dev.stamp ## that every branch of what decides about sending is walked by a test
 	@mkdir -p build
@@ -85,6 +85,9 @@ coverage: .venv/dev.stamp ## that every branch of what decides about sending is 
 bench: .venv/dev.stamp ## how much of the configured rate a run uses, and what a million rows cost
 	$(BIN)/python -m tests.benchmarks.rate
 	$(BIN)/python -m tests.benchmarks.size
+
+recordings: .venv/dev.stamp ## a thousand recordings of 2 MB, killed in the middle: make recordings COUNT=1000 MB=2 KILLS=3
+	$(BIN)/python -m tests.benchmarks.recordings --count $(or $(COUNT),1000) --megabytes $(or $(MB),2) --kills $(or $(KILLS),3)
 
 simulate: .venv/dev.stamp ## crashes and faults in virtual time: make simulate SEEDS=10000 JOBS=2 PROFILE=all, or SEED=n
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) \
