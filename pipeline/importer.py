@@ -38,6 +38,7 @@ from pipeline.interruption import Interruption
 from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.pacer import Pacer
 from pipeline.reckoning import Reckoning
+from pipeline.recording import Folder
 from pipeline.recording_names import Names
 from pipeline.sending import Sending
 from pipeline.tally import Tally
@@ -123,6 +124,9 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
     if settings.recordings_only and settings.recordings is None:
         raise errors.ConfigError("--recordings-only uploads recordings: name their folder with --recordings DIR")
+    if settings.recordings is not None:
+        # Before the first call, not after the last.
+        Folder(settings.recordings, 0)
     if settings.adopt and settings.plan:
         raise errors.ConfigError("--adopt changes what is left to send: adopt without --plan, then plan the rest")
     began = tools.clock.monotonic()

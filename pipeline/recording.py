@@ -5,6 +5,7 @@ link that leaves it, to a regular file that is not too big; and what is sent is 
 Content tells the kind: a WAV is one whatever it is coded in (PCM, µ-law, A-law, GSM), an MP3 has an ID3 tag or a frame.
 """
 
+import errno
 import hashlib
 import io
 import os
@@ -25,6 +26,7 @@ _BLOCK_BYTES = 1024 * 1024
 # A link or a pipe in its place is never followed or waited for; the flags are nothing where the system has them not.
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _LEADS_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|://|\\|(^|/)\.\.(/|$)|[\x00-\x1f]")
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EMLINK)
 _BY_HAND = "--max-recording allows"
 
 
@@ -122,7 +124,10 @@ class Folder:
     def opened(self, path: str) -> Audio | Unfit | None:
         """The file at that path, to be read; close it. What it is was asked of the open file, not of its name."""
         real = self._inside(path)
-        handle = self._handle(real) if real else None
+        try:
+            handle = self._handle(real) if real else None
+        except OSError as error:
+            return Unfit("unreadable", f"cannot be read ({error.strerror}): check its rights")
         if handle is None:
             return None
         kind: str | Unfit | None = None
@@ -165,7 +170,8 @@ class Folder:
         return None
 
     def _handle(self, path: str) -> int | None:
-        """Folder by folder, so that none can be turned into a link between the look and the opening."""
+        """None where it is not there, or a link by now. Folder by folder, so that none of them can be turned into a
+        link between the look and the opening."""
         folder = os.open(self._root, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         try:
             *folders, name = Path(path).parts or (path,)
@@ -174,8 +180,10 @@ class Folder:
                 os.close(folder)
                 folder = below
             return os.open(name, _OPEN, dir_fd=folder)
-        except OSError:
-            return None
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise
         finally:
             os.close(folder)
 

@@ -1,5 +1,6 @@
 """What is sent as a recording is a file of the one folder, and surely audio."""
 
+import errno
 import hashlib
 import os
 import struct
@@ -181,6 +182,20 @@ def test_what_is_read_is_what_is_hashed(root: Path) -> None:
 
 def test_a_file_that_vanished_is_no_file(root: Path) -> None:
     assert folder(root).opened("2024/05/gone.wav") is None
+
+
+def test_a_file_that_may_not_be_read_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_it = os.open
+
+    def forbid(path: str, *more: int, **where: int) -> int:
+        if path == "call-17.wav":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_it(path, *more, **where)
+
+    monkeypatch.setattr(os, "open", forbid)
+    found = folder(root).opened("2024/05/call-17.wav")
+    assert unfit(found) == "unreadable"
+    assert "Permission denied" in str(found)
 
 
 def test_hidden_files_are_no_recordings(root: Path) -> None:

@@ -176,7 +176,7 @@ async def test_a_call_that_we_did_not_make_keeps_what_it_has(tmp_path: Path) -> 
         of.ledger.adopt(making.key(call), stored(900, mapping.communication(call, None)), "equal")
         of.put("0.wav")
         assert of.counts(await of.run()) == {}
-        assert "were in the CRM before: left alone; --overwrite" in of.said.getvalue()
+        assert "left alone; --overwrite uploads them" in of.said.getvalue()
         assert of.crm.recordings == {}
         assert of.counts(await of.run(overwrite=True)) == {"uploaded": 1}
 
@@ -310,6 +310,15 @@ async def test_an_interruption_drains(tmp_path: Path) -> None:
         of.interruption = Interruption()
         assert of.counts(await of.run()) == {"uploaded": 9 - done}
         assert sorted(map(len, of.crm.recordings.values())) == [1] * 9
+
+
+@in_virtual_time
+async def test_after_an_interruption_nothing_begins(tmp_path: Path) -> None:
+    with nights(tmp_path, *calls(2)) as of:
+        of.put("0.wav")
+        of.interruption.request(ExitCode.INTERRUPTED)
+        assert of.counts(await of.run()) == {"pending": 2}
+        assert of.crm.received == []
 
 
 @in_virtual_time

@@ -105,6 +105,9 @@ def test_recordings_only_sends_no_call(tmp_path: Path) -> None:
         without = crm.run("--recordings-only")
         assert without.code == 2
         assert "--recordings DIR" in without.err
+        # Known before the first call leaves, not after the last.
+        astray = crm.run(three, "--recordings", tmp_path / "nowhere")
+        assert (astray.code, crm.creates()) == (2, 3)
 
 
 def test_a_crm_that_wants_none_says_so_for_each_and_has_its_calls(tmp_path: Path) -> None:

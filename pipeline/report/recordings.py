@@ -18,7 +18,10 @@ def due_lines(count: int, size: int, per_minute: float, *, foreign: int, unclear
         about = duration.told(count * 60 / per_minute)
         yield f"{counted(count)} to upload ({sized(size)}) at {per_minute:g}/min: about {about}, longer on a slow line"
     if foreign:
-        yield f"{counted(foreign)} of calls that were in the CRM before: left alone; --overwrite uploads them"
+        yield (
+            f"{counted(foreign)} of calls that this ledger did not surely make (adopted, or named by a person): left "
+            "alone; --overwrite uploads them"
+        )
     if unclear:
         yield f"{_files(len(unclear))} fit several calls by their names, so they are nobody's: {_some(unclear)}"
 

@@ -7,8 +7,8 @@ growth is the most it ever had above what it had then, so that files kept would 
 Windows are six seconds long instead of sixty, limit and rate as the vendor's, so that a thousand take a minute. Exit
 code 1 on a finding.
 
-Measured on two cores that had other work (load 5): a thousand of 2 MB with their calls and three kills in 70 seconds, no
-upload more than once, 141 MB of memory at the first upload and no more at any later one.
+Measured on two cores that had other work (load 5): a thousand of 2 MB, their calls and three kills in 70 seconds,
+no upload twice, 141 MB of memory at the first upload and no more at any later one.
 """
 
 import argparse
