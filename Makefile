@@ -12,7 +12,7 @@ RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-browser check coverage bench simulate crash kill lock clean
+.PHONY: help demo test test-browser check coverage bench recordings simulate crash kill lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -78,7 +78,7 @@ test-browser: .venv/dev.stamp ## look at the pages in a headless Chromium (Debia
 
 # The rules one by one, each by its own tests: what the whole import happens to pass through does not count.
 COVERING := $(wildcard tests/test_ledger_*.py) $(patsubst %,tests/test_%.py,adoption breaker canary canonical courier delivery \
-	destination drift pacer patience preflight reconcile watch)
+	destination drift pacer patience preflight reconcile upload uploading watch)
 
 coverage: .venv/dev.stamp ## that every branch of what decides about sending is walked by a test
 	@mkdir -p build
@@ -88,6 +88,9 @@ coverage: .venv/dev.stamp ## that every branch of what decides about sending is 
 bench: .venv/dev.stamp ## how much of the configured rate a run uses, and what a million rows cost
 	$(BIN)/python -m tests.benchmarks.rate
 	$(BIN)/python -m tests.benchmarks.size
+
+recordings: .venv/dev.stamp ## a thousand recordings of 2 MB, killed in the middle: make recordings COUNT=1000 MB=2 KILLS=3
+	$(BIN)/python -m tests.benchmarks.recordings --count $(or $(COUNT),1000) --megabytes $(or $(MB),2) --kills $(or $(KILLS),3)
 
 simulate: .venv/dev.stamp ## crashes and faults in virtual time: make simulate SEEDS=10000 JOBS=2 PROFILE=all, or SEED=n
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000)) \

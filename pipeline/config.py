@@ -27,6 +27,8 @@ DESTINATIONS = {
 SANDBOX = "sandbox"
 PRODUCTION_HOST = "api.crm.activix.ca"
 DEFAULT_RATE = "190/min"
+# The vendor names no limit. What is larger than this, a usual web server turns away, and not always in words.
+LARGEST_RECORDING_MB = 16.0
 _USUAL_PORT = {"http": 80, "https": 443}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "hour": 3600.0}
@@ -70,6 +72,10 @@ class Settings:
     resume: str | None = None
     first_run: bool = False
     adopt: bool = False
+    recordings: Path | None = None
+    recordings_only: bool = False
+    max_recording: float = LARGEST_RECORDING_MB
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)

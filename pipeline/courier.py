@@ -11,6 +11,7 @@ import tenacity
 from pipeline import errors, model
 from pipeline.destination import Destination
 from pipeline.pacer import Pacer
+from pipeline.recording import Audio
 
 ATTEMPTS = 4
 LONGEST_BACKOFF_SECONDS = 8.0
@@ -51,6 +52,22 @@ class Courier:
             except (errors.NotApplied, errors.InDoubt):
                 raise error from error.__cause__
             raise errors.Incomplete(f"the lead cannot be read: {error.__cause__.evidence}") from error
+
+    async def upload_recording(self, communication_id: int, audio: Audio) -> None:
+        """The recording of a communication, again where it may not have arrived: it takes the place of itself. Refused
+        where the CRM does not want it; NotApplied or InDoubt where it does not get there although the CRM answers."""
+        try:
+            await self._carry(
+                lambda: self._destination.upload_recording(communication_id, audio, audio.file_name, audio.media_type)
+            )
+        except errors.DestinationUnusable as error:
+            if not isinstance(error.__cause__, errors.NotApplied | errors.InDoubt):
+                raise
+            try:
+                await self.probe()
+            except (errors.NotApplied, errors.InDoubt):
+                raise error from error.__cause__
+            raise error.__cause__ from None
 
     async def _carry(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
         retrying = tenacity.AsyncRetrying(

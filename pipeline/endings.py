@@ -46,6 +46,21 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
+class Recordings:
+    """What became of recordings. Uploaded, refused and failed were so by this run; missing ones are named and have no
+    file, pending ones are still to be uploaded."""
+
+    uploaded: int = 0
+    refused: int = 0
+    failed: int = 0
+    missing: int = 0
+    pending: int = 0
+
+
+NO_RECORDINGS = Recordings()
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run, a dry run or a check came to. The JSON answer is made of this and nothing else."""
 
@@ -60,6 +75,7 @@ class Summary:
     dropped: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     changed: int = 0
+    recordings: Recordings = NO_RECORDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +98,31 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Unattached:
+    """A recording that did not get to its call: the call's reference, the file, and why."""
+
+    ending: str
+    reference: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFolder:
+    """What a check found in the recordings folder. `matched` files are of a call and fit to be sent, with `bytes` in
+    all; `missing` are named and not there; `orphan` files are no call's; `unfit` counts files of calls by what is wrong
+    with them, with the first few of them."""
+
+    matched: int
+    bytes: int
+    missing: int
+    orphan: int
+    unfit: dict[str, int]
+    seconds: float
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Everything that is told of a run, a dry run or a check. The JSON answer is made of `summary` alone."""
 
@@ -94,6 +135,8 @@ class Result:
     failed: tuple[model.Listed, ...] = ()
     waiting: tuple[model.Waiting, ...] = ()
     kept_otherwise: dict[str, int] = field(default_factory=dict)
+    unattached: tuple[Unattached, ...] = ()
+    audio: AudioFolder | None = None
     destination: str | None = None
     ledger: str | None = None
     rejects: str | None = None

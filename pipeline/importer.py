@@ -26,8 +26,10 @@ from pipeline import (
     mapping,
     model,
     outputs,
+    recordings_due,
     report,
 )
+from pipeline.audio_check import AudioCheck
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
 from pipeline.drift import Drift
@@ -36,8 +38,13 @@ from pipeline.interruption import Interruption
 from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.pacer import Pacer
 from pipeline.reckoning import Reckoning
+from pipeline.recording import Folder
+from pipeline.recording_names import Names
 from pipeline.sending import Sending
 from pipeline.tally import Tally
+from pipeline.uploading import Uploaded, Uploading
+
+_USUAL_RATE = config.rate(config.DEFAULT_RATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,11 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     _say_what_it_is(intake, tools)
     if not intake.finds_leads:
         tools.talk.warn("no lead_id column and no --leads FILE: the rows are checked, but no call could find its lead")
-    for _ in intake.frames():
+    hearing = _audio_check(settings, intake)
+    for position, calls in intake.frames():
         # Counted on their way; what they are to one another shows when all have passed.
-        pass
+        if hearing is not None:
+            hearing.see(position, calls)
     judged = intake.judged()
     enrolled = Enrolled(duplicate=judged.copies.height, rejects=judged.rejects(intake.batch.name_beside))
     outputs.write(settings, intake, enrolled)
@@ -74,11 +83,19 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         intake.sources,
         tools.clock.monotonic() - began,
         would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
+        audio=hearing.found(settings.rates or (_USUAL_RATE,)) if hearing else None,
     )
     result = reckoning.result(rejects=settings.rejects)
     if html is not None:
         report.write_html(html, result, files=tuple(opened.name for opened in intake.sources))
     return result
+
+
+def _audio_check(settings: config.Settings, intake: Intake) -> AudioCheck | None:
+    if settings.recordings is None:
+        return None
+    names = Names(intake.profile.recordings, intake.zone, settings.region)
+    return AudioCheck(settings.recordings, settings.max_recording, names)
 
 
 async def run(settings: config.Settings, tools: Tools) -> endings.Result:
@@ -105,6 +122,11 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
     outputs.refuse_unfit(settings)
     if settings.resume and settings.files:
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
+    if settings.recordings_only and settings.recordings is None:
+        raise errors.ConfigError("--recordings-only uploads recordings: name their folder with --recordings DIR")
+    if settings.recordings is not None:
+        # Before the first call, not after the last.
+        Folder(settings.recordings, 0)
     if settings.adopt and settings.plan:
         raise errors.ConfigError("--adopt changes what is left to send: adopt without --plan, then plan the rest")
     began = tools.clock.monotonic()
@@ -152,7 +174,8 @@ class Crossing:
             # The counts are worth having all the same.
             stopped_by = error
         code = mapping.plan_code(batch_id, self.account.id, listing.to_send(self.ledger.database, batch_id))
-        return self._reckoning(self.ledger, enrolled, batch_id, stopped_by=stopped_by).result(
+        uploaded = await self._uploading(batch_id).run(None, plan_only=True)
+        return self._reckoning(self.ledger, enrolled, batch_id, uploaded, stopped_by=stopped_by).result(
             rejects=self.settings.rejects,
             plan=None if self.settings.adopt or stopped_by else code,
             destination=self.settings.destination,
@@ -172,10 +195,14 @@ class Crossing:
         with self._end_recorded(run_id):
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
             outputs.write(self.settings, self.intake, enrolled)
-            stopped_by = await self._sending().run(run_id, batch_id)
+            only = self.settings.recordings_only
+            stopped_by = None if only else await self._sending().run(run_id, batch_id)
             if self.settings.adopt:
                 self.ledger.acknowledge_others()
-            reckoning = self._reckoning(self.ledger, enrolled, batch_id, run_id, stopped_by)
+            uploading = self._uploading(batch_id)
+            uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
+            stopped_by = stopped_by or uploaded.stopped_by
+            reckoning = self._reckoning(self.ledger, enrolled, batch_id, uploaded, run_id, stopped_by)
             result = reckoning.result(rejects=self.settings.rejects, destination=self.settings.destination)
             self.ledger.end_run(run_id, result.summary.exit_code, result.error)
         return result
@@ -240,11 +267,24 @@ class Crossing:
             self.ledger,
         )  # fmt: skip
 
+    def _uploading(self, batch_id: str) -> Uploading:
+        tools = self.tools
+        if self.intake is not None:
+            patterns = self.intake.profile.recordings
+            naming = Names(patterns, self.intake.zone, self.settings.region), self.intake.system
+        else:
+            naming = recordings_due.names_of_batch(self.ledger.database, batch_id, self.settings.region)
+        courier = Courier(self.crm, self.pacer, tools.rng)
+        return Uploading(
+            self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, self.ledger, *naming
+        )
+
     def _reckoning(
         self,
         ledger: Ledger,
         enrolled: Enrolled,
         batch_id: str,
+        uploaded: Uploaded,
         run_id: str | None = None,
         stopped_by: errors.ImporterError | None = None,
     ) -> Reckoning:
@@ -258,9 +298,11 @@ class Crossing:
             run_id=run_id,
             requests=self.pacer.requests,
             rate_limited=self.pacer.rate_limited,
-            work_may_be_left=run_id is not None and self.settings.limit is not None,
+            work_may_be_left=run_id is not None and (self.settings.limit is not None or self.settings.recordings_only),
             stopped_by=stopped_by,
             interrupted=self.interruption.exit_code,
+            recordings=uploaded.counts,
+            unattached=uploaded.unattached,
         )
 
 

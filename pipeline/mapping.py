@@ -97,6 +97,7 @@ def sighting(call: model.Call, *, id_is_unique: bool, account_id: int, with_mark
         call.customer_phone,
         call.started_at,
         call.legs,
+        call.recording,
     )
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import polars as pl
+
+Key = TypeVar("Key")
 
 
 class Direction(StrEnum):
@@ -196,6 +198,16 @@ class RejectedRow:
     reasons: tuple[Reason, ...]
 
 
+class Nameless(NamedTuple, Generic[Key]):
+    """A call of which no source names a recording; `started_at` in Unix seconds."""
+
+    key: Key
+    call_id: str | None
+    direction: str
+    phone: str
+    started_at: int
+
+
 class Sighting(NamedTuple):
     """A call as the ledger enrols it. `facts` is equal as long as the phone system tells the same story of the call;
     `payload` is the communication as JSON text."""
@@ -212,6 +224,7 @@ class Sighting(NamedTuple):
     phone: str
     started_at: datetime
     legs: str | None = None
+    recording: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

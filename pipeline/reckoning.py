@@ -31,6 +31,9 @@ class Reckoning:
     would_be_sent: int = 0
     stopped_by: errors.ImporterError | None = None
     interrupted: ExitCode | None = None
+    recordings: endings.Recordings = endings.NO_RECORDINGS
+    unattached: tuple[endings.Unattached, ...] = ()
+    audio: endings.AudioFolder | None = None
 
     def result(
         self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
@@ -52,6 +55,7 @@ class Reckoning:
             dropped=dict(sorted(self.tally.dropped.items())),
             skipped=self._skipped(),
             changed=self.enrolled.changed,
+            recordings=self.recordings,
         )
         return endings.Result(
             summary=summary,
@@ -63,6 +67,8 @@ class Reckoning:
             failed=tuple(listing.members(database, ItemStatus.FAILED)),
             waiting=tuple(listing.waiting(database, besides=self.batch_id)),
             kept_otherwise=listing.kept_otherwise(database),
+            unattached=self.unattached,
+            audio=self.audio,
             destination=destination,
             ledger=database.place if self.run_id else None,
             rejects=str(rejects) if rejects else None,
@@ -111,9 +117,9 @@ class Reckoning:
             earned.append(ExitCode.STOPPED)
         if calls.in_doubt or calls.held:
             earned.append(ExitCode.IN_DOUBT)
-        if rows.rejected or calls.refused or calls.failed:
+        if rows.rejected or calls.refused or calls.failed or self.recordings.refused or self.recordings.failed:
             earned.append(ExitCode.ROWS_FAILED)
-        if self.work_may_be_left and calls.pending:
+        if self.work_may_be_left and (calls.pending or self.recordings.pending):
             earned.append(ExitCode.WORK_LEFT)
         return errors.worst(*earned)
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline import config, custody, lock, model, privacy
-from pipeline.ledger import Ledger, listing
+from pipeline.ledger import Ledger, listing, recordings
 
 LISTED = (model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, model.ItemStatus.REFUSED, model.ItemStatus.FAILED)
 
@@ -21,6 +21,7 @@ class Status:
     last_run: dict[str, Any] | None = None
     waiting: tuple[model.Waiting, ...] = ()
     listed: tuple[model.Listed, ...] = ()
+    recordings: dict[str, int] | None = None
 
     def for_machines(self) -> dict[str, Any]:
         """As plain values, phones masked."""
@@ -34,6 +35,7 @@ class Retried:
     pending: int
     held: int
     waiting: tuple[model.Waiting, ...]
+    recordings: int = 0
 
 
 def plain(item: model.Listed) -> dict[str, Any]:
@@ -58,6 +60,7 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
             last_run=_last_run(ledger),
             waiting=tuple(listing.waiting(database, besides=None)),
             listed=tuple(item for status in LISTED for item in listing.items(database, status)),
+            recordings=recordings.counts(database),
         )
 
 
@@ -74,15 +77,17 @@ def retry(
     *,
     statuses: tuple[model.ItemStatus, ...],
     keys: tuple[str, ...],
+    of_recordings: bool = False,
 ) -> Retried:
-    """Put refused, failed or withdrawn calls back to where they were."""
+    """Put refused, failed or withdrawn calls back to where they were, and refused recordings."""
     with custody.offline(settings, clock) as ledger:
+        again = recordings.Recordings(ledger.database, clock).retry() if of_recordings else 0
         pending = sum(ledger.retry(status) for status in statuses)
         held = 0
         for key in keys:
             is_held = ledger.retry_one(key) is model.ItemStatus.HELD
             held, pending = held + is_held, pending + (not is_held)
-        return Retried(pending, held, tuple(listing.waiting(ledger.database, besides=None)))
+        return Retried(pending, held, tuple(listing.waiting(ledger.database, besides=None)), again)
 
 
 def _last_run(ledger: Ledger) -> dict[str, Any] | None:

@@ -76,6 +76,15 @@ class Request:
     def json(self) -> Any:
         return json.loads(self.body)
 
+    @property
+    def part(self) -> tuple[str, bytes]:
+        """Head and content of the one part of a multipart body."""
+        boundary = self.headers["content-type"].partition("boundary=")[2].encode()
+        _, part, rest = self.body.split(b"--" + boundary)
+        assert rest == b"--\r\n"
+        head, _, content = part.partition(b"\r\n\r\n")
+        return head.decode().strip(), content[:-2]
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -129,6 +138,7 @@ class FakeCrm(httpcore.AsyncNetworkBackend):
     connections: list[str] = field(default_factory=list)
     received: list[Request] = field(default_factory=list)
     stored: list[dict[str, Any]] = field(default_factory=list)
+    recordings: dict[int, list[bytes]] = field(default_factory=dict)
     bytes_seen: int = 0
 
     async def connect_tcp(
@@ -157,12 +167,21 @@ class FakeCrm(httpcore.AsyncNetworkBackend):
         return (self.answer or self.create)(request)
 
     def create(self, request: Request) -> Reply:
-        """Store the call and answer as the vendor documents it."""
+        """Store the call, or the recording of one, and answer as the vendor documents it."""
+        if request.target.endswith("/recording"):
+            return self.upload(request)
         sent = request.json
         kept = {"id": FIRST_ID + len(self.stored), **sent, "user_id": sent.get("executed_by")}
         kept.pop("executed_by", None)
         self.stored.append(kept)
         return reply(201, {"data": kept}, after_seconds=self.latency_seconds)
+
+    def upload(self, request: Request) -> Reply:
+        """Keep every upload of each communication, the last of which is its recording."""
+        communication_id = int(request.target.split("/")[-2])
+        self.recordings.setdefault(communication_id, []).append(request.part[1])
+        said = {"message": "Recording uploaded successfully."}
+        return reply(200, said, after_seconds=self.latency_seconds)
 
     def transport(self, connections: int = 8, proxy: str | None = None) -> httpx.AsyncHTTPTransport:
         """The real transport of httpx over this network."""

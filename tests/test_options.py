@@ -30,6 +30,8 @@ _GIVEN: list[tuple[str, Sequence[str], str, str, Any]] = [
     ("unknown-callers", ["callers.csv"], "callers.csv", '"callers.csv"', Path("callers.csv")),
     ("rejects", ["out.csv"], "out.csv", '"out.csv"', Path("out.csv")),
     ("force", [], "true", "true", True),
+    ("recordings", ["my calls"], "my calls", '"my calls"', Path("my calls")),
+    ("max-recording", ["5"], "5", "5", 5.0),
 ]
 _FIELDS = {"no-reference": "reference", "own-number": "own_numbers"}
 # What is no part of the settings: how it answers, and where the others come from.

@@ -102,6 +102,7 @@ Examples:
 @options.shaping
 @options.choosing
 @options.reading
+@options.hearing
 @click.option("--html", type=options.PATH, metavar="FILE", help="Write the report as one page that can be mailed.")
 @options.answering
 def check(html: Path | None, **given: Any) -> ExitCode:
@@ -126,6 +127,7 @@ Examples:
 @options.shaping
 @options.choosing
 @options.reading
+@options.hearing
 @options.sending
 @options.answering
 def run(**given: Any) -> ExitCode:
@@ -163,6 +165,7 @@ def status(as_json: bool, **given: Any) -> ExitCode:
             waiting=found.waiting,
             listed=found.listed,
             destination=given["destination"],
+            recordings=found.recordings or {},
         )
     return ExitCode.OK
 
@@ -194,21 +197,25 @@ Examples:
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
 @click.option("--refused", is_flag=True, help="All that the CRM refused.")
 @click.option("--failed", is_flag=True, help="All that did not reach the CRM.")
+@click.option("--refused-recordings", is_flag=True, help="All recordings that were refused.")
 @options.placing
 @options.configured
-def retry(keys: tuple[str, ...], refused: bool, failed: bool, **given: Any) -> ExitCode:
+def retry(keys: tuple[str, ...], refused: bool, failed: bool, refused_recordings: bool, **given: Any) -> ExitCode:
     """Put refused or failed calls, or a withdrawn one by its KEY, back to pending; the next run sends them."""
     chosen = {model.ItemStatus.REFUSED: refused, model.ItemStatus.FAILED: failed}
     statuses = tuple(status for status, wanted in chosen.items() if wanted)
-    if not statuses and not keys:
-        raise click.UsageError("Name what to retry: --refused, --failed or a KEY.")
-    retried = upkeep.retry(options.settings(given), _clock(), statuses=statuses, keys=keys)
+    if not statuses and not keys and not refused_recordings:
+        raise click.UsageError("Name what to retry: --refused, --failed, --refused-recordings or a KEY.")
+    settings = options.settings(given)
+    retried = upkeep.retry(settings, _clock(), statuses=statuses, keys=keys, of_recordings=refused_recordings)
     where = f" --destination {given['destination']}" if given["destination"] else ""
     if retried.held:
         click.echo(f"{counted.calls(retried.held)} held again, as before: callimport reconcile{where} lists them")
     if retried.pending:
         click.echo(f"{counted.calls(retried.pending, 'pending')} again")
-    if not retried.pending and not retried.held:
+    if retried.recordings:
+        click.echo(f"{retried.recordings:,} recordings to upload again: callimport run{where} --recordings DIR")
+    if not retried.pending and not retried.held and not retried.recordings:
         click.echo("nothing to try again")
     for batch in retried.waiting if retried.pending else ():
         click.echo(

@@ -154,10 +154,29 @@ def choosing(command: Command) -> Command:
     )(command)
 
 
+def hearing(command: Command) -> Command:
+    """Where recordings are."""
+    return _together(
+        click.option("--recordings", type=PATH, metavar="DIR", help="The folder of the calls' recordings."),
+        click.option(
+            "--max-recording",
+            type=click.FloatRange(0, min_open=True),
+            default=config.LARGEST_RECORDING_MB,
+            show_default=True,
+            metavar="MB",
+            help="Larger recordings are not sent, but reported.",
+        ),
+    )(command)
+
+
 def sending(command: Command) -> Command:
     return _together(
         placing,
         looking,
+        click.option(
+            "--recordings-only", is_flag=True, help="With --recordings: upload what is due, and send no call."
+        ),
+        click.option("--overwrite", is_flag=True, help="Upload recordings to calls that were in the CRM before, too."),
         click.option(
             "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
         ),

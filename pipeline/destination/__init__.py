@@ -16,6 +16,9 @@ any error after that (reset, timeout, half an answer)               InDoubt     
 404 of a create, before an account and a lead were read here        DestinationUnusable  stop; the item stays pending
 404 of a create, once both were                                     Refused              reported: no such lead
 404 of a lead's read                                                Refused              there is no such lead
+404 of an upload                                                    Refused              the communication is gone
+415 of an upload                                                    Refused              reported: that one file
+2xx of an upload, whatever its body                                 done                 but for a web page: stop
 404 of anything else                                                DestinationUnusable  stop
 403                                                                 Refused              three in a row stop the run
 400, 402, 409, 413, 422, 423, 451, any other 4xx                    Refused              reported with the CRM's reasons
@@ -32,12 +35,13 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from typing import BinaryIO
 
 import httpx
 
 from pipeline import canonical, errors, model, privacy
 from pipeline.destination import shapes
-from pipeline.destination.exchange import NO_ADDRESS, BeforeBytes, Exchange
+from pipeline.destination.exchange import NO_ADDRESS, BeforeBytes, Exchange, Part
 
 TIMEOUTS = httpx.Timeout(connect=10.0, read=60.0, write=30.0, pool=None)
 # Shorter than any server's patience: a connection closed under a request is the commonest way into doubt.
@@ -84,6 +88,18 @@ class Destination:
             raise errors.Incomplete("the lead was shown without its communications")
         self._lead_was_read = True
         return tuple(shapes.stored(one) for one in shown)
+
+    async def upload_recording(self, communication_id: int, file: BinaryIO, file_name: str, media_type: str) -> None:
+        """POST /communications/:id/recording. Takes the place of an earlier one, so it may be repeated; httpx reads the
+        file in blocks of 64 KiB, from its start and as they leave. Refused (404) where there is no such call."""
+        part = Part("recording", file_name, media_type, file)
+        gone = errors.Refused("the communication is not there any more (status 404)", status=404)
+        try:
+            await self._exchange.send("POST", f"/communications/{communication_id}/recording", missing=gone, part=part)
+        except errors.InDoubt as outcome:
+            # The answer says nothing that is needed: that it was taken is in its status.
+            if not outcome.applied:
+                raise
 
 
 @asynccontextmanager

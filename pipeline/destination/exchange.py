@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import anyio
 import httpx
@@ -14,6 +14,9 @@ from pipeline.destination import answers
 # From the first byte out to the last byte in: a server that answers a byte a minute holds nobody up.
 LONGEST_ANSWER_SECONDS = 150.0
 LARGEST_ANSWER_BYTES = 5 * 1024 * 1024
+# A file may take its time on a slow line (32 kB/s: 16 MB in nine minutes), and the CRM its own with what it got.
+SLOWEST_UPLOAD_BYTES_A_SECOND = 32 * 1024
+UPLOAD_TIMEOUTS = httpx.Timeout(connect=10.0, read=120.0, write=30.0, pool=None)
 
 NO_ADDRESS = "the destination is no http address: name it as https://host/v2"
 
@@ -22,6 +25,16 @@ BeforeBytes = Callable[[], None]
 
 def nothing_to_write_down() -> None:
     """For requests that may be repeated freely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The one file of a multipart body. `file` is read from its start in blocks, as the bytes leave."""
+
+    field: str
+    file_name: str
+    media_type: str
+    file: BinaryIO
 
 
 class Exchange:
@@ -39,6 +52,7 @@ class Exchange:
         payload: Mapping[str, Any] | None = None,
         before_bytes: BeforeBytes = nothing_to_write_down,
         missing: errors.Refused | None = None,
+        part: Part | None = None,
     ) -> Any:
         """`missing` is what a 404 means where it can mean a thing that is not there, and not only a wrong address."""
         evidence = _Evidence(before_bytes)
@@ -47,14 +61,16 @@ class Exchange:
                 method,
                 f"{self._base_url}{path}",
                 json=payload,
+                files={part.field: (part.file_name, part.file, part.media_type)} if part else None,
                 headers={
                     "Authorization": f"Bearer {self._token.reveal()}",
                     "Accept": "application/json",
                     "Accept-Encoding": "identity",
                 },
+                timeout=UPLOAD_TIMEOUTS if part else httpx.USE_CLIENT_DEFAULT,
                 extensions={"trace": evidence.trace},
             )
-            with anyio.fail_after(LONGEST_ANSWER_SECONDS):
+            with anyio.fail_after(_longest_seconds(request)):
                 response = await self._client.send(request, stream=True, follow_redirects=False)
                 try:
                     content = await _read(response)
@@ -72,7 +88,14 @@ class Exchange:
             raise _judge_error(error, evidence) from error
         if missing is not None and response.status_code == 404:
             raise missing
+        if part is not None and response.status_code == 415:
+            raise errors.Refused("not a kind of file that the CRM takes (status 415)", status=415)
         return answers.judge(response, content)
+
+
+def _longest_seconds(request: httpx.Request) -> float:
+    size = int(request.headers.get("Content-Length", "0"))
+    return LONGEST_ANSWER_SECONDS + size / SLOWEST_UPLOAD_BYTES_A_SECOND
 
 
 class _TooLarge(Exception):

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import model, twins
-from pipeline.ledger import origins, resemblance
+from pipeline.ledger import origins, recordings, resemblance
 from pipeline.ledger.database import Database
 
 REUSED_AFTER_SECONDS = 24 * 3600
@@ -36,6 +36,7 @@ _SIGHTING = """
         phone TEXT NOT NULL,
         started_at INTEGER NOT NULL,
         legs TEXT,
+        recording TEXT,
         verdict TEXT
     ) STRICT
 """
@@ -82,18 +83,24 @@ class Enrolment:
         self._batch = batch
         self._now = now.isoformat(timespec="milliseconds")
         self._in_flight = in_flight
+        self._names_recordings = False
         begin(database)
 
     def see(self, sightings: Iterable[model.Sighting]) -> None:
         """Take a chunk of sightings; nothing is entered yet."""
         self._database.execute_many(
-            "INSERT INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             ((
                 one.place.source, self._batch.sources[one.place.source].sha256, one.place.row, one.key, one.reference,
                 one.facts, one.payload, one.system, one.call_id, one.lead_id, one.direction, one.phone,
-                int(one.started_at.timestamp()), one.legs,
-            ) for one in sightings),
+                int(one.started_at.timestamp()), one.legs, one.recording,
+            ) for one in self._noticed(sightings)),
         )  # fmt: skip
+
+    def _noticed(self, sightings: Iterable[model.Sighting]) -> Iterator[model.Sighting]:
+        for one in sightings:
+            self._names_recordings = self._names_recordings or one.recording is not None
+            yield one
 
     def note_origins(
         self, mended: Iterable[tuple[model.Place, str]], repeated: Iterable[tuple[model.Place, str]]
@@ -119,6 +126,8 @@ class Enrolment:
         resemblance.judge(self._database)
         self._insert_new()
         origins.keep(self._database)
+        if self._names_recordings:
+            recordings.note(self._database, self._now)
         resemblance.hold_look_alikes(self._database, self._now)
         self._join_members()
         carried = _carry_pending(self._database, self._batch.id) + _carry_keys(self._database, self._in_flight)

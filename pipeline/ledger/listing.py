@@ -91,6 +91,12 @@ def is_unmarked(database: Database, batch_id: str) -> bool:
     return bool(settings.get("reference") == "no")
 
 
+def batch_settings(database: Database, batch_id: str) -> dict[str, str]:
+    """What shaped the calls of a batch, by name."""
+    found: dict[str, str] = json.loads(database.one("SELECT settings FROM batch WHERE id = ?", (batch_id,)))
+    return found
+
+
 def pending_count(database: Database, batch_id: str) -> int:
     return int(database.one("SELECT count(*) FROM item WHERE batch_id = ? AND status = 'pending'", (batch_id,)))
 

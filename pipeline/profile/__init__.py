@@ -21,13 +21,14 @@ from pipeline.profile.columns import resolved
 from pipeline.profile.detection import Match, column_names, detect, fit
 from pipeline.profile.library import available, load, text_of
 from pipeline.profile.parsing import QUESTION
-from pipeline.profile.recipe import Cell, Chain, Legs, Profile
+from pipeline.profile.recipe import Cell, Chain, FileName, Legs, Profile
 
 __all__ = [
     "NOTHING",
     "QUESTION",
     "Cell",
     "Chain",
+    "FileName",
     "Given",
     "Legs",
     "Match",

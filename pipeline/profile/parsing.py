@@ -1,6 +1,7 @@
 """TOML text → a checked recipe. What is wrong is said with file, key and what is allowed."""
 
 import dataclasses
+import re
 import tomllib
 import zoneinfo
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pipeline.profile import forms, grammar
 from pipeline.profile.recipe import (
     Cell,
     Chain,
+    FileName,
     First,
     Header,
     Headerless,
@@ -31,6 +33,8 @@ ANY_WORD = "*"
 # What a line of a draft begins with that a person has to decide.
 QUESTION = "# ?"
 _SHOWN = 80
+# What a recording's file name may tell; the extension is no proof of anything, but says what the digits are.
+_TOLD_BY_NAME = {"number", "id", "epoch", "date", "time", "extension"}
 _NEEDED = ("direction", "started_at", "customer_phone")
 _VOCABULARY = {"direction": call_log.DIRECTIONS, "status": call_log.STATUS_WORDS}
 _KEYS = {"zone_rule": "zone", "lacks": "missing"}
@@ -85,6 +89,7 @@ def parsed(text: str, file: str) -> Profile:
         legs=_legs(recipe.table("legs")) if "legs" in recipe.cells else None,
         export=recipe.text("export") if "export" in recipe.cells else "",
         lacks=tuple(_lack(table) for table in recipe.tables("missing")),
+        recordings=tuple(_file_name(table) for table in recipe.tables("recordings")),
     )  # fmt: skip
     _refuse_unnamed(recipe, profile)
     return profile
@@ -233,6 +238,19 @@ def _legs(table: Table) -> Legs:
 def _lack(table: Table) -> Lack:
     table.only(("column", "says"))
     return Lack(table.text("column"), table.text("says"))
+
+
+def _file_name(table: Table) -> FileName:
+    table.only(("file", "is"))
+    text = table.text("file")
+    try:
+        groups = set(re.compile(text).groupindex)
+    except re.error as error:
+        raise table.wrong("file", f"is not a regular expression ({error})") from error
+    tells_when = "id" in groups or "epoch" in groups or {"date", "time"} <= groups
+    if "number" not in groups or not tells_when or groups - _TOLD_BY_NAME:
+        raise table.wrong("file", "must have the groups (?P<number>…) and (?P<id>…), (?P<epoch>…) or date and time")
+    return FileName(text, table.choice("is", call_log.DIRECTIONS, "") if "is" in table.cells else "")
 
 
 def _refuse_unnamed(recipe: Table, profile: Profile) -> None:

@@ -166,6 +166,15 @@ class Legs:
 
 
 @dataclass(frozen=True, slots=True)
+class FileName:
+    """What the file name of a recording tells of its call: a pattern (Python's) whose groups are `number`, the
+    customer's, and `id`, `epoch` (Unix seconds) or `date` and `time` (digits, in the zone of the export)."""
+
+    pattern: str
+    direction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One recipe, checked. `columns`, `values` and `constants` are keyed by canonical column, the words of `values` by
     the word in the file, in small letters ("*" is any other word); `aliases` by the name that the recipe uses."""
@@ -200,12 +209,13 @@ class Profile:
     legs: Legs | None = None
     export: str = ""
     lacks: tuple[Lack, ...] = ()
+    recordings: tuple[FileName, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of all that shapes calls; title, advice, comments and order of the recipe do not."""
+        """SHA-256 (hex) of all that shapes calls; title, advice, names of recordings, comments and order do not."""
         content = dataclasses.asdict(self) | {"optional": sorted(self.optional)}
-        for told in ("title", "export", "lacks", "unverified"):
+        for told in ("title", "export", "lacks", "recordings", "unverified"):
             del content[told]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

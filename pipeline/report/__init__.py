@@ -3,6 +3,7 @@
 from pipeline.report.doubts import doubts_line
 from pipeline.report.html import write_html
 from pipeline.report.json import summary_json
+from pipeline.report.recordings import due_lines
 from pipeline.report.talk import Stderr, Talk, adopted_line, adoption_line, progress_figures
 from pipeline.report.terminal import lists, print_result, print_settled, print_status
 from pipeline.report.trial import print_trial, trial_json
@@ -13,6 +14,7 @@ __all__ = [
     "adopted_line",
     "adoption_line",
     "doubts_line",
+    "due_lines",
     "lists",
     "print_result",
     "print_settled",

@@ -5,13 +5,10 @@ from dataclasses import asdict
 
 from pipeline import endings
 
-# Uploading recordings comes later; whoever reads the answer finds its place now.
-_RECORDINGS = {"uploaded": 0, "refused": 0, "failed": 0, "missing": 0, "pending": 0}
-
 
 def summary_json(summary: endings.Summary, *, error: str | None = None, plan: str | None = None) -> str:
     """`summary` as one line of JSON; `error` and `plan` are there only where there is one."""
-    answer = {**asdict(summary), "recordings": _RECORDINGS}
+    answer = asdict(summary)
     if plan is not None:
         answer["plan"] = plan
     if error is not None:

@@ -37,6 +37,7 @@ class Talk:
         self._as_json = as_json
         self._live: Live | None = None
         self._said_at: float | None = None
+        self._uploads_said_at: float | None = None
         self._unheard = False
 
     def say(self, text: str) -> None:
@@ -81,6 +82,14 @@ class Talk:
         elif progress.elapsed_seconds - (self._said_at or 0.0) >= LINE_EVERY_SECONDS:
             self._said_at = progress.elapsed_seconds
             self.say(progress_line(progress))
+
+    def upload_progress(self, done: int, to_do: int, per_minute: float, now: float) -> None:
+        """`now` in monotonic seconds; said at most every 30 of them."""
+        if self._uploads_said_at is None:
+            self._uploads_said_at = now
+        elif now - self._uploads_said_at >= LINE_EVERY_SECONDS:
+            self._uploads_said_at = now
+            self.say(f"{done:,} of {to_do:,} recordings · {per_minute:.0f} requests/min allowed")
 
     def _write(self, level: str, text: str) -> None:
         line = privacy.scrub(text)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pipeline import counted, duration, endings, model, privacy
 from pipeline.errors import ExitCode
+from pipeline.report.recordings import recording_lines, status_line
 
 LISTED_AT_MOST = 20
 
@@ -81,6 +82,7 @@ def lists(result: endings.Result) -> Iterator[str]:
     yield from _held(result.held, where)
     yield from _items("refused by the CRM", result.refused)
     yield from _items("failed", result.failed)
+    yield from recording_lines(result)
     for names, count in result.kept_otherwise.items():
         kept = counted.calls(count, "delivered")
         yield f"the CRM keeps {kept} otherwise than as sent ({names}): look at one there"
@@ -149,6 +151,7 @@ def print_status(
     waiting: Iterable[model.Waiting],
     listed: Iterable[model.Listed],
     destination: str | None,
+    recordings: Mapping[str, int],
 ) -> None:
     """What the ledger says, or, while a run holds it, what its heartbeat says."""
     where = f" --destination {destination}" if destination else ""
@@ -169,6 +172,8 @@ def print_status(
             _say(console, f"  {count:,} {status.replace('_', ' ')}")
     if changed:
         _say(console, f"  {counted.calls(changed, 'delivered')} changed in the source since")
+    if recordings:
+        _say(console, status_line(recordings, where))
     for batch in waiting:
         pending = counted.calls(batch.pending, "pending")
         _say(console, f"batch {batch.batch} has {pending}: callimport run --resume {batch.batch}{where} sends them")

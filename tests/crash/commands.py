@@ -55,19 +55,23 @@ class Command(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`callimport run FILES`, or without files. `place` is that of another ledger, below the folder of the scene."""
+    """`callimport run FILES`, or without files. `place` is that of another ledger, below the folder of the scene;
+    `recorded`: with --recordings, which lie beside the files."""
 
     files: tuple[str, ...] = ()
     place: str | None = None
+    recorded: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def note(self, before: World) -> tuple[Any, ...]:
         return ()
 
     async def do(self, desk: Desk, noted: tuple[Any, ...]) -> Ended:
-        ledger = {} if self.place is None else {"ledger": desk.state / self.place}
+        places = {} if self.place is None else {"ledger": desk.state / self.place}
+        if self.recorded:
+            places["recordings"] = desk.sources
         try:
-            result = await importer.run(desk.settings(self.files, **ledger, **self.options), desk.tools)
+            result = await importer.run(desk.settings(self.files, **places, **self.options), desk.tools)
         except errors.ImporterError as error:
             return Ended(error.exit_code, str(error))
         summary = result.summary

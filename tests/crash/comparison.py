@@ -12,9 +12,10 @@ look-alike     a person typed in a call of the same hour on the same lead, and a
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from string import ascii_uppercase
 from typing import Any
 
-from tests.crash.scenes import Scene, started
+from tests.crash.scenes import Scene, phone, recording, started
 from tests.crash.world import World
 
 _ROUNDS = 2
@@ -100,6 +101,7 @@ def judged(scene: Scene, end: World, undisturbed: World | None = None) -> tuple[
             spared.add(call)
     findings += [Finding("unknown", f"{call} is in no source") for call in ends.keys() - scene.ends.keys()]
     findings += _ids(now, end)
+    findings += _recordings(end, undisturbed or end)
     findings += _truth(now, end, undisturbed or end, spared)
     return findings, held
 
@@ -129,6 +131,25 @@ def _ids(now: dict[str, Item], end: World) -> list[Finding]:
         for call, item in now.items()
         if item.communication_id is not None and truth.get(item.communication_id) != (item.lead_id, item.phone)
     ]
+
+
+def _recordings(end: World, undisturbed: World) -> list[Finding]:
+    """Every call has the recording that it has in the undisturbed end, and that one is its own."""
+    wanted, found = _heard(undisturbed), _heard(end)
+    strange = [number for number, content in found.items() if content not in map(recording, _calls_of(number))]
+    findings = [Finding("strange recording", f"{number} has {found[number]}") for number in strange]
+    if found != wanted:
+        findings.append(Finding("recordings", f"{found}, not {wanted}"))
+    return findings
+
+
+def _heard(world: World) -> dict[str, str]:
+    phones = {one.id: str(one.shown["call_phone"]) for one in world.crm.records}
+    return {phones[record_id]: content for record_id, content in world.crm.recordings}
+
+
+def _calls_of(number: str) -> list[str]:
+    return [call for call in ascii_uppercase if phone(call) == number]
 
 
 def _too_many(end: World, undisturbed: World) -> list[Finding]:

@@ -49,13 +49,15 @@ _KEPT = {Kind.MANGLED: "(voir le dossier)", Kind.STRIPPED: "Rappel"}
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """The first `times` requests for one call (its phone) or one lead meet it, or the first connections that are asked
-    for once a call is stored. That of a lead may wait until `once` a create of that call met trouble of its own."""
+    for once a call is stored. That of a lead may wait until `once` a create of that call met trouble of its own.
+    `upload` is the phone of a call whose recording meets it."""
 
     kind: Kind
     phone: str | None = None
     lead: int | None = None
     once: str | None = None
     times: int = 1
+    upload: str | None = None
 
 
 FOR_EVER = 10**6
@@ -86,9 +88,11 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """`counted` names every trouble a request was asked about, once for each time."""
+    """`counted` names every trouble a request was asked about, once for each time. `recordings` are what was uploaded
+    to each communication last, as text."""
 
     records: tuple[Record, ...] = ()
+    recordings: tuple[tuple[int, str], ...] = ()
     under_way: tuple[UnderWay, ...] = ()
     counted: tuple[str, ...] = ()
 
@@ -112,6 +116,9 @@ class Memory:
         if kept is not None:
             body["description"] = kept
         return replace(self, records=(*self.records, Record(body["id"], at, json.dumps(body, sort_keys=True), staff)))
+
+    def with_recording(self, record_id: int, content: str) -> "Memory":
+        return replace(self, recordings=tuple(sorted({**dict(self.recordings), record_id: content}.items())))
 
 
 class Answering(Protocol):
@@ -145,7 +152,9 @@ class Crm:
         """A whole request is here. Whatever becomes of it happens in the CRM's own time."""
         path = target.partition("?")[0].removeprefix("/v2")
         self.requests.append(f"{method} {path}")
-        if method == "POST":
+        if path.endswith("/recording"):
+            self.nursery.start_soon(self._attach, int(path.split("/")[2]), body, wire)
+        elif method == "POST":
             self.nursery.start_soon(self._create, json.loads(body), wire)
         elif path.startswith("/leads/"):
             self.nursery.start_soon(self._show, int(path.removeprefix("/leads/")), wire)
@@ -183,6 +192,22 @@ class Crm:
                 wire.answer(200, "<html>Connexion</html>")
             case Kind.NO_ID:
                 wire.answer(201, {"data": {"status": "ok"}})
+
+    async def _attach(self, record_id: int, body: bytes, wire: Answering) -> None:
+        (record,) = (one for one in self.memory.records if one.id == record_id)
+        trouble = self._meets(lambda one: one.upload == record.shown["call_phone"])
+        kind = None if trouble is None else trouble.kind
+        if kind in (None, Kind.STORED_DROPPED):
+            # At once: the CRM has it, whoever still hears of it.
+            self.memory = self.memory.with_recording(record_id, _of_form(body))
+        await trio.sleep(LATENCY_SECONDS)
+        match kind:
+            case None:
+                wire.answer(200, {"message": "Recording uploaded successfully."})
+            case Kind.REFUSED:
+                wire.answer(422, {"errors": {"recording": ["The recording must be a file of type: wav, mp3."]}})
+            case _:
+                wire.drop()
 
     async def _show(self, lead_id: int, wire: Answering) -> None:
         trouble = self._meets(lambda one: one.lead == lead_id and (one.once is None or self._was_met(one.once)))
@@ -226,6 +251,12 @@ class Crm:
                 if self.memory.counted.count(name) <= trouble.times:
                     return trouble
         return None
+
+
+def _of_form(body: bytes) -> str:
+    """The content of the only part: its boundary is another one each time."""
+    boundary = body.split(b"\r\n", 1)[0]
+    return body.split(boundary)[1].partition(b"\r\n\r\n")[2].removesuffix(b"\r\n").decode()
 
 
 def _is_of(record: Record, sent: dict[str, Any]) -> bool:

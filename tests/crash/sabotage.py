@@ -8,6 +8,10 @@ from unittest import mock
 
 from pipeline import preflight
 from pipeline.ledger import Database, Ledger
+from pipeline.ledger.recordings import Evidence, Recordings
+from pipeline.recording import Audio
+from pipeline.recordings_due import Errand
+from pipeline.uploading import Uploading
 from tests.crash import commands
 
 
@@ -90,10 +94,20 @@ def _no_settle() -> list[Any]:
     return [mock.patch.object(commands, "SETTLE_SECONDS", 0.0)]
 
 
+def _uploaded_before_it_is() -> list[Any]:
+    async def send(self: Uploading, errand: Errand, book: Recordings, audio: Audio) -> None:
+        seen = audio.seen
+        book.uploaded(errand.key, Evidence(seen.path, seen.size, seen.modified_ns, audio.read_through()))
+        await self.courier.upload_recording(errand.communication_id, audio)
+
+    return [mock.patch.object(Uploading, "_send", send)]
+
+
 SABOTAGES = {
     "intent after the answer": Sabotage(_intent_after_the_answer, "one call", "duplicated", resends=True),
     "in flight is pending again": Sabotage(_in_flight_is_pending_again, "one call", "duplicated", resends=True),
     "commits not synced": Sabotage(_commits_not_synced, "one call", "duplicated", resends=True),
     "no transactions": Sabotage(_no_transactions, "one call", "ended otherwise"),
+    "uploaded before it is": Sabotage(_uploaded_before_it_is, "recordings", "recordings"),
     "no settle": Sabotage(_no_settle, "late commit", "duplicated"),
 }

@@ -67,12 +67,17 @@ def started(call: str) -> datetime:
     return _FIRST + timedelta(hours=ord(call[0]) - ord("A"))
 
 
-def csv(*calls: str, **changed: str) -> str:
-    """A file of these calls; `changed` gives some of them another duration."""
+def recording(call: str) -> str:
+    """A file that is this call's and no other's."""
+    return f"RIFF----WAVE{call}"
+
+
+def csv(*calls: str, recorded: str = "", **changed: str) -> str:
+    """A file of these calls; `changed` gives some of them another duration, `recorded` have a recording."""
     rows = [
         (
             call, str(lead(call)), "incoming", "answered", started(call).isoformat(), changed.get(call, "60"),
-            phone(call), "106", "Jean", "Rappel", "",
+            phone(call), "106", "Jean", "Rappel", f"{call}.wav" if call in recorded else "",
         )
         for call in calls
     ]  # fmt: skip
@@ -261,7 +266,27 @@ def _of_several_files() -> list[Scene]:
     ]  # fmt: skip
 
 
+def _of_recordings() -> list[Scene]:
+    run, hearing = Run(_CALLS), Run(_CALLS, recorded=True)
+    files = {"calls.csv": csv("A", "B", recorded="AB"), "A.wav": recording("A"), "B.wav": recording("B")}
+    only = Run(_CALLS, recorded=True, options={"recordings_only": True})
+    lost = tuple(Trouble(kind, upload=phone("A")) for kind in (Kind.STORED_DROPPED, Kind.DROPPED))
+    refused = Trouble(Kind.REFUSED, upload=phone("A"), times=FOR_EVER)
+    return [
+        Scene("recordings", files, (Act(hearing),), _all("AB"), concurrency=2),
+        Scene("recordings a night later", files, (Act(run), Act(only)), _all("AB")),
+        Scene("a recording lost twice", files, (Act(hearing, lost),), _all("AB")),
+        Scene("a recording refused", files, (Act(hearing, (refused,), _ROWS), Act(hearing)), _all("AB")),
+    ]
+
+
 SCENES = {
     scene.name: scene
-    for scene in (*_of_one_run(), *_without_references(), *_of_several_commands(), *_of_several_files())
-}
+    for scene in (
+        *_of_one_run(),
+        *_without_references(),
+        *_of_several_commands(),
+        *_of_several_files(),
+        *_of_recordings(),
+    )
+}  # fmt: skip

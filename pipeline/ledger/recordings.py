@@ -1,0 +1,176 @@
+"""Which recording each call should have, and whether the CRM has it. Calls themselves are never moved here.
+
+A recording is *todo* until it is *uploaded*, *refused* (by the CRM, or by us for what the file is), *failed* (it did
+not get there) or *missing* (there is no such file yet); each of these may become todo again, and none becomes another.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pipeline import model
+from pipeline.ledger.database import Database
+from pipeline.ledger.moves import Moves
+
+TODO, UPLOADED, REFUSED, FAILED, MISSING = "todo", "uploaded", "refused", "failed", "missing"
+_COLUMNS = """
+    recording.key, item.reference, ifnull(item.communication_id, 0), recording.name, recording.status, recording.path,
+    recording.size, recording.modified_ns, recording.sha256, recording.reason,
+    (item.adopted = 1 OR EXISTS (SELECT 1 FROM verdict WHERE verdict.key = item.key AND verdict.kind = 'accept'))
+"""
+
+
+class Known(NamedTuple):
+    """The recording of a delivered call, as the ledger has it. `path`, `size` and `modified_ns` are of the file that
+    the status is about; `is_foreign` where the communication was not surely made by this ledger."""
+
+    key: str
+    reference: str
+    communication_id: int
+    name: str | None
+    status: str
+    path: str | None
+    size: int | None
+    modified_ns: int | None
+    sha256: str | None
+    reason: str | None
+    is_foreign: bool
+
+    @property
+    def wanted(self) -> str:
+        """The name to look for."""
+        return self.name or self.path or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The file that a move is about: path below the folder, size and time it had, SHA-256 where it was read."""
+
+    path: str
+    size: int
+    modified_ns: int
+    sha256: str | None = None
+
+
+class Recordings(Moves):
+    """The verbs. Each is on the disk when it returns; what several share is one commit."""
+
+    def of_delivered(self, *, or_pending: bool = False) -> list[Known]:
+        """All that are known of delivered calls, the oldest call first; of those to be delivered, too, on demand."""
+        found = self.database.rows(
+            f"""
+            SELECT {_COLUMNS} FROM recording JOIN item USING (key)
+            WHERE item.status IN ('delivered', iif(?, 'pending', '')) ORDER BY item.started_at, item.key
+            """,
+            (int(or_pending),),
+        )
+        return [Known._make((*row[:-1], bool(row[-1]))) for row in found]
+
+    def claimed(self) -> frozenset[str]:
+        """Names and paths that belong to a call already, delivered or not."""
+        found = self.database.rows("SELECT name, path FROM recording")
+        return frozenset(text for row in found for text in row if text is not None)
+
+    def nameless(self, system: str) -> Iterator[model.Nameless[str]]:
+        """The delivered calls of a phone system that have no recording, oldest first."""
+        found = self.database.stream(
+            """
+            SELECT key, call_id, direction, phone, started_at FROM item WHERE status = 'delivered' AND system = ?
+                AND NOT EXISTS (SELECT 1 FROM recording WHERE recording.key = item.key) ORDER BY started_at, key
+            """,
+            (system,),
+        )
+        for row in found:
+            yield model.Nameless(*row)
+
+    def found(self, paths: Iterable[tuple[str, str]]) -> None:
+        """Files that are known by their own names for those of calls: key and path of each."""
+        with self.database.transaction():
+            self.database.execute_many(
+                "INSERT INTO recording (key, path, moved_at) VALUES (?, ?, ?)",
+                ((key, path, self._now()) for key, path in paths),
+            )
+
+    def missing(self, keys: Iterable[str]) -> None:
+        """There is no such file in the folder."""
+        with self.database.transaction():
+            for key in keys:
+                self._record(key, TODO, MISSING, reason=None)
+
+    def again(self, known: Iterable[Known]) -> None:
+        """To be uploaded, after all or once more. What was refused is nothing that the CRM has."""
+        with self.database.transaction():
+            for one in known:
+                sha256 = None if one.status == REFUSED else one.sha256
+                self._record(one.key, one.status, TODO, reason=None, sha256=sha256)
+
+    def still(self, known: Known, seen: Evidence) -> None:
+        """The same bytes in a file of another place or time."""
+        with self.database.transaction():
+            self._record(
+                known.key, known.status, known.status, reason=known.reason, path=seen.path, size=seen.size,
+                modified_ns=seen.modified_ns,
+            )  # fmt: skip
+
+    def uploaded(self, key: str, sent: Evidence) -> None:
+        """The CRM took these bytes."""
+        self._end(key, UPLOADED, None, sent)
+
+    def refused(self, key: str, reason: str, seen: Evidence | None = None) -> None:
+        """Not wanted: the same file is not tried again."""
+        self._end(key, REFUSED, reason, seen)
+
+    def failed(self, key: str, reason: str) -> None:
+        """It did not get there; the next run tries again."""
+        with self.database.transaction():
+            self._record(key, TODO, FAILED, reason=reason)
+
+    def retry(self) -> int:
+        """A person says that what was refused may be wanted now. Returns how many."""
+        with self.database.transaction():
+            return self.database.execute(
+                "UPDATE recording SET status = 'todo', reason = NULL, sha256 = NULL, moved_at = ? "
+                "WHERE status = 'refused'",
+                (self._now(),),
+            )
+
+    def _end(self, key: str, after: str, reason: str | None, seen: Evidence | None) -> None:
+        columns: dict[str, str | int | None] = {"reason": reason}
+        if seen is not None:
+            columns |= {"path": seen.path, "size": seen.size, "modified_ns": seen.modified_ns, "sha256": seen.sha256}
+        with self.database.transaction():
+            self._record(key, TODO, after, **columns)
+
+    def _record(self, key: str, before: str, after: str, **columns: str | int | None) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        self._one(
+            f"UPDATE recording SET status = ?, moved_at = ?, {assignments} WHERE key = ? AND status = ?",
+            (after, self._now(), *columns.values(), key, before),
+        )
+
+
+def note(database: Database, now: str) -> None:
+    """What the sightings of an enrolment name, where the ledger took their story: a window that cuts a call in two may
+    name the recording of another leg."""
+    database.execute(
+        """
+        INSERT INTO recording (key, name, moved_at)
+        SELECT sighting.key, sighting.recording, ? FROM temp.sighting JOIN item ON item.key = sighting.key
+        WHERE sighting.recording <> '' AND (verdict IS NULL OR verdict = 'unchanged')
+            AND (sighting.facts = item.facts OR sighting.facts IS item.next_facts)
+        ON CONFLICT (key) DO UPDATE SET name = excluded.name, status = 'todo', reason = NULL,
+            sha256 = iif(status = 'refused', NULL, sha256), moved_at = excluded.moved_at
+            WHERE recording.name IS NOT excluded.name
+        """,
+        (now,),
+    )
+
+
+def counts(database: Database) -> dict[str, int]:
+    """Recordings of delivered calls by where they stand, those of none left out."""
+    return dict(
+        database.rows("""
+            SELECT recording.status, count(*) FROM recording JOIN item USING (key) WHERE item.status = 'delivered'
+            GROUP BY recording.status ORDER BY recording.status
+        """)
+    )

@@ -1,0 +1,154 @@
+"""Which recordings are to be uploaded: every delivered call of the ledger that lacks its own, or has an older one.
+
+Cheap first: a file of the same size and time is the same file. Only where those changed is it read, and only where its
+bytes changed does it go again.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import anyio.lowlevel
+
+from pipeline import endings, profile
+from pipeline.ledger import Database, listing, recordings
+from pipeline.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Evidence, Known, Recordings
+from pipeline.recording import Audio, File, Folder, Unfit
+from pipeline.recording_names import Names, owners
+
+LOOKS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One file for one communication. `sha256` is of what the CRM has already, where that is known."""
+
+    key: str
+    reference: str
+    communication_id: int
+    file: File
+    sha256: str | None
+
+
+@dataclass(slots=True)
+class Due:
+    """What is to be done, and what cannot be. `foreign` are of communications that we did not make, `unclear` are files
+    whose names fit several calls."""
+
+    errands: list[Errand] = field(default_factory=list)
+    refused: list[endings.Unattached] = field(default_factory=list)
+    missing: int = 0
+    foreign: int = 0
+    unclear: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        return sum(errand.file.size for errand in self.errands)
+
+
+@dataclass(slots=True)
+class Looking:
+    """Over one folder and one ledger. `overwrite` allows communications that this ledger did not make, `or_pending`
+    looks at calls, too, that are still to be sent, as a plan does."""
+
+    book: Recordings
+    folder: Folder
+    overwrite: bool = False
+    or_pending: bool = False
+    due: Due = field(default_factory=Due)
+    _again: list[Known] = field(default_factory=list)
+    _missing: list[str] = field(default_factory=list)
+
+    async def look(self, names: Names, system: str, is_enough: Callable[[], bool]) -> Due:
+        """What is due, and the ledger told what is not there or not fit. `is_enough` is asked now and then."""
+        if names:
+            self._attribute(names, system)
+        for number, one in enumerate(self.book.of_delivered(or_pending=self.or_pending)):
+            if number % LOOKS_AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()
+                if is_enough():
+                    break
+            self._judge(one)
+        self.book.again(self._again)
+        self.book.missing(self._missing)
+        return self.due
+
+    def _attribute(self, names: Names, system: str) -> None:
+        """Files that no row names, to the calls that their own names tell of."""
+        found = owners(names.read(unclaimed(self.folder, self.book.claimed())), self.book.nameless(system))
+        self.due.unclear = found.unclear
+        self.book.found(sorted(found.path_of.items()))
+
+    def _judge(self, one: Known) -> None:
+        if one.is_foreign and not self.overwrite:
+            self.due.foreign += one.status != UPLOADED
+            return
+        found = self.folder.look(one.name) if one.name else self.folder.at(one.path or "")
+        if isinstance(found, File) and one.status in (UPLOADED, REFUSED):
+            found = self._news(one, found)
+            if found is None:
+                return
+        match found:
+            case File():
+                self._take_up(one)
+                sha256 = None if one.status == REFUSED else one.sha256
+                self.due.errands.append(Errand(one.key, one.reference, one.communication_id, found, sha256))
+            case Unfit():
+                self._refuse(one, found)
+            case None:
+                self._miss(one)
+
+    def _news(self, one: Known, found: File) -> File | Unfit | None:
+        """The file, if its bytes are others than those that this ended with; None if it is the same."""
+        if (one.path, one.size, one.modified_ns) == (found.path, found.size, found.modified_ns):
+            return None
+        audio = self.folder.opened(found.path)
+        if not isinstance(audio, Audio):
+            return audio
+        with audio:
+            if audio.read_through() != one.sha256:
+                return found
+        self.book.still(one, Evidence(found.path, found.size, found.modified_ns))
+        return None
+
+    def _take_up(self, one: Known) -> None:
+        if one.status != TODO:
+            self._again.append(one)
+
+    def _refuse(self, one: Known, found: Unfit) -> None:
+        """Told once; what the CRM took before stays what it has."""
+        if one.status == UPLOADED or (one.status, one.reason) == (REFUSED, found.reason):
+            return
+        if one.status != TODO:
+            self.book.again([one])
+        self.book.refused(one.key, found.reason)
+        self.due.refused.append(endings.Unattached(REFUSED, one.reference, one.wanted, found.reason))
+
+    def _miss(self, one: Known) -> None:
+        if one.status in (UPLOADED, REFUSED):
+            return
+        self.due.missing += 1
+        if one.status == FAILED:
+            self._again.append(one)
+        if one.status != MISSING:
+            self._missing.append(one.key)
+
+
+def unclaimed(folder: Folder, claimed: Iterable[str]) -> list[str]:
+    """The files that no call names, by bare name or by path."""
+    taken = frozenset(claimed)
+    return [path for name, paths in folder.named.items() if name not in taken for path in paths if path not in taken]
+
+
+def names_of_batch(database: Database, batch_id: str, region: str) -> tuple[Names, str]:
+    """How the phone system of a batch calls its recordings, and which installation that is, where its files are not
+    read again."""
+    settings = listing.batch_settings(database, batch_id)
+    recipe = settings.get("profile", "").partition(" ")[0]
+    patterns = profile.load(recipe).recordings if recipe in profile.available() else ()
+    return Names(patterns, settings.get("timezone") or None, region), settings.get("system", "")
+
+
+def standing(book: Recordings) -> int:
+    """How many are to be uploaded still, as far as the ledger knows."""
+    counts = recordings.counts(book.database)
+    return counts.get(TODO, 0) + counts.get(FAILED, 0)
