@@ -1,7 +1,6 @@
 """The command line: parse, call one function, print, exit."""
 
 import contextlib
-import importlib
 import json
 import os
 import random
@@ -17,8 +16,8 @@ import click
 from rich.console import Console
 
 import pipeline
-from pipeline import config, counted, endings, errors, importer, model, privacy, report, settlement, upkeep
-from pipeline.cli import options, profiles
+from pipeline import counted, endings, errors, importer, model, privacy, report, settlement, upkeep
+from pipeline.cli import options, profiles, sandbox
 from pipeline.errors import ExitCode
 
 _EXIT_CODES = """\b
@@ -277,57 +276,6 @@ def reconcile(accept: tuple[tuple[str, int], ...], resend: tuple[str, ...], **gi
     return settled.exit_code
 
 
-@commands.command(
-    epilog="""\b
-Examples:
-  callimport sandbox
-  callimport sandbox --any-id --limit 6000
-  callimport sandbox --seed crm.json
-  callimport sandbox --cases --knob per_page=422
-"""
-)
-@click.option("--seed", type=options.PATH, metavar="FILE", help="JSON with accounts, users and leads.")
-@click.option("--cases", is_flag=True, help="Instead, leads and users that are hard to get right.")
-@click.option("--any-id", is_flag=True, help="Every lead and user that is mentioned exists.")
-@click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Requests in a window.")
-@click.option("--window", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds of a window.")
-@click.option("--latency-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="Delay of every answer.")
-@click.option(
-    "--crm-profile",
-    type=click.Choice(["documented", "strict", "sloppy"]),
-    default="strict",
-    show_default=True,
-    help="How it judges what it is sent.",
-)
-@click.option("--faults", type=options.PATH, metavar="FILE", help="JSON with what is to go wrong, and when.")
-@click.option(
-    "--knob", multiple=True, metavar="NAME=VALUE", help="Another habit, as per_page=422 (a wrong one lists all)."
-)
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the API (default: a free one).")
-@click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Port of journal and counts.")
-@click.option("--account-id", type=click.IntRange(1), help="The account's id (default: another one every time).")
-@click.option("--state-dir", type=options.PATH, metavar="DIR", help="Where the address file is kept.")
-@click.option("--quiet", is_flag=True, help="Do not say where it listens.")
-@options.configured
-def sandbox(state_dir: Path | None, **given: Any) -> ExitCode:
-    """A CRM to rehearse against, on this machine only. Stop it with Ctrl-C."""
-    folder = config.state_dir(config.Settings(files=(), state_dir=state_dir))
-    arguments = ["--address-file", str(config.address_file(folder)), "--profile", given.pop("crm_profile")]
-    for name, value in given.items():
-        if value is True:
-            arguments.append(f"--{name.replace('_', '-')}")
-        elif name == "knob":
-            arguments += [text for each in value for text in ("--knob", each)]
-        elif value not in (None, False):
-            arguments += [f"--{name.replace('_', '-')}", str(value)]
-    try:
-        # By name, not by import: the rehearsal CRM and the importer must not be able to share a fault.
-        rehearsal = importlib.import_module("pipeline.sandbox.__main__")
-    except ModuleNotFoundError as error:
-        raise errors.ConfigError(f"the rehearsal CRM needs {error.name}: pip install 'callimport[sandbox]'") from None
-    return ExitCode(rehearsal.main(arguments))
-
-
 def _tools(given: dict[str, Any]) -> importer.Tools:
     return importer.Tools(
         clock=_clock(),
@@ -386,4 +334,5 @@ def _stop(message: str, code: ExitCode) -> ExitCode:
     return code
 
 
+commands.add_command(sandbox.command)
 profiles.register(commands, lambda: _clock().wall())
