@@ -177,7 +177,7 @@ class Crossing:
         uploaded = await self._uploading(batch_id).run(None, plan_only=True)
         return self._reckoning(self.ledger, enrolled, batch_id, uploaded, stopped_by=stopped_by).result(
             rejects=self.settings.rejects,
-            plan=None if self.settings.adopt or stopped_by else code,
+            plan=None if self.settings.adopt or self.settings.recordings_only or stopped_by else code,
             destination=self.settings.destination,
         )
 

@@ -91,6 +91,17 @@ def test_a_link_that_leaves_the_folder_is_refused(root: Path) -> None:
         assert folder(root).opened(name) is None
 
 
+@pytest.mark.parametrize("name", ["innocent.wav", "elsewhere/secret.wav"])
+def test_what_becomes_a_link_between_look_and_opening_is_not_followed(
+    root: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root.parent / "secret.wav").write_bytes(wav())
+    (root / "innocent.wav").symlink_to(root.parent / "secret.wav")
+    (root / "elsewhere").symlink_to(root.parent)
+    monkeypatch.setattr(Folder, "_inside", lambda _, path: path)
+    assert folder(root).opened(name) is None
+
+
 def test_a_link_within_the_folder_is_followed(root: Path) -> None:
     (root / "same.wav").symlink_to(root / "2024" / "05" / "call-17.wav")
     assert isinstance(folder(root).look("same.wav"), File)

@@ -144,6 +144,54 @@ async def test_a_file_whose_bytes_changed_goes_again(tmp_path: Path) -> None:
 
 
 @in_virtual_time
+async def test_another_name_for_the_same_bytes_sends_nothing(tmp_path: Path) -> None:
+    with nights(tmp_path, *calls(1)) as of:
+        of.put("0.wav")
+        await of.run()
+        making.enrol(of.ledger, making.batch("renamed.csv"), calls(1)[0]._replace(recording="renamed.wav"))
+        of.put("renamed.wav")
+        assert of.counts(await of.run()) == {}
+        assert of.crm.recordings == {900: [wav()]}
+        assert Recordings(of.ledger.database, making.clock()).of_delivered()[0].status == "uploaded"
+
+
+@in_virtual_time
+async def test_what_the_crm_took_is_not_taken_back_by_a_worse_file(tmp_path: Path) -> None:
+    """Such as one that is being copied anew."""
+    with nights(tmp_path, *calls(1)) as of:
+        of.put("0.wav")
+        await of.run()
+        for content in (b"<html>", bytes(17 * 2**20)):
+            of.put("0.wav", content)
+            assert of.counts(await of.run()) == {}
+        assert Recordings(of.ledger.database, making.clock()).of_delivered()[0].status == "uploaded"
+
+
+@in_virtual_time
+async def test_one_that_failed_and_is_gone_is_missing(tmp_path: Path) -> None:
+    with nights(tmp_path, *calls(1)) as of:
+        of.put("0.wav")
+        of.crm.script.extend([fake_crm.RESETS] * 4)
+        assert of.counts(await of.run()) == {"failed": 1}
+        (of.root / "0.wav").unlink()
+        assert of.counts(await of.run()) == {"missing": 1}
+
+
+@in_virtual_time
+async def test_a_file_that_vanishes_on_its_way_is_missing(tmp_path: Path) -> None:
+    with nights(tmp_path, *calls(2)) as of:
+        of.put("0.wav")
+        of.put("1.wav")
+
+        def vanish(request: fake_crm.Request) -> Reply:
+            (of.root / "1.wav").unlink()
+            return of.crm.create(request)
+
+        of.crm.answer = vanish
+        assert of.counts(await of.run(concurrency=1)) == {"uploaded": 1, "missing": 1}
+
+
+@in_virtual_time
 async def test_one_that_arrives_nights_later_is_attached(tmp_path: Path) -> None:
     with nights(tmp_path, *calls(1)) as of:
         assert of.counts(await of.run()) == {"missing": 1}

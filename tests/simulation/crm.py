@@ -20,6 +20,7 @@ from tests.simulation.process import Process
 from tests.simulation.scenario import START, Scenario
 
 WINDOW_SECONDS = 60.0
+UPLOAD_FAULTS = ("dropped", "stored, then dropped", "500", "stored, then 500", "silent", "cut")
 # Whose request the current task is making. The importer neither reads nor writes it.
 sending: contextvars.ContextVar[str] = contextvars.ContextVar("sending")
 
@@ -55,6 +56,8 @@ class Crm:
     judge: Judging
     calm: bool = False
     records: list[Record] = field(default_factory=list)
+    recordings: dict[int, bytes] = field(default_factory=dict)
+    uploads: int = 0
     _window_began: float = -1e9
     _hits_in_window: int = 0
     _hidden: dict[int, bool] = field(default_factory=dict)
@@ -79,8 +82,11 @@ class Crm:
         path = target.partition("?")[0].removeprefix("/v2")
         lead_id = int(path.removeprefix("/leads/")) if path.startswith("/leads/") else None
         self.history.note("request", method, path, sending.get("") if method == "POST" else "")
-        self.judge.asked(method, lead_id, wire.process)
-        if method == "POST":
+        is_upload = path.endswith("/recording")
+        self.judge.asked("recording" if is_upload else method, lead_id, wire.process)
+        if is_upload:
+            self.nursery.start_soon(self._attach, int(path.split("/")[2]), _of_form(body), wire)
+        elif method == "POST":
             sent = json.loads(body)
             key = sending.get()
             self.judge.arrived(key, int(sent["lead_id"]), wire.process)
@@ -161,6 +167,30 @@ class Crm:
                 await self.clocks.pass_in_world(self.rng.uniform(1, 50))
                 record = self._make(key, sent)
                 self._created(record, wire)
+
+    async def _attach(self, record_id: int, content: bytes, wire: Wire) -> None:
+        """A second recording takes the place of the first, whichever request comes last."""
+        await self.clocks.pass_in_world(self.rng.uniform(0.01, 0.3))
+        self.uploads += 1
+        if self._limited() is not None:
+            self.history.fault("429")
+            wire.answer(429, {"message": "Too Many Attempts."}, {"Retry-After": "20"})
+            return
+        kind = self._drawn(UPLOAD_FAULTS)
+        if kind is not None:
+            self.history.fault(f"upload {kind}")
+        if kind not in ("dropped", "500"):
+            self.history.note("attached", record_id, content)
+            self.recordings[record_id] = content
+        match kind:
+            case "dropped" | "stored, then dropped":
+                wire.drop(reset=self.rng.random() < 0.5)
+            case "500" | "stored, then 500":
+                wire.answer(500, {"message": "Server Error"})
+            case "silent":
+                pass
+            case _:
+                wire.answer(200, {"message": "Recording uploaded successfully."}, cut=0.9 if kind == "cut" else None)
 
     async def _show(self, lead_id: int, wire: Wire) -> None:
         await self.clocks.pass_in_world(self.rng.uniform(0.01, 0.3))
@@ -259,6 +289,12 @@ class Crm:
         record = Record(int(body["id"]), int(sent["lead_id"]), body, sent, at, made_by, frozenset(altered))
         self.records.append(record)
         return record
+
+
+def _of_form(body: bytes) -> bytes:
+    """The content of the only part: its boundary is another one each time."""
+    boundary = body.split(b"\r\n", 1)[0]
+    return body.split(boundary)[1].partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
 
 
 def without_reference(description: str | None) -> str | None:

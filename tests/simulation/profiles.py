@@ -94,6 +94,16 @@ def _bad_disk(drawn: Scenario, rng: random.Random) -> Scenario:
     return dataclasses.replace(drawn, lives=befall)
 
 
+def _recordings(drawn: Scenario, rng: random.Random) -> Scenario:
+    """Equal rows name the same file: they are the same call."""
+    first: dict[tuple[str, ...], int] = {}
+    rows = tuple((*row[:-1], f"{first.setdefault(row, number)}.wav") for number, row in enumerate(drawn.rows))
+    befall = tuple(lives.Life(crash=lives.crash(rng, power_loss=0.3)) for _ in range(rng.randint(1, 3)))
+    return dataclasses.replace(
+        drawn, rows=rows, recorded=True, fault_rate=rng.choice((0.0, 0.15, 0.3)), lives=(*drawn.lives, *befall)
+    )
+
+
 PROFILES = {
     "default": Profile("everything below but lost references, each now and then", _default),
     "no-reference": Profile("no references; nobody types a call in meanwhile", _no_reference),
@@ -105,5 +115,6 @@ PROFILES = {
     "incomplete-reads": Profile("answers are lost, and reads leave out half", _incomplete_reads),
     "trimming": Profile("a CRM that cuts the reference off, of some calls", _trimming),
     "clocks": Profile("the machine sleeps and its wall clock jumps in every life", _clocks),
+    "recordings": Profile("every call has a recording; uploads are lost and crashed at as creates are", _recordings),
     "bad-disk": Profile("every life meets a disk that fails or is full", _bad_disk),
 }

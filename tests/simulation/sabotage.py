@@ -15,6 +15,10 @@ import anyio
 
 from pipeline import canonical, delivery, destination, errors, likeness, model, pacer, reconcile
 from pipeline.ledger import Database, Ledger
+from pipeline.ledger.recordings import Evidence, Recordings
+from pipeline.recording import Audio
+from pipeline.recordings_due import Errand
+from pipeline.uploading import Uploading
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,15 @@ def _deaf_to_ctrl_c() -> list[Any]:
     return [mock.patch.object(delivery.Delivery, "drain", return_value=None)]
 
 
+def _uploaded_before_it_is() -> list[Any]:
+    async def send(self: Uploading, errand: Errand, book: Recordings, audio: Audio) -> None:
+        seen = audio.seen
+        book.uploaded(errand.key, Evidence(seen.path, seen.size, seen.modified_ns, audio.read_through()))
+        await self.courier.upload_recording(errand.communication_id, audio)
+
+    return [mock.patch.object(Uploading, "_send", send)]
+
+
 SABOTAGES = {
     "blind retry": Sabotage(_blind_retry, "default", 1, "duplicated"),
     "commits not synced": Sabotage(_commits_not_synced, "power-loss", 16, "duplicated"),
@@ -206,4 +219,5 @@ SABOTAGES = {
     "strict denial": Sabotage(_strict_denial, "trimming", 7, "duplicated"),
     "taken twice": Sabotage(_taken_twice, "no-reference-live", 191, "lost"),
     "taken not excluded": Sabotage(_taken_not_excluded, "no-reference-live", 191, "ledger"),
+    "uploaded before it is": Sabotage(_uploaded_before_it_is, "recordings", 6, "recording"),
 }

@@ -37,7 +37,8 @@ SEEDS_A_FILE = 8
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`reference` is what the first life is asked for; a person may do without later. `forgets_reference` is the share
-    of the descriptions of which the CRM keeps only what stands before the reference."""
+    of the descriptions of which the CRM keeps only what stands before the reference. With `recorded` every row names a
+    recording, and every run is asked to upload them."""
 
     seed: int
     rows: tuple[tuple[str, ...], ...]
@@ -58,6 +59,7 @@ class Scenario:
     forgets_reference: float
     dialect: dialect.Dialect
     lives: tuple[lives.Life, ...]
+    recorded: bool = False
 
     def typed_in(self, rng: random.Random, lead_id: int | None = None) -> dict[str, Any]:
         """A call of the file, of that lead if it is to be, as a person types it into the CRM."""
@@ -76,6 +78,11 @@ class Scenario:
 
     def csv(self) -> str:
         return "\n".join(",".join(row) for row in (COLUMNS, *self.rows)) + "\n"
+
+
+def recording(name: str) -> bytes:
+    """The content of a file, which is no other's."""
+    return f"RIFF----WAVE{name}".encode()
 
 
 def draw(seed: int) -> Scenario:

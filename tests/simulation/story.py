@@ -17,6 +17,7 @@ from rich.console import Console
 
 from pipeline import config, errors, importer, model, report
 from pipeline.ledger import Ledger
+from pipeline.ledger.recordings import Recordings
 from tests.simulation import profiles, scheduling
 from tests.simulation.clocks import Clocks
 from tests.simulation.crm import Crm
@@ -27,7 +28,7 @@ from tests.simulation.judge import Finding, Judge
 from tests.simulation.lives import CALM, Life
 from tests.simulation.network import Network
 from tests.simulation.process import Process, living
-from tests.simulation.scenario import Scenario
+from tests.simulation.scenario import Scenario, recording
 from tests.simulation.surroundings import connected, prepared
 
 LONGEST_LIFE_SECONDS = 6 * 3600.0
@@ -90,6 +91,11 @@ class _Story:
         self._file.write_text(scenario.csv(), encoding="utf-8")
         # A file that was touched a moment ago may still be being written.
         os.utime(self._file, (0, 0))
+        self._recordings = folder / "recordings" if scenario.recorded else None
+        if self._recordings is not None:
+            self._recordings.mkdir()
+            for row in scenario.rows:
+                (self._recordings / row[-1]).write_bytes(recording(row[-1]))
         # What a person says at the next start, after a guard asked for it.
         self._asked_for: dict[str, Any] = {"reference": scenario.reference}
         config.ledger_path(config.state_dir(self._settings(files=())), "127.0.0.1", ACCOUNT)
@@ -115,6 +121,8 @@ class _Story:
         # Whatever the CRM has begun, it ends.
         await trio.sleep(self._scenario.settle)
         self._judge.judge_end(self._crm.records)
+        if self._recordings is not None:
+            self._judge_recordings()
         await self._send_nothing_more()
         self._close()
 
@@ -197,18 +205,36 @@ class _Story:
         await self._run(process, settings)
 
     async def _send_nothing_more(self) -> None:
-        before = self._judge.posts
+        before, uploads = self._judge.posts, self._crm.uploads
         await self._live(CALM, files=True)
+        if self._crm.uploads > uploads:
+            self._judge.find("resent", f"a run after the end sent {self._crm.uploads - uploads} recordings")
         if self._judge.posts > before:
             self._judge.find("resent", f"a run after the end sent {self._judge.posts - before} creates")
 
+    def _judge_recordings(self) -> None:
+        """Every delivered call that is surely ours has its own recording, and nobody else has any."""
+        known = [one for ledger in self._opened() for one in Recordings(ledger.database, self._clock()).of_delivered()]
+        for one in known:
+            heard = self._crm.recordings.get(one.communication_id)
+            wanted = None if one.is_foreign else recording(one.name or "")
+            if heard != wanted or (wanted is not None and one.status != "uploaded"):
+                self._judge.find("recording", f"{one.key} is {one.status}: {heard!r} instead of {wanted!r}")
+        for stray in self._crm.recordings.keys() - {one.communication_id for one in known}:
+            self._judge.find("recording", f"communication {stray} has one and is no call of the ledger")
+
     def _retry_failed(self) -> None:
         """What a person does with calls that could not be sent at all."""
+        for ledger in self._opened():
+            ledger.retry(model.ItemStatus.FAILED)
+
+    def _opened(self) -> Iterator[Ledger]:
+        """As a person does between two runs."""
         self.disk.begin(may_lose_power=False)
         mark = living.set(Process(self._history, CALM, self.disk.crash, self._clocks.world))
         for path in sorted(self.disk.folder.glob("*.sqlite3")):
             with contextlib.closing(Ledger.open(path, self._clock())) as ledger:
-                ledger.retry(model.ItemStatus.FAILED)
+                yield ledger
         living.reset(mark)
 
     def _is_over(self) -> bool:
@@ -254,6 +280,7 @@ class _Story:
             settle=self._scenario.settle,
             limit=limit,
             ledger=ledger,
+            recordings=self._recordings,
             **self._asked_for,
         )
 
