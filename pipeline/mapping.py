@@ -85,7 +85,8 @@ def sighting(call: model.Call, *, id_is_unique: bool, account_id: int, with_mark
     its_key = _key(call, instant, id_is_unique=id_is_unique)
     mark = reference(its_key, account_id)
     return model.Sighting(
-        call.place,
+        call.place.source,
+        call.place.row,
         its_key,
         mark,
         _facts(call, instant),
@@ -93,9 +94,9 @@ def sighting(call: model.Call, *, id_is_unique: bool, account_id: int, with_mark
         call.system,
         call.call_id if id_is_unique else None,
         call.lead_id,
-        call.direction,
+        call.direction.value,
         call.customer_phone,
-        call.started_at,
+        int(call.started_at.timestamp()),
         call.legs,
     )
 
