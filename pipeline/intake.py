@@ -96,11 +96,13 @@ class Intake:
         """The same, ready to be enrolled. `marks` are of the rejected rows that the ledger knows as mended."""
         self.origins.known = marks
         for position, frame in self.frames():
-            yield (
-                mapping.sighting(
-                    call, id_is_unique=self.profile.identity, account_id=account_id, with_mark=self._with_reference
-                )
-                for call in mapping.calls(frame, source=position, system=self.system)
+            yield mapping.sightings(
+                frame,
+                source=position,
+                system=self.system,
+                id_is_unique=self.profile.identity,
+                account_id=account_id,
+                with_mark=self._with_reference,
             )
 
     def judged(self) -> Judged:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
@@ -19,6 +19,8 @@ _REFERENCE = re.compile(rf"\s*\[ref ([{_CROCKFORD}]{{4}}-[{_CROCKFORD}]{{4}}-[{_
 _PAYLOAD_FIELDS = tuple(field.name for field in fields(model.Communication))
 _DIRECTIONS = {one.value: one for one in model.Direction}
 _STATUSES = {one.value: one for one in model.CallStatus}
+# As `_instant` writes it, for Polars.
+_INSTANT = "%Y-%m-%dT%H:%M:%S+00:00"
 # Of the frame in which calls travel, from intake to here.
 CALL_COLUMNS = (
     "_row", "call_id", "lead_id", "direction", "status", "started_at", "duration_seconds", "customer_phone",
@@ -32,7 +34,8 @@ def key(call: model.Call, *, id_is_unique: bool) -> str:
 
     Only what the phone system can never tell otherwise enters it: no duration, agent, lead, file or row number.
     """
-    return _key(call, _instant(call.started_at), id_is_unique=id_is_unique)
+    call_id = call.call_id if id_is_unique else None
+    return _key(call.system, call_id, _instant(call.started_at), call.direction, call.customer_phone)
 
 
 def reference(of_key: str, account_id: int) -> str:
@@ -56,7 +59,9 @@ def without_reference(description: str) -> str:
 
 def facts(call: model.Call) -> str:
     """Equal as long as the source tells the same story: lead, agent and reference are ours and not part of it."""
-    return _facts(call, _instant(call.started_at))
+    return _facts(
+        _instant(call.started_at), call.direction, call.status, call.duration_seconds, call.description, call.recording
+    )
 
 
 def communication(call: model.Call, mark: str | None) -> model.Communication:
@@ -81,23 +86,35 @@ def payload(of: model.Communication) -> dict[str, Any]:
 
 def sighting(call: model.Call, *, id_is_unique: bool, account_id: int, with_mark: bool) -> model.Sighting:
     """Everything the ledger keeps of a call, the payload included."""
-    instant = _instant(call.started_at)
-    its_key = _key(call, instant, id_is_unique=id_is_unique)
-    mark = reference(its_key, account_id)
-    return model.Sighting(
-        call.place,
-        its_key,
-        mark,
-        _facts(call, instant),
-        _payload_text(call, instant, mark if with_mark else None),
-        call.system,
-        call.call_id if id_is_unique else None,
-        call.lead_id,
-        call.direction,
-        call.customer_phone,
-        call.started_at,
-        call.legs,
-        call.recording,
+    row = (
+        call.place.row, call.call_id, call.lead_id, call.direction.value, call.status.value, call.duration_seconds,
+        call.customer_phone, call.executed_by, call.description, call.recording, call.legs,
+        _instant(call.started_at), int(call.started_at.timestamp()),
+    )  # fmt: skip
+    (made,) = _sightings(
+        (row,),
+        source=call.place.source,
+        system=call.system,
+        id_is_unique=id_is_unique,
+        account_id=account_id,
+        with_mark=with_mark,
+    )
+    return made
+
+
+def sightings(
+    frame: pl.DataFrame, *, source: int, system: str, id_is_unique: bool, account_id: int, with_mark: bool
+) -> Iterator[model.Sighting]:
+    """The same of the rows of one source's `frame` (see `Intake.frames`), with no object made of each on the way."""
+    instants = frame["started_at"].dt
+    columns = [frame[name].to_list() for name in CALL_COLUMNS if name != "started_at"]
+    return _sightings(
+        zip(*columns, instants.to_string(_INSTANT).to_list(), instants.epoch("s").to_list(), strict=True),
+        source=source,
+        system=system,
+        id_is_unique=id_is_unique,
+        account_id=account_id,
+        with_mark=with_mark,
     )
 
 
@@ -154,36 +171,70 @@ def plan_code(batch_id: str, account_id: int, items: Iterable[tuple[str, str]]) 
 def short_code(text: str, *, length: int) -> str:
     """A hash in letters that survive being read aloud (Crockford's base 32: no I, L, O or U)."""
     number = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big")
-    pairs = (_PAIRS[number >> shift & 1023] for shift in range(0, 5 * length, 10))
-    return "".join(pairs)[:length]
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(0, 5 * length, 10)])[:length]
 
 
 # What is hashed is compact JSON, written out here rather than by json.dumps: a million calls are a minute of it.
 
 
-def _key(call: model.Call, instant: str, *, id_is_unique: bool) -> str:
-    if id_is_unique and call.call_id:
-        identity = f'["id",{_json(call.system)},{_json(call.call_id)}]'
+def _sightings(
+    rows: Iterable[tuple[Any, ...]], *, source: int, system: str, id_is_unique: bool, account_id: int, with_mark: bool
+) -> Iterator[model.Sighting]:
+    """Of rows as CALL_COLUMNS has them, but with the instant as text and in Unix seconds at the end."""
+    for (
+        row, named, lead_id, direction, status, seconds, phone, executed_by, description, recording, legs, instant, at,
+    ) in rows:  # fmt: skip
+        call_id = named if id_is_unique else None
+        its_key = _key(system, call_id, instant, direction, phone)
+        mark = reference(its_key, account_id)
+        sent = with_reference(description, mark) if with_mark else description
+        yield model.Sighting(
+            source,
+            row,
+            its_key,
+            mark,
+            _facts(instant, direction, status, seconds, description, recording),
+            _payload_text(lead_id, direction, instant, executed_by, sent, status, seconds, phone),
+            system,
+            call_id,
+            lead_id,
+            direction,
+            phone,
+            at,
+            legs,
+            recording,
+        )
+
+
+def _key(system: str, call_id: str | None, instant: str, direction: str, phone: str) -> str:
+    if call_id:
+        identity = f'["id",{_json(system)},{_json(call_id)}]'
     else:
-        identity = f'["at",{_json(call.system)},"{instant}","{call.direction}","{call.customer_phone}"]'
+        identity = f'["at",{_json(system)},"{instant}","{direction}","{phone}"]'
     return f"{KEY_VERSION}:{_digest(identity)}"
 
 
-def _facts(call: model.Call, instant: str) -> str:
-    return _digest(
-        f'["{instant}","{call.direction}","{call.status}",{call.duration_seconds},{_json(call.description)},'
-        f"{_json(call.recording)}]"
-    )
+def _facts(
+    instant: str, direction: str, status: str, seconds: int, description: str | None, recording: str | None
+) -> str:
+    return _digest(f'["{instant}","{direction}","{status}",{seconds},{_json(description)},{_json(recording)}]')
 
 
-def _payload_text(call: model.Call, instant: str, mark: str | None) -> str:
+def _payload_text(
+    lead_id: int,
+    direction: str,
+    instant: str,
+    executed_by: int | None,
+    description: str | None,
+    status: str,
+    seconds: int,
+    phone: str,
+) -> str:
     """As json.dumps writes the payload of the call's communication."""
-    description = with_reference(call.description, mark) if mark else call.description
     return (
-        f'{{"lead_id": {call.lead_id}, "method": "phone", "type": "{call.direction}", "executed_at": "{instant}", '
-        f'"executed_by": {_number(call.executed_by)}, "description": {_json(description)}, '
-        f'"call_status": "{call.status}", "call_duration": {call.duration_seconds}, '
-        f'"call_phone": "{call.customer_phone}"}}'
+        f'{{"lead_id": {lead_id}, "method": "phone", "type": "{direction}", "executed_at": "{instant}", '
+        f'"executed_by": {_number(executed_by)}, "description": {_json(description)}, '
+        f'"call_status": "{status}", "call_duration": {seconds}, "call_phone": "{phone}"}}'
     )
 
 

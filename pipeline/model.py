@@ -209,10 +209,11 @@ class Nameless(NamedTuple, Generic[Key]):
 
 
 class Sighting(NamedTuple):
-    """A call as the ledger enrols it. `facts` is equal as long as the phone system tells the same story of the call;
-    `payload` is the communication as JSON text."""
+    """A call as the ledger enrols it, `source` and `row` its place, `started_at` in Unix seconds. `facts` is equal as
+    long as the phone system tells the same story of the call; `payload` is the communication as JSON text."""
 
-    place: Place
+    source: int
+    row: int
     key: str
     reference: str
     facts: str
@@ -220,9 +221,9 @@ class Sighting(NamedTuple):
     system: str
     call_id: str | None
     lead_id: int
-    direction: Direction
+    direction: str
     phone: str
-    started_at: datetime
+    started_at: int
     legs: str | None = None
     recording: str | None = None
 

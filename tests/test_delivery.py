@@ -58,7 +58,8 @@ def sighting(number: int, lead_id: int) -> model.Sighting:
         call_phone=phone,
     )
     return model.Sighting(
-        place=model.Place(0, number + 2),
+        source=0,
+        row=number + 2,
         key=f"k1:{number:05}",
         reference=f"R{number:05}",
         facts=str(number),
@@ -66,9 +67,9 @@ def sighting(number: int, lead_id: int) -> model.Sighting:
         system="test",
         call_id=str(number),
         lead_id=lead_id,
-        direction=model.Direction.OUTGOING,
+        direction="outgoing",
         phone=phone,
-        started_at=started_at,
+        started_at=int(started_at.timestamp()),
     )
 
 

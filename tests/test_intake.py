@@ -102,7 +102,7 @@ _PACKINGS: dict[str, Callable[[bytes], bytes]] = {
 def _seen(path: Path) -> tuple[list[tuple[Any, ...]], list[tuple[str, ...]], int]:
     """What becomes of a file: its calls in full but for the physical row, what is wrong with the others, rows read."""
     found = intake(path, leads=None, timezone=None, profile="canonical")
-    some = [tuple(one)[1:] for one in exporting.sightings(found)]
+    some = [tuple(one)[2:] for one in exporting.sightings(found)]
     rejects = [tuple(reason.rule for reason in reasons) for _, reasons in sorted(found.tally.rejects.items())]
     return some, rejects, found.tally.read
 

@@ -316,6 +316,61 @@ def test_the_same_files_again_are_the_same_batch_and_carry_nothing(ledger: Ledge
     assert _adds_up(ledger, enrolled, batch, *calls).pending == 1
 
 
+def test_a_row_that_tells_what_it_told_before_touches_nothing(ledger: Ledger) -> None:
+    making.enrol(ledger, making.batch(), making.call())
+    before = making.row(ledger, making.key(making.call()))
+    assert _counts(making.enrol(ledger, making.batch(), making.call())) == {}
+    assert making.row(ledger, making.key(making.call())) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        ({"lead_id": 1}, {}),
+        ({"row": 3}, {}),
+        ({"executed_by": None}, {}),
+        (_TOLD_OTHERWISE, {}),
+        ({"legs": "a"}, {"unchanged": 1, "carried": 1}),
+        ({"customer_phone": making.OTHER_PHONE}, {"carried": 1, "rejects": 1}),
+        ({"direction": model.Direction.OUTGOING}, {"carried": 1, "rejects": 1}),
+        ({"started_at": making.STARTED + 25 * _HOUR}, {"carried": 1, "rejects": 1}),
+    ],
+)
+def test_a_row_of_the_same_file_that_tells_anything_else_is_judged(
+    ledger: Ledger, change: dict[str, Any], counts: dict[str, int]
+) -> None:
+    """After a new leads file or a newer importer, one and the same row may come to other things than before."""
+    batch, again = making.batch(), making.call(**{"legs": "a\nb", **change})
+    making.enrol(ledger, batch, making.call(legs="a\nb"))
+    enrolled = making.enrol(ledger, batch, again)
+    assert _counts(enrolled) == counts
+    assert _adds_up(ledger, enrolled, batch, again).pending == 1
+    item, told = making.row(ledger, making.key(again)), making.sighting(again)
+    is_news = (item["payload"], item["source_row"]) == (told.payload, told.row)
+    assert is_news is (not counts or "legs" in change)
+
+
+def test_the_same_file_under_other_settings_takes_its_calls_along(ledger: Ledger) -> None:
+    """They would else wait in a batch that no run delivers."""
+    making.enrol(ledger, making.batch(), making.call())
+    making.enrol(ledger, again := making.batch(only="answered"), making.call())
+    assert making.row(ledger, making.key(making.call()))["batch_id"] == again.id
+
+
+def test_a_call_of_two_files_is_of_the_one_that_is_named_first(ledger: Ledger) -> None:
+    """The order of the files does not make another batch."""
+    making.enrol(ledger, making.batch("a.csv", "b.csv"), making.call())
+    making.enrol(ledger, again := making.batch("b.csv", "a.csv"), making.call())
+    assert making.row(ledger, making.key(making.call()))["source_sha256"] == again.sources[0].sha256
+
+
+def test_a_pending_call_no_longer_keeps_what_was_parked_beside_it(ledger: Ledger) -> None:
+    making.enrol(ledger, making.batch(), making.call())
+    ledger.database.execute("UPDATE item SET next_facts = 'other', next_payload = '{}'")
+    making.enrol(ledger, making.batch(), making.call())
+    assert making.row(ledger, making.key(making.call()))["next_facts"] is None
+
+
 def test_after_the_right_zone_nothing_of_the_wrong_one_is_handed_out(ledger: Ledger) -> None:
     """Keys of instants differ between zones: the wrong ones wait in their batch, named, and are not sent."""
     wrong, right = making.batch(timezone="UTC"), making.batch(timezone="America/Toronto")
@@ -466,11 +521,14 @@ def test_all_endings_together_add_up(ledger: Ledger) -> None:
     )
 
 
-def test_many_calls_at_once_leave_every_index_as_it_was(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are dropped and made again around a large first import."""
+def test_many_calls_at_once_leave_every_index_and_guard_as_it_was(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some are dropped and made again around a large first import."""
     monkeypatch.setattr(enrolment, "SMALL", 2)
-    indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'item' ORDER BY name"
-    before = ledger.database.rows(indexes)
+    schema = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
+    before = ledger.database.rows(schema)
     making.enrol(ledger, making.batch(), *(making.call(f"A-{row}", row=row) for row in range(2, 7)), run_id=None)
-    assert ledger.database.rows(indexes) == before
+    assert ledger.database.rows(schema) == before
+    assert listing.counts(ledger.database)[ItemStatus.PENDING] == 5
     assert ledger.database.one("PRAGMA integrity_check") == "ok"

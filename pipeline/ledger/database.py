@@ -158,6 +158,8 @@ class Database:
         self.execute("PRAGMA trusted_schema = OFF")
         # Else a million items are entered through 2 MB, each page of an index written again and again.
         self.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        # Where SQLite was built to wipe what it deletes: the rows of an enrolment are wiped with their file.
+        self.execute("PRAGMA temp.secure_delete = OFF")
         # Without it, INSERT OR REPLACE would delete past the triggers that keep items, attempts and outcomes.
         self.execute("PRAGMA recursive_triggers = ON")
         migrations = _migrations()

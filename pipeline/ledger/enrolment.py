@@ -20,10 +20,10 @@ REUSED_AFTER_SECONDS = 24 * 3600
 SMALL = 10_000
 _NO_TWINS = twins.Judged()
 
+# The columns of model.Sighting, and what a sighting was found to be.
 _SIGHTING = """
     CREATE TEMP TABLE sighting (
         source INTEGER NOT NULL,
-        sha256 TEXT NOT NULL,
         row INTEGER NOT NULL,
         key TEXT NOT NULL,
         reference TEXT NOT NULL,
@@ -40,23 +40,41 @@ _SIGHTING = """
         verdict TEXT
     ) STRICT
 """
+_BATCH_SOURCE = "CREATE TEMP TABLE batch_source (source INTEGER PRIMARY KEY, sha256 TEXT NOT NULL) STRICT"
+# The sightings whose key an item has, by the row numbers of both. Keys are looked up once, here: they are random, and
+# to look up a million of them in a large ledger takes longer than all that is then asked about them.
+_KNOWN = """
+    CREATE TEMP TABLE known (
+        sighting INTEGER PRIMARY KEY,
+        item INTEGER NOT NULL,
+        is_as_entered INTEGER NOT NULL
+    ) STRICT
+"""
+# Those of them that there is something to judge about, with the rows of their items.
+_AGAIN = """
+    CREATE TEMP VIEW again AS
+    SELECT sighting.*, sighting.rowid AS sighting, batch_source.sha256, known.item
+    FROM temp.known CROSS JOIN temp.sighting ON sighting.rowid = known.sighting
+        CROSS JOIN temp.batch_source USING (source)
+    WHERE NOT known.is_as_entered
+"""
+# The items of this run by their row numbers, counted at its end by where they then stand.
+_MEMBER = "CREATE TEMP TABLE member (item INTEGER PRIMARY KEY, carried INTEGER NOT NULL) STRICT"
 _ID_REUSED = model.Reason(
     "id_reused",
     "this call_id belongs to another call already (other number or direction, or more than 24 hours away); if the "
     "phone system started counting anew, give it another --system name",
 )
-# The items of this run, counted at its end by where they then stand.
-_MEMBER = "CREATE TEMP TABLE member (key TEXT PRIMARY KEY, carried INTEGER NOT NULL) STRICT, WITHOUT ROWID"
-_PAYLOAD_OF_SIGHTING = """
-    batch_id = :batch, source_sha256 = sighting.sha256, source_row = sighting.row, reference = sighting.reference,
-    lead_id = sighting.lead_id, started_at = sighting.started_at, facts = sighting.facts, payload = sighting.payload,
-    legs = sighting.legs, next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = :now
+_STORY_OF_SIGHTING = """
+    batch_id = :batch, source_sha256 = again.sha256, source_row = again.row, reference = again.reference,
+    lead_id = again.lead_id, started_at = again.started_at, facts = again.facts, payload = again.payload,
+    legs = again.legs, next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = :now
 """
 # A window that cuts a call in two shows some of its legs only: what it tells of the call is not news.
 _SHOWS_ALL_LEGS = """
-    (item.legs IS NULL OR item.legs IS sighting.legs OR NOT EXISTS (
+    (item.legs IS NULL OR item.legs IS again.legs OR NOT EXISTS (
         SELECT value FROM json_each('["' || replace(item.legs, char(10), '","') || '"]')
-        EXCEPT SELECT value FROM json_each('["' || replace(ifnull(sighting.legs, ''), char(10), '","') || '"]')))
+        EXCEPT SELECT value FROM json_each('["' || replace(ifnull(again.legs, ''), char(10), '","') || '"]')))
 """
 
 
@@ -85,17 +103,15 @@ class Enrolment:
         self._in_flight = in_flight
         self._names_recordings = False
         begin(database)
+        database.execute_many(
+            "INSERT INTO temp.batch_source VALUES (?, ?)",
+            ((number, source.sha256) for number, source in enumerate(batch.sources)),
+        )
 
     def see(self, sightings: Iterable[model.Sighting]) -> None:
         """Take a chunk of sightings; nothing is entered yet."""
-        self._database.execute_many(
-            "INSERT INTO temp.sighting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            ((
-                one.place.source, self._batch.sources[one.place.source].sha256, one.place.row, one.key, one.reference,
-                one.facts, one.payload, one.system, one.call_id, one.lead_id, one.direction, one.phone,
-                int(one.started_at.timestamp()), one.legs, one.recording,
-            ) for one in self._noticed(sightings)),
-        )  # fmt: skip
+        given = ", ".join("?" * len(model.Sighting._fields))
+        self._database.execute_many(f"INSERT INTO temp.sighting VALUES ({given}, NULL)", self._noticed(sightings))
 
     def _noticed(self, sightings: Iterable[model.Sighting]) -> Iterator[model.Sighting]:
         for one in sightings:
@@ -116,6 +132,7 @@ class Enrolment:
         """
         self._mark(judged)
         origins.judge_repeated(self._database)
+        self._find_known()
         self._judge_reused_ids()
         origins.judge_mended(self._database)
         self._enter_batch()
@@ -124,12 +141,12 @@ class Enrolment:
         changed = self._park_changes()
         self._replace_pending()
         resemblance.judge(self._database)
+        self._join_known()
         self._insert_new()
         origins.keep(self._database)
         if self._names_recordings:
             recordings.note(self._database, self._now)
         resemblance.hold_look_alikes(self._database, self._now)
-        self._join_members()
         carried = _carry_pending(self._database, self._batch.id) + _carry_keys(self._database, self._in_flight)
         counts = dict(self._database.rows("SELECT verdict, count(*) FROM temp.sighting GROUP BY verdict"))
         return Enrolled(
@@ -159,13 +176,26 @@ class Enrolment:
             WHERE judged.source = sighting.source AND judged.row = sighting.row
         """)
 
+    def _find_known(self) -> None:
+        """Nothing needs to be done about a pending item of this very batch whose row tells what it told before: a
+        payload names direction, number and time of its call, too."""
+        self._run("""
+            INSERT INTO temp.known
+            SELECT sighting.rowid, item.rowid, item.status = 'pending' AND item.next_facts IS NULL
+                AND item.batch_id = :batch AND item.source_sha256 = batch_source.sha256
+                AND (item.source_row, item.facts, item.payload) = (sighting.row, sighting.facts, sighting.payload)
+                AND item.legs IS sighting.legs
+            FROM temp.sighting CROSS JOIN temp.batch_source USING (source) CROSS JOIN item USING (key)
+            WHERE sighting.verdict IS NULL
+        """)
+
     def _judge_reused_ids(self) -> None:
         self._run(
             """
-            UPDATE temp.sighting SET verdict = 'id_reused' WHERE verdict IS NULL AND EXISTS (
-                SELECT 1 FROM item WHERE item.key = sighting.key AND (
-                    item.direction <> sighting.direction OR item.phone <> sighting.phone
-                    OR abs(item.started_at - sighting.started_at) > :seconds))
+            UPDATE temp.sighting SET verdict = 'id_reused' FROM temp.again CROSS JOIN item ON item.rowid = again.item
+            WHERE sighting.rowid = again.sighting AND (
+                item.direction <> again.direction OR item.phone <> again.phone
+                OR abs(item.started_at - again.started_at) > :seconds)
             """,
             seconds=REUSED_AFTER_SECONDS,
         )
@@ -192,68 +222,83 @@ class Enrolment:
         """The calls that this run has nothing to do for: delivered before, or given up by a person."""
         self._run("""
             UPDATE temp.sighting SET verdict = CASE item.status WHEN 'delivered' THEN 'unchanged' ELSE item.status END
-            FROM item WHERE item.key = sighting.key AND verdict IS NULL
+            FROM temp.again CROSS JOIN item ON item.rowid = again.item
+            WHERE sighting.rowid = again.sighting AND again.verdict IS NULL
                 AND item.status IN ('delivered', 'withdrawn', 'gone')
         """)
 
     def _judge_parts(self) -> None:
         """Of a call that was not sent yet some rows only: it keeps its story, which is carried along if it may be."""
-        part = f"sighting.key = item.key AND verdict IS NULL AND NOT {_SHOWS_ALL_LEGS}"
+        part = f"again.verdict IS NULL AND NOT {_SHOWS_ALL_LEGS}"
         self._run(f"""
-            UPDATE item SET status = 'pending', reason = NULL, moved_at = :now FROM temp.sighting
-            WHERE {part} AND item.status = 'failed'
+            UPDATE item SET status = 'pending', reason = NULL, moved_at = :now FROM temp.again
+            WHERE item.rowid = again.item AND item.status = 'failed' AND {part}
         """)
         self._run(f"""
-            UPDATE temp.sighting SET verdict = 'unchanged' FROM item WHERE {part} AND item.status = 'pending'
+            UPDATE temp.sighting SET verdict = 'unchanged' FROM temp.again CROSS JOIN item ON item.rowid = again.item
+            WHERE sighting.rowid = again.sighting AND item.status = 'pending' AND {part}
         """)
 
     def _park_changes(self) -> int:
         """Another hash while the call is delivered or not ours to touch: kept beside it until it may be applied."""
         self._run("""
-            UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL FROM temp.sighting
-            WHERE sighting.key = item.key AND sighting.facts = item.facts AND item.next_facts IS NOT NULL
-                AND (verdict IS NULL OR verdict = 'unchanged')
+            UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL FROM temp.again
+            WHERE item.rowid = again.item AND item.facts = again.facts AND item.next_facts IS NOT NULL
+                AND (again.verdict IS NULL OR again.verdict = 'unchanged')
         """)
         return self._run(f"""
-            UPDATE item SET next_facts = sighting.facts, next_payload = sighting.payload, next_legs = sighting.legs
-            FROM temp.sighting
-            WHERE sighting.key = item.key AND sighting.facts <> item.facts AND {_SHOWS_ALL_LEGS}
-                AND (verdict IS NULL OR verdict = 'unchanged')
+            UPDATE item SET next_facts = again.facts, next_payload = again.payload, next_legs = again.legs
+            FROM temp.again
+            WHERE item.rowid = again.item AND item.facts <> again.facts AND {_SHOWS_ALL_LEGS}
+                AND (again.verdict IS NULL OR again.verdict = 'unchanged')
                 AND item.status IN ('delivered', 'in_flight', 'in_doubt', 'held')
         """)
 
     def _replace_pending(self) -> None:
         """What never reached the CRM takes the newest story; what it refused, only if the story changed."""
         self._run(f"""
-            UPDATE item SET {_PAYLOAD_OF_SIGHTING} FROM temp.sighting
-            WHERE sighting.key = item.key AND verdict IS NULL AND item.status = 'pending'
-                AND (item.batch_id <> :batch OR item.facts <> sighting.facts OR item.payload <> sighting.payload
-                    OR (item.source_sha256, item.source_row) <> (sighting.sha256, sighting.row))
+            UPDATE item SET {_STORY_OF_SIGHTING} FROM temp.again
+            WHERE item.rowid = again.item AND again.verdict IS NULL AND item.status = 'pending'
+                AND (item.batch_id <> :batch OR item.facts <> again.facts OR item.payload <> again.payload
+                    OR (item.source_sha256, item.source_row) <> (again.sha256, again.row))
         """)
         self._run(f"""
-            UPDATE item SET status = 'pending', reason = NULL, {_PAYLOAD_OF_SIGHTING} FROM temp.sighting
-            WHERE sighting.key = item.key AND verdict IS NULL
+            UPDATE item SET status = 'pending', reason = NULL, {_STORY_OF_SIGHTING} FROM temp.again
+            WHERE item.rowid = again.item AND again.verdict IS NULL
                 AND (item.status = 'failed'
-                    OR (item.status = 'refused' AND item.facts <> sighting.facts AND {_SHOWS_ALL_LEGS}))
+                    OR (item.status = 'refused' AND item.facts <> again.facts AND {_SHOWS_ALL_LEGS}))
+        """)
+
+    def _join_known(self) -> None:
+        self._run("""
+            INSERT INTO temp.member SELECT known.item, 0
+            FROM temp.known CROSS JOIN temp.sighting ON sighting.rowid = known.sighting WHERE verdict IS NULL
         """)
 
     def _insert_new(self) -> None:
+        last = int(self._database.one("SELECT ifnull(max(rowid), 0) FROM item"))
         with self._indexes_made_afterwards():
             self._insert()
+        self._run("INSERT INTO temp.member SELECT rowid, 0 FROM item WHERE rowid > :last", last=last)
 
     @contextlib.contextmanager
     def _indexes_made_afterwards(self) -> Iterator[None]:
-        """A million items put into five indexes one by one take minutes; of all at once each index takes seconds."""
+        """A million items put into five indexes one by one take minutes; of all at once each index takes seconds.
+
+        The trigger that a new item is pending makes SQLite write all of them down once more before the first is
+        entered; what enters them names no status, so they are, and the trigger stands again with the indexes.
+        """
         entered = int(self._database.one("SELECT count(*) FROM temp.sighting"))
         known = int(self._database.one("SELECT count(*) FROM item"))
-        indexes = self._database.rows(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'item' AND sql IS NOT NULL"
+        set_aside = self._database.rows(
+            "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name = 'item' "
+            "AND (type = 'index' OR name = 'items_begin_pending')"
         )
         is_large = entered > max(known, SMALL)
-        for name, _ in indexes if is_large else ():
-            self._database.execute(f"DROP INDEX {name}")
+        for kind, name, _ in set_aside if is_large else ():
+            self._database.execute(f"DROP {kind} {name}")
         yield
-        for _, creation in indexes if is_large else ():
+        for _, _, creation in set_aside if is_large else ():
             self._database.execute(creation)
 
     def _insert(self) -> None:
@@ -262,12 +307,9 @@ class Enrolment:
                 direction, phone, started_at, facts, payload, legs, moved_at)
             SELECT key, reference, :batch, sha256, row, system, call_id, lead_id, direction, phone, started_at,
                 facts, payload, legs, :now
-            FROM temp.sighting WHERE verdict IS NULL
-                AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sighting.key)
+            FROM temp.sighting CROSS JOIN temp.batch_source USING (source)
+            WHERE verdict IS NULL AND sighting.rowid NOT IN (SELECT sighting FROM temp.known)
         """)
-
-    def _join_members(self) -> None:
-        self._run("INSERT INTO temp.member SELECT key, 0 FROM temp.sighting WHERE verdict IS NULL ORDER BY key")
 
     def _reused_ids(self) -> Iterator[model.RejectedRow]:
         found = self._database.stream(
@@ -285,7 +327,7 @@ def resume(database: Database, batch_id: str, in_flight: Iterable[str]) -> Enrol
     """Take up a batch without its sources: everything of it that has not ended is carried."""
     begin(database)
     carried = database.execute(
-        "INSERT INTO temp.member SELECT key, 1 FROM item WHERE batch_id = ? AND status IN ('in_doubt', 'held')",
+        "INSERT INTO temp.member SELECT rowid, 1 FROM item WHERE batch_id = ? AND status IN ('in_doubt', 'held')",
         (batch_id,),
     )
     carried += _carry_pending(database, batch_id) + _carry_keys(database, in_flight)
@@ -297,17 +339,17 @@ def _carry_pending(database: Database, batch_id: str) -> int:
     doubt, too: proved absent, they are sent by this run."""
     carried = database.execute(
         """
-        INSERT INTO temp.member SELECT key, 1 FROM item JOIN batch ON batch.id = item.batch_id
+        INSERT INTO temp.member SELECT item.rowid, 1 FROM item JOIN batch ON batch.id = item.batch_id
         WHERE item.status IN ('pending', 'in_doubt')
             AND batch.settings_fingerprint = (SELECT settings_fingerprint FROM batch WHERE id = ?)
+            AND item.rowid NOT IN (SELECT item FROM temp.member)
             AND key NOT IN (SELECT key FROM temp.sighting WHERE verdict = 'twin')
-        ON CONFLICT DO NOTHING
         """,
         (batch_id,),
     )
     database.execute(
-        "UPDATE item SET batch_id = ? FROM temp.member "
-        "WHERE member.key = item.key AND carried = 1 AND status = 'pending'",
+        "UPDATE item SET batch_id = ? "
+        "WHERE rowid IN (SELECT item FROM temp.member WHERE carried = 1) AND status = 'pending'",
         (batch_id,),
     )
     return carried
@@ -315,13 +357,18 @@ def _carry_pending(database: Database, batch_id: str) -> int:
 
 def begin(database: Database) -> None:
     """Nothing was seen yet, and no item is of this run."""
-    for table, creation in (("sighting", _SIGHTING), ("member", _MEMBER)):
+    database.execute("DROP VIEW IF EXISTS temp.again")
+    for table in ("sighting", "batch_source", "known", "member"):
         database.execute(f"DROP TABLE IF EXISTS temp.{table}")
+    for creation in (_SIGHTING, _BATCH_SOURCE, _KNOWN, _AGAIN, _MEMBER):
         database.execute(creation)
     origins.begin(database)
 
 
 def _carry_keys(database: Database, keys: Iterable[str]) -> int:
     before = int(database.one("SELECT count(*) FROM temp.member"))
-    database.execute_many("INSERT INTO temp.member VALUES (?, 1) ON CONFLICT DO NOTHING", ((key,) for key in keys))
+    database.execute_many(
+        "INSERT INTO temp.member SELECT rowid, 1 FROM item WHERE key = ? ON CONFLICT DO NOTHING",
+        ((key,) for key in keys),
+    )
     return int(database.one("SELECT count(*) FROM temp.member")) - before

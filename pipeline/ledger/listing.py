@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pipeline import model
 from pipeline.ledger.database import Database
 
+_MEMBERS = "temp.member JOIN item ON item.rowid = member.item"
+
 
 def counts(database: Database) -> dict[model.ItemStatus, int]:
     """Items of the whole ledger by where they stand; every status is there, 0 where there are none."""
@@ -16,18 +18,18 @@ def counts(database: Database) -> dict[model.ItemStatus, int]:
 
 def member_counts(database: Database) -> dict[model.ItemStatus, int]:
     """The same for the items of this run only."""
-    found = dict(database.rows("SELECT status, count(*) FROM temp.member JOIN item USING (key) GROUP BY status"))
+    found = dict(database.rows(f"SELECT status, count(*) FROM {_MEMBERS} GROUP BY status"))
     return {status: found.get(status.value, 0) for status in model.ItemStatus}
 
 
 def adopted_members(database: Database) -> int:
     """Of this run's items, those that were taken over from what the CRM had already."""
-    return int(database.one("SELECT count(*) FROM temp.member JOIN item USING (key) WHERE adopted = 1"))
+    return int(database.one(f"SELECT count(*) FROM {_MEMBERS} WHERE adopted = 1"))
 
 
 def members(database: Database, status: model.ItemStatus) -> list[model.Listed]:
     """This run's items that stand so, oldest call first."""
-    return _listed(database, "item.key IN (SELECT key FROM temp.member) AND item.status = ?", status)
+    return _listed(database, "item.rowid IN (SELECT item FROM temp.member) AND item.status = ?", status)
 
 
 def items(database: Database, status: model.ItemStatus) -> list[model.Listed]:
@@ -165,8 +167,8 @@ def to_send(database: Database, batch_id: str) -> Iterator[tuple[str, str]]:
 def kept_otherwise(database: Database) -> dict[str, int]:
     """Of this run's delivered calls, those that the CRM keeps otherwise than they were sent, by what differs."""
     return dict(
-        database.rows("""
-            SELECT reason, count(*) FROM temp.member JOIN item USING (key)
+        database.rows(f"""
+            SELECT reason, count(*) FROM {_MEMBERS}
             WHERE status = 'delivered' AND reason IS NOT NULL GROUP BY reason ORDER BY reason
         """)
     )

@@ -14,7 +14,7 @@ QUARTER_HOUR_SECONDS = 900
 # From UTC-12 to UTC+14.
 FARTHEST_ZONES_SECONDS = 26 * 3600
 
-_NEW = "verdict IS NULL AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sighting.key)"
+_NEW = "sighting.verdict IS NULL AND sighting.rowid NOT IN (SELECT sighting FROM temp.known)"
 
 
 def judge(database: Database) -> None:
@@ -36,8 +36,8 @@ def _refuse_known_shifted(database: Database, new: int) -> None:
         return
     found = database.rows(
         """
-        SELECT sighting.started_at - item.started_at AS shift, count(*) AS calls
-        FROM temp.sighting JOIN item ON item.key = sighting.key
+        SELECT again.started_at - item.started_at AS shift, count(*) AS calls
+        FROM temp.again CROSS JOIN item ON item.rowid = again.item
         WHERE verdict = 'unchanged' AND shift <> 0 AND shift % ? = 0 GROUP BY shift ORDER BY calls DESC, shift LIMIT 1
         """,
         (QUARTER_HOUR_SECONDS,),
@@ -102,7 +102,7 @@ def _find_look_alikes(database: Database, new: int) -> None:
     database.execute(
         """
         CREATE TEMP TABLE without_seconds AS
-        SELECT sha256 FROM (SELECT sha256, started_at FROM temp.sighting
+        SELECT sha256 FROM (SELECT sha256, started_at FROM temp.sighting JOIN temp.batch_source USING (source)
             UNION ALL SELECT source_sha256, started_at FROM item)
         GROUP BY sha256 HAVING max(started_at % 60) = 0
         """
@@ -113,11 +113,12 @@ def _find_look_alikes(database: Database, new: int) -> None:
         SELECT sighting.key, 'it may be ' || item.reference || ' (row ' || item.source_row || ' of ' || source.name
             || ') under another id: same number and direction, '
             || abs(sighting.started_at - item.started_at) || ' s apart' AS evidence
-        FROM temp.sighting JOIN item ON item.phone = sighting.phone AND item.direction = sighting.direction
+        FROM temp.sighting JOIN temp.batch_source USING (source)
+            JOIN item ON item.phone = sighting.phone AND item.direction = sighting.direction
             AND item.started_at BETWEEN sighting.started_at - :minute AND sighting.started_at + :minute
             JOIN source ON source.sha256 = item.source_sha256
         WHERE {_NEW} AND item.status <> 'withdrawn' AND abs(sighting.started_at - item.started_at) <= CASE
-            WHEN item.source_sha256 IN temp.without_seconds OR sighting.sha256 IN temp.without_seconds
+            WHEN item.source_sha256 IN temp.without_seconds OR batch_source.sha256 IN temp.without_seconds
             THEN :minute ELSE :seconds END
         GROUP BY sighting.key
         """,

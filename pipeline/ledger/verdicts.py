@@ -212,7 +212,7 @@ class Verdicts(Moves):
         self.database.execute(
             """
             UPDATE item SET batch_id = :batch WHERE key = :key AND EXISTS (
-                SELECT 1 FROM temp.member WHERE member.key = :key AND (carried = 0 OR (
+                SELECT 1 FROM temp.member WHERE member.item = item.rowid AND (carried = 0 OR (
                     SELECT settings_fingerprint FROM batch WHERE id = item.batch_id
                 ) = (SELECT settings_fingerprint FROM batch WHERE id = :batch)))
             """,
