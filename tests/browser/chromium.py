@@ -119,20 +119,20 @@ def opened(folder: Path) -> Iterator[Browser]:
         with httpx.Client(
             base_url=f"http://127.0.0.1:{_port(log)}/", trust_env=False, timeout=PATIENCE_SECONDS
         ) as client:
-            session = _session(client, folder)
+            window_id = _window(client, folder)
             try:
                 with httpx.Client(
-                    base_url=f"{client.base_url}session/{session}/", trust_env=False, timeout=PATIENCE_SECONDS
+                    base_url=f"{client.base_url}session/{window_id}/", trust_env=False, timeout=PATIENCE_SECONDS
                 ) as window:
                     yield Browser(window)
             finally:
-                client.delete(f"session/{session}")
+                client.delete(f"session/{window_id}")
     finally:
         driver.terminate()
         driver.wait(PATIENCE_SECONDS)
 
 
-def _session(client: httpx.Client, folder: Path) -> str:
+def _window(client: httpx.Client, folder: Path) -> str:
     # Chromium refuses its own sandbox to root, as which containers run.
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     options = {"binary": binary(), "args": [*_ARGUMENTS, *as_root, f"--user-data-dir={folder / 'profile'}"]}
