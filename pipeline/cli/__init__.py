@@ -18,7 +18,7 @@ from rich.console import Console
 
 import pipeline
 from pipeline import config, counted, endings, errors, importer, model, privacy, report, settlement, upkeep
-from pipeline.cli import options, profiles
+from pipeline.cli import options, profiles, proof
 from pipeline.errors import ExitCode
 
 _EXIT_CODES = """\b
@@ -373,3 +373,4 @@ def _stop(message: str, code: ExitCode) -> ExitCode:
 
 
 profiles.register(commands, lambda: _clock().wall())
+proof.register(commands, _tools)

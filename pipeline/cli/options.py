@@ -101,8 +101,8 @@ def placing(command: Command) -> Command:
     )(command)
 
 
-def looking(command: Command) -> Command:
-    """How the CRM is asked."""
+def asking(command: Command) -> Command:
+    """With which key, and how fast, the CRM is asked."""
     return _together(
         click.option(
             "--token-file", metavar="PATH", help="File with the key, - for stdin (default: CALLIMPORT_TOKEN)."
@@ -116,6 +116,13 @@ def looking(command: Command) -> Command:
             metavar="N/min",
             help="Highest rate; repeat for several windows, as in --rate 190/min --rate 2000/h.",
         ),
+    )(command)
+
+
+def looking(command: Command) -> Command:
+    """How the CRM is asked, and when about doubts."""
+    return _together(
+        asking,
         click.option(
             "--settle",
             type=click.FloatRange(0),

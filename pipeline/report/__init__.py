@@ -3,6 +3,7 @@
 from pipeline.report.doubts import doubts_line
 from pipeline.report.html import write_html
 from pipeline.report.json import summary_json
+from pipeline.report.proof import print_verified, verified_so_far, verify_line
 from pipeline.report.talk import Stderr, Talk, adopted_line, adoption_line, progress_figures
 from pipeline.report.terminal import lists, print_result, print_settled, print_status
 from pipeline.report.trial import print_trial, trial_json
@@ -18,8 +19,11 @@ __all__ = [
     "print_settled",
     "print_status",
     "print_trial",
+    "print_verified",
     "progress_figures",
     "summary_json",
     "trial_json",
+    "verified_so_far",
+    "verify_line",
     "write_html",
 ]
