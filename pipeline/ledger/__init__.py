@@ -9,6 +9,8 @@ moves      one guarded statement that must hit one row
 verdicts   what ends a doubt, with what it rests on
 verbs      phase two: the moves of one item, each on disk before its caller goes on; what a person decides
 listing    what the ledger can tell, changing nothing
+delivered  which calls are in the CRM, and as what they were kept
+history    all that happened to an item
 """
 
 from pipeline.ledger.database import Database

@@ -1,6 +1,7 @@
 """What people and machines are told: terminal · json · html, and the talk while a run goes on."""
 
 from pipeline.report.doubts import doubts_line
+from pipeline.report.history import history_lines, print_found
 from pipeline.report.html import write_html
 from pipeline.report.json import summary_json
 from pipeline.report.proof import print_verified, verified_so_far, verify_line
@@ -14,7 +15,9 @@ __all__ = [
     "adopted_line",
     "adoption_line",
     "doubts_line",
+    "history_lines",
     "lists",
+    "print_found",
     "print_result",
     "print_settled",
     "print_status",
