@@ -50,6 +50,7 @@ async def _verify(ledger: Ledger, lead: Sequence[model.Stored] | Exception, **le
     assert making.everything(ledger) == before
     assert sorted(lead_id for _, lead_id in shows.reads) == verification.leads
     assert verification.counts.total() == len(found)
+    found.sort(key=lambda one: one.communication_id)
     return {kind: [one for one in found if one.kind is kind] for kind in Kind if verification.counts[kind]}
 
 
