@@ -18,7 +18,7 @@ from rich.console import Console
 
 import pipeline
 from pipeline import config, counted, endings, errors, importer, model, privacy, report, settlement, upkeep
-from pipeline.cli import options, profiles, proof
+from pipeline.cli import doctor, options, profiles, proof
 from pipeline.errors import ExitCode
 
 _EXIT_CODES = """\b
@@ -381,3 +381,4 @@ def _stop(message: str, code: ExitCode) -> ExitCode:
 
 profiles.register(commands, lambda: _clock().wall())
 proof.register(commands, _tools)
+doctor.register(commands, _tools)

@@ -8,7 +8,7 @@ import anyio
 import click
 from rich.console import Console
 
-from pipeline import counted, importer, inquiry, inventory, model, report, verification
+from pipeline import counted, importer, inventory, model, report, trace, verification
 from pipeline.cli import answers, options
 from pipeline.errors import ExitCode
 
@@ -121,7 +121,7 @@ def _find(tools: Tools, /, what: str, as_json: bool, **given: Any) -> ExitCode:
     """What became of a call: its row, its lead, each attempt. By a customer's number, the phone system's call id, KEY,
     communication or lead. Offline."""
     with answers.errors_answered(as_json):
-        found = inquiry.find(options.settings(given), tools(given).clock, what)
+        found = trace.find(options.settings(given), tools(given).clock, what)
     if as_json:
         answers.one_object(found.for_machines())
     else:

@@ -36,7 +36,7 @@ from dataclasses import asdict
 import httpx
 
 from pipeline import canonical, errors, model, privacy
-from pipeline.destination import shapes
+from pipeline.destination import handshake, shapes
 from pipeline.destination.exchange import NO_ADDRESS, BeforeBytes, Exchange
 
 TIMEOUTS = httpx.Timeout(connect=10.0, read=60.0, write=30.0, pool=None)
@@ -59,6 +59,19 @@ class Destination:
         found = tuple(shapes.account(one) for one in shapes.as_list(body))
         self._account_was_read = True
         return found
+
+    async def handshake(self) -> handshake.Handshake:
+        """GET /account with its users, once, and all that its answer shows besides. Raises nothing: what went wrong is
+        part of the answer."""
+        look = self._exchange.look = handshake.Look()
+        try:
+            body = shapes.as_list(await self._exchange.send("GET", "/account?include%5B%5D=users"))
+            accounts = tuple(shapes.account(one) for one in body)
+            return handshake.Handshake(**look.seen, accounts=accounts, users=handshake.users_in(body))
+        except errors.DestinationUnusable as error:
+            return handshake.Handshake(**look.seen, error=str(error))
+        except errors.Outcome as outcome:
+            return handshake.Handshake(**look.seen, error=handshake.why(outcome))
 
     async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
         """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,

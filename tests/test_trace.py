@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline import config, errors, inquiry, mapping, model, report
+from pipeline import config, errors, mapping, model, report, trace
 from pipeline.ledger import Ledger
 from tests import making
 
@@ -30,10 +30,10 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def _find(ledger: Ledger, text: str) -> inquiry.Found:
+def _find(ledger: Ledger, text: str) -> trace.Found:
     path = Path(ledger.database.place)
     ledger.close()
-    return inquiry.find(config.Settings(files=(), ledger=path, state_dir=path.parent), making.clock(), text)
+    return trace.find(config.Settings(files=(), ledger=path, state_dir=path.parent), making.clock(), text)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_all_calls_of_a_lead_are_counted_and_the_first_are_told(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     making.enrol(ledger, making.batch("more.csv"), *(making.call(f"C-{row}", row=row) for row in range(2, 7)))
-    monkeypatch.setattr(inquiry, "MOST_TOLD", 3)
+    monkeypatch.setattr(trace, "MOST_TOLD", 3)
     found = _find(ledger, "5003")
     assert (found.count, len(found.histories)) == (6, 3)
 
