@@ -105,6 +105,8 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
     outputs.refuse_unfit(settings)
     if settings.resume and settings.files:
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
+    if settings.pilot is not None and settings.limit is not None:
+        raise errors.ConfigError("--pilot says how many calls are sent, and so does --limit: leave one out")
     if settings.adopt and settings.plan:
         raise errors.ConfigError("--adopt changes what is left to send: adopt without --plan, then plan the rest")
     began = tools.clock.monotonic()
@@ -258,7 +260,8 @@ class Crossing:
             run_id=run_id,
             requests=self.pacer.requests,
             rate_limited=self.pacer.rate_limited,
-            work_may_be_left=run_id is not None and self.settings.limit is not None,
+            work_may_be_left=run_id is not None and (self.settings.limit or self.settings.pilot) is not None,
+            is_pilot=run_id is not None and self.settings.pilot is not None,
             stopped_by=stopped_by,
             interrupted=self.interruption.exit_code,
         )

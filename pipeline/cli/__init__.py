@@ -352,7 +352,7 @@ def _answer(result: endings.Result, given: dict[str, Any], *, sent: bool) -> Exi
     """The answer on stdout; with --json the talk for people goes to stderr, so that nothing is left unsaid."""
     talk = _talk(given)
     if given["as_json"]:
-        click.echo(report.summary_json(result.summary, error=result.error, plan=result.plan))
+        click.echo(report.summary_json(result.summary, error=result.error, plan=result.plan, pilot=result.pilot))
         for line in report.lists(result):
             talk.say(line)
     else:

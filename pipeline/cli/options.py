@@ -169,6 +169,12 @@ def sending(command: Command) -> Command:
             "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
         ),
         click.option("--limit", type=click.IntRange(1), metavar="N", help="Send at most N calls, then stop (exit 7)."),
+        click.option(
+            "--pilot",
+            type=click.IntRange(1, 1000),
+            metavar="N",
+            help="Send N calls of every kind, then stop (exit 7) and say where to look at them in the CRM.",
+        ),
         click.option("--dry-run", is_flag=True, help="Make the plan only: nothing is written to CRM or ledger."),
         click.option("--plan", metavar="CODE", help="Send nothing but the plan that --dry-run printed."),
         click.option("--resume", metavar="BATCH", help="Without FILES: go on with this batch instead of the last."),
