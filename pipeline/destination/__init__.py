@@ -29,14 +29,15 @@ without an intent on the disk, and an intent can never be older than its bytes.
 """
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from typing import Any
 
 import httpx
 
 from pipeline import canonical, errors, model, privacy
-from pipeline.destination import handshake, shapes
+from pipeline.destination import handshake, question, shapes
 from pipeline.destination.exchange import NO_ADDRESS, BeforeBytes, Exchange
 
 TIMEOUTS = httpx.Timeout(connect=10.0, read=60.0, write=30.0, pool=None)
@@ -72,6 +73,16 @@ class Destination:
             return handshake.Handshake(**look.seen, error=str(error))
         except errors.Outcome as outcome:
             return handshake.Handshake(**look.seen, error=handshake.why(outcome))
+
+    async def ask(self, method: str, path: str, payload: Mapping[str, Any] | None = None) -> question.Reply:
+        """Any request, once. Raises nothing: whatever it comes to is the reply."""
+        look = self._exchange.look = handshake.Look()
+        try:
+            body = await self._exchange.send(method, path, payload)
+        except (errors.Outcome, errors.DestinationUnusable) as error:
+            status = look.seen.get("status")
+            return question.Reply(status, told=question.told(error, status))
+        return question.Reply(look.seen["status"], body)
 
     async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
         """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,
