@@ -35,6 +35,17 @@ def confirm(
         raise errors.ConfigError("the account's name was not typed: nothing was sent")
 
 
+def consent_to_trial(whose: model.Account, lead_id: int, ask: Callable[[str], str] | None, *, given: bool) -> None:
+    """Trial calls are written to a lead only if somebody says so, each time. ConfigError otherwise."""
+    if given:
+        return
+    if ask is None:
+        raise errors.ConfigError(f"trial calls would be written to lead {lead_id}: say --yes if it was made for that")
+    question = f"Some trial calls are written to a lead of {whose.name}, for good. Type its id ({lead_id}) to go on"
+    if ask(question).strip() != str(lead_id):
+        raise errors.ConfigError("the lead's id was not typed: nothing was sent")
+
+
 def refuse_missing_ledger(target: config.Target, whose: model.Account, path: Path, settings: config.Settings) -> None:
     """GuardStopped where production would be written to without the memory of what was sent before."""
     if target.is_production and not path.exists() and not settings.first_run:

@@ -64,6 +64,7 @@ class Settings:
     concurrency: int = 8
     settle: float = 180.0
     limit: int | None = None
+    pilot: int | None = None
     rejects: Path | None = None
     unknown_callers: Path | None = None
     force: bool = False

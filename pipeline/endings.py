@@ -133,6 +133,7 @@ class Result:
     held: tuple[model.Listed, ...] = ()
     refused: tuple[model.Listed, ...] = ()
     failed: tuple[model.Listed, ...] = ()
+    pilot: tuple[model.Listed, ...] = ()
     waiting: tuple[model.Waiting, ...] = ()
     kept_otherwise: dict[str, int] = field(default_factory=dict)
     unattached: tuple[Unattached, ...] = ()

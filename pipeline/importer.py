@@ -127,6 +127,8 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
     if settings.recordings is not None:
         # Before the first call, not after the last.
         Folder(settings.recordings, 0)
+    if settings.pilot is not None and settings.limit is not None:
+        raise errors.ConfigError("--pilot says how many calls are sent, and so does --limit: leave one out")
     if settings.adopt and settings.plan:
         raise errors.ConfigError("--adopt changes what is left to send: adopt without --plan, then plan the rest")
     began = tools.clock.monotonic()
@@ -260,6 +262,10 @@ class Crossing:
                 "run --dry-run again, then give the new code"
             )
 
+    def _stops_early(self) -> bool:
+        its = self.settings
+        return its.limit is not None or its.pilot is not None or its.recordings_only
+
     def _sending(self) -> Sending:
         tools = self.tools
         return Sending(
@@ -298,7 +304,8 @@ class Crossing:
             run_id=run_id,
             requests=self.pacer.requests,
             rate_limited=self.pacer.rate_limited,
-            work_may_be_left=run_id is not None and (self.settings.limit is not None or self.settings.recordings_only),
+            work_may_be_left=run_id is not None and self._stops_early(),
+            is_pilot=run_id is not None and self.settings.pilot is not None,
             stopped_by=stopped_by,
             interrupted=self.interruption.exit_code,
             recordings=uploaded.counts,

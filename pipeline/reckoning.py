@@ -28,6 +28,7 @@ class Reckoning:
     requests: int = 0
     rate_limited: int = 0
     work_may_be_left: bool = False
+    is_pilot: bool = False
     would_be_sent: int = 0
     stopped_by: errors.ImporterError | None = None
     interrupted: ExitCode | None = None
@@ -65,6 +66,7 @@ class Reckoning:
             held=tuple(listing.members(database, ItemStatus.HELD)),
             refused=tuple(listing.members(database, ItemStatus.REFUSED)),
             failed=tuple(listing.members(database, ItemStatus.FAILED)),
+            pilot=tuple(listing.handed_out(database)) if self.is_pilot else (),
             waiting=tuple(listing.waiting(database, besides=self.batch_id)),
             kept_otherwise=listing.kept_otherwise(database),
             unattached=self.unattached,

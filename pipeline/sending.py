@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from pipeline import config, delivery, errors, model, preflight, report
+from pipeline import config, delivery, errors, model, pilot, preflight, report
 from pipeline.adoption import Adoption
 from pipeline.courier import Courier
 from pipeline.destination import Destination
@@ -35,10 +35,11 @@ class Sending:
     async def run(self, run_id: str, batch_id: str) -> errors.ImporterError | None:
         """Deliver, look up what came into doubt, and deliver what proved to be absent, until nothing is left to do."""
         reconciliation = Reconciliation(self.ledger, self._courier(), self.clock, self.settings.settle)
-        left, with_canary = self.settings.limit, True
+        with_canary = True
         try:
             if not await self.look_first(batch_id):
                 return None
+            left = self._most(batch_id)
             while True:
                 sending = await self._deliver_pending(run_id, batch_id, left, reconciliation, with_canary=with_canary)
                 left = None if left is None else left - sending.taken
@@ -51,6 +52,12 @@ class Sending:
                     return None
         except errors.ImporterError as error:
             return error
+
+    def _most(self, batch_id: str) -> int | None:
+        """How many calls this run may send, None for as many as there are."""
+        if self.settings.pilot is None:
+            return self.settings.limit
+        return pilot.begin(self.ledger, batch_id, self.settings.pilot)
 
     async def look_first(self, batch_id: str) -> bool:
         """Take over what the CRM has already, or see that there is nothing. False where somebody asked for an end."""

@@ -17,7 +17,7 @@ from rich.console import Console
 
 import pipeline
 from pipeline import counted, endings, errors, importer, model, privacy, report, settlement, upkeep
-from pipeline.cli import options, profiles, sandbox
+from pipeline.cli import doctor, options, profiles, proof, sandbox
 from pipeline.errors import ExitCode
 
 _EXIT_CODES = """\b
@@ -307,7 +307,7 @@ def _answer(result: endings.Result, given: dict[str, Any], *, sent: bool) -> Exi
     """The answer on stdout; with --json the talk for people goes to stderr, so that nothing is left unsaid."""
     talk = _talk(given)
     if given["as_json"]:
-        click.echo(report.summary_json(result.summary, error=result.error, plan=result.plan))
+        click.echo(report.summary_json(result.summary, error=result.error, plan=result.plan, pilot=result.pilot))
         for line in report.lists(result):
             talk.say(line)
     else:
@@ -336,3 +336,5 @@ def _stop(message: str, code: ExitCode) -> ExitCode:
 
 commands.add_command(sandbox.command)
 profiles.register(commands, lambda: _clock().wall())
+proof.register(commands, _tools)
+doctor.register(commands, _tools)

@@ -101,8 +101,8 @@ def placing(command: Command) -> Command:
     )(command)
 
 
-def looking(command: Command) -> Command:
-    """How the CRM is asked."""
+def asking(command: Command) -> Command:
+    """With which key, and how fast, the CRM is asked."""
     return _together(
         click.option(
             "--token-file", metavar="PATH", help="File with the key, - for stdin (default: CALLIMPORT_TOKEN)."
@@ -116,6 +116,13 @@ def looking(command: Command) -> Command:
             metavar="N/min",
             help="Highest rate; repeat for several windows, as in --rate 190/min --rate 2000/h.",
         ),
+    )(command)
+
+
+def looking(command: Command) -> Command:
+    """How the CRM is asked, and when about doubts."""
+    return _together(
+        asking,
         click.option(
             "--settle",
             type=click.FloatRange(0),
@@ -181,6 +188,12 @@ def sending(command: Command) -> Command:
             "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
         ),
         click.option("--limit", type=click.IntRange(1), metavar="N", help="Send at most N calls, then stop (exit 7)."),
+        click.option(
+            "--pilot",
+            type=click.IntRange(1, 1000),
+            metavar="N",
+            help="Send N calls of every kind, then stop (exit 7) and say where to look at them in the CRM.",
+        ),
         click.option("--dry-run", is_flag=True, help="Make the plan only: nothing is written to CRM or ledger."),
         click.option("--plan", metavar="CODE", help="Send nothing but the plan that --dry-run printed."),
         click.option("--resume", metavar="BATCH", help="Without FILES: go on with this batch instead of the last."),

@@ -1,9 +1,7 @@
 """callimport profiles: the recipes there are, and what one makes of a file."""
 
-import contextlib
-import json
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -11,8 +9,8 @@ from typing import Literal
 import click
 from rich.console import Console
 
-from pipeline import config, drafting, errors, numbers, outfile, privacy, profile, report, source, trial, validation
-from pipeline.cli import options
+from pipeline import config, drafting, numbers, outfile, profile, report, source, trial, validation
+from pipeline.cli import answers, options
 from pipeline.errors import ExitCode
 
 _WIDTH = 100
@@ -144,7 +142,7 @@ def _test(
     as_json: bool,
 ) -> ExitCode:
     """Show the first rows of FILE as they are and as the calls they become; nothing is sent, nothing kept."""
-    with _errors_answered(as_json):
+    with answers.errors_answered(as_json):
         reading = validation.Reading(config.timezone(timezone), ambiguous_hour, now())
         chosen = profile.load(name) if name else None
         opened = source.open_source(file)
@@ -154,15 +152,3 @@ def _test(
     else:
         report.print_trial(Console(), tried)
     return tried.exit_code
-
-
-@contextlib.contextmanager
-def _errors_answered(as_json: bool) -> Iterator[None]:
-    """With --json an error is an answer, too."""
-    try:
-        yield
-    except errors.ImporterError as error:
-        if as_json:
-            told = {"exit_code": int(error.exit_code), "error": privacy.scrub(str(error))}
-            click.echo(json.dumps(told, ensure_ascii=False))
-        raise

@@ -32,15 +32,15 @@ without an intent on the disk, and an intent can never be older than its bytes.
 """
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import httpx
 
 from pipeline import canonical, errors, model, privacy
-from pipeline.destination import shapes
+from pipeline.destination import handshake, question, shapes
 from pipeline.destination.exchange import NO_ADDRESS, BeforeBytes, Exchange, Part
 
 TIMEOUTS = httpx.Timeout(connect=10.0, read=60.0, write=30.0, pool=None)
@@ -63,6 +63,29 @@ class Destination:
         found = tuple(shapes.account(one) for one in shapes.as_list(body))
         self._account_was_read = True
         return found
+
+    async def handshake(self) -> handshake.Handshake:
+        """GET /account with its users, once, and all that its answer shows besides. Raises nothing: what went wrong is
+        part of the answer."""
+        look = self._exchange.look = handshake.Look()
+        try:
+            body = shapes.as_list(await self._exchange.send("GET", "/account?include%5B%5D=users"))
+            accounts = tuple(shapes.account(one) for one in body)
+            return handshake.Handshake(**look.seen, accounts=accounts, users=handshake.users_in(body))
+        except errors.DestinationUnusable as error:
+            return handshake.Handshake(**look.seen, error=str(error))
+        except errors.Outcome as outcome:
+            return handshake.Handshake(**look.seen, error=handshake.why(outcome))
+
+    async def ask(self, method: str, path: str, payload: Mapping[str, Any] | None = None) -> question.Reply:
+        """Any request, once. Raises nothing: whatever it comes to is the reply."""
+        look = self._exchange.look = handshake.Look()
+        try:
+            body = await self._exchange.send(method, path, payload)
+        except (errors.Outcome, errors.DestinationUnusable) as error:
+            status = look.seen.get("status")
+            return question.Reply(status, told=question.told(error, status))
+        return question.Reply(look.seen["status"], body)
 
     async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
         """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,

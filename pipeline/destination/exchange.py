@@ -44,6 +44,8 @@ class Exchange:
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._token = token
+        # Whoever wants to see more of an answer than its body.
+        self.look: Callable[[httpx.Response], None] = lambda response: None
 
     async def send(
         self,
@@ -86,6 +88,7 @@ class Exchange:
             _TooLarge,
         ) as error:
             raise _judge_error(error, evidence) from error
+        self.look(response)
         if missing is not None and response.status_code == 404:
             raise missing
         if part is not None and response.status_code == 415:

@@ -10,6 +10,9 @@ verdicts   what ends a doubt, with what it rests on
 recordings which recording each call should have, and whether the CRM has it
 verbs      phase two: the moves of one item, each on disk before its caller goes on; what a person decides
 listing    what the ledger can tell, changing nothing
+delivered  which calls are in the CRM, and as what they were kept
+history    all that happened to an item
+sample     pending calls of every kind
 """
 
 from pipeline.ledger.database import Database

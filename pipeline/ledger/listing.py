@@ -29,12 +29,19 @@ def adopted_members(database: Database) -> int:
 
 def members(database: Database, status: model.ItemStatus) -> list[model.Listed]:
     """This run's items that stand so, oldest call first."""
-    return _listed(database, "item.rowid IN (SELECT item FROM temp.member) AND item.status = ?", status)
+    return _listed(database, "item.rowid IN (SELECT item FROM temp.member) AND item.status = ?", status.value)
 
 
 def items(database: Database, status: model.ItemStatus) -> list[model.Listed]:
     """All items of the ledger that stand so, oldest call first."""
-    return _listed(database, "item.status = ?", status)
+    return _listed(database, "item.status = ?", status.value)
+
+
+def handed_out(database: Database) -> list[model.Listed]:
+    """The only items that this run may send, see `Ledger.hand_out_only`; oldest call first. None where all may be."""
+    if not database.one("SELECT 1 FROM temp.sqlite_master WHERE name = 'chosen'"):
+        return []
+    return _listed(database, "item.key IN (SELECT key FROM temp.chosen)")
 
 
 def waiting(database: Database, *, besides: str | None) -> list[model.Waiting]:
@@ -179,7 +186,7 @@ def parked_changes(database: Database) -> int:
     return int(database.one("SELECT count(*) FROM item WHERE next_facts IS NOT NULL AND status = 'delivered'"))
 
 
-def _listed(database: Database, which: str, status: model.ItemStatus) -> list[model.Listed]:
+def _listed(database: Database, which: str, *values: str) -> list[model.Listed]:
     found = database.rows(
         f"""
         SELECT item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction, item.phone,
@@ -187,7 +194,7 @@ def _listed(database: Database, which: str, status: model.ItemStatus) -> list[mo
             EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key)
         FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE {which} ORDER BY item.started_at, item.key
         """,
-        (status.value,),
+        values,
     )
     return [
         model.Listed(

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ class Ledger(Verdicts):
     def __init__(self, database: Database, clock: model.Clock) -> None:
         super().__init__(database, clock)
         self._found_in_flight: list[str] = []
+        # What hands out items: all of them, or those that were chosen.
+        self._shelf = "item"
 
     @classmethod
     def open(cls, path: Path, clock: model.Clock, binding: Binding | None = None) -> "Ledger":
@@ -123,12 +125,21 @@ class Ledger(Verdicts):
 
     # Phase two
 
+    def hand_out_only(self, keys: Iterable[str]) -> None:
+        """From now on `next_item` gives these and no others."""
+        with self.database.transaction():
+            self.database.execute("DROP TABLE IF EXISTS temp.chosen")
+            self.database.execute("CREATE TEMP TABLE chosen (key TEXT PRIMARY KEY) STRICT")
+            self.database.execute_many("INSERT INTO temp.chosen VALUES (?)", ((key,) for key in keys))
+        # In this order: few were chosen, and each is looked up.
+        self._shelf = "temp.chosen CROSS JOIN item USING (key)"
+
     def next_item(self, batch_id: str, busy_leads: frozenset[int]) -> model.Item | None:
         """The oldest pending call of the batch whose lead has nothing in flight and nothing in doubt."""
         marks = ", ".join("?" * len(busy_leads))
         found = self.database.rows(
             f"""
-            SELECT key, reference, lead_id, payload FROM item
+            SELECT key, reference, lead_id, payload FROM {self._shelf}
             WHERE batch_id = ? AND status = 'pending' AND lead_id NOT IN ({marks})
                 AND lead_id NOT IN (SELECT lead_id FROM item WHERE status = 'in_doubt')
             ORDER BY started_at, key LIMIT 1

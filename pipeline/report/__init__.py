@@ -1,8 +1,10 @@
 """What people and machines are told: terminal · json · html, and the talk while a run goes on."""
 
 from pipeline.report.doubts import doubts_line
+from pipeline.report.history import history_lines, print_found
 from pipeline.report.html import write_html
 from pipeline.report.json import summary_json
+from pipeline.report.proof import print_verified, verified_so_far, verify_line
 from pipeline.report.recordings import due_lines
 from pipeline.report.talk import Stderr, Talk, adopted_line, adoption_line, progress_figures
 from pipeline.report.terminal import lists, print_result, print_settled, print_status
@@ -15,13 +17,18 @@ __all__ = [
     "adoption_line",
     "doubts_line",
     "due_lines",
+    "history_lines",
     "lists",
+    "print_found",
     "print_result",
     "print_settled",
     "print_status",
     "print_trial",
+    "print_verified",
     "progress_figures",
     "summary_json",
     "trial_json",
+    "verified_so_far",
+    "verify_line",
     "write_html",
 ]

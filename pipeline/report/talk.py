@@ -72,16 +72,20 @@ class Talk:
         self._live = None
 
     def progress(self, progress: model.Progress) -> None:
+        self.moves(progress.elapsed_seconds, progress_line(progress))
+
+    def moves(self, elapsed_seconds: float, line: str) -> None:
+        """How far it is by now; said so often that a plain log is not filled with it."""
         if self._live is not None:
             live = self._live
-            self._if_heard(lambda: live.update(Text(progress_line(progress)), refresh=True))
+            self._if_heard(lambda: live.update(Text(line), refresh=True))
             return
         first = self._said_at is None
         if first:
-            self._said_at = progress.elapsed_seconds
-        elif progress.elapsed_seconds - (self._said_at or 0.0) >= LINE_EVERY_SECONDS:
-            self._said_at = progress.elapsed_seconds
-            self.say(progress_line(progress))
+            self._said_at = elapsed_seconds
+        elif elapsed_seconds - (self._said_at or 0.0) >= LINE_EVERY_SECONDS:
+            self._said_at = elapsed_seconds
+            self.say(line)
 
     def upload_progress(self, done: int, to_do: int, per_minute: float, now: float) -> None:
         """`now` in monotonic seconds; said at most every 30 of them."""

@@ -73,6 +73,7 @@ def print_result(console: Console, result: endings.Result, *, sent: bool) -> Non
 
 def lists(result: endings.Result) -> Iterator[str]:
     """What a summary has no place for: which rows and calls, why, and what to do about them, line by line."""
+    yield from _piloted(result)
     yield from _findings(result)
     yield from _left_out(result.left_out)
     yield from _items(
@@ -206,6 +207,22 @@ def _print_counts(console: Console, summary: endings.Summary, *, sent: bool) -> 
                 meaning += ": " + ", ".join(f"{count} {skip}" for skip, count in summary.skipped.items())
             table.add_row(f"{count:,}", name.replace("_", " "), meaning)
     console.print(table)
+
+
+def _piloted(result: endings.Result) -> Iterator[str]:
+    """Where a person finds the pilot's calls in the CRM."""
+    if result.pilot:
+        yield (
+            "the pilot: look at each in the CRM (time, side, outcome, salesperson, text, and what it did to the lead), "
+            "then run again without --pilot"
+        )
+    for item in result.pilot:
+        stands = item.status.replace("_", " ")
+        where = f"communication {item.communication_id}" if item.communication_id else stands
+        yield (
+            f"  lead {item.lead_id}  {item.started_at:%Y-%m-%d %H:%M:%S}Z  {item.direction}  "
+            f"{privacy.mask_phone(item.phone)}  {where}  {item.reference}"
+        )
 
 
 def _findings(result: endings.Result) -> Iterator[str]:

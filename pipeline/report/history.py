@@ -1,0 +1,71 @@
+"""What became of a call, from its row to where it stands now."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from pipeline import counted, privacy
+from pipeline.ledger.history import Attempt, History, Ruling
+from pipeline.report.terminal import LISTED_AT_MOST
+
+_OUTCOMES = {
+    "delivered": "delivered",
+    "not_applied": "surely not stored",
+    "refused": "the CRM said no",
+    "in_doubt": "may or may not be stored",
+    None: "no answer is on record",
+}
+_RULINGS = {
+    "found": "looked up: it is there",
+    "absent": "looked up: it is not there, pending again",
+    "held": "held for a person",
+    "resend": "a person had it sent again",
+    "accept": "a person named it",
+    "adopted": "taken over from what the CRM had",
+    "withdraw": "a person gave it up",
+}
+
+
+def print_found(console: Console, *, histories: Sequence[History], count: int) -> None:
+    """The first of `count` calls, one below the other."""
+    for one in histories[:LISTED_AT_MOST]:
+        for line in history_lines(one):
+            console.print(Text(privacy.scrub(line)), soft_wrap=True)
+    if count > LISTED_AT_MOST:
+        console.print(Text(f"{counted.calls(count)} in all: --json tells more of them"), soft_wrap=True)
+
+
+def history_lines(one: History) -> Iterator[str]:
+    """Where it stands, where it came from, why that lead, and what happened when."""
+    item = one.item
+    where = f", communication {item.communication_id}" if item.communication_id else ""
+    stands = "adopted" if one.is_adopted else item.status.replace("_", " ")
+    why = f": {privacy.hide_numbers(item.reason)}" if item.reason else ""
+    yield f"{item.reference}  {stands}{where}{why}"
+    phone = privacy.mask_phone(item.phone)
+    yield f"  {item.direction} call of {item.started_at:%Y-%m-%d %H:%M:%S}Z, {phone}"
+    yield f"  {item.source} row {item.row}, system {one.system}, batch {one.batch}"
+    yield f"  lead {item.lead_id}: {_why_this_lead(one)}"
+    if one.has_changed:
+        yield "  the source tells it otherwise by now; the CRM has not been told"
+    events = [(attempt.intended_at, _attempted(attempt)) for attempt in one.attempts]
+    events += [(ruling.decided_at, _ruled(ruling)) for ruling in one.rulings]
+    for moment, told in sorted(events, key=lambda event: event[0]):
+        yield f"  {moment[:19].replace('T', ' ')}Z  {told}"
+
+
+def _why_this_lead(one: History) -> str:
+    leads = one.settings.get("leads")
+    return f"named in the row, or found by the number in the leads file {leads}" if leads else "named in the row"
+
+
+def _attempted(attempt: Attempt) -> str:
+    status = f"{attempt.http_status}, " if attempt.http_status else ""
+    why = f" ({status}{privacy.hide_numbers(attempt.evidence)})" if attempt.evidence else ""
+    until = f", ended {attempt.ended_at[11:19]}Z" if attempt.ended_at else ""
+    return f"sent by run {attempt.run_id}{until}: {_OUTCOMES.get(attempt.outcome, attempt.outcome)}{why}"
+
+
+def _ruled(ruling: Ruling) -> str:
+    return f"{_RULINGS.get(ruling.kind, ruling.kind)}: {privacy.hide_numbers(ruling.evidence)}"

@@ -1,0 +1,72 @@
+"""callimport find: what became of a call, or of all calls of a customer, told from the ledger alone."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from pipeline import config, custody, errors, model, numbers, privacy
+from pipeline.ledger import history
+from pipeline.ledger.history import History
+
+MOST_TOLD = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The oldest of the calls that were meant, `count` of them in all."""
+
+    ledger: str
+    count: int
+    histories: tuple[History, ...]
+
+    def for_machines(self) -> dict[str, Any]:
+        """As plain values, phones masked."""
+        return {"exit_code": 0, "ledger": self.ledger, "count": self.count, "found": list(map(_plain, self.histories))}
+
+
+def find(settings: config.Settings, clock: model.Clock, text: str) -> Found:
+    """The calls that `text` names: a customer's number as people write it, a call id of the phone system, a KEY, a
+    communication or a lead. ConfigError where the ledger knows none."""
+    text = text.strip()
+    with custody.offline(settings, clock) as ledger:
+        phone = _phone(text, settings.region)
+        count = history.count_named(ledger.database, text, phone)
+        if not count:
+            raise errors.ConfigError(
+                f"the ledger knows nothing of {privacy.hide_numbers(text)}, neither as a number nor as an id of call, "
+                "communication or lead: callimport check tells whether a file has it, and what is wrong with its row"
+            )
+        histories = history.named(ledger.database, text, phone, limit=MOST_TOLD)
+        return Found(ledger.database.place, count, tuple(histories))
+
+
+def _phone(text: str, region: str) -> str | None:
+    """E.164, None for what is no number."""
+    e164, _, kind, _ = numbers.read(pl.Series([text], dtype=pl.String), region).row(0)
+    return str(e164) if kind == numbers.Kind.NUMBER else None
+
+
+def _plain(one: History) -> dict[str, Any]:
+    item = one.item
+    return {
+        "reference": item.reference,
+        "key": one.key,
+        "status": item.status,
+        "adopted": one.is_adopted,
+        "communication_id": item.communication_id,
+        "lead_id": item.lead_id,
+        "direction": item.direction,
+        "phone": privacy.mask_phone(item.phone),
+        "started_at": item.started_at.isoformat(),
+        "source": item.source,
+        "row": item.row,
+        "system": one.system,
+        "batch": one.batch,
+        "settings": one.settings,
+        "moved_at": one.moved_at,
+        "changed": one.has_changed,
+        "reason": item.reason and privacy.hide_numbers(item.reason),
+        "attempts": [asdict(attempt) for attempt in one.attempts],
+        "verdicts": [asdict(ruling) for ruling in one.rulings],
+    }
