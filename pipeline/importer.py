@@ -199,7 +199,7 @@ class Crossing:
             outputs.write(self.settings, self.intake, enrolled)
             only = self.settings.recordings_only
             stopped_by = None if only else await self._sending().run(run_id, batch_id)
-            if self.settings.adopt:
+            if self.settings.adopt and not only:
                 self.ledger.acknowledge_others()
             uploading = self._uploading(batch_id)
             uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
