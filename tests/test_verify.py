@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline import errors, mapping, model
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, delivered
 from pipeline.proofs import Kind, Proof
 from pipeline.verify import Verification
 from tests import making
@@ -298,4 +298,5 @@ async def test_only_leads_that_got_calls_are_read(tmp_path: Path) -> None:
         kept = _deliver(ledger, CALL, 900)
         ledger.failed(making.key(OTHER), "refused connections three times")
         assert Verification(ledger, Shows(), lambda proof: None).leads == [5003]
+        assert delivered.count(ledger.database) == 1
         assert json.dumps(asdict((await _verify(ledger, [kept]))[Kind.MATCH][0]))
