@@ -169,6 +169,12 @@ def test_a_redirect_is_named_and_not_followed(settings: config.Settings) -> None
     assert len(crm.received) == 1
 
 
+@pytest.mark.parametrize(("location", "says"), [("/login", "another path"), ("https://[", "an address that is none")])
+def test_a_redirect_to_nowhere_in_particular_is_told_too(settings: config.Settings, location: str, says: str) -> None:
+    examined = _examined(settings, _only(reply(302, None, [("Location", location)])))
+    assert says in _check(examined, "redirect").told
+
+
 def test_a_key_to_several_accounts_asks_for_one(settings: config.Settings) -> None:
     body = {"data": [{"id": 77, "name": "Garage A"}, {"id": 78, "name": "Garage B"}]}
     examined = _examined(settings, _answers(body))

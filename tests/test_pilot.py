@@ -43,6 +43,14 @@ def test_leads_differ_where_they_can() -> None:
     assert len({one.lead_id for one in chosen}) == 20
 
 
+def test_of_equal_calls_those_of_other_leads_go_first() -> None:
+    alike = [
+        Candidate(f"k1:{key}", lead_id, "incoming", "answered", 101)
+        for key, lead_id in zip("abcd", (1, 1, 2, 3), strict=True)
+    ]
+    assert pilot.choose(alike, 3) == ("k1:a", "k1:c", "k1:d")
+
+
 def test_the_same_batch_makes_the_same_choice() -> None:
     assert _chosen(20) == _chosen(20)
     assert _chosen(20)[:6] == _chosen(6)

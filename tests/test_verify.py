@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline import errors, mapping, model
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, delivered
 from pipeline.proofs import Kind, Proof
 from pipeline.verify import Verification
 from tests import making
@@ -126,6 +126,16 @@ async def test_what_the_crm_kept_otherwise_from_the_start_is_no_news(tmp_path: P
 
 
 @in_virtual_time
+async def test_what_the_crm_filled_in_itself_is_compared_too(tmp_path: Path) -> None:
+    nobodys = making.call(executed_by=None)
+    with ledger_with(tmp_path, nobodys) as ledger:
+        kept = _deliver(ledger, nobodys, 900, user_id=1)
+        assert (await _verify(ledger, [kept])).keys() == {Kind.MATCH}
+        given_to_another = stored(900, _sent(nobodys), user_id=2)
+        assert (await _verify(ledger, [given_to_another]))[Kind.DIFFERS][0].fields == ("user_id",)
+
+
+@in_virtual_time
 async def test_what_the_crm_does_not_show_is_not_compared(tmp_path: Path) -> None:
     with ledger_with(tmp_path, CALL) as ledger:
         _deliver(ledger, CALL, 900)
@@ -202,14 +212,19 @@ async def test_a_call_that_is_pending_here_and_there_already_is_extra(tmp_path: 
         )
 
 
-@pytest.mark.parametrize("with_mark", [True, False])
-def test_what_may_be_a_call_in_doubt_is_left_to_reconcile(tmp_path: Path, with_mark: bool) -> None:
+@pytest.mark.parametrize(("with_mark", "changes"), [(True, {}), (True, {"call_duration": 9}), (False, {})])
+def test_what_may_be_a_call_in_doubt_is_left_to_reconcile(
+    tmp_path: Path, with_mark: bool, changes: dict[str, Any]
+) -> None:
+    """Even where it equals another call in everything: the phone system has both."""
+
     @in_virtual_time
     async def story() -> None:
-        with ledger_with(tmp_path, CALL, AGAIN) as ledger:
+        twin = making.call("A-2", row=3)
+        with ledger_with(tmp_path, CALL, twin) as ledger:
             kept = _deliver(ledger, CALL, 900)
-            lose_answer(ledger, AGAIN)
-            shown = stored(950, mapping.communication(AGAIN, _mark(AGAIN) if with_mark else None))
+            lose_answer(ledger, twin)
+            shown = stored(950, mapping.communication(twin, _mark(twin) if with_mark else None), **changes)
             assert (await _verify(ledger, [kept, shown])).keys() == {Kind.MATCH}
 
     story()
@@ -244,6 +259,13 @@ async def test_what_was_adopted_from_another_lead_is_right_there(tmp_path: Path)
         assert found.keys() == {Kind.MATCH}
 
 
+@in_virtual_time
+async def test_what_the_crm_put_on_another_lead_from_the_start_is_right_there(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL) as ledger:
+        there = _deliver(ledger, CALL, 900, lead_id=6001)
+        assert (await _verify(ledger, [], lead_6001=[there])).keys() == {Kind.MATCH}
+
+
 @pytest.mark.parametrize("outcome", [errors.Refused("status 403", status=403), errors.Incomplete("not everything")])
 def test_a_lead_that_cannot_be_read_is_told_and_proves_nothing(tmp_path: Path, outcome: errors.Outcome) -> None:
     @in_virtual_time
@@ -276,4 +298,5 @@ async def test_only_leads_that_got_calls_are_read(tmp_path: Path) -> None:
         kept = _deliver(ledger, CALL, 900)
         ledger.failed(making.key(OTHER), "refused connections three times")
         assert Verification(ledger, Shows(), lambda proof: None).leads == [5003]
+        assert delivered.count(ledger.database) == 1
         assert json.dumps(asdict((await _verify(ledger, [kept]))[Kind.MATCH][0]))

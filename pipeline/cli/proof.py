@@ -1,4 +1,4 @@
-"""Is it all there, and what became of what? callimport verify, export, find."""
+"""Is it all there, and what became of what? callimport verify, export, report, find."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import anyio
 import click
 from rich.console import Console
 
-from pipeline import counted, importer, inventory, model, report, trace, verification
+from pipeline import aftermath, counted, importer, inventory, model, report, trace, verification
 from pipeline.cli import answers, options
 from pipeline.errors import ExitCode
 
@@ -17,7 +17,7 @@ Tools = Callable[[dict[str, Any]], importer.Tools]
 
 def register(commands: click.Group, tools: Tools) -> None:
     """Add the commands; `tools` makes what they need from outside of what was given."""
-    for command in (_verify, _export, _find):
+    for command in (_verify, _export, _report, _find):
         commands.add_command(command)
         command.context_settings = {"obj": tools}
 
@@ -99,6 +99,26 @@ def _export(tools: Tools, /, output: Path, statuses: tuple[str, ...], batch: str
         batch_id=batch.upper() if batch else None,
     )
     click.echo(f"{exported.path}: {counted.calls(exported.items)}")
+    return ExitCode.OK
+
+
+@click.command(
+    "report",
+    epilog="""\b
+Examples:
+  callimport report -o report.html
+  callimport report -o report.html --destination production --account 301 --force
+""",
+)
+@click.option("-o", "--output", type=options.PATH, required=True, metavar="FILE", help="Write the page there.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@options.placing
+@options.configured
+@click.pass_obj
+def _report(tools: Tools, /, output: Path, **given: Any) -> ExitCode:
+    """Write the last import as one page: how it ended, where its calls stand now, and which need a person."""
+    run_id = aftermath.write(options.settings(given), tools(given).clock, output)
+    click.echo(f"{output}: run {run_id}")
     return ExitCode.OK
 
 

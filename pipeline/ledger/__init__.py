@@ -12,6 +12,7 @@ verbs      phase two: the moves of one item, each on disk before its caller goes
 listing    what the ledger can tell, changing nothing
 delivered  which calls are in the CRM, and as what they were kept
 history    all that happened to an item
+runs       the last import
 sample     pending calls of every kind
 """
 

@@ -27,11 +27,11 @@ class Kept:
 def leads(database: Database) -> list[int]:
     """Every lead that has such a call, each once."""
     found = database.rows(
-        # What was adopted stays on the lead where it was found, which may be another than the call was meant for.
+        # What was adopted, or what the CRM put elsewhere, may lie on another lead than the call was meant for.
         """
         SELECT lead_id FROM item WHERE status = 'delivered'
         UNION SELECT json_extract(echo, '$.lead_id') FROM item
-            WHERE status = 'delivered' AND adopted = 1 AND json_type(echo, '$.lead_id') = 'integer'
+            WHERE status = 'delivered' AND json_type(echo, '$.lead_id') = 'integer'
         ORDER BY 1
         """
     )

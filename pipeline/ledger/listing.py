@@ -37,6 +37,11 @@ def items(database: Database, status: model.ItemStatus) -> list[model.Listed]:
     return _listed(database, "item.status = ?", status.value)
 
 
+def of_batch(database: Database, batch_id: str, status: model.ItemStatus) -> list[model.Listed]:
+    """The calls of a batch that stand so, oldest first."""
+    return _listed(database, "item.batch_id = ? AND item.status = ?", batch_id, status.value)
+
+
 def handed_out(database: Database) -> list[model.Listed]:
     """The only items that this run may send, see `Ledger.hand_out_only`; oldest call first. None where all may be."""
     if not database.one("SELECT 1 FROM temp.sqlite_master WHERE name = 'chosen'"):

@@ -2,7 +2,7 @@
 
 from pipeline.report.doubts import doubts_line
 from pipeline.report.history import history_lines, print_found
-from pipeline.report.html import write_html
+from pipeline.report.html import write_html, write_run
 from pipeline.report.json import summary_json
 from pipeline.report.proof import print_verified, verified_so_far, verify_line
 from pipeline.report.recordings import due_lines
@@ -31,4 +31,5 @@ __all__ = [
     "verified_so_far",
     "verify_line",
     "write_html",
+    "write_run",
 ]

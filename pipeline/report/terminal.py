@@ -60,6 +60,21 @@ _MEANING = {
 }
 
 
+# Of a call, by where it stands.
+MEANINGS = _ENDINGS | {
+    "in_flight": "under way when the run ended",
+    "withdrawn": "given up by a person",
+    "gone": "deleted in the CRM by a person",
+}
+
+
+def meaning_of(exit_code: int | None) -> str:
+    """What a run ended with, in words."""
+    if exit_code is None:
+        return "its end is not recorded: it goes on, or was killed"
+    return _MEANING.get(ExitCode(exit_code), "stopped")
+
+
 def print_result(console: Console, result: endings.Result, *, sent: bool) -> None:
     """A run's account of itself; `sent` is False for a check or a plan, where pending means 'would be sent'."""
     _print_counts(console, result.summary, sent=sent)
