@@ -61,7 +61,8 @@ _SHOWS_ALL_LEGS = """
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What became of the sightings: counts by ending, and the rows that cannot be calls after all."""
+    """What became of the sightings: counts by ending, and the rows that cannot be calls after all. `parked` counts the
+    calls of the whole ledger beside which another story lies."""
 
     duplicate: int = 0
     unchanged: int = 0
@@ -69,6 +70,7 @@ class Enrolled:
     withdrawn: int = 0
     gone: int = 0
     carried: int = 0
+    parked: int = 0
     rejects: tuple[model.RejectedRow, ...] = ()
 
 
@@ -121,7 +123,8 @@ class Enrolment:
         origins.keep(self._database)
         resemblance.hold_look_alikes(self._database, self._now)
         self._join_members()
-        carried = _carry_pending(self._database, self._batch.id) + _carry_keys(self._database, self._in_flight)
+        carried = _carry_pending(self._database, self._batch.id)
+        found, parked = _carry_keys(self._database, self._in_flight)
         counts = dict(self._database.rows("SELECT verdict, count(*) FROM temp.sighting GROUP BY verdict"))
         return Enrolled(
             duplicate=counts.get("duplicate", 0),
@@ -129,7 +132,8 @@ class Enrolment:
             changed=changed,
             withdrawn=counts.get("withdrawn", 0),
             gone=counts.get("gone", 0),
-            carried=carried,
+            carried=carried + found,
+            parked=parked,
             rejects=(
                 *judged.rejects(self._batch.name_beside),
                 *self._reused_ids(),
@@ -206,7 +210,8 @@ class Enrolment:
                 AND (verdict IS NULL OR verdict = 'unchanged')
         """)
         return self._run(f"""
-            UPDATE item SET next_facts = sighting.facts, next_payload = sighting.payload, next_legs = sighting.legs
+            UPDATE item SET next_facts = sighting.facts, next_payload = sighting.payload, next_legs = sighting.legs,
+                next_batch_id = :batch
             FROM temp.sighting
             WHERE sighting.key = item.key AND sighting.facts <> item.facts AND {_SHOWS_ALL_LEGS}
                 AND (verdict IS NULL OR verdict = 'unchanged')
@@ -279,8 +284,9 @@ def resume(database: Database, batch_id: str, in_flight: Iterable[str]) -> Enrol
         "INSERT INTO temp.member SELECT key, 1 FROM item WHERE batch_id = ? AND status IN ('in_doubt', 'held')",
         (batch_id,),
     )
-    carried += _carry_pending(database, batch_id) + _carry_keys(database, in_flight)
-    return Enrolled(duplicate=0, unchanged=0, changed=0, withdrawn=0, gone=0, carried=carried, rejects=())
+    carried += _carry_pending(database, batch_id)
+    found, parked = _carry_keys(database, in_flight)
+    return Enrolled(carried=carried + found, parked=parked)
 
 
 def _carry_pending(database: Database, batch_id: str) -> int:
@@ -312,7 +318,11 @@ def begin(database: Database) -> None:
     origins.begin(database)
 
 
-def _carry_keys(database: Database, keys: Iterable[str]) -> int:
+def _carry_keys(database: Database, keys: Iterable[str]) -> tuple[int, int]:
+    """How many more come along; and, asked in the same breath, beside how many calls another story lies."""
     before = int(database.one("SELECT count(*) FROM temp.member"))
     database.execute_many("INSERT INTO temp.member VALUES (?, 1) ON CONFLICT DO NOTHING", ((key,) for key in keys))
-    return int(database.one("SELECT count(*) FROM temp.member")) - before
+    members, parked = database.rows(
+        "SELECT (SELECT count(*) FROM temp.member), (SELECT count(*) FROM item WHERE next_facts IS NOT NULL)"
+    )[0]
+    return members - before, parked
