@@ -75,7 +75,7 @@ check: .venv/dev.stamp ## the gate: format, lint, import contract, types, tests
 
 # The rules one by one, each by its own tests: what the whole import happens to pass through does not count.
 COVERING := $(wildcard tests/test_ledger_*.py) $(patsubst %,tests/test_%.py,adoption breaker canary canonical courier delivery \
-	destination drift pacer patience preflight reconcile watch)
+	destination drift pacer patience preflight reconcile updating watch)
 
 coverage: .venv/dev.stamp ## that every branch of what decides about sending is walked by a test
 	@mkdir -p build

@@ -70,6 +70,9 @@ class Settings:
     resume: str | None = None
     first_run: bool = False
     adopt: bool = False
+    on_change: Literal["update", "skip", "report"] = "update"
+    overwrite: bool = False
+    allow_updates: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

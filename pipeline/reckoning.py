@@ -1,7 +1,8 @@
 """What a run came to: every row and every call counted once, and the exit code that follows."""
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import endings, errors, model
@@ -31,12 +32,14 @@ class Reckoning:
     would_be_sent: int = 0
     stopped_by: errors.ImporterError | None = None
     interrupted: ExitCode | None = None
+    updates: endings.Updates = field(default_factory=endings.Updates)
 
     def result(
         self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
     ) -> endings.Result:
         database = self.ledger.database
-        rows, calls = self._rows(), self._calls()
+        stand = listing.member_counts(database)
+        rows, calls = self._rows(), self._calls(stand)
         error = str(self.stopped_by) if self.stopped_by else None
         if not (rows.adds_up() and calls.adds_up(rows)):
             error = error or "rows and calls do not add up: please report this; the ledger is sound"
@@ -50,8 +53,8 @@ class Reckoning:
             rows=rows,
             calls=calls,
             dropped=dict(sorted(self.tally.dropped.items())),
-            skipped=self._skipped(),
-            changed=self.enrolled.changed,
+            skipped=self._skipped(stand),
+            changed=self.updates.waiting,
         )
         return endings.Result(
             summary=summary,
@@ -61,8 +64,9 @@ class Reckoning:
             held=tuple(listing.members(database, ItemStatus.HELD)),
             refused=tuple(listing.members(database, ItemStatus.REFUSED)),
             failed=tuple(listing.members(database, ItemStatus.FAILED)),
+            updates=self.updates,
             waiting=tuple(listing.waiting(database, besides=self.batch_id)),
-            kept_otherwise=listing.kept_otherwise(database),
+            kept_otherwise=dict(Counter(listing.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
             destination=destination,
             ledger=database.place if self.run_id else None,
             rejects=str(rejects) if rejects else None,
@@ -78,27 +82,29 @@ class Reckoning:
         dropped = sum(self.tally.dropped.values())
         return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
 
-    def _calls(self) -> endings.Calls:
-        stand = listing.member_counts(self.ledger.database)
-        adopted = listing.adopted_members(self.ledger.database)
+    def _calls(self, stand: Mapping[ItemStatus, int]) -> endings.Calls:
+        adopted, updates = listing.adopted_members(self.ledger.database), self.updates
         return endings.Calls(
-            total=self._rows().calls + self.enrolled.carried,
-            carried=self.enrolled.carried,
+            total=self._rows().calls + self.enrolled.carried + updates.carried,
+            carried=self.enrolled.carried + updates.carried,
             duplicate=self.enrolled.duplicate,
-            skipped=sum(self._skipped().values()),
-            unchanged=self.enrolled.unchanged + self.tally.replaced,
+            skipped=sum(self._skipped(stand).values()),
+            # Until an update of it ended otherwise, a known call is among these.
+            unchanged=self.enrolled.unchanged + self.tally.replaced - updates.known + updates.unchanged,
             delivered=stand[ItemStatus.DELIVERED] - adopted,
+            updated=updates.updated,
             adopted=adopted,
-            refused=stand[ItemStatus.REFUSED],
-            failed=stand[ItemStatus.FAILED],
+            refused=stand[ItemStatus.REFUSED] + updates.refused,
+            failed=stand[ItemStatus.FAILED] + updates.failed,
             in_doubt=stand[ItemStatus.IN_DOUBT] + stand[ItemStatus.IN_FLIGHT],
             held=stand[ItemStatus.HELD],
-            pending=stand[ItemStatus.PENDING] + self.would_be_sent,
+            pending=stand[ItemStatus.PENDING] + self.would_be_sent + updates.pending,
         )
 
-    def _skipped(self) -> dict[str, int]:
+    def _skipped(self, stand: Mapping[ItemStatus, int]) -> dict[str, int]:
         skipped = {str(skip): count for skip, count in sorted(self.tally.skipped.items())}
-        given_up = {str(Skip.WITHDRAWN): self.enrolled.withdrawn, str(Skip.GONE): self.enrolled.gone}
+        gone = self.enrolled.gone + self.updates.gone + stand[ItemStatus.GONE]
+        given_up = {str(Skip.WITHDRAWN): self.enrolled.withdrawn, str(Skip.GONE): gone}
         return skipped | {skip: count for skip, count in given_up.items() if count}
 
     def _exit_code(self, rows: endings.Rows, calls: endings.Calls) -> ExitCode:
@@ -111,7 +117,7 @@ class Reckoning:
             earned.append(ExitCode.STOPPED)
         if calls.in_doubt or calls.held:
             earned.append(ExitCode.IN_DOUBT)
-        if rows.rejected or calls.refused or calls.failed:
+        if rows.rejected or calls.refused or calls.failed or self.updates.late_troubles:
             earned.append(ExitCode.ROWS_FAILED)
         if self.work_may_be_left and calls.pending:
             earned.append(ExitCode.WORK_LEFT)
