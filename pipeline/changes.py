@@ -1,6 +1,7 @@
 """What an update of a call would say. Pure: from what its source told before and tells now, and what the CRM keeps.
 
-wanted   the fields of which the source tells another story now, the description with its reference again
+wanted   the fields of which the source tells another story now, the description with its reference again; and
+         those that an update since may have told otherwise, for all that anybody knows
 edited   of these, the ones that the CRM keeps otherwise than it last told us: a person has changed them
 
 Lead, method, direction and phone are pinned: naming them could move a communication that a person has moved. The user
@@ -27,13 +28,23 @@ class Comparison:
 
 
 def wanted(update: model.Update) -> dict[str, Any]:
-    """The new value of each field of which the source tells otherwise than before."""
+    """The new value of each field of which the source tells otherwise than the CRM was told, or may have been."""
     found: dict[str, Any] = {}
     for name in FIELDS:
-        before, now = getattr(update.sent, name), getattr(update.story, name)
-        if _without_mark(before, update) != _without_mark(now, update):
+        now = getattr(update.story, name)
+        told = (getattr(update.sent, name), *(one[name] for one in update.unanswered if name in one))
+        if any(_without_mark(one, update) != _without_mark(now, update) for one in told):
             found[name] = _with_mark(now, update) if name == "description" else now
     return found
+
+
+def is_overtaken(update: model.Update) -> bool:
+    """An update that may still be under way tells another story than the one that is to be told now."""
+    return any(
+        _without_mark(value, update) != _without_mark(getattr(update.story, name), update)
+        for one in update.unanswered
+        for name, value in one.items()
+    )
 
 
 def compare(update: model.Update, shown: Mapping[str, object], *, overwrite: bool = False) -> Comparison:

@@ -250,7 +250,8 @@ class Listed:
 class Update:
     """A delivered call of which its source tells another story now. `sent` is the story that the CRM was last told,
     `story` the new one, known by its `facts`. `kept` is what the CRM last said that it keeps, by field; `unanswered`
-    holds the fields of each update since of which no answer told whether it was made. `listed` shows it to a person."""
+    holds the fields of each update since of which no answer told whether it was made, the last of them begun at
+    `unanswered_at`. `listed` shows it to a person."""
 
     key: str
     reference: str
@@ -260,6 +261,7 @@ class Update:
     facts: str
     kept: dict[str, object]
     unanswered: tuple[dict[str, object], ...]
+    unanswered_at: datetime | None
     listed: Listed
 
 

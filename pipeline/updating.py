@@ -8,6 +8,7 @@ sent. An update that is made twice comes to the same, so that nothing need be lo
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import anyio
 
@@ -22,6 +23,8 @@ BRAKE_FROM = 50
 BRAKE_SHARE = 0.05
 FAILED_THAT_STOP = 5
 LEADS_THAT_PROVE_THE_ADDRESS = 3
+# A dead process may have been at it for so long; what it sent is stored within the settle time after that.
+LONGEST_UNDER_WAY = timedelta(minutes=15)
 SAID_EVERY_SECONDS = 30.0
 # What is shown of a list is less; what is beyond is counted all the same.
 LISTED_AT_MOST = 1_000
@@ -30,13 +33,15 @@ LISTED_AT_MOST = 1_000
 @dataclass(slots=True)
 class Plan:
     """What a run would change: calls by key, each with whether a row of this run tells of it; how often each field; and
-    one of them, to show a person. `nothing` are calls whose new story has nothing for the CRM."""
+    one of them, to show a person. `nothing` are calls whose new story has nothing for the CRM, `refused` those of which
+    it refused this very story before."""
 
     to_make: dict[str, bool] = field(default_factory=dict)
     nothing: dict[str, bool] = field(default_factory=dict)
     fields: Counter[str] = field(default_factory=Counter)
     example: str = ""
     listed: list[model.Listed] = field(default_factory=list)
+    refused: list[model.Listed] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -71,6 +76,7 @@ class Updating:
         self._clock = clock
         self._say = say
         self._enrolled = enrolled
+        self._opened_at = clock.monotonic()
         self._record = Updates(ledger.database, clock, batch_id)
         self._plan = self._made_plan() if enrolled.parked and settings.on_change != "skip" else Plan()
         self._came = _Came()
@@ -102,16 +108,16 @@ class Updating:
             return endings.Updates(waiting=self._enrolled.changed, changed=tuple(self._plan.listed))
         came, planned = self._came, [*self._plan.to_make.values(), *self._plan.nothing.values()]
         return endings.Updates(
-            known=sum(planned),
+            known=sum(planned) + len(self._plan.refused),
             carried=len(planned) - sum(planned),
             updated=came.to["updated"],
             unchanged=came.to["unchanged"] + len(self._plan.nothing),
-            refused=came.to["refused"],
+            refused=came.to["refused"] + len(self._plan.refused),
             failed=came.to["failed"],
             gone=came.to["gone"],
             late_troubles=came.late["refused"] + came.late["failed"],
             left=tuple(came.lists["left"]),
-            refused_ones=tuple(came.lists["refused"]),
+            refused_ones=(*self._plan.refused, *came.lists["refused"]),
             failed_ones=tuple(came.lists["failed"]),
             kept_otherwise=dict(came.kept_otherwise),
         )
@@ -133,9 +139,19 @@ class Updating:
         count = sum(map(len, by_lead.values()))
         self._say(f"{counted.calls(count, 'changed')} on {len(by_lead):,} leads: each lead is read, then they are sent")
         maker = _Maker(
-            self._record, courier, self._came, frozenset(self._plan.to_make), run_id, limit, self._settings.overwrite,
-            self._clock, self._say,
-        )  # fmt: skip
+            record=self._record,
+            courier=courier,
+            came=self._came,
+            planned=frozenset(self._plan.to_make),
+            run_id=run_id,
+            settings=self._settings,
+            left=limit,
+            settled_at=self._opened_at + self._settings.settle,
+            clock=self._clock,
+            say=self._say,
+            patience=Patience(self._clock.monotonic),
+            said_at=self._clock.monotonic(),
+        )
         leads = iter(by_lead.items())
         with anyio.CancelScope() as scope:
             interruption.on_request(scope.cancel)
@@ -150,7 +166,7 @@ class Updating:
         return self._settings.on_change == "update"
 
     def _made_plan(self) -> Plan:
-        plan = Plan()
+        plan = Plan(refused=self._record.refused_before())
         for update, is_seen in self._record.all():
             wanted = changes.wanted(update)
             if not wanted:
@@ -164,36 +180,27 @@ class Updating:
         return plan
 
 
+@dataclass(slots=True)
 class _Maker:
-    """Makes updates, each lead's one after the other. `left` is how many more may be sent, None for any number."""
+    """Makes updates, each lead's one after the other. `left` is how many more may be sent, None for any number; at
+    `settled_at`, on the monotonic clock, the CRM has finished with what earlier runs sent."""
 
-    def __init__(
-        self,
-        record: Updates,
-        courier: Courier,
-        came: _Came,
-        planned: frozenset[str],
-        run_id: str,
-        left: int | None,
-        overwrite: bool,
-        clock: model.Clock,
-        say: Callable[[str], None],
-    ) -> None:
-        self._record = record
-        self._courier = courier
-        self._came = came
-        self._planned = planned
-        self._run_id = run_id
-        self._left = left
-        self._overwrite = overwrite
-        self._clock = clock
-        self._say = say
-        self._patience = Patience(clock.monotonic)
-        self._failed_in_a_row = 0
-        self._ended = 0
-        self._said_at = clock.monotonic()
-        self._knows_address = False
-        self.stopped_by: errors.ImporterError | None = None
+    record: Updates
+    courier: Courier
+    came: _Came
+    planned: frozenset[str]
+    run_id: str
+    settings: config.Settings
+    left: int | None
+    settled_at: float
+    clock: model.Clock
+    say: Callable[[str], None]
+    patience: Patience
+    said_at: float
+    stopped_by: errors.ImporterError | None = None
+    _failed_in_a_row: int = 0
+    _ended: int = 0
+    _knows_address: bool = False
 
     async def work(self, leads: Iterator[tuple[int, list[str]]], scope: anyio.CancelScope) -> None:
         """Take lead after lead until there is none, the limit is reached, or something ends it for all."""
@@ -207,9 +214,10 @@ class _Maker:
             scope.cancel()
 
     async def _change_those_of(self, lead_id: int, keys: Sequence[str]) -> None:
+        updates = [self.record.one(key) for key in keys]
+        await self._let_earlier_ones_end(updates)
         shown = await self._shown(lead_id)
-        for key in keys:
-            update = self._record.one(key)
+        for update in updates:
             try:
                 await self._change(update, shown.get(update.communication_id))
             except errors.Refused as outcome:
@@ -218,12 +226,18 @@ class _Maker:
                 self._end_failed(update, None, outcome)
             self._tell()
 
+    async def _let_earlier_ones_end(self, updates: Sequence[model.Update]) -> None:
+        """One of an earlier run that tells another story must not be stored after ours."""
+        begun = [one.unanswered_at for one in updates if one.unanswered_at and changes.is_overtaken(one)]
+        if begun and self.clock.wall() - max(begun) < LONGEST_UNDER_WAY + timedelta(seconds=self.settings.settle):
+            await anyio.sleep(max(0.0, self.settled_at - self.clock.monotonic()))
+
     async def _shown(self, lead_id: int) -> dict[int, dict[str, object]]:
         """What the lead shows, by id; what it does not show, for whatever reason, is asked for one by one."""
-        if self._left == 0:
+        if self.left == 0:
             raise _LimitReached
         try:
-            shown = await self._courier.communications_of(lead_id)
+            shown = await self.courier.communications_of(lead_id)
         except (errors.Refused, errors.Incomplete):
             await self._prove_the_address(lead_id)
             return {}
@@ -232,9 +246,9 @@ class _Maker:
 
     async def _prove_the_address(self, lead_id: int) -> None:
         """A 404 tells that a communication is gone only where some lead was read at this address."""
-        for other in [] if self._knows_address else self._record.leads_of_others(lead_id, LEADS_THAT_PROVE_THE_ADDRESS):
+        for other in [] if self._knows_address else self.record.leads_of_others(lead_id, LEADS_THAT_PROVE_THE_ADDRESS):
             try:
-                await self._courier.communications_of(other)
+                await self.courier.communications_of(other)
             except (errors.Refused, errors.Incomplete):
                 continue
             self._knows_address = True
@@ -243,13 +257,13 @@ class _Maker:
     async def _change(self, update: model.Update, shown: dict[str, object] | None) -> None:
         """One call. Raises Refused, NotApplied or InDoubt where it cannot even be asked for."""
         if not changes.wanted(update):
-            self._record.taken_as_known([update.key])
+            self.record.taken_as_known([update.key])
             return
         if shown is None:
             # A person may have moved it. The API reads no single communication; an update that names nothing changes
             # nothing, and answers with the whole of it.
-            shown = (await self._courier.update(update.communication_id, {}, lambda: None)).body
-        comparison = changes.compare(update, shown, overwrite=self._overwrite)
+            shown = (await self.courier.update(update.communication_id, {}, lambda: None)).body
+        comparison = changes.compare(update, shown, overwrite=self.settings.overwrite)
         if comparison.send:
             await self._send(update, comparison)
             return
@@ -259,12 +273,12 @@ class _Maker:
         self._end(update, "updated" if is_made else "unchanged")
 
     async def _send(self, update: model.Update, comparison: changes.Comparison) -> None:
-        if self._left == 0:
+        if self.left == 0:
             raise _LimitReached
-        self._left = None if self._left is None else self._left - 1
-        attempt = _Attempt(self._record, update, self._run_id, comparison.send)
+        self.left = None if self.left is None else self.left - 1
+        attempt = _Attempt(self.record, update, self.run_id, comparison.send)
         try:
-            echo = await self._courier.update(update.communication_id, comparison.send, attempt.write_down)
+            echo = await self.courier.update(update.communication_id, comparison.send, attempt.write_down)
         except errors.Refused as outcome:
             self._end_refused(update, attempt.number, outcome)
         except (errors.NotApplied, errors.InDoubt) as outcome:
@@ -272,36 +286,34 @@ class _Maker:
         else:
             self._take(update, comparison, echo, attempt.number)
             self._end(update, "updated")
-            self._came.kept_otherwise.update(filter(None, ["; ".join(echo.differences)]))
-            self._patience.delivered()
+            self.came.kept_otherwise.update(filter(None, ["; ".join(echo.differences)]))
+            self.patience.delivered()
             self._failed_in_a_row = 0
 
     def _take(
         self, update: model.Update, comparison: changes.Comparison, echo: model.Echo, attempt: int | None
     ) -> None:
         kept = replace(echo, body=changes.kept(update, echo.body, comparison))
-        self._record.taken(
-            update, changes.told(update), kept, run_id=self._run_id, attempt=attempt, left=comparison.left
-        )
+        self.record.taken(update, changes.told(update), kept, run_id=self.run_id, attempt=attempt, left=comparison.left)
         if comparison.left:
-            self._came.note("left", update, ", ".join(comparison.left))
+            self.came.note("left", update, ", ".join(comparison.left))
 
     def _end_refused(self, update: model.Update, attempt: int | None, outcome: errors.Refused) -> None:
         self._failed_in_a_row = 0
         if outcome.status == 404:
-            self._record.gone(update, attempt, outcome)
+            self.record.gone(update, attempt, outcome)
             self._end(update, "gone")
             return
-        self._record.refused(update, attempt, outcome)
+        self.record.refused(update, attempt, outcome)
         self._end(update, "refused")
-        self._came.note("refused", update, "; ".join(outcome.reasons) or outcome.evidence)
-        self._patience.refused(outcome)
+        self.came.note("refused", update, "; ".join(outcome.reasons) or outcome.evidence)
+        self.patience.refused(outcome)
 
     def _end_failed(self, update: model.Update, attempt: int | None, outcome: errors.Outcome) -> None:
         if attempt is not None:
-            self._record.failed(attempt, outcome)
+            self.record.failed(attempt, outcome)
         self._end(update, "failed")
-        self._came.note("failed", update, outcome.evidence)
+        self.came.note("failed", update, outcome.evidence)
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= FAILED_THAT_STOP:
             raise errors.DestinationUnusable(
@@ -310,15 +322,15 @@ class _Maker:
             )
 
     def _end(self, update: model.Update, ending: str) -> None:
-        which = self._came.to if update.key in self._planned else self._came.late
+        which = self.came.to if update.key in self.planned else self.came.late
         which[ending] += 1
         self._ended += 1
 
     def _tell(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._said_at >= SAID_EVERY_SECONDS:
-            self._said_at = now
-            self._say(f"{counted.calls(self._ended, 'changed')} looked at or changed in the CRM so far")
+        now = self.clock.monotonic()
+        if now - self.said_at >= SAID_EVERY_SECONDS:
+            self.said_at = now
+            self.say(f"{counted.calls(self._ended, 'changed')} looked at or changed in the CRM so far")
 
 
 class _LimitReached(Exception):

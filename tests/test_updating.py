@@ -145,6 +145,7 @@ def nights(folder: Path, *calls: model.Call, with_mark: bool = True) -> Iterator
     """`calls` were delivered last night; one if none is named."""
     crm = FakeCrm(account=lambda _: HOUSE)
     crm.answer = crm.keep
+    folder.mkdir(exist_ok=True)
     ledger = Ledger.open(folder / "ledger.sqlite3", virtual_clock(), making.BINDING)
     ledger.start_run("run-1")
     them = Nights(ledger, crm)
@@ -483,7 +484,10 @@ async def test_a_refused_update_is_told_and_not_tried_every_night(tmp_path: Path
         assert [one.reason for one in result.updates.refused_ones] == ["call_duration: too long"]
         assert them.row()["status"] == ItemStatus.DELIVERED
         assert (updates.waiting_count(them.ledger.database), updates.refused_count(them.ledger.database)) == (0, 1)
-        assert endings_of(await them.tells(making.call(**TOLD)).make()) == {"unchanged": 1}
+        # As with a refused call, every run that reads it says so.
+        again = await them.tells(making.call(**TOLD)).make()
+        assert endings_of(again) == {"refused": 1}
+        assert [one.reason for one in again.updates.refused_ones] == ["call_duration: too long"]
         assert len(puts(them.crm)) == 1
 
 
@@ -627,6 +631,58 @@ async def test_a_person_who_goes_back_to_an_earlier_value_of_ours_has_changed_it
         them.crm.stored[0]["call_duration"] = 95
         result = await them.tells(making.call(duration_seconds=130)).make()
         assert [one.reason for one in result.updates.left] == ["call_duration"]
+
+
+@in_virtual_time
+async def test_what_a_killed_run_may_have_sent_is_taken_back_with_the_story(tmp_path: Path) -> None:
+    """The source tells again what the ledger knows: for all that anybody knows, the CRM keeps the other story."""
+    with nights(tmp_path) as them:
+        them.tells(making.call(**TOLD))
+        _intend(them, {"call_duration": 120})
+        them.crm.stored[0]["call_duration"] = 120
+        assert endings_of(await them.tells(making.call()).make()) == {"updated": 1}
+        assert them.crm.stored[0]["call_duration"] == 95
+        assert endings_of(await them.tells(making.call()).make()) == {"unchanged": 1}
+
+
+@in_virtual_time
+async def test_what_a_killed_run_may_have_sent_is_not_stored_after_the_newer_story(tmp_path: Path) -> None:
+    """The CRM may be at work on it for as long as --settle; the same story again need not wait for that."""
+    with nights(tmp_path) as them:
+        them.tells(making.call(**TOLD))
+        _intend(them, {"call_duration": 120})
+        began = anyio.current_time()
+        await them.tells(making.call(duration_seconds=130)).make()
+        assert anyio.current_time() - began >= SETTINGS.settle
+        assert them.crm.stored[0]["call_duration"] == 130
+
+    with nights(tmp_path / "again") as them:
+        them.tells(making.call(**TOLD))
+        _intend(them, {"call_duration": 120})
+        began = anyio.current_time()
+        await them.tells(making.call(**TOLD)).make()
+        assert anyio.current_time() - began < 10
+
+
+@in_virtual_time
+async def test_what_was_sent_long_ago_is_not_waited_for(tmp_path: Path) -> None:
+    with nights(tmp_path) as them:
+        them.tells(making.call(**TOLD))
+        _intend(them, {"call_duration": 120})
+        await anyio.sleep(3600)
+        began = anyio.current_time()
+        await them.tells(making.call(duration_seconds=130)).make()
+        assert anyio.current_time() - began < 10
+
+
+@in_virtual_time
+async def test_a_call_that_cannot_even_be_asked_for_fails(tmp_path: Path) -> None:
+    with nights(tmp_path, making.call(), OTHER) as them:
+        them.crm.stored[0]["lead_id"] = 7000
+        on_put(them.crm, *[reply(500)] * 4)
+        result = await them.tells(making.call(**TOLD), OTHER).make()
+        assert endings_of(result) == {"failed": 1, "unchanged": 1}
+        assert them.ledger.database.one("SELECT count(*) FROM update_attempt") == 0
 
 
 def _intend(them: Nights, changes: dict[str, object]) -> None:

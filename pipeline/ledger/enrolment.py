@@ -204,8 +204,12 @@ class Enrolment:
 
     def _park_changes(self) -> int:
         """Another hash while the call is delivered or not ours to touch: kept beside it until it may be applied."""
-        self._run("""
-            UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL FROM temp.sighting
+        # Taken back, it is no change any more; unless the CRM may have been told, so that it must be told again.
+        told = "EXISTS (SELECT 1 FROM unanswered_update WHERE unanswered_update.key = item.key)"
+        self._run(f"""
+            UPDATE item SET next_facts = iif({told}, sighting.facts, NULL), next_batch_id = :batch,
+                next_payload = iif({told}, sighting.payload, NULL), next_legs = iif({told}, sighting.legs, NULL)
+            FROM temp.sighting
             WHERE sighting.key = item.key AND sighting.facts = item.facts AND item.next_facts IS NOT NULL
                 AND (verdict IS NULL OR verdict = 'unchanged')
         """)

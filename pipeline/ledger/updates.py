@@ -6,6 +6,7 @@ one without an outcome may have been made, which does no harm: made again, it co
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,11 +25,8 @@ _UPDATE = """
     item.key, item.reference, communication_id, payload, next_payload, next_facts, echo, source.name, source_row,
     lead_id, direction, phone, started_at, (
         SELECT json_group_array(json(changes)) FROM (
-            SELECT changes FROM update_attempt AS made LEFT JOIN update_outcome ON attempt_id = made.id
-            WHERE made.key = item.key AND ifnull(kind, 'failed') = 'failed' AND made.id > (
-                SELECT ifnull(max(known.id), 0) FROM update_attempt AS known JOIN update_outcome
-                ON attempt_id = known.id AND kind = 'updated' WHERE known.key = item.key)
-            ORDER BY made.id))
+            SELECT changes FROM unanswered_update WHERE unanswered_update.key = item.key ORDER BY id)),
+    (SELECT max(intended_at) FROM unanswered_update WHERE unanswered_update.key = item.key)
 """
 
 
@@ -54,6 +52,19 @@ class Updates(Moves):
             {"batch": self._batch_id},
         ):
             yield _update(row), bool(is_seen)
+
+    def refused_before(self) -> list[model.Listed]:
+        """Calls of this run's rows of which the CRM refused to be told just this story, with its reasons."""
+        found = self.database.rows(f"""
+            SELECT {_UPDATE}, (
+                SELECT evidence FROM update_attempt AS made JOIN update_outcome ON attempt_id = made.id
+                WHERE made.key = item.key AND kind = 'refused' ORDER BY made.id DESC LIMIT 1)
+            FROM item JOIN source ON source.sha256 = item.source_sha256
+            WHERE item.status = 'delivered' AND item.next_facts = item.update_refused
+                AND item.key IN (SELECT key FROM temp.sighting WHERE verdict = 'unchanged')
+            ORDER BY item.started_at, item.key
+        """)
+        return [replace(_update(row).listed, reason=why) for *row, why in found]
 
     def one(self, key: str) -> model.Update:
         found = self.database.rows(
@@ -189,7 +200,7 @@ def retry(database: Database, reference: str | None = None) -> int:
 def _update(row: list[Any] | tuple[Any, ...]) -> model.Update:
     (
         key, reference, communication_id, payload, story, facts, echo, source, source_row, lead_id, direction, phone,
-        started_at, unanswered,
+        started_at, unanswered, unanswered_at,
     ) = row  # fmt: skip
     sent = json.loads(payload)
     return model.Update(
@@ -202,6 +213,7 @@ def _update(row: list[Any] | tuple[Any, ...]) -> model.Update:
         # Of what the CRM never said, what it was told is all that is known.
         kept=sent | json.loads(echo or "{}"),
         unanswered=tuple(json.loads(unanswered)),
+        unanswered_at=datetime.fromisoformat(unanswered_at) if unanswered_at else None,
         listed=model.Listed(
             reference=reference,
             source=source,

@@ -24,6 +24,14 @@ CREATE TABLE update_outcome (
     ended_at TEXT NOT NULL
 ) STRICT;
 
+-- Updates, since the last that was surely made, of which nobody knows whether they were.
+CREATE VIEW unanswered_update AS
+    SELECT made.id, made.key, made.changes, made.intended_at
+    FROM update_attempt AS made LEFT JOIN update_outcome ON attempt_id = made.id
+    WHERE ifnull(kind, 'failed') = 'failed' AND made.id > (
+        SELECT ifnull(max(known.id), 0) FROM update_attempt AS known JOIN update_outcome ON attempt_id = known.id
+        WHERE known.key = made.key AND kind = 'updated');
+
 -- Fields that a person has changed in the CRM, so that what the source tells of them was not sent.
 CREATE TABLE kept_edit (
     id INTEGER PRIMARY KEY,
