@@ -78,7 +78,8 @@ test-browser: .venv/dev.stamp ## look at the pages in a headless Chromium (Debia
 
 # The rules one by one, each by its own tests: what the whole import happens to pass through does not count.
 COVERING := $(wildcard tests/test_ledger_*.py) $(patsubst %,tests/test_%.py,adoption aftermath breaker canary canonical courier \
-	delivery destination doctor drift inventory pacer patience pilot preflight probe reconcile trace upload uploading verify watch)
+	delivery destination doctor drift inventory pacer patience pilot preflight probe reconcile trace updating upload uploading \
+	verify watch)
 
 coverage: .venv/dev.stamp ## that every branch of what decides about sending is walked by a test
 	@mkdir -p build

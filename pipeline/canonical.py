@@ -30,11 +30,12 @@ def differences(sent: model.Communication, stored: Mapping[str, object]) -> tupl
     """Names of the fields that the CRM keeps otherwise than they were sent. What it does not show is not compared."""
     wanted = asdict(sent)
     wanted["user_id"] = wanted.pop("executed_by")
-    return tuple(
-        name
-        for name, value in wanted.items()
-        if value is not None and name in stored and form(stored[name]) != form(value)
-    )
+    return differing({name: value for name, value in wanted.items() if value is not None}, stored)
+
+
+def differing(wanted: Mapping[str, object], stored: Mapping[str, object]) -> tuple[str, ...]:
+    """Of these fields those that are stored otherwise; what is not shown is not compared."""
+    return tuple(name for name, value in wanted.items() if name in stored and form(stored[name]) != form(value))
 
 
 def _as_instant(text: str) -> datetime | None:

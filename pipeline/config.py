@@ -76,7 +76,9 @@ class Settings:
     recordings: Path | None = None
     recordings_only: bool = False
     max_recording: float = LARGEST_RECORDING_MB
+    on_change: Literal["update", "skip", "report"] = "update"
     overwrite: bool = False
+    allow_updates: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

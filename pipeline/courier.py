@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TypeVar
 
 import anyio
@@ -10,6 +10,7 @@ import tenacity
 
 from pipeline import errors, model
 from pipeline.destination import Destination
+from pipeline.destination.exchange import BeforeBytes
 from pipeline.pacer import Pacer
 from pipeline.recording import Audio
 
@@ -43,15 +44,37 @@ class Courier:
         """What the CRM keeps on a lead. Refused where there is no such lead, Incomplete where it does not say: not
         everything, or nothing of this one lead, time and again, while it answers otherwise."""
         try:
-            return await self._carry(lambda: self._destination.communications_of(lead_id))
+            return await self._carry_unless_it_alone_fails(lambda: self._destination.communications_of(lead_id))
+        except (errors.NotApplied, errors.InDoubt) as outcome:
+            raise errors.Incomplete(f"the lead cannot be read: {outcome.evidence}") from outcome
+
+    async def update(
+        self, communication_id: int, changes: Mapping[str, object], before_bytes: BeforeBytes
+    ) -> model.Echo:
+        """Change these fields of a communication. `before_bytes` is called before the first byte of every try. Refused
+        with status 404 where it is not there; NotApplied or InDoubt where this one update did not come through, time
+        and again, while the CRM answers otherwise."""
+
+        async def request() -> model.Echo:
+            # One that began is brought to its end, whoever asks for a stop meanwhile.
+            with anyio.fail_after(None, shield=True):
+                return await self._destination.update(communication_id, changes, before_bytes)
+
+        return await self._carry_unless_it_alone_fails(request)
+
+    async def _carry_unless_it_alone_fails(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Raises NotApplied or InDoubt where the CRM answers whatever else it is asked."""
+        try:
+            return await self._carry(request)
         except errors.DestinationUnusable as error:
-            if not isinstance(error.__cause__, errors.NotApplied | errors.InDoubt):
+            outcome = error.__cause__
+            if not isinstance(outcome, errors.NotApplied | errors.InDoubt):
                 raise
             try:
                 await self.probe()
             except (errors.NotApplied, errors.InDoubt):
-                raise error from error.__cause__
-            raise errors.Incomplete(f"the lead cannot be read: {error.__cause__.evidence}") from error
+                raise error from outcome
+            raise outcome from None
 
     async def upload_recording(self, communication_id: int, audio: Audio) -> None:
         """The recording of a communication, again where it may not have arrived: it takes the place of itself. Refused

@@ -61,6 +61,34 @@ NO_RECORDINGS = Recordings()
 
 
 @dataclass(frozen=True, slots=True)
+class Updates:
+    """What became of the known calls whose source tells another story now. `known` of them are of this run's rows,
+    `carried` are left from earlier ones; `late_troubles` counts refused and failed updates of calls that came out of
+    doubt in this very run and count as delivered. Where changes are not sent, `waiting` counts what is known and not
+    told, and `changed` lists it with the fields."""
+
+    known: int = 0
+    carried: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    failed: int = 0
+    gone: int = 0
+    late_troubles: int = 0
+    waiting: int = 0
+    left: tuple[model.Listed, ...] = ()
+    refused_ones: tuple[model.Listed, ...] = ()
+    failed_ones: tuple[model.Listed, ...] = ()
+    changed: tuple[model.Listed, ...] = ()
+    kept_otherwise: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> int:
+        ended = self.updated + self.unchanged + self.refused + self.failed + self.gone
+        return self.known + self.carried - ended
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run, a dry run or a check came to. The JSON answer is made of this and nothing else."""
 
@@ -134,6 +162,7 @@ class Result:
     refused: tuple[model.Listed, ...] = ()
     failed: tuple[model.Listed, ...] = ()
     pilot: tuple[model.Listed, ...] = ()
+    updates: Updates = field(default_factory=Updates)
     waiting: tuple[model.Waiting, ...] = ()
     kept_otherwise: dict[str, int] = field(default_factory=dict)
     unattached: tuple[Unattached, ...] = ()

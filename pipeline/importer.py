@@ -2,11 +2,12 @@
 
 check  read → recipe → validate → find lead and agent → map → judge together → report; no network, no ledger
 run    the same, then: whose CRM is it → its ledger, held by this run alone → enrol whole → does the CRM know more than
-       the ledger? → deliver → look up what came into doubt → report
+       the ledger? → deliver → look up what came into doubt → change what changed → report
 plan   run without the delivery, on a copy of the ledger
 """
 
 import contextlib
+import itertools
 import random
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ from pipeline.recording import Folder
 from pipeline.recording_names import Names
 from pipeline.sending import Sending
 from pipeline.tally import Tally
+from pipeline.updating import Updating
 from pipeline.uploading import Uploaded, Uploading
 
 _USUAL_RATE = config.rate(config.DEFAULT_RATE)
@@ -170,14 +172,16 @@ class Crossing:
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
         outputs.write(self.settings, self.intake, enrolled)
         stopped_by: errors.GuardStopped | None = None
+        updating = self._updating(self.ledger, enrolled, batch_id)
         try:
-            await self._sending().look_first(batch_id)
+            updating.brake()
+            await self._sending(updating).look_first(batch_id)
         except errors.GuardStopped as error:
             # The counts are worth having all the same.
             stopped_by = error
-        code = mapping.plan_code(batch_id, self.account.id, listing.to_send(self.ledger.database, batch_id))
+        code = self._code(self.ledger, updating, batch_id)
         uploaded = await self._uploading(batch_id).run(None, plan_only=True)
-        return self._reckoning(self.ledger, enrolled, batch_id, uploaded, stopped_by=stopped_by).result(
+        return self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, stopped_by=stopped_by).result(
             rejects=self.settings.rejects,
             plan=None if self.settings.adopt or self.settings.recordings_only or stopped_by else code,
             destination=self.settings.destination,
@@ -198,13 +202,14 @@ class Crossing:
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
             outputs.write(self.settings, self.intake, enrolled)
             only = self.settings.recordings_only
-            stopped_by = None if only else await self._sending().run(run_id, batch_id)
+            updating = self._updating(self.ledger, enrolled, batch_id)
+            stopped_by = None if only else await self._sending(updating).run(run_id, batch_id)
             if self.settings.adopt and not only:
                 self.ledger.acknowledge_others()
             uploading = self._uploading(batch_id)
             uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
             stopped_by = stopped_by or uploaded.stopped_by
-            reckoning = self._reckoning(self.ledger, enrolled, batch_id, uploaded, run_id, stopped_by)
+            reckoning = self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, run_id, stopped_by)
             result = reckoning.result(rejects=self.settings.rejects, destination=self.settings.destination)
             self.ledger.end_run(run_id, result.summary.exit_code, result.error)
         return result
@@ -254,8 +259,8 @@ class Crossing:
             return
         intake = Intake(self.settings, self.tools.clock.wall()) if self.settings.files else None
         copy = self.ledger.snapshot()
-        _, batch_id = await self._enrol(copy, None, intake)
-        code = mapping.plan_code(batch_id, self.account.id, listing.to_send(copy.database, batch_id))
+        enrolled, batch_id = await self._enrol(copy, None, intake)
+        code = self._code(copy, self._updating(copy, enrolled, batch_id), batch_id)
         if code != self.settings.plan.upper():
             raise errors.GuardStopped(
                 f"the plan is {code} now, not {self.settings.plan}: files, settings or ledger changed since; look at "
@@ -266,11 +271,19 @@ class Crossing:
         its = self.settings
         return its.limit is not None or its.pilot is not None or its.recordings_only
 
-    def _sending(self) -> Sending:
+    def _code(self, ledger: Ledger, updating: Updating, batch_id: str) -> str:
+        """Of a plan: what it would create, and what it would change."""
+        planned = itertools.chain(listing.to_send(ledger.database, batch_id), updating.to_send())
+        return mapping.plan_code(batch_id, self.account.id, planned)
+
+    def _updating(self, ledger: Ledger, enrolled: Enrolled, batch_id: str) -> Updating:
+        return Updating(self.settings, self.tools.clock, self.tools.talk.say, ledger, enrolled, batch_id)
+
+    def _sending(self, updating: Updating) -> Sending:
         tools = self.tools
         return Sending(
             self.settings, tools.clock, tools.talk, tools.rng, self.interruption, self.crm, self.pacer, self.drift,
-            self.ledger,
+            self.ledger, updating,
         )  # fmt: skip
 
     def _uploading(self, batch_id: str) -> Uploading:
@@ -290,6 +303,7 @@ class Crossing:
         ledger: Ledger,
         enrolled: Enrolled,
         batch_id: str,
+        updating: Updating,
         uploaded: Uploaded,
         run_id: str | None = None,
         stopped_by: errors.ImporterError | None = None,
@@ -308,6 +322,7 @@ class Crossing:
             is_pilot=run_id is not None and self.settings.pilot is not None,
             stopped_by=stopped_by,
             interrupted=self.interruption.exit_code,
+            updates=updating.account(),
             recordings=uploaded.counts,
             unattached=uploaded.unattached,
         )

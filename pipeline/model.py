@@ -261,6 +261,25 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """A delivered call of which its source tells another story now. `sent` is the story that the CRM was last told,
+    `story` the new one, known by its `facts`. `kept` is what the CRM last said that it keeps, by field; `unanswered`
+    holds the fields of each update since of which no answer told whether it was made, the last of them begun at
+    `unanswered_at`. `listed` shows it to a person."""
+
+    key: str
+    reference: str
+    communication_id: int
+    sent: Communication
+    story: Communication
+    facts: str
+    kept: dict[str, object]
+    unanswered: tuple[dict[str, object], ...]
+    unanswered_at: datetime | None
+    listed: Listed
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A batch that still has pending items but other settings than this run, so that they are not sent by it."""
 

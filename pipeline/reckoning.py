@@ -1,7 +1,8 @@
 """What a run came to: every row and every call counted once, and the exit code that follows."""
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import endings, errors, model
@@ -32,6 +33,7 @@ class Reckoning:
     would_be_sent: int = 0
     stopped_by: errors.ImporterError | None = None
     interrupted: ExitCode | None = None
+    updates: endings.Updates = field(default_factory=endings.Updates)
     recordings: endings.Recordings = endings.NO_RECORDINGS
     unattached: tuple[endings.Unattached, ...] = ()
     audio: endings.AudioFolder | None = None
@@ -40,7 +42,8 @@ class Reckoning:
         self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
     ) -> endings.Result:
         database = self.ledger.database
-        rows, calls = self._rows(), self._calls()
+        stand = listing.member_counts(database)
+        rows, calls = self._rows(), self._calls(stand)
         error = str(self.stopped_by) if self.stopped_by else None
         if not (rows.adds_up() and calls.adds_up(rows)):
             error = error or "rows and calls do not add up: please report this; the ledger is sound"
@@ -54,8 +57,8 @@ class Reckoning:
             rows=rows,
             calls=calls,
             dropped=dict(sorted(self.tally.dropped.items())),
-            skipped=self._skipped(),
-            changed=self.enrolled.changed,
+            skipped=self._skipped(stand),
+            changed=self.updates.waiting,
             recordings=self.recordings,
         )
         return endings.Result(
@@ -67,8 +70,9 @@ class Reckoning:
             refused=tuple(listing.members(database, ItemStatus.REFUSED)),
             failed=tuple(listing.members(database, ItemStatus.FAILED)),
             pilot=tuple(listing.handed_out(database)) if self.is_pilot else (),
+            updates=self.updates,
             waiting=tuple(listing.waiting(database, besides=self.batch_id)),
-            kept_otherwise=listing.kept_otherwise(database),
+            kept_otherwise=dict(Counter(listing.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
             unattached=self.unattached,
             audio=self.audio,
             destination=destination,
@@ -86,27 +90,29 @@ class Reckoning:
         dropped = sum(self.tally.dropped.values())
         return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
 
-    def _calls(self) -> endings.Calls:
-        stand = listing.member_counts(self.ledger.database)
-        adopted = listing.adopted_members(self.ledger.database)
+    def _calls(self, stand: Mapping[ItemStatus, int]) -> endings.Calls:
+        adopted, updates = listing.adopted_members(self.ledger.database), self.updates
         return endings.Calls(
-            total=self._rows().calls + self.enrolled.carried,
-            carried=self.enrolled.carried,
+            total=self._rows().calls + self.enrolled.carried + updates.carried,
+            carried=self.enrolled.carried + updates.carried,
             duplicate=self.enrolled.duplicate,
-            skipped=sum(self._skipped().values()),
-            unchanged=self.enrolled.unchanged + self.tally.replaced,
+            skipped=sum(self._skipped(stand).values()),
+            # Until an update of it ended otherwise, a known call is among these.
+            unchanged=self.enrolled.unchanged + self.tally.replaced - updates.known + updates.unchanged,
             delivered=stand[ItemStatus.DELIVERED] - adopted,
+            updated=updates.updated,
             adopted=adopted,
-            refused=stand[ItemStatus.REFUSED],
-            failed=stand[ItemStatus.FAILED],
+            refused=stand[ItemStatus.REFUSED] + updates.refused,
+            failed=stand[ItemStatus.FAILED] + updates.failed,
             in_doubt=stand[ItemStatus.IN_DOUBT] + stand[ItemStatus.IN_FLIGHT],
             held=stand[ItemStatus.HELD],
-            pending=stand[ItemStatus.PENDING] + self.would_be_sent,
+            pending=stand[ItemStatus.PENDING] + self.would_be_sent + updates.pending,
         )
 
-    def _skipped(self) -> dict[str, int]:
+    def _skipped(self, stand: Mapping[ItemStatus, int]) -> dict[str, int]:
         skipped = {str(skip): count for skip, count in sorted(self.tally.skipped.items())}
-        given_up = {str(Skip.WITHDRAWN): self.enrolled.withdrawn, str(Skip.GONE): self.enrolled.gone}
+        gone = self.enrolled.gone + self.updates.gone + stand[ItemStatus.GONE]
+        given_up = {str(Skip.WITHDRAWN): self.enrolled.withdrawn, str(Skip.GONE): gone}
         return skipped | {skip: count for skip, count in given_up.items() if count}
 
     def _exit_code(self, rows: endings.Rows, calls: endings.Calls) -> ExitCode:
@@ -119,7 +125,8 @@ class Reckoning:
             earned.append(ExitCode.STOPPED)
         if calls.in_doubt or calls.held:
             earned.append(ExitCode.IN_DOUBT)
-        if rows.rejected or calls.refused or calls.failed or self.recordings.refused or self.recordings.failed:
+        troubles = (calls.refused, calls.failed, self.updates.late_troubles)
+        if rows.rejected or any(troubles) or self.recordings.refused or self.recordings.failed:
             earned.append(ExitCode.ROWS_FAILED)
         if self.work_may_be_left and (calls.pending or self.recordings.pending):
             earned.append(ExitCode.WORK_LEFT)

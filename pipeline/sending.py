@@ -1,5 +1,5 @@
 """Phase two of a run: what the ledger holds pending goes to the CRM, what came into doubt is looked up, and what proved
-to be absent goes again, until nothing is left to do."""
+to be absent goes again, until nothing is left to do. Then delivered calls that changed since are changed there."""
 
 import random
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from pipeline.interruption import Interruption
 from pipeline.ledger import Ledger, listing
 from pipeline.pacer import Pacer
 from pipeline.reconcile import Reconciliation
+from pipeline.updating import Updating
 from pipeline.watch import Watch
 
 
@@ -31,12 +32,14 @@ class Sending:
     pacer: Pacer
     drift: Drift
     ledger: Ledger
+    updating: Updating
 
     async def run(self, run_id: str, batch_id: str) -> errors.ImporterError | None:
         """Deliver, look up what came into doubt, and deliver what proved to be absent, until nothing is left to do."""
         reconciliation = Reconciliation(self.ledger, self._courier(), self.clock, self.settings.settle)
         with_canary = True
         try:
+            self.updating.brake()
             if not await self.look_first(batch_id):
                 return None
             left = self._most(batch_id)
@@ -49,9 +52,11 @@ class Sending:
                     return None
                 # Asked of the ledger, not of the verdicts: those given beside the delivery may have come at its end.
                 if left == 0 or not self._is_anything_to_send(batch_id):
-                    return None
+                    break
+            await self.updating.run(run_id, self._courier(), self.interruption, left)
         except errors.ImporterError as error:
             return error
+        return None
 
     def _most(self, batch_id: str) -> int | None:
         """How many calls this run may send, None for as many as there are."""

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline import config, custody, lock, model, privacy
-from pipeline.ledger import Ledger, listing, recordings
+from pipeline.ledger import Ledger, listing, recordings, updates
 
 LISTED = (model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, model.ItemStatus.REFUSED, model.ItemStatus.FAILED)
 
@@ -18,6 +18,7 @@ class Status:
     account: model.Account | None = None
     items: dict[model.ItemStatus, int] | None = None
     changed: int = 0
+    changed_refused: int = 0
     last_run: dict[str, Any] | None = None
     waiting: tuple[model.Waiting, ...] = ()
     listed: tuple[model.Listed, ...] = ()
@@ -56,7 +57,8 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
             running=None,
             account=listing.bound_account(database),
             items=listing.counts(database),
-            changed=listing.parked_changes(database),
+            changed=updates.waiting_count(database),
+            changed_refused=updates.refused_count(database),
             last_run=_last_run(ledger),
             waiting=tuple(listing.waiting(database, besides=None)),
             listed=tuple(item for status in LISTED for item in listing.items(database, status)),

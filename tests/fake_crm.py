@@ -183,6 +183,21 @@ class FakeCrm(httpcore.AsyncNetworkBackend):
         said = {"message": "Recording uploaded successfully."}
         return reply(200, said, after_seconds=self.latency_seconds)
 
+    def keep(self, request: Request) -> Reply:
+        """Create, update and show what is stored, as the vendor documents it; an `answer` of a test that needs more."""
+        path = request.target.partition("?")[0].removeprefix("/v2")
+        if request.method == "POST":
+            return self.create(request)
+        number = int(path.rpartition("/")[2])
+        if request.method == "GET":
+            of_lead = [one for one in self.stored if one["lead_id"] == number]
+            return reply(200, {"data": {"id": number, "communications": of_lead}})
+        for one in self.stored:
+            if one["id"] == number:
+                one |= {name: value for name, value in request.json.items() if name != "executed_by"}
+                return reply(200, {"data": one}, after_seconds=self.latency_seconds)
+        return reply(404, {"message": "No query results for model"})
+
     def transport(self, connections: int = 8, proxy: str | None = None) -> httpx.AsyncHTTPTransport:
         """The real transport of httpx over this network."""
         transport = httpx.AsyncHTTPTransport(verify=_NO_TLS)

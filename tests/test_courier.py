@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections import deque
+from collections.abc import Callable
 
 import anyio
 import pytest
@@ -160,3 +161,50 @@ async def test_a_key_that_is_refused_at_a_lead_is_not_asked_again() -> None:
         with pytest.raises(errors.DestinationUnusable, match="refused the key"):
             await courier.Courier(there, pace(), random.Random(1)).communications_of(5001)
     assert len(crm.received) == 1
+
+
+# Updates: made twice, they come to the same
+
+
+async def _updated(crm: FakeCrm, before_bytes: Callable[[], None] = lambda: None) -> model.Echo:
+    async with crm.reached() as there:
+        return await courier.Courier(there, pace(), random.Random(1)).update(5, {"call_duration": 9}, before_bytes)
+
+
+@pytest.mark.parametrize("failure", [fake_crm.RESETS, fake_crm.NO_REPLY, reply(500)], ids=["reset", "hangs", "500"])
+def test_an_update_without_an_answer_is_made_again(failure: Reply) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        crm = FakeCrm(script=deque([failure, reply(200, {"data": {"id": 5, "call_duration": 9}})]))
+        began: list[float] = []
+        echo = await _updated(crm, lambda: began.append(anyio.current_time()))
+        assert echo.body == {"id": 5, "call_duration": 9}
+        assert [(one.method, one.json) for one in crm.received] == [("PUT", {"call_duration": 9})] * 2
+        assert len(began) == 2
+
+    story()
+
+
+@in_virtual_time
+async def test_an_update_that_fails_while_the_crm_answers_otherwise_is_that_calls_trouble() -> None:
+    crm = FakeCrm(script=deque([reply(500)] * courier.ATTEMPTS + [ACCOUNT]))
+    with pytest.raises(errors.InDoubt, match="status 500"):
+        await _updated(crm)
+
+
+@in_virtual_time
+async def test_an_update_that_began_is_brought_to_its_end() -> None:
+    crm = FakeCrm(answer=lambda _: reply(200, {"data": {"id": 5}}, after_seconds=10.0))
+    echo = None
+    with anyio.move_on_after(5):
+        echo = await _updated(crm)
+    assert echo is not None
+    assert anyio.current_time() >= 10
+
+
+@in_virtual_time
+async def test_an_update_that_waits_for_its_slot_is_given_up_at_once() -> None:
+    crm = FakeCrm(answer=lambda _: reply(429, None, [("Retry-After", "600")]))
+    with anyio.move_on_after(5):
+        await _updated(crm)
+    assert anyio.current_time() < 6

@@ -320,6 +320,44 @@ async def test_an_account_that_is_not_there_is_of_the_address_whatever_was_read(
             await there.accounts()
 
 
+# Updates
+
+
+async def updated(*replies: Reply, reads: bool = True) -> Any:
+    crm = FakeCrm(script=deque([*([ACCOUNT_READ, LEAD_READ] if reads else []), *replies]))
+    async with crm.reached() as there:
+        if reads:
+            await there.accounts()
+            await there.communications_of(5001)
+        try:
+            return await there.update(42534452, {"call_duration": 9, "description": None}, nothing)
+        except (errors.Outcome, errors.ImporterError) as error:
+            return error
+
+
+async def test_an_update_names_what_changes_and_nothing_else() -> None:
+    crm = scripted(reply(200, {"data": {"id": "42534452", "call_duration": 8, "description": ""}}))
+    async with crm.reached() as there:
+        echo = await there.update(42534452, {"call_duration": 9, "description": None}, nothing)
+    (sent,) = crm.received
+    assert (sent.method, sent.target) == ("PUT", "/v2/communications/42534452")
+    # Blank on purpose, so that a null is sent.
+    assert sent.json == {"call_duration": 9, "description": None}
+    assert (echo.communication_id, echo.differences) == (42534452, ("call_duration",))
+
+
+async def test_the_404_of_an_update_is_of_the_address_until_an_account_and_a_lead_were_read() -> None:
+    assert place(await updated(reply(404), reads=False)) == "stop, pending"
+    found = await updated(reply(404))
+    assert isinstance(found, errors.Refused)
+    assert (found.status, found.evidence) == (404, "no such communication (status 404)")
+
+
+@pytest.mark.parametrize("body", [[], {}, {"data": []}, {"data": {"call_duration": 9}}, {"data": {"id": 7}}])
+async def test_an_update_that_answers_of_nothing_or_of_another_proves_nothing(body: object) -> None:
+    assert in_doubt(await updated(reply(200, body))) == (None, True)
+
+
 async def test_an_interim_answer_without_a_final_one_is_in_doubt() -> None:
     crm = FakeCrm()
     async with crm.reached() as there:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline import endings, errors, model
-from pipeline.ledger import Enrolled, Ledger, enrolment, listing
+from pipeline.ledger import Enrolled, Ledger, enrolment, listing, updates
 from pipeline.model import ItemStatus
 from tests import making
 
@@ -217,11 +217,13 @@ def test_a_key_that_is_seen_again(
     enrolled = making.enrol(ledger, new, again)
     assert making.status(ledger, key) == after
     assert _counts(enrolled) == counts
+    assert enrolled.parked == parked
     assert getattr(_adds_up(ledger, enrolled, new, again), ending) == 1
     now = making.row(ledger, key)
     told = making.sighting(again)
     if parked:
         assert (now["next_facts"], now["next_payload"]) == (told.facts, told.payload)
+        assert now["next_batch_id"] == new.id
     else:
         assert now["next_facts"] is None
     if after == ItemStatus.PENDING:
@@ -230,7 +232,7 @@ def test_a_key_that_is_seen_again(
         assert (now["source_sha256"], now["source_row"]) == (new.sources[0].sha256, 44)
         assert now["reason"] is None
     else:
-        ours = ("next_facts", "next_payload")
+        ours = ("next_facts", "next_payload", "next_batch_id")
         assert {**now, **dict.fromkeys(ours)} == {**stood, **dict.fromkeys(ours)}
 
 
@@ -238,9 +240,9 @@ def test_a_change_that_was_taken_back_is_no_longer_parked(ledger: Ledger) -> Non
     making.enrol(ledger, making.batch("1.csv"), making.call())
     making.bring(ledger, making.key(making.call()), "run-1", ItemStatus.DELIVERED)
     making.enrol(ledger, making.batch("2.csv"), making.call(**_TOLD_OTHERWISE))
-    assert listing.parked_changes(ledger.database) == 1
+    assert updates.waiting_count(ledger.database) == 1
     assert _counts(making.enrol(ledger, making.batch("3.csv"), making.call())) == {"unchanged": 1}
-    assert listing.parked_changes(ledger.database) == 0
+    assert updates.waiting_count(ledger.database) == 0
 
 
 def test_rejected_twins_do_not_touch_what_is_parked(ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import model
-from pipeline.ledger import Enrolled, Ledger, listing
+from pipeline.ledger import Enrolled, Ledger, updates
 from pipeline.model import ItemStatus
 from tests import exporting, making
 from tests.rehearsal import ROOT
@@ -62,7 +62,7 @@ def _told(call: model.Call) -> tuple[object, ...]:
 def test_a_part_of_a_known_call_is_no_change(ledger: Ledger, status: ItemStatus, call: model.Call) -> None:
     _known(ledger, status)
     assert _seen(ledger, call).changed == 0
-    assert listing.parked_changes(ledger.database) == 0
+    assert updates.waiting_count(ledger.database) == 0
     assert _story(ledger) == _told(_WHOLE)
 
 

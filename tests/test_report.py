@@ -2,7 +2,9 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.console import Console
 
@@ -128,3 +130,31 @@ def test_every_kind_of_what_is_left_out_is_explained() -> None:
     for kind in (*parsing.DROPS, *model.Skip):
         told = list(report.lists(endings.Result(_summary(), left_out=(endings.LeftOut(kind, 1, ()),))))
         assert len(told) == 3, kind
+
+
+def test_what_was_not_changed_in_the_crm_is_named_with_its_fields(tmp_path: Path) -> None:
+    left = replace(_listed(), reason="call_duration, description")
+    updates = endings.Updates(
+        left=(left,), refused_ones=(replace(_listed(), reason="call_duration: too long"),), failed_ones=(_listed(),)
+    )
+    result = endings.Result(_summary(), updates=updates)
+    told = "\n".join(report.lists(result))
+    assert "these fields are left as they are, see --overwrite:\n  7K3Q-2M9D-XA" in told
+    assert "call_duration, description" in told
+    assert "changed in the source, refused by the CRM: callimport retry --refused" in told
+    assert "changed in the source, not yet in the CRM: the next run tries again" in told
+    assert "5145550123" not in told
+    page = tmp_path / "report.html"
+    report.write_html(page, result, files=("calls.csv",))
+    html = page.read_text(encoding="utf-8")
+    assert "Left as a person has it in the CRM" in html
+    assert "<td>call_duration, description</td>" in html
+    assert "5145550123" not in html
+
+
+def test_changes_that_are_not_sent_are_listed_where_a_person_asked_for_that() -> None:
+    updates = endings.Updates(waiting=1, changed=(replace(_listed(), reason="call_status"),))
+    told = list(report.lists(endings.Result(_summary(changed=1), updates=updates)))
+    assert told[0].startswith("1 delivered call changed in the source since")
+    assert told[1] == "what changed:"
+    assert told[2].endswith("call_status")

@@ -161,6 +161,7 @@ def status(as_json: bool, **given: Any) -> ExitCode:
             items=found.items or {},
             last_run=found.last_run,
             changed=found.changed,
+            changed_refused=found.changed_refused,
             waiting=found.waiting,
             listed=found.listed,
             destination=given["destination"],

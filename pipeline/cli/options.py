@@ -202,6 +202,17 @@ def sending(command: Command) -> Command:
             is_flag=True,
             help="Take over what the CRM has already, as after the loss of a ledger: reads every lead first.",
         ),
+        click.option(
+            "--on-change",
+            type=click.Choice(["update", "skip", "report"]),
+            default="update",
+            show_default=True,
+            help="What to do with a delivered call that its source tells otherwise now.",
+        ),
+        click.option("--overwrite", is_flag=True, help="Change such calls even where a person has changed them."),
+        click.option(
+            "--allow-updates", type=click.IntRange(1), metavar="N", help="Change up to N calls, even if that is many."
+        ),
         click.option("--first-run", is_flag=True, help="Production has no ledger yet, and that is right."),
     )(command)
 

@@ -16,6 +16,7 @@ any error after that (reset, timeout, half an answer)               InDoubt     
 404 of a create, before an account and a lead were read here        DestinationUnusable  stop; the item stays pending
 404 of a create, once both were                                     Refused              reported: no such lead
 404 of a lead's read                                                Refused              there is no such lead
+404 of an update, once an account and a lead were read here         Refused              it was deleted there
 404 of an upload                                                    Refused              the communication is gone
 415 of an upload                                                    Refused              reported: that one file
 2xx of an upload, whatever its body                                 done                 but for a web page: stop
@@ -99,6 +100,23 @@ class Destination:
         if not isinstance(data, dict) or not shapes.is_id(data.get("id")):
             raise errors.InDoubt("a 2xx answer without an id", applied=True)
         return model.Echo(int(data["id"]), data, canonical.differences(communication, data))
+
+    async def update(
+        self, communication_id: int, changes: Mapping[str, object], before_bytes: BeforeBytes
+    ) -> model.Echo:
+        """PUT /communications/:id with these fields only; the others stay as they are, as the vendor documents it.
+        Refused with status 404 where there is no such communication. Made twice, it comes to the same."""
+        missing = None
+        if self._account_was_read and self._lead_was_read:
+            missing = errors.Refused("no such communication (status 404)", status=404)
+        path = f"/communications/{communication_id}"
+        body = await self._exchange.send("PUT", path, changes, before_bytes, missing)
+        data = body.get("data") if isinstance(body, dict) else None
+        if not isinstance(data, dict) or not shapes.is_id(data.get("id")):
+            raise errors.InDoubt("a 2xx answer without an id", applied=True)
+        if int(data["id"]) != communication_id:
+            raise errors.InDoubt("a 2xx answer about another communication", applied=True)
+        return model.Echo(communication_id, data, canonical.differing(changes, data))
 
     async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
         """GET /leads/:id with its communications, all of them. Refused (404) where the lead is not there, Incomplete

@@ -7,6 +7,7 @@ origins    rows that were mended, and the rejected rows that they replace
 resemblance  new calls that are known under another key: look-alikes, another time zone
 moves      one guarded statement that must hit one row
 verdicts   what ends a doubt, with what it rests on
+updates    delivered calls whose source tells another story
 recordings which recording each call should have, and whether the CRM has it
 verbs      phase two: the moves of one item, each on disk before its caller goes on; what a person decides
 listing    what the ledger can tell, changing nothing

@@ -80,7 +80,8 @@ _SHOWS_ALL_LEGS = """
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What became of the sightings: counts by ending, and the rows that cannot be calls after all."""
+    """What became of the sightings: counts by ending, and the rows that cannot be calls after all. `parked` counts the
+    calls of the whole ledger beside which another story lies."""
 
     duplicate: int = 0
     unchanged: int = 0
@@ -88,6 +89,7 @@ class Enrolled:
     withdrawn: int = 0
     gone: int = 0
     carried: int = 0
+    parked: int = 0
     rejects: tuple[model.RejectedRow, ...] = ()
 
 
@@ -147,7 +149,8 @@ class Enrolment:
         if self._names_recordings:
             recordings.note(self._database, self._now)
         resemblance.hold_look_alikes(self._database, self._now)
-        carried = _carry_pending(self._database, self._batch.id) + _carry_keys(self._database, self._in_flight)
+        carried = _carry_pending(self._database, self._batch.id)
+        found, parked = _carry_keys(self._database, self._in_flight)
         counts = dict(self._database.rows("SELECT verdict, count(*) FROM temp.sighting GROUP BY verdict"))
         return Enrolled(
             duplicate=counts.get("duplicate", 0),
@@ -155,7 +158,8 @@ class Enrolment:
             changed=changed,
             withdrawn=counts.get("withdrawn", 0),
             gone=counts.get("gone", 0),
-            carried=carried,
+            carried=carried + found,
+            parked=parked,
             rejects=(
                 *judged.rejects(self._batch.name_beside),
                 *self._reused_ids(),
@@ -241,13 +245,18 @@ class Enrolment:
 
     def _park_changes(self) -> int:
         """Another hash while the call is delivered or not ours to touch: kept beside it until it may be applied."""
-        self._run("""
-            UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL FROM temp.again
+        # Taken back, it is no change any more; unless the CRM may have been told, so that it must be told again.
+        told = "EXISTS (SELECT 1 FROM unanswered_update WHERE unanswered_update.key = item.key)"
+        self._run(f"""
+            UPDATE item SET next_facts = iif({told}, again.facts, NULL), next_batch_id = :batch,
+                next_payload = iif({told}, again.payload, NULL), next_legs = iif({told}, again.legs, NULL)
+            FROM temp.again
             WHERE item.rowid = again.item AND item.facts = again.facts AND item.next_facts IS NOT NULL
                 AND (again.verdict IS NULL OR again.verdict = 'unchanged')
         """)
         return self._run(f"""
-            UPDATE item SET next_facts = again.facts, next_payload = again.payload, next_legs = again.legs
+            UPDATE item SET next_facts = again.facts, next_payload = again.payload, next_legs = again.legs,
+                next_batch_id = :batch
             FROM temp.again
             WHERE item.rowid = again.item AND item.facts <> again.facts AND {_SHOWS_ALL_LEGS}
                 AND (again.verdict IS NULL OR again.verdict = 'unchanged')
@@ -330,8 +339,9 @@ def resume(database: Database, batch_id: str, in_flight: Iterable[str]) -> Enrol
         "INSERT INTO temp.member SELECT rowid, 1 FROM item WHERE batch_id = ? AND status IN ('in_doubt', 'held')",
         (batch_id,),
     )
-    carried += _carry_pending(database, batch_id) + _carry_keys(database, in_flight)
-    return Enrolled(duplicate=0, unchanged=0, changed=0, withdrawn=0, gone=0, carried=carried, rejects=())
+    carried += _carry_pending(database, batch_id)
+    found, parked = _carry_keys(database, in_flight)
+    return Enrolled(carried=carried + found, parked=parked)
 
 
 def _carry_pending(database: Database, batch_id: str) -> int:
@@ -365,10 +375,14 @@ def begin(database: Database) -> None:
     origins.begin(database)
 
 
-def _carry_keys(database: Database, keys: Iterable[str]) -> int:
+def _carry_keys(database: Database, keys: Iterable[str]) -> tuple[int, int]:
+    """How many more come along; and, asked in the same breath, beside how many calls another story lies."""
     before = int(database.one("SELECT count(*) FROM temp.member"))
     database.execute_many(
         "INSERT INTO temp.member SELECT rowid, 1 FROM item WHERE key = ? ON CONFLICT DO NOTHING",
         ((key,) for key in keys),
     )
-    return int(database.one("SELECT count(*) FROM temp.member")) - before
+    members, parked = database.rows(
+        "SELECT (SELECT count(*) FROM temp.member), (SELECT count(*) FROM item WHERE next_facts IS NOT NULL)"
+    )[0]
+    return members - before, parked

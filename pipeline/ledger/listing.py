@@ -24,7 +24,8 @@ def member_counts(database: Database) -> dict[model.ItemStatus, int]:
 
 def adopted_members(database: Database) -> int:
     """Of this run's items, those that were taken over from what the CRM had already."""
-    return int(database.one(f"SELECT count(*) FROM {_MEMBERS} WHERE adopted = 1"))
+    which = "adopted = 1 AND status = 'delivered'"
+    return int(database.one(f"SELECT count(*) FROM {_MEMBERS} WHERE {which}"))
 
 
 def members(database: Database, status: model.ItemStatus) -> list[model.Listed]:
@@ -184,11 +185,6 @@ def kept_otherwise(database: Database) -> dict[str, int]:
             WHERE status = 'delivered' AND reason IS NOT NULL GROUP BY reason ORDER BY reason
         """)
     )
-
-
-def parked_changes(database: Database) -> int:
-    """Calls whose source tells a new story that the CRM has not been told."""
-    return int(database.one("SELECT count(*) FROM item WHERE next_facts IS NOT NULL AND status = 'delivered'"))
 
 
 def _listed(database: Database, which: str, *values: str) -> list[model.Listed]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import errors, model
 from pipeline.ledger import enrolment as enrolling
-from pipeline.ledger import origins
+from pipeline.ledger import origins, updates
 from pipeline.ledger.database import Database
 from pipeline.ledger.verdicts import Verdicts
 
@@ -213,11 +213,12 @@ class Ledger(Verdicts):
                 raise errors.ConfigError(
                     f"the ledger knows no batch {batch_id}: callimport status lists those that have pending calls"
                 )
-            return self.database.execute(
+            withdrawn = self.database.execute(
                 "UPDATE item SET status = 'withdrawn', reason = 'withdrawn by a person', moved_at = ? "
                 "WHERE batch_id = ? AND status = 'pending'",
                 (self._now(), batch_id),
             )
+            return withdrawn + updates.withdraw(self.database, batch_id)
 
     def withdraw_one(self, reference: str) -> int:
         """Give up a held call: no run sends it, be it in the CRM or not. ConfigError for one that is not held."""
@@ -228,20 +229,21 @@ class Ledger(Verdicts):
         return 1
 
     def retry(self, status: model.ItemStatus) -> int:
-        """All refused or all failed items are pending again. Returns how many."""
+        """All refused or all failed items are pending again, and so are refused updates. Returns how many."""
         with self.database.transaction():
-            return self._back_to_pending("status IN ('refused', 'failed') AND status = ?", (status.value,))
+            again = updates.retry(self.database) if status is model.ItemStatus.REFUSED else 0
+            return again + self._back_to_pending("status IN ('refused', 'failed') AND status = ?", (status.value,))
 
     def retry_one(self, reference: str) -> model.ItemStatus:
-        """One refused, failed or withdrawn item, by its reference, is pending again; or held, where it was held when
-        it was given up. ConfigError if there is none."""
+        """One refused, failed or withdrawn item, or a refused update, by its reference, is pending again; or held,
+        where it was held when it was given up. ConfigError if there is none."""
         with self.database.transaction():
             if self._is_held_again(reference):
                 return model.ItemStatus.HELD
             moved = self._back_to_pending(
                 "status IN ('refused', 'failed', 'withdrawn') AND (reference = ? OR key = ?)",
                 (reference.upper(), reference),
-            )
+            ) or updates.retry(self.database, reference)
         if not moved:
             raise errors.ConfigError(
                 f"no refused, failed or withdrawn call has the key {reference}: callimport status lists them"

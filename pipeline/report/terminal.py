@@ -99,14 +99,16 @@ def lists(result: endings.Result) -> Iterator[str]:
     yield from _items("refused by the CRM", result.refused)
     yield from _items("failed", result.failed)
     yield from recording_lines(result)
+    yield from _updates(result.updates)
+    if result.summary.changed:
+        yield (
+            f"{counted.calls(result.summary.changed, 'delivered')} changed in the source since; as asked "
+            "(--on-change), the CRM keeps what it has"
+        )
+    yield from _items("what changed", result.updates.changed)
     for names, count in result.kept_otherwise.items():
         kept = counted.calls(count, "delivered")
         yield f"the CRM keeps {kept} otherwise than as sent ({names}): look at one there"
-    if result.summary.changed:
-        yield (
-            f"{counted.calls(result.summary.changed, 'delivered')} changed in the source since. This version does not "
-            "send changes: the CRM keeps what it has"
-        )
     for batch in result.waiting:
         pending = counted.calls(batch.pending, "pending")
         yield (
@@ -164,6 +166,7 @@ def print_status(
     items: Mapping[model.ItemStatus, int],
     last_run: Mapping[str, Any] | None,
     changed: int,
+    changed_refused: int,
     waiting: Iterable[model.Waiting],
     listed: Iterable[model.Listed],
     destination: str | None,
@@ -187,7 +190,13 @@ def print_status(
         if count:
             _say(console, f"  {count:,} {status.replace('_', ' ')}")
     if changed:
-        _say(console, f"  {counted.calls(changed, 'delivered')} changed in the source since")
+        _say(console, f"  {counted.calls(changed, 'delivered')} changed in the source: the next run changes them")
+    if changed_refused:
+        _say(
+            console,
+            f"  {counted.calls(changed_refused, 'delivered')} changed in the source, which the CRM refused: callimport "
+            f"retry --refused{where} has the next run try again",
+        )
     if recordings:
         _say(console, status_line(recordings, where))
     for batch in waiting:
@@ -257,6 +266,19 @@ def _left_out(kinds: Sequence[endings.LeftOut]) -> Iterator[str]:
         yield f"{one.count:7,}  {one.kind:24} {', '.join(one.examples)}{more}".rstrip()
         if told := _LEFT_OUT.get(one.kind):
             yield f"         {told}"
+
+
+def _updates(updates: endings.Updates) -> Iterator[str]:
+    """Changed calls that the CRM does not keep as their source tells them."""
+    yield from _items(
+        "changed in the source, refused by the CRM: callimport retry --refused has the next run try again",
+        updates.refused_ones,
+    )
+    yield from _items("changed in the source, not yet in the CRM: the next run tries again", updates.failed_ones)
+    yield from _items(
+        "changed in the source, and by a person in the CRM: these fields are left as they are, see --overwrite",
+        updates.left,
+    )
 
 
 def _held(items: Sequence[model.Listed], where: str) -> Iterator[str]:

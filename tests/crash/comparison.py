@@ -102,6 +102,7 @@ def judged(scene: Scene, end: World, undisturbed: World | None = None) -> tuple[
     findings += [Finding("unknown", f"{call} is in no source") for call in ends.keys() - scene.ends.keys()]
     findings += _ids(now, end)
     findings += _recordings(end, undisturbed or end)
+    findings += _told(now, end)
     findings += _truth(now, end, undisturbed or end, spared)
     return findings, held
 
@@ -150,6 +151,20 @@ def _heard(world: World) -> dict[str, str]:
 
 def _calls_of(number: str) -> list[str]:
     return [call for call in ascii_uppercase if phone(call) == number]
+
+
+def _told(now: dict[str, Item], end: World) -> list[Finding]:
+    """Every delivered call is in the CRM as its source told it last."""
+    there = {one.id: one.shown["call_duration"] for one in end.crm.records}
+    return [
+        Finding(
+            "not told", f"{call} is of {there[item.communication_id]} s in the CRM, {item.duration} s in the ledger"
+        )
+        for call, item in now.items()
+        if item.status == "delivered"
+        and item.communication_id in there
+        and (there[item.communication_id] != item.duration or item.parked is not None)
+    ]
 
 
 def _too_many(end: World, undisturbed: World) -> list[Finding]:

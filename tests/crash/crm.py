@@ -37,6 +37,7 @@ class Kind(StrEnum):
     PAGE = "stored, then a web page"
     FORBIDDEN = "403"
     UNCONNECTED = "no connection"
+    MISSING = "404"
 
 
 STORED = {
@@ -48,9 +49,9 @@ _KEPT = {Kind.MANGLED: "(voir le dossier)", Kind.STRIPPED: "Rappel"}
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The first `times` requests for one call (its phone) or one lead meet it, or the first connections that are asked
-    for once a call is stored. That of a lead may wait until `once` a create of that call met trouble of its own.
-    `upload` is the phone of a call whose recording meets it."""
+    """The first `times` creates of one call (its phone), changes of one call or reads of one lead meet it, or the first
+    connections that are asked for once a call is stored. That of a lead may wait until `once` a create of that call met
+    trouble of its own. `upload` is the phone of a call whose recording meets it."""
 
     kind: Kind
     phone: str | None = None
@@ -58,6 +59,7 @@ class Trouble:
     once: str | None = None
     times: int = 1
     upload: str | None = None
+    changing: str | None = None
 
 
 FOR_EVER = 10**6
@@ -79,11 +81,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """A create that the CRM has read whole and not stored yet."""
+    """A create, or a change of the communication `changes`, that the CRM has read whole and not stored yet."""
 
     due: float
     sent: str
     kept: str | None = None
+    changes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,19 @@ class Memory:
         due = sorted((one for one in self.under_way if one.due <= now), key=lambda one: one.due)
         memory = replace(self, under_way=tuple(one for one in self.under_way if one not in due))
         for one in due:
-            memory = memory.with_record(json.loads(one.sent), one.due, kept=one.kept)
+            sent = json.loads(one.sent)
+            if one.changes is None:
+                memory = memory.with_record(sent, one.due, kept=one.kept)
+            else:
+                memory = memory.with_change(one.changes, sent)
         return memory
+
+    def with_change(self, number: int, sent: dict[str, Any]) -> "Memory":
+        records = (
+            replace(one, body=json.dumps(one.shown | sent, sort_keys=True)) if one.id == number else one
+            for one in self.records
+        )
+        return replace(self, records=tuple(records))
 
     def with_record(self, sent: dict[str, Any], at: float, *, kept: str | None = None, staff: bool = False) -> "Memory":
         called = datetime.fromisoformat(sent["executed_at"]).astimezone(UTC)
@@ -156,6 +170,8 @@ class Crm:
             self.nursery.start_soon(self._attach, int(path.split("/")[2]), body, wire)
         elif method == "POST":
             self.nursery.start_soon(self._create, json.loads(body), wire)
+        elif method == "PUT":
+            self.nursery.start_soon(self._change, int(path.removeprefix("/communications/")), json.loads(body), wire)
         elif path.startswith("/leads/"):
             self.nursery.start_soon(self._show, int(path.removeprefix("/leads/")), wire)
         else:
@@ -169,13 +185,25 @@ class Crm:
             self._begin(UnderWay(self.now() + seconds, json.dumps(sent), _KEPT.get(kind) if kind else None))
         # Stored first, answered then: tasks that wake at the same moment run in an order of their own.
         await trio.sleep(LATENCY_SECONDS * 2)
-        self._answer_create(kind, sent, wire)
+        self._answer_write(kind, 201, lambda one: _is_of(one, sent), wire)
 
-    def _answer_create(self, kind: Kind | None, sent: dict[str, Any], wire: Answering) -> None:
+    async def _change(self, number: int, sent: dict[str, Any], wire: Answering) -> None:
+        its_phone = next(one.shown["call_phone"] for one in self.memory.records if one.id == number)
+        trouble = self._meets(lambda one: one.changing == its_phone)
+        kind = None if trouble is None else trouble.kind
+        if kind in STORED or kind is None or kind is Kind.LATE:
+            seconds = LATE_SECONDS if kind is Kind.LATE else LATENCY_SECONDS
+            self._begin(UnderWay(self.now() + seconds, json.dumps(sent), changes=number))
+        await trio.sleep(LATENCY_SECONDS * 2)
+        self._answer_write(kind, 200, lambda one: one.id == number, wire)
+
+    def _answer_write(self, kind: Kind | None, status: int, is_it: Callable[[Record], bool], wire: Answering) -> None:
         match kind:
             case None | Kind.CUT | Kind.STRIPPED:
-                made = next(one for one in reversed(self.memory.records) if _is_of(one, sent))
-                wire.answer(201, {"data": made.shown}, cut=kind is Kind.CUT)
+                made = next(one for one in reversed(self.memory.records) if is_it(one))
+                wire.answer(status, {"data": made.shown}, cut=kind is Kind.CUT)
+            case Kind.MISSING:
+                wire.answer(404, {"message": "No query results for model."})
             case Kind.REFUSED:
                 wire.answer(422, {"errors": {"lead_id": ["The selected lead id is invalid."]}})
             case Kind.UNAUTHORIZED:

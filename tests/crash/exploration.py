@@ -206,7 +206,7 @@ class Exploration:
 
     def _sends_more(self, world: World) -> list[Finding]:
         lived = self.stage.live(world, Act(self.stage.scene.last_run), ())
-        creates = [request for request in lived.requests if request.startswith("POST")]
+        creates = [request for request in lived.requests if request.startswith(("POST", "PUT"))]
         return [Finding("resent", f"a run after the end sent {len(creates)} creates")] if creates else []
 
     def _tell(self, crashes: tuple[Crash, ...], findings: Iterable[Finding]) -> None:

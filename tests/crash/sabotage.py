@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from pipeline import preflight
+from pipeline import changes, model, preflight
 from pipeline.ledger import Database, Ledger
 from pipeline.ledger.recordings import Evidence, Recordings
 from pipeline.recording import Audio
@@ -90,6 +90,23 @@ def _no_transactions() -> list[Any]:
     return [mock.patch.object(Database, "transaction", lambda self: self._translating())]
 
 
+def _unanswered_updates_forgotten() -> list[Any]:
+    """What a dead process may have told the CRM is as if it had never been."""
+    wanted, is_edited = changes.wanted, changes._is_edited
+
+    def forgotten(update: model.Update) -> model.Update:
+        return replace(update, unanswered=())
+
+    return [
+        mock.patch.object(changes, "wanted", lambda update: wanted(forgotten(update))),
+        mock.patch.object(changes, "_is_edited", lambda update, *more: is_edited(forgotten(update), *more)),
+    ]
+
+
+def _no_wait_for_updates() -> list[Any]:
+    return [mock.patch.object(changes, "is_overtaken", return_value=False)]
+
+
 def _no_settle() -> list[Any]:
     return [mock.patch.object(commands, "SETTLE_SECONDS", 0.0)]
 
@@ -109,5 +126,12 @@ SABOTAGES = {
     "commits not synced": Sabotage(_commits_not_synced, "one call", "duplicated", resends=True),
     "no transactions": Sabotage(_no_transactions, "one call", "ended otherwise"),
     "uploaded before it is": Sabotage(_uploaded_before_it_is, "recordings", "recordings"),
+    "unanswered updates forgotten": Sabotage(
+        _unanswered_updates_forgotten, "a change that failed, then changed back", "not told"
+    ),
+    "taken for a person's change": Sabotage(
+        _unanswered_updates_forgotten, "a change that failed, then another", "not told"
+    ),
+    "no wait for updates": Sabotage(_no_wait_for_updates, "a change stored late, then another", "not told"),
     "no settle": Sabotage(_no_settle, "late commit", "duplicated"),
 }

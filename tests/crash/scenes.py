@@ -5,7 +5,7 @@ calls are few and an hour apart, each with a number of its own, by which the CRM
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -114,6 +114,11 @@ def _lost(kind: Kind, call: str = "B", times: int = 1) -> Trouble:
     return Trouble(kind, phone(call), times=times)
 
 
+def _unchanged(kind: Kind, times: int = FOR_EVER) -> tuple[Trouble, ...]:
+    """What becomes of the first changes of B."""
+    return (Trouble(kind, changing=phone("B"), times=times),)
+
+
 def _stopped_at(call: str) -> Trouble:
     """A key that is refused from this call on stops the run there: what is left is pending."""
     return Trouble(Kind.UNAUTHORIZED, phone(call), times=FOR_EVER)
@@ -219,6 +224,35 @@ def _of_several_commands() -> list[Scene]:
     return [Scene(name, files, acts, ends.get(name, _all("AB"))) for name, acts in scenes.items()]
 
 
+def _of_changes() -> list[Scene]:
+    """Night after night B is told otherwise; whatever happens, the CRM ends with the last story, and with one B."""
+    run, tomorrow, later = (Act(Run((name,))) for name in ("calls.csv", "tomorrow.csv", "later.csv"))
+    files = {"calls.csv": csv("A", "B"), "tomorrow.csv": csv("A", "B", B="75"), "later.csv": csv("A", "B", B="90")}
+    in_doubt = Act(run.command, (_lost(Kind.STORED_DROPPED), _unreadable("B")), _DOUBT)
+    failed = Act(tomorrow.command, _unchanged(Kind.STORED_FAILED), _ROWS)
+    late = Act(tomorrow.command, _unchanged(Kind.LATE), _ROWS)
+    scenes: dict[str, tuple[Act, ...]] = {
+        "changed when delivered": (run, tomorrow),
+        "changed while stored in doubt": (in_doubt, tomorrow),
+        "changed twice": (run, tomorrow, later),
+        "changed and changed back": (run, tomorrow, run),
+        "a change dropped": (run, replace(tomorrow, troubles=_unchanged(Kind.DROPPED, 1))),
+        "a change made and dropped": (run, replace(tomorrow, troubles=_unchanged(Kind.STORED_DROPPED, 1))),
+        "a change made, half an answer": (run, replace(tomorrow, troubles=_unchanged(Kind.CUT, 2))),
+        "a change limited": (run, replace(tomorrow, troubles=_unchanged(Kind.LIMITED_FOR, 2))),
+        "a change that failed": (run, failed, tomorrow),
+        "a change that failed, then another": (run, failed, later),
+        "a change that failed, then changed back": (run, failed, run),
+        "a change stored late, then another": (run, late, later),
+        "a change refused": (
+            run, Act(tomorrow.command, _unchanged(Kind.REFUSED), _ROWS), Act(retry(ItemStatus.REFUSED)), tomorrow,
+        ),
+        "a change of what was deleted": (run, replace(tomorrow, troubles=_unchanged(Kind.MISSING)), later),
+    }  # fmt: skip
+    ends = {"a change of what was deleted": {"A": _DELIVERED, "B": "gone"}}
+    return [Scene(name, files, acts, ends.get(name, _all("AB"))) for name, acts in scenes.items()]
+
+
 def _of_several_files() -> list[Scene]:
     run, tomorrow = Run(("calls.csv",)), Run(("tomorrow.csv",))
     adopting = Run(("tomorrow.csv",), options={"adopt": True})
@@ -236,10 +270,6 @@ def _of_several_files() -> list[Scene]:
         Scene(
             "changed while pending", {"calls.csv": csv("A", "B"), "tomorrow.csv": csv("A", "B", B="75")},
             (Act(run, (_stopped_at("B"),), _STOPPED), Act(tomorrow)), _all("AB"),
-        ),
-        Scene(
-            "changed when delivered", {"calls.csv": csv("A", "B"), "tomorrow.csv": csv("A", "B", B="75")},
-            (Act(run), Act(tomorrow)), _all("AB"),
         ),
         Scene(
             "changed while in doubt", {"calls.csv": csv("A", "B"), "tomorrow.csv": csv("A", "B", B="75")},
@@ -288,5 +318,6 @@ SCENES = {
         *_of_several_commands(),
         *_of_several_files(),
         *_of_recordings(),
+        *_of_changes(),
     )
 }  # fmt: skip

@@ -19,6 +19,8 @@ PHASES = {
     "wire connect", "wire close", "wire GET account write 1", "wire GET account read 1", "wire GET account read 2",
     "wire GET leads write 1", "wire GET leads read 1", "wire GET leads read 2", "wire POST communications write 1",
     "wire POST communications write 2", "wire POST communications read 1", "wire POST communications read 2",
+    "wire PUT communications write 1", "wire PUT communications write 2", "wire PUT communications read 1",
+    "wire PUT communications read 2",
 }  # fmt: skip
 
 
@@ -58,6 +60,9 @@ def test_every_verb_that_writes_is_a_point(steps: set[str]) -> None:
     verbs = {name for name, verb in inspect.getmembers(Ledger, inspect.isfunction) if ".transaction()" in _text(verb)}
     public = {name for name in verbs if not name.startswith("_")}
     assert {"intend", "delivered", "in_doubt", "settle", "enrolment"} <= public
+    # The verbs on delivered calls have names of other verbs, some of them.
+    assert {f"ledger {verb}: INSERT update_outcome" for verb in ("taken", "refused", "failed", "gone")} <= steps
+    assert "ledger intend: INSERT update_attempt" in steps
     assert {f"ledger {verb}: COMMIT" for verb in public} | {"ledger open: COMMIT", "ledger close"} <= steps
 
 

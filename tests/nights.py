@@ -1,0 +1,182 @@
+"""Night after night an export, a ledger and a CRM in memory: what changed calls need, behind the real HTTP stack."""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from pipeline import config, endings, errors, mapping, model
+from pipeline.courier import Courier
+from pipeline.interruption import Interruption
+from pipeline.ledger import Enrolled, Ledger
+from pipeline.pacer import Pacer
+from pipeline.reckoning import Reckoning
+from pipeline.tally import Tally
+from pipeline.twins import Twins
+from pipeline.updating import Updating
+from tests import making
+from tests.fake_crm import FakeCrm, Reply, Request, reply
+from tests.shown import virtual_clock
+
+SETTINGS = config.Settings(files=())
+HOUSE = reply(200, {"data": [{"id": 77, "name": "Garage Tremblay"}]})
+
+
+@dataclass
+class Nights:
+    """A ledger and a CRM, and night after night an export; `said` is what a person was told."""
+
+    ledger: Ledger
+    crm: FakeCrm
+    said: list[str] = field(default_factory=list)
+    interruption: Interruption = field(default_factory=Interruption)
+    night: int = 1
+
+    def delivered(self, *calls: model.Call, with_mark: bool = True) -> None:
+        """The calls of the first night, each in the CRM as it was sent."""
+        with self.ledger.enrolment("run-1", making.batch("1.csv")) as enrolment:
+            enrolment.see(_sighting(one, with_mark) for one in calls)
+            enrolment.enter()
+        for one in calls:
+            self._deliver(making.key(one))
+
+    def _deliver(self, key: str) -> None:
+        item = next(iter(self.ledger.database.rows("SELECT payload FROM item WHERE key = ?", (key,))))
+        sent = Request("POST", "/v2/communications", {}, item[0].encode(), 0.0, "")
+        self.crm.create(sent)
+        stored = self.crm.stored[-1]
+        attempt = self.ledger.intend(key, "run-1")
+        self.ledger.delivered(key, attempt, model.Echo(stored["id"], dict(stored)))
+
+    def tells(
+        self, *calls: model.Call, settings: config.Settings = SETTINGS, with_mark: bool = True, **shaping: str
+    ) -> "Night":
+        """The export of another night."""
+        self.night += 1
+        batch = making.batch(f"{self.night}.csv", **shaping)
+        run_id = f"run-{self.night}"
+        self.ledger.start_run(run_id)
+        twins = Twins(id_is_unique=True)
+        twins.see(0, making.frame(calls))
+        with self.ledger.enrolment(run_id, batch) as enrolment:
+            enrolment.see(_sighting(one, with_mark) for one in calls)
+            enrolled = enrolment.enter(twins.judged())
+        return self._night(settings, enrolled, batch, run_id, calls)
+
+    def goes_on(self, settings: config.Settings = SETTINGS) -> "Night":
+        """A run without files."""
+        self.night += 1
+        batch, run_id = making.batch(f"{self.night - 1}.csv"), f"run-{self.night}"
+        self.ledger.start_run(run_id)
+        return self._night(settings, self.ledger.resume(run_id, batch.id), batch, run_id, ())
+
+    def _night(
+        self,
+        settings: config.Settings,
+        enrolled: Enrolled,
+        batch: model.Batch,
+        run_id: str,
+        calls: tuple[model.Call, ...],
+    ) -> "Night":
+        updating = Updating(settings, virtual_clock(), self.said.append, self.ledger, enrolled, batch.id)
+        return Night(self, updating, enrolled, batch, run_id, len(calls))
+
+    def row(self, call: model.Call | None = None) -> dict[str, Any]:
+        return making.row(self.ledger, making.key(call or making.call()))
+
+
+@dataclass
+class Night:
+    nights: Nights
+    updating: Updating
+    enrolled: Enrolled
+    batch: model.Batch
+    run_id: str
+    rows: int
+
+    async def make(self, limit: int | None = None, *, read_before: bool = False) -> endings.Result:
+        """Make the updates; what the run then says of its calls."""
+        stopped_by = None
+        async with self.nights.crm.reached() as there:
+            courier = Courier(there, Pacer((model.Rate(6000, 60.0),), anyio.current_time), random.Random(1))
+            await courier.accounts()
+            try:
+                self.updating.brake()
+                await self.updating.run(self.run_id, courier, self.nights.interruption, limit)
+            except errors.ImporterError as error:
+                stopped_by = error
+        return self.result(limit, stopped_by)
+
+    def result(self, limit: int | None = None, stopped_by: errors.ImporterError | None = None) -> endings.Result:
+        reckoning = Reckoning(
+            self.nights.ledger, self.enrolled, self.batch.id, Tally(read=self.rows, calls=self.rows),
+            self.batch.sources, 0.0, run_id=self.run_id, work_may_be_left=limit is not None, stopped_by=stopped_by,
+            updates=self.updating.account(),
+        )  # fmt: skip
+        result = reckoning.result()
+        assert result.summary.calls.adds_up(result.summary.rows)
+        return result
+
+
+def _sighting(call: model.Call, with_mark: bool = True) -> model.Sighting:
+    return mapping.sighting(call, id_is_unique=True, account_id=making.ACCOUNT.id, with_mark=with_mark)
+
+
+@contextmanager
+def nights(folder: Path, *calls: model.Call, with_mark: bool = True) -> Iterator[Nights]:
+    """`calls` were delivered last night; one if none is named."""
+    crm = FakeCrm(account=lambda _: HOUSE)
+    crm.answer = crm.keep
+    folder.mkdir(exist_ok=True)
+    ledger = Ledger.open(folder / "ledger.sqlite3", virtual_clock(), making.BINDING)
+    ledger.start_run("run-1")
+    them = Nights(ledger, crm)
+    them.delivered(*(calls or (making.call(),)), with_mark=with_mark)
+    try:
+        yield them
+    finally:
+        ledger.close()
+
+
+def several(count: int, **told: Any) -> list[model.Call]:
+    """Calls of as many leads and minutes, no two alike."""
+    return [
+        making.call(
+            f"A-{number}", row=number + 2, lead_id=6000 + number,
+            started_at=making.STARTED + timedelta(minutes=number), **told,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def puts(crm: FakeCrm) -> list[tuple[str, Any]]:
+    return [(one.target, one.json) for one in crm.received if one.method == "PUT"]
+
+
+def reads(crm: FakeCrm) -> list[str]:
+    return [one.target.partition("?")[0] for one in crm.received if one.target.startswith("/v2/leads/")]
+
+
+def endings_of(result: endings.Result) -> dict[str, int]:
+    calls = result.summary.calls
+    names = ("unchanged", "updated", "refused", "failed", "skipped", "pending", "carried", "delivered")
+    return {name: getattr(calls, name) for name in names if getattr(calls, name)}
+
+
+def on_put(crm: FakeCrm, *answers: Reply | Callable[[Request], Reply]) -> None:
+    """The first PUTs are answered so; an answer that is a function may store first."""
+    left = deque(answers)
+
+    def answer(request: Request) -> Reply:
+        if request.method != "PUT" or not left:
+            return crm.keep(request)
+        given = left.popleft()
+        return given(request) if callable(given) else given
+
+    crm.answer = answer
