@@ -183,7 +183,6 @@ def sending(command: Command) -> Command:
         click.option(
             "--recordings-only", is_flag=True, help="With --recordings: upload what is due, and send no call."
         ),
-        click.option("--overwrite", is_flag=True, help="Upload recordings to calls that were in the CRM before, too."),
         click.option(
             "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at once."
         ),
@@ -209,7 +208,11 @@ def sending(command: Command) -> Command:
             show_default=True,
             help="What to do with a delivered call that its source tells otherwise now.",
         ),
-        click.option("--overwrite", is_flag=True, help="Change such calls even where a person has changed them."),
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Change calls even where a person has changed them, and upload to those that were in the CRM before.",
+        ),
         click.option(
             "--allow-updates", type=click.IntRange(1), metavar="N", help="Change up to N calls, even if that is many."
         ),
