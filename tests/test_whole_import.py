@@ -190,7 +190,7 @@ def test_what_was_pending_under_the_wrong_zone_is_not_sent(slow_crm: Crm, tmp_pa
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=rehearsal.PATIENCE_SECONDS)
     sent_wrongly = len(slow_crm.stored())
-    right = slow_crm.run(source, "--timezone", "America/Toronto", *FAST)
+    right = slow_crm.run(source, "--timezone", "America/Toronto", *FAST, "--allow-updates", "200")
     if not with_ids:
         # Nothing tells that these are the same calls but their even distance from the ones that are known.
         assert right.code == 8
@@ -208,7 +208,9 @@ def test_what_was_pending_under_the_wrong_zone_is_not_sent(slow_crm: Crm, tmp_pa
     assert {_local(str(one["executed_at"])) for one in later} <= wanted
     assert adds_up(right.summary)
     if with_ids:
-        assert right.summary["changed"] == sent_wrongly
+        # Those that were sent under the wrong zone are known by their ids, and are put right.
+        assert right.summary["calls"]["updated"] == sent_wrongly
+        assert {_local(str(one["executed_at"])) for one in slow_crm.stored()} == wanted
 
 
 def _local(instant: str) -> str:
@@ -336,16 +338,16 @@ def test_what_the_crm_keeps_otherwise_is_said(tmp_path: Path) -> None:
     assert "otherwise than as sent (user_id)" in ended.err
 
 
-def test_a_changed_call_is_counted_and_reported_but_not_sent(crm: Crm, tmp_path: Path) -> None:
+def test_a_changed_call_is_changed_and_not_sent_again(crm: Crm, tmp_path: Path) -> None:
     rows = calls(4)
     crm.run(write_csv(tmp_path / "calls.csv", rows), *FAST)
     rows[2]["duration_seconds"] = "999"
     changed = crm.run(write_csv(tmp_path / "calls.csv", rows), *FAST)
 
     assert changed.code == 0
-    assert changed.summary["changed"] == 1
-    assert changed.summary["calls"]["unchanged"] == 4
-    assert "does not send changes" in changed.err
+    assert changed.summary["changed"] == 0
+    assert (changed.summary["calls"]["unchanged"], changed.summary["calls"]["updated"]) == (3, 1)
+    assert [one["call_duration"] for one in crm.stored()].count(999) == 1
     assert crm.creates() == 4
 
 
