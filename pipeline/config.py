@@ -46,6 +46,7 @@ class Settings:
     since: date | None = None
     until: date | None = None
     leads: Path | None = None
+    agents: Path | None = None
     unknown_agent: str = "reject"
     region: str = "CA"
     own_numbers: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ class Settings:
     limit: int | None = None
     rejects: Path | None = None
     unknown_callers: Path | None = None
+    draft_agents: Path | None = None
     force: bool = False
     dry_run: bool = False
     plan: str | None = None

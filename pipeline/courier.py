@@ -32,6 +32,11 @@ class Courier:
         with _refusal_is_the_end():
             return await self._carry(self._destination.accounts)
 
+    async def users(self, account_id: int) -> tuple[model.User, ...]:
+        """Who may be named as having made a call."""
+        with _refusal_is_the_end():
+            return await self._carry(lambda: self._destination.users(account_id))
+
     async def probe(self) -> None:
         """One read that is not repeated: whether the CRM answers. Raises NotApplied or InDoubt where it does not, and
         DestinationUnusable; a 429 is waited for."""

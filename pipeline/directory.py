@@ -1,9 +1,8 @@
-"""Whose call it is: phone → lead, agent → user of the CRM. Here from files and the command line alone."""
+"""Whose call it is: phone → lead. Here from files alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
@@ -90,43 +89,3 @@ def _pairs(path: Path, frame: pl.DataFrame, region: str) -> list[tuple[str, int]
     else:
         told = f'lead_id "{first["lead_id_text"]}" is not a whole number above 0; write the lead\'s number in the CRM'
     raise errors.SourceError(f"{path}, line {first['_row']}: {privacy.scrub(told)}")
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownAgent:
-    """What becomes of a call whose agent is not known (`--unknown-agent`)."""
-
-    policy: Literal["reject", "omit", "default"]
-    default_id: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> "UnknownAgent":
-        """Of `reject`, `omit` or `default:ID`. Raises ConfigError."""
-        policy, _, number = text.partition(":")
-        if text == "reject":
-            return cls("reject")
-        if text == "omit":
-            return cls("omit")
-        if policy == "default" and number.isascii() and number.isdigit() and int(number) > 0:
-            return cls("default", int(number))
-        raise errors.ConfigError(
-            f'--unknown-agent "{text}" is not known; use reject, omit or default:ID with a user\'s number in the CRM'
-        )
-
-    def resolve(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, model.Reason]]:
-        """`calls` with executed_by, who the CRM is told conducted the call (null: nobody is named); and, by `_row`, why
-        the row is a reject."""
-        resolved = calls.with_columns(
-            pl.col("agent_id").fill_null(pl.lit(self.default_id, dtype=pl.Int64)).alias("executed_by")
-        )
-        unknown = calls.filter(pl.col("agent_id").is_null())["_row"] if self.policy == "reject" else ()
-        return resolved, dict.fromkeys(unknown, self.complaint) if self.complaint else {}
-
-    @property
-    def complaint(self) -> model.Reason | None:
-        """What is wrong with a row that names nobody; None where that is no fault."""
-        if self.policy != "reject":
-            return None
-        return model.Reason(
-            "agent_unknown", "agent_id is missing; fill it in, or decide with --unknown-agent omit or default:ID"
-        )

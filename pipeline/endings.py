@@ -93,6 +93,7 @@ class Result:
     refused: tuple[model.Listed, ...] = ()
     failed: tuple[model.Listed, ...] = ()
     waiting: tuple[model.Waiting, ...] = ()
+    told: tuple[str, ...] = ()
     kept_otherwise: dict[str, int] = field(default_factory=dict)
     destination: str | None = None
     ledger: str | None = None

@@ -31,6 +31,7 @@ from pipeline import (
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
 from pipeline.drift import Drift
+from pipeline.inquiry import Inquiry
 from pipeline.intake import Intake
 from pipeline.interruption import Interruption
 from pipeline.ledger import Enrolled, Ledger, listing
@@ -74,6 +75,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         intake.sources,
         tools.clock.monotonic() - began,
         would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
+        told=intake.agents.told(),
     )
     result = reckoning.result(rejects=settings.rejects)
     if html is not None:
@@ -122,7 +124,8 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
         account.confirm(target, whose, settings, tools.ask)
         with custody.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
-            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger)
+            inquiry = Inquiry(Courier(crm, pacer, tools.rng), whose)
+            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger, inquiry)
             return await (crossing.plan() if settings.dry_run else crossing.deliver())
 
 
@@ -140,6 +143,7 @@ class Crossing:
     pacer: Pacer
     drift: Drift
     ledger: Ledger
+    inquiry: Inquiry
 
     async def plan(self) -> endings.Result:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
@@ -196,6 +200,7 @@ class Crossing:
         if intake is None:
             batch_id = self._batch_to_go_on_with()
             return ledger.resume(run_id, batch_id), batch_id
+        await self.inquiry.answer(intake)
         with ledger.enrolment(run_id, intake.batch) as enrolment:
             for sightings in intake.sightings(self.account.id, ledger.origins(intake.system)):
                 enrolment.see(sightings)
@@ -261,6 +266,7 @@ class Crossing:
             work_may_be_left=run_id is not None and self.settings.limit is not None,
             stopped_by=stopped_by,
             interrupted=self.interruption.exit_code,
+            told=self.intake.agents.told() if self.intake else (),
         )
 
 

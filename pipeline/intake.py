@@ -8,6 +8,8 @@ from datetime import datetime
 import polars as pl
 
 from pipeline import config, directory, instants, legs, mapping, model, numbers_file, origin, profile, validation
+from pipeline.agents import AGENT_COLUMNS, Agents
+from pipeline.agents_found import AgentsFound
 from pipeline.exports import Exports
 from pipeline.origin import Origins
 from pipeline.tally import Tally
@@ -37,7 +39,8 @@ class Intake:
         self.zone = settings.timezone or self.profile.zone
         self._reading = validation.Reading(self.zone, settings.ambiguous_hour, now)
         self._leads = directory.Leads.from_file(settings.leads, settings.region) if settings.leads else None
-        self._agents = directory.UnknownAgent.parse(settings.unknown_agent)
+        self.agents = Agents.of(settings, self.zone)
+        self.agents_found = AgentsFound() if settings.draft_agents else None
         self._wanted = Wanted.of(settings, self.zone)
         self._own = numbers_file.stated(settings.own_numbers, settings.region, "--own-number")
         self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
@@ -49,6 +52,7 @@ class Intake:
         self.origins = Origins(announced=self.exports.marks())
         self.batch = mapping.batch(self.sources, self._shaping(settings))
         self.finds_leads = self._leads is not None or self.exports.has("lead_id")
+        self.needs_users = self.agents.needs_users(name for name in AGENT_COLUMNS if self.exports.has(name))
 
     def frames(self) -> Iterator[tuple[int, pl.DataFrame]]:
         """The calls of every file, chunk by chunk, each with the number of its source. To be gone through once.
@@ -135,12 +139,13 @@ class Intake:
         self, position: int, canonical: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
     ) -> None:
         """Note the faulty rows, with what else would be missing once their faults are mended."""
-        faulty = canonical.filter(pl.col("_row").is_in(list(rejects))).select("_row", "agent_id")
-        for row, agent_id in faulty.iter_rows():
+        nobody = pl.all_horizontal(pl.col("agent_id", *AGENT_COLUMNS).is_null())
+        faulty = canonical.filter(pl.col("_row").is_in(list(rejects))).select("_row", nobody)
+        for row, is_nameless in faulty.iter_rows():
             reasons = rejects[row]
             # A row whose cells do not stand in their columns says nothing about its agent.
-            if agent_id is None and reasons[0].rule != "ragged" and self._agents.complaint:
-                reasons += (self._agents.complaint,)
+            if is_nameless and reasons[0].rule != "ragged" and self.agents.unknown.complaint:
+                reasons += (self.agents.unknown.complaint,)
             self._reject(model.RejectedRow(model.Place(position, row), reasons))
 
     def _reject(self, rejected: model.RejectedRow) -> None:
@@ -217,7 +222,9 @@ class Intake:
     def _resolved(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
         """Those whose lead and agent are known, or whose lead nobody is; the others are rejected."""
         calls, no_lead = self._leads.resolve(calls) if self._leads else (calls, {})
-        calls, no_agent = self._agents.resolve(calls)
+        if self.agents_found is not None:
+            self.agents_found.see(calls)
+        calls, no_agent = self.agents.resolve(calls)
         reasons = {
             row: tuple(found[row] for found in (no_lead, no_agent) if row in found) for row in {**no_lead, **no_agent}
         }
@@ -248,6 +255,7 @@ class Intake:
             "leads": self._leads.sha256[:12] if self._leads else "",
             "unknown-agent": settings.unknown_agent,
             "reference": "yes" if settings.reference else "no",
+            **({"agents": self.agents.file.sha256[:12]} if self.agents.file else {}),
         }
 
 

@@ -189,6 +189,15 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class User:
+    """One of an account's active users. `name` is first and last name; "" is what the CRM does not say."""
+
+    id: int
+    email: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RejectedRow:
     """A row that will not be sent, with every fault found in it at once."""
 

@@ -31,6 +31,7 @@ class Reckoning:
     would_be_sent: int = 0
     stopped_by: errors.ImporterError | None = None
     interrupted: ExitCode | None = None
+    told: tuple[str, ...] = ()
 
     def result(
         self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
@@ -62,6 +63,7 @@ class Reckoning:
             refused=tuple(listing.members(database, ItemStatus.REFUSED)),
             failed=tuple(listing.members(database, ItemStatus.FAILED)),
             waiting=tuple(listing.waiting(database, besides=self.batch_id)),
+            told=self.told,
             kept_otherwise=listing.kept_otherwise(database),
             destination=destination,
             ledger=database.place if self.run_id else None,

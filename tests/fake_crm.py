@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ParamSpec
 from unittest import mock
+from urllib.parse import parse_qs
 
 import anyio
 import anyio.lowlevel
@@ -292,3 +293,30 @@ async def _nothing_for(timeout: float | None, then: type[Exception]) -> None:  #
     else:
         await anyio.sleep(timeout)
     raise then("timed out")
+
+
+class FakeDealer(FakeCrm):
+    """A CRM with an account, its users and its leads, as the vendor documents the reads of them."""
+
+    def __init__(self, users: Iterable[dict[str, Any]] = (), **other: Any) -> None:
+        super().__init__(**other)
+        self.users = list(users)
+
+    def receive(self, request: Request) -> Reply:
+        self.received.append(request)
+        if self.script:
+            return self.script.popleft()
+        path, _, query = request.target.removeprefix("/v2").partition("?")
+        asked = parse_qs(query)
+        if request.method == "POST":
+            return self.create(request)
+        if path == "/account":
+            shape: dict[str, Any] = {"id": 7, "name": "Concession fictive"}
+            return reply(
+                200, {"data": [shape | ({"users": self.users} if "users" in asked.get("include[]", ()) else {})]}
+            )
+        raise AssertionError(request.target)
+
+    def asked(self, path: str) -> list[str]:
+        """The targets of the reads that begin with a path."""
+        return [one.target for one in self.received if one.method == "GET" and one.target.startswith(f"/v2{path}")]

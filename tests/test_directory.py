@@ -1,4 +1,4 @@
-"""A lead is found by its number alone where that is certain; an agent that is not known is the user's decision."""
+"""A lead is found by its number alone where that is certain."""
 
 from pathlib import Path
 
@@ -91,39 +91,3 @@ def test_a_wrong_line_is_named_without_showing_the_number(tmp_path: Path, row: s
 def test_a_leads_file_without_its_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.SchemaMismatch, match="has no column lead_id"):
         _leads(tmp_path, "phone,lead\n")
-
-
-@pytest.mark.parametrize(
-    ("text", "unknown"),
-    [
-        ("reject", directory.UnknownAgent("reject")),
-        ("omit", directory.UnknownAgent("omit")),
-        ("default:12", directory.UnknownAgent("default", 12)),
-    ],
-)
-def test_the_policy_for_unknown_agents_is_parsed(text: str, unknown: directory.UnknownAgent) -> None:
-    assert directory.UnknownAgent.parse(text) == unknown
-
-
-@pytest.mark.parametrize("text", ["", "Reject", "default", "default:", "default:0", "default:x", "default:²", "omit:1"])
-def test_another_policy_is_an_error(text: str) -> None:
-    with pytest.raises(errors.ConfigError, match="use reject, omit or default:ID"):
-        directory.UnknownAgent.parse(text)
-
-
-def _agent(policy: str, agent_id: int | None) -> tuple[int | None, model.Reason | None]:
-    calls, unknown = directory.UnknownAgent.parse(policy).resolve(_calls(agent_id=agent_id))
-    return calls["executed_by"].item(), unknown.get(2)
-
-
-def test_a_known_agent_is_used_as_it_is() -> None:
-    assert _agent("reject", 12) == (12, None)
-
-
-def test_a_missing_agent_is_rejected_left_out_or_replaced() -> None:
-    nobody, reason = _agent("reject", None)
-    assert nobody is None
-    assert reason is not None
-    assert (reason.rule, reason.message.split(";")[0]) == ("agent_unknown", "agent_id is missing")
-    assert _agent("omit", None) == (None, None)
-    assert _agent("default:7", None) == (7, None)

@@ -95,6 +95,7 @@ Examples:
   callimport check calls.csv
   callimport check exports/ --timezone America/Toronto --rejects rejects.csv
   callimport check calls.parquet --json
+  callimport check exports/ --draft-agents agents.csv
 
 {_EXIT_CODES}"""
 )
@@ -103,6 +104,9 @@ Examples:
 @options.choosing
 @options.reading
 @click.option("--html", type=options.PATH, metavar="FILE", help="Write the report as one page that can be mailed.")
+@click.option(
+    "--draft-agents", type=options.PATH, metavar="FILE", help="Write everybody named as an agent there, for --agents."
+)
 @options.answering
 def check(html: Path | None, **given: Any) -> ExitCode:
     """Say what is wrong with FILES and what an import would send. Files only: no network, no ledger."""

@@ -66,6 +66,12 @@ def shaping(command: Command) -> Command:
         click.option("--until", type=_DAY, metavar="DATE", help="Only calls up to and including this day."),
         click.option("--leads", type=PATH, metavar="FILE", help="CSV or Parquet of phone,lead_id."),
         click.option(
+            "--agents",
+            type=PATH,
+            metavar="FILE",
+            help="CSV of extension, name or login → email or user_id, with from and until dates if it changed.",
+        ),
+        click.option(
             "--unknown-agent",
             metavar="reject|omit|default:ID",
             default="reject",

@@ -60,6 +60,14 @@ class Destination:
         self._account_was_read = True
         return found
 
+    async def users(self, account_id: int) -> tuple[model.User, ...]:
+        """GET /account with its active users. Incomplete where the answer shows no users of this account at all."""
+        body = await self._exchange.send("GET", "/account?include%5B%5D=users")
+        for one in shapes.as_list(body):
+            if shapes.account(one).id == account_id and isinstance(one.get("users"), list):
+                return tuple(shapes.user(each) for each in one["users"])
+        raise errors.Incomplete("the account was shown without its users")
+
     async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
         """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,
         nothing has left."""

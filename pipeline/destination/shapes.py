@@ -34,6 +34,13 @@ def account(one: Any) -> model.Account:
     return model.Account(int(one["id"]), privacy.scrub(str(one.get("name") or "")))
 
 
+def user(one: Any) -> model.User:
+    if not isinstance(one, dict) or not is_id(one.get("id")):
+        raise errors.Incomplete("a user was shown without an id")
+    name = " ".join(str(one.get(part) or "") for part in ("first_name", "last_name"))
+    return model.User(int(one["id"]), str(one.get("email") or ""), " ".join(name.split()))
+
+
 def is_id(value: object) -> bool:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)

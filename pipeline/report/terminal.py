@@ -81,6 +81,7 @@ def lists(result: endings.Result) -> Iterator[str]:
     yield from _held(result.held, where)
     yield from _items("refused by the CRM", result.refused)
     yield from _items("failed", result.failed)
+    yield from result.told
     for names, count in result.kept_otherwise.items():
         kept = counted.calls(count, "delivered")
         yield f"the CRM keeps {kept} otherwise than as sent ({names}): look at one there"
