@@ -12,10 +12,10 @@ RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check coverage bench simulate crash kill lock clean
+.PHONY: help demo test test-browser check coverage bench simulate crash kill lock clean
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 # .DELETE_ON_ERROR takes the interpreter away again where venv stopped half-way, so that the next try starts over.
 $(BIN)/python:
@@ -72,6 +72,9 @@ check: .venv/dev.stamp ## the gate: format, lint, import contract, types, tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+test-browser: .venv/dev.stamp ## look at the pages in a headless Chromium (Debian: apt install chromium chromium-driver)
+	$(BIN)/python -m pytest tests/browser
 
 # The rules one by one, each by its own tests: what the whole import happens to pass through does not count.
 COVERING := $(wildcard tests/test_ledger_*.py) $(patsubst %,tests/test_%.py,adoption breaker canary canonical courier delivery \

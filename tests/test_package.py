@@ -1,7 +1,7 @@
 """What an installation rests on: the locks, the top level, and the one gate."""
 
-import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -78,10 +78,31 @@ def test_version_has_one_place_and_a_changelog_entry() -> None:
     assert f"## {pipeline.__version__}" in (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_ci_calls_make_test() -> None:
-    script = TOP / ".ci" / "run"
-    assert os.access(script, os.X_OK)
-    assert script.read_text(encoding="utf-8").splitlines()[-1] == "exec make test"
+def ci(folder: Path, *there: str, make: str = "exit 0") -> tuple[int, list[str], str]:
+    """What CI does on a machine with those programs and a `make` that only notes what it is asked for."""
+    for name in ("bash", "dirname"):
+        (folder / name).symlink_to(shutil.which(name) or name)
+    for name, does in (("make", f'echo "$@" >> {folder}/asked; {make}'), *((each, "exit 0") for each in there)):
+        (folder / name).write_text(f"#!{folder}/bash\n{does}\n")
+        (folder / name).chmod(0o755)
+    done = subprocess.run([TOP / ".ci" / "run"], env={"PATH": str(folder)}, capture_output=True, text=True, check=False)
+    return done.returncode, (folder / "asked").read_text().splitlines(), done.stderr
+
+
+def test_ci_runs_the_gate_and_then_the_browser_where_there_is_one(tmp_path: Path) -> None:
+    assert ci(tmp_path, "chromium", "chromedriver") == (0, ["test", "test-browser"], "")
+
+
+@pytest.mark.parametrize("there", [[], ["chromium"], ["chromedriver"]])
+def test_ci_says_loudly_that_no_browser_was_run_and_does_not_fail(there: list[str], tmp_path: Path) -> None:
+    code, asked, said = ci(tmp_path, *there)
+    assert (code, asked) == (0, ["test"])
+    assert "NOT RUN: the tests in a browser" in said
+
+
+def test_ci_fails_with_the_gate(tmp_path: Path) -> None:
+    code, asked, _ = ci(tmp_path, "chromium", "chromedriver", make="exit 2")
+    assert (code, asked) == (2, ["test"])
 
 
 def test_make_alone_lists_what_can_be_made() -> None:

@@ -228,7 +228,7 @@ def test_wrong_key_is_refused_and_costs_nothing(crm: Client, accept: str, status
         ("GET", "/communications/1", 405, "PUT"),
         ("DELETE", "/communications/1", 405, "PUT"),
         ("PUT", "/communications/1/recording", 405, "POST"),
-        ("POST", "/leads/5001", 405, "GET, HEAD"),
+        ("POST", "/leads/5001", 405, "GET, PUT, HEAD"),
         ("GET", "/users", 404, None),
         ("POST", "/leads/5001/notes", 404, None),
     ],

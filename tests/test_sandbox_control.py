@@ -159,9 +159,10 @@ def test_verdict_names_each_misdeed(hand: Hand) -> None:
         "duplicates": [{"lead_id": 5001, "ids": [42534452, 42534453]}],
         "duplicate_references": [],
         "popups": [3, 6],
-        "leads_created": [5],
+        "leads_created": [],
+        "unasked": [{"request": 5, "kind": "POST /call-logs"}],
         "unknown_fields": [{"request": 2, "fields": ["typo"]}],
-        "over_limit": [{"window_ends_at": "2026-11-22T15:01:00+00:00", "requests": 4, "limit": 3}],
+        "over_limit": [{"window_ends_at": "2026-11-22T15:01:00+00:00", "requests": 5, "limit": 3}],
         "foreign_hosts": [{"request": 5, "host": "crm.example"}],
     }
 

@@ -38,8 +38,8 @@ def running(
     with process:
         try:
             assert process.stdout is not None
-            # Ends with the third line, or with the process: nothing here can wait for ever.
-            greeting = "".join(process.stdout.readline() for _ in range(3))
+            # Ends with the fourth line, or with the process: nothing here can wait for ever.
+            greeting = "".join(process.stdout.readline() for _ in range(4))
             yield process, greeting
         finally:
             process.kill()
@@ -175,3 +175,17 @@ def test_a_second_one_does_not_take_over_the_address(tmp_path: pathlib.Path) -> 
 def test_the_importers_settings_are_not_the_rehearsal_crms(tmp_path: pathlib.Path) -> None:
     with rehearsal.crm(tmp_path / "state", CALLIMPORT_LIMIT="7") as crm:
         assert crm.ask("counts")["limit"] == 200
+
+
+def test_hard_cases_and_habits_are_asked_for_by_option(tmp_path: pathlib.Path) -> None:
+    with rehearsal.crm(tmp_path / "state", "--cases", "--knob", "per_page=422", "--knob", "mp3=id3") as crm:
+        headers = {"Authorization": f"Bearer {crm.address['token']}", "Accept": "application/json"}
+        with httpx.Client(headers=headers, base_url=crm.address["url"], trust_env=False) as client:
+            assert client.get("leads/6014").json()["data"]["last_name"] == "O'Neill"
+            assert client.get("leads?per_page=101").status_code == 422
+        page = httpx.get(f"{crm.address['control_url']}/leads/6014", trust_env=False)
+        assert "3000 communications" in page.text
+
+
+def test_two_seeds_are_a_complaint(tmp_path: pathlib.Path) -> None:
+    assert "leave it or --seed out" in complaint(tmp_path, "--cases", "--seed", "crm.json")

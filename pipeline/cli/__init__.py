@@ -280,9 +280,11 @@ Examples:
   callimport sandbox
   callimport sandbox --any-id --limit 6000
   callimport sandbox --seed crm.json
+  callimport sandbox --cases --knob per_page=422
 """
 )
 @click.option("--seed", type=options.PATH, metavar="FILE", help="JSON with accounts, users and leads.")
+@click.option("--cases", is_flag=True, help="Instead, leads and users that are hard to get right.")
 @click.option("--any-id", is_flag=True, help="Every lead and user that is mentioned exists.")
 @click.option("--limit", type=click.IntRange(1), default=200, show_default=True, help="Requests in a window.")
 @click.option("--window", type=click.FloatRange(0.1), default=60.0, show_default=True, help="Seconds of a window.")
@@ -295,6 +297,9 @@ Examples:
     help="How it judges what it is sent.",
 )
 @click.option("--faults", type=options.PATH, metavar="FILE", help="JSON with what is to go wrong, and when.")
+@click.option(
+    "--knob", multiple=True, metavar="NAME=VALUE", help="Another habit, as per_page=422 (a wrong one lists all)."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the API (default: a free one).")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=0, help="Port of journal and counts.")
 @click.option("--account-id", type=click.IntRange(1), help="The account's id (default: another one every time).")
@@ -308,6 +313,8 @@ def sandbox(state_dir: Path | None, **given: Any) -> ExitCode:
     for name, value in given.items():
         if value is True:
             arguments.append(f"--{name.replace('_', '-')}")
+        elif name == "knob":
+            arguments += [text for each in value for text in ("--knob", each)]
         elif value not in (None, False):
             arguments += [f"--{name.replace('_', '-')}", str(value)]
     try:

@@ -10,13 +10,16 @@ import secrets
 import sys
 from typing import NoReturn
 
-from pipeline.sandbox import address, api, clock, control, knobs, plan, rehearsal, rules, seed, server
+from pipeline.sandbox import address, api, cases, clock, control, knobs, plan, rehearsal, rules, seed, server
 
 KEY_VARIABLE = "CALLIMPORT_SANDBOX_TOKEN"
 
 
 class UsageError(Exception):
     """An option or the environment asks for something we cannot do; the message says what to do."""
+
+
+_COMPLAINTS = (UsageError, knobs.KnobError, seed.SeedError, plan.FaultError, server.PortError, address.AddressError)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; the exit code."""
     try:
         _run(_parser().parse_args(argv))
-    except (UsageError, seed.SeedError, plan.FaultError, server.PortError, address.AddressError) as error:
+    except _COMPLAINTS as error:
         sys.stderr.write(f"callimport sandbox: {error}\n")
         return 2
     return 0
@@ -38,16 +41,10 @@ def main(argv: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     address.refuse_another(options.address_file)
     token = _token()
-    document = seed.from_file(options.seed) if options.seed else seed.nobody() if options.any_id else seed.built_in()
+    document = _document(options)
     stage = rehearsal.Rehearsal(
         token=token,
-        settings=knobs.Knobs(
-            limit=options.limit,
-            window_seconds=options.window,
-            any_id=options.any_id,
-            latency_seconds=options.latency_ms / 1000,
-            profile=options.profile,
-        ),
+        settings=_settings(options),
         document=document,
         account_id=options.account_id or _unused_account_id(document),
         trouble=plan.from_file(options.faults) if options.faults else None,
@@ -75,10 +72,32 @@ def _run(options: argparse.Namespace) -> None:
             address.remove(options.address_file, here.pid)
 
 
+def _document(options: argparse.Namespace) -> object:
+    if options.seed and options.cases:
+        raise UsageError("--cases is a seed already: leave it or --seed out")
+    if options.seed:
+        return seed.from_file(options.seed)
+    if options.cases:
+        return cases.document()
+    return seed.nobody() if options.any_id else seed.built_in()
+
+
+def _settings(options: argparse.Namespace) -> knobs.Knobs:
+    plain = knobs.Knobs(
+        limit=options.limit,
+        window_seconds=options.window,
+        any_id=options.any_id,
+        latency_seconds=options.latency_ms / 1000,
+        profile=options.profile,
+    )
+    return knobs.turned(plain, options.knob)
+
+
 def _greeting(here: address.Address, path: pathlib.Path) -> str:
     return (
         f"Rehearsal CRM for {here.account_name} (account {here.account_id}): nothing sent here reaches anybody.\n"
         f"It answers at {here.url}, its control port at {here.control_url}; both are written in {path}.\n"
+        f"Look at its leads and their calls in a browser: {here.control_url}/\n"
         "Stop it with Ctrl-C; it then forgets everything.\n"
     )
 
@@ -120,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=_port, default=0, help="port of the API (default: a free one)")
     add("--control-port", type=_port, default=0, help="port for control (default: a free one)")
     add("--seed", type=pathlib.Path, metavar="FILE", help="accounts, users and leads, as JSON (default: a small set)")
+    add("--cases", action="store_true", help="instead of the small set, one of leads that are hard to get right")
     add("--limit", type=_count, default=defaults.limit, help="requests in a window (default: %(default)s)")
     add("--window", type=_seconds_above_zero, default=defaults.window_seconds, metavar="SECONDS", help="its length")
     add("--any-id", action="store_true", help="any lead and any user that is mentioned exists")
@@ -132,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how it judges (default: %(default)s)",
     )
     add("--faults", type=pathlib.Path, metavar="FILE", help="what is to go wrong and when, as JSON (default: nothing)")
+    add("--knob", action="append", default=[], metavar="NAME=VALUE", help="another habit, as per_page=422")
     add("--quiet", action="store_true", help="print nothing")
     return parser
 

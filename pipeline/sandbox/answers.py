@@ -76,6 +76,16 @@ def no_model(request: requests.Request, model: str, key: str) -> responses.Respo
     return _problem(request, 404, wording.no_model(model, key))
 
 
+def bad_request(request: requests.Request, message: str) -> responses.Response:
+    """400: asked in a way that is not understood."""
+    return _problem(request, 400, message)
+
+
+def duplicate_phone(request: requests.Request) -> responses.Response:
+    """403: the lead has a number of that type."""
+    return _problem(request, 403, wording.DUPLICATE_PHONE)
+
+
 def too_many(request: requests.Request, verdict: throttle.Verdict) -> responses.Response:
     """429, saying when to come back."""
     answer = slow_down(request, html=False)

@@ -8,18 +8,28 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette import requests, responses, types
 
-from pipeline.sandbox import answers, connection, controllers, faults, incoming, journal, knobs, throttle, world
+from pipeline.sandbox import (
+    answers,
+    connection,
+    controllers,
+    faults,
+    incoming,
+    journal,
+    knobs,
+    leads,
+    recordings,
+    throttle,
+    unasked,
+    world,
+)
 
 BASE_PATH = "/v2"
+_UPLOAD = "/communications/:id/recording"
 _LONGEST_JOURNAL_TEXT = 2000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-# What these do in the real CRM, though nobody serves them here: an importer has no business with them.
-_UNSERVED_EFFECTS = {
-    ("POST", BASE_PATH + "/leads"): journal.LEAD_CREATED,
-    ("POST", BASE_PATH + "/call-logs"): journal.LEAD_CREATED,
-    ("POST", BASE_PATH + "/screenpop"): journal.LIVE_POPUP,
-}
+# What it does in the real CRM, though nobody serves it here: an importer has no business with it.
+_UNSERVED_EFFECTS = {("POST", BASE_PATH + "/screenpop"): journal.LIVE_POPUP}
 
 Endpoint = Callable[[incoming.Call], Awaitable[controllers.Commit]]
 
@@ -45,6 +55,8 @@ class Api:
         token: str,
         settings: knobs.Knobs,
         endpoints: controllers.Controllers,
+        listing: leads.Leads,
+        others: unasked.Unasked,
         limiter: throttle.Throttle,
         log: journal.Journal,
         mischief: faults.Faults,
@@ -56,7 +68,7 @@ class Api:
         self._log = log
         self._mischief = mischief
         self._pause = pause
-        self._routes = _routes(endpoints)
+        self._routes = _routes(endpoints, listing, others)
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Serve one request."""
@@ -83,9 +95,12 @@ class Api:
     async def _read(
         self, request: requests.Request, route: _Route | None, target: str, entry: journal.Entry
     ) -> incoming.Call:
-        body = await self._body(request)
-        fields = self._noted(request, body, entry)
-        return incoming.Call(request, route.template if route else "", target, body, fields, entry)
+        call = incoming.Call(request, route.template if route else "", target, entry)
+        if request.method == "POST" and call.template == _UPLOAD:
+            return dataclasses.replace(call, form=await self._form(call))
+        kept: list[bytes] = []
+        await self._received(call, kept.append)
+        return dataclasses.replace(call, fields=self._noted(request, b"".join(kept), entry))
 
     async def _answered(self, call: incoming.Call, route: _Route | None) -> responses.Response:
         fault = await self._mischief.on_arrival(call)
@@ -112,27 +127,37 @@ class Api:
         """Errors from here on were counted, and carry the rate headers."""
         try:
             commit = await endpoint(call)
+            fault = await self._mischief.before_commit(call, commit)
+            if fault is not None:
+                return fault
+            answer = commit()
         except answers.Refused as refused:
             return refused.answer
-        fault = await self._mischief.before_commit(call, commit)
-        if fault is not None:
-            return fault
-        answer = commit()
         fault = await self._mischief.after_commit(call, answer)
         return answer if fault is None else fault
 
-    async def _body(self, request: requests.Request) -> bytes:
+    async def _form(self, call: incoming.Call) -> recordings.Form:
+        """An upload, read piece by piece and never kept."""
+        reader = recordings.Reader(call.request.headers)
+        await self._received(call, reader.feed)
+        form = reader.form()
+        call.entry.body = {"files": [dataclasses.asdict(file) for file in form.files], "fields": list(form.fields)}
+        return form
+
+    async def _received(self, call: incoming.Call, take: Callable[[bytes], None]) -> None:
         """Read to the end even when too long: an answer in the middle of an upload is a reset, which is a fault."""
-        kept, size = [], 0
-        async for chunk in request.stream():
+        size = 0
+        per_second = self._mischief.bytes_per_second(call)
+        async for chunk in call.request.stream():
             size += len(chunk)
             if size <= self._settings.proxy_bytes:
-                kept.append(chunk)
+                take(chunk)
+            if per_second is not None:
+                await self._pause(len(chunk) / per_second)
         if size > self._settings.proxy_bytes:
             raise answers.Refused(answers.too_large_for_proxy())
         if size > self._settings.post_bytes:
-            raise answers.Refused(answers.too_large_for_post(request))
-        return b"".join(kept)
+            raise answers.Refused(answers.too_large_for_post(call.request))
 
     def _noted(self, request: requests.Request, body: bytes, entry: journal.Entry) -> Mapping[str, object]:
         """The JSON object in the body, after it went into the journal. PHP makes nothing of malformed JSON: `{}`."""
@@ -164,12 +189,19 @@ class Api:
         return None, ""
 
 
-def _routes(endpoints: controllers.Controllers) -> list[_Route]:
+def _routes(endpoints: controllers.Controllers, listing: leads.Leads, others: unasked.Unasked) -> list[_Route]:
+    """In the order in which they are tried: a search is no lead of that name."""
     table: dict[str, dict[str, Endpoint]] = {
         "/communications": {"POST": endpoints.create},
         "/communications/:id": {"PUT": endpoints.update},
-        "/communications/:id/recording": {"POST": endpoints.upload},
-        "/leads/:id": {"GET": endpoints.show_lead},
+        _UPLOAD: {"POST": endpoints.upload},
+        "/leads": {"GET": listing.listed, "POST": others.make_lead},
+        "/leads/search": {"GET": listing.searched},
+        "/leads/:id": {"GET": listing.show, "PUT": others.change_lead},
+        "/lead-phones": {"POST": others.add_phone},
+        "/lead-phones/:id": {"PUT": others.change_phone},
+        "/call-logs": {"POST": others.log_call},
+        "/call-logs/:id": {"PUT": others.change_log},
         "/account": {"GET": endpoints.show_account},
     }
     return [

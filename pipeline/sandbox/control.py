@@ -1,17 +1,20 @@
-"""The control port: what a test or a person asks about the rehearsal. Loopback only, and on no account a browser's."""
+"""The control port: what a test or a person asks about the rehearsal. Loopback only, and for no page but its own."""
 
 import json
 import math
 
 from starlette import applications, datastructures, requests, responses, routing, types
 
-from pipeline.sandbox import clock, journal, plan, rehearsal, resources, seed, verdict
+from pipeline.sandbox import acts, clock, journal, pages, plan, rehearsal, resources, seed, verdict
 
 
 def app(stage: rehearsal.Rehearsal) -> types.ASGIApp:
     """The ASGI application over `stage`."""
     handlers = _Handlers(stage)
+    shown = pages.Pages(stage)
     routes = [
+        routing.Route("/", shown.leads, methods=["GET"]),
+        routing.Route("/leads/{id:int}", shown.lead, methods=["GET"]),
         routing.Route("/journal", handlers.journal, methods=["GET"]),
         routing.Route("/counts", handlers.counts, methods=["GET"]),
         routing.Route("/communications", handlers.communications, methods=["GET"]),
@@ -19,6 +22,7 @@ def app(stage: rehearsal.Rehearsal) -> types.ASGIApp:
         routing.Route("/clock", handlers.clock, methods=["GET", "POST"]),
         routing.Route("/reset", handlers.reset, methods=["POST"]),
         routing.Route("/seed", handlers.seed, methods=["POST"]),
+        routing.Route("/acts", handlers.acts, methods=["POST"]),
         routing.Route("/faults", handlers.faults, methods=["GET", "POST", "DELETE"]),
     ]
     return _LoopbackOnly(applications.Starlette(routes=routes))
@@ -59,7 +63,7 @@ class _Handlers:
     async def counts(self, request: requests.Request) -> responses.Response:
         """How much of everything."""
         log, settings = self._stage.journal, self._stage.settings
-        made = [one for one in self._stage.world.communications.values() if not one.seeded]
+        made = [one for one in self._stage.world.communications.values() if one.by_api]
         return responses.JSONResponse(
             {
                 "requests": len(log.entries),
@@ -112,6 +116,17 @@ class _Handlers:
             return _said(422, str(error))
         own = self._stage.world.own_account
         return responses.JSONResponse({"account_id": own.id, "account_name": own.name})
+
+    async def acts(self, request: requests.Request) -> responses.Response:
+        """What a person does in the CRM, one act or a list in order; the id of what each was done to."""
+        done: list[int] = []
+        try:
+            for act in acts.parsed(await _json(request)):
+                changed = acts.done(act, self._stage.world, self._stage.clock.now())
+                done.append(changed)
+        except acts.ActError as error:
+            return responses.JSONResponse({"message": str(error), "done": done}, 422)
+        return responses.JSONResponse({"done": done})
 
     async def faults(self, request: requests.Request) -> responses.Response:
         """The rules and how often each was applied; POST replaces them, DELETE clears them."""

@@ -1,5 +1,6 @@
-"""The five endpoints. Each looks up and validates first, and gives back the commit that stores and answers.
+"""Communications, their recordings, and the account.
 
+Each looks up and validates first, and gives back the commit that stores and answers.
 A fault may let a commit wait: it looks at the clock and at what it changes anew, at the time it is called.
 """
 
@@ -58,11 +59,14 @@ class Controllers:
         findings = self._checked(call, self._context(stored))
 
         def commit() -> responses.Response:
-            current = self._state.communications[stored.id]
-            if not findings.values.keys() - {"executed_by"}:
+            current = self._communication(call)
+            unread = {"executed_by"} if self._settings.executed_by == "create" else set()
+            if not findings.values.keys() - unread:
                 return self._data(resources.communication(current))
             context = self._context(current)
             changed = rules.resulting(findings, context, new_id=self._state.next_id, author_id=world.API_USER_ID)
+            if self._settings.executed_by == "always" and "executed_by" in findings.values:
+                changed = dataclasses.replace(changed, user_id=findings.values["executed_by"])
             return self._stored(call, changed, context, "UPDATED", 200)
 
         return commit
@@ -70,17 +74,18 @@ class Controllers:
     async def upload(self, call: incoming.Call) -> Commit:
         """POST /communications/:id/recording. A second one takes the place of the first."""
         stored = self._communication(call)
-        form = await recordings.read(call.request.headers, call.body)
-        call.entry.body = {"files": [dataclasses.asdict(file) for file in form.files], "fields": list(form.fields)}
+        form = call.form
         strangers = {file.part for file in form.files} | set(form.fields)
         call.entry.unknown_fields = tuple(sorted(strangers - {recordings.PART}))
-        errors = recordings.faults(form, self._settings.upload_bytes)
+        errors = recordings.faults(form, self._settings)
+        if not errors and self._settings.recording_of == "phone" and stored.method != world.Method.PHONE:
+            errors = {recordings.PART: [wording.prohibited(recordings.PART)]}
         if errors:
             raise answers.Refused(answers.invalid(call.request, errors))
         file = next(file for file in form.files if file.part == recordings.PART)
 
         def commit() -> responses.Response:
-            current = self._state.communications[stored.id]
+            current = self._communication(call)
             uploads = current.recording.uploads + 1 if current.recording else 1
             kept = world.Recording(file.format or "", file.sha256, file.size_bytes, uploads)
             self._state.attach(current, kept)
@@ -88,19 +93,6 @@ class Controllers:
             return answers.compact({"message": wording.RECORDING_UPLOADED})
 
         return commit
-
-    async def show_lead(self, call: incoming.Call) -> Commit:
-        """GET /leads/:id. Its communications are what the faults let a read see."""
-        lead_id = _number(call.target)
-        lead = lead_id and self._state.lead(lead_id, self._state.own_account.id, self._now())
-        if not lead:
-            raise answers.Refused(answers.no_model(call.request, "Lead", call.target))
-        shape = resources.lead(lead, self._state, call.includes)
-        if "communications" in call.includes:
-            seen = self._mischief.seen(call, self._state.communications_of(lead.id))
-            if seen is not None:
-                shape["communications"] = [resources.communication(each) for each in seen]
-        return lambda: self._data(shape)
 
     async def show_account(self, call: incoming.Call) -> Commit:
         """GET /account. The vendor's example is an array, though the path is singular."""
@@ -111,9 +103,12 @@ class Controllers:
         return rules.Context(self._state, self._state.own_account.id, self._now(), stored)
 
     def _communication(self, call: incoming.Call) -> world.Communication:
-        number = _number(call.target)
-        found = number and self._state.communication(number, self._state.own_account.id)
+        wanted, own = number(call.target), self._state.own_account.id
+        found = wanted and self._state.communication(wanted, own)
         if not found:
+            kept = self._state.communications.get(wanted or 0)
+            if self._settings.foreign == "403" and kept is not None and self._state.is_foreign(kept.lead_id, own):
+                raise answers.Refused(answers.forbidden(call.request))
             raise answers.Refused(answers.no_model(call.request, "Communication", call.target))
         return found
 
@@ -121,7 +116,12 @@ class Controllers:
         fields = {name: rules.trimmed(value) for name, value in call.fields.items()}
         findings = self._profile.check(fields, context)
         call.entry.unknown_fields = findings.unknown
-        call.entry.ignored_fields = findings.ignored
+        call.entry.ignored_fields = findings.ignored if self._settings.executed_by == "create" else ()
+        if list(findings.errors) == ["lead_id"] and fields.get("lead_id") and context.stored is None:
+            if self._settings.missing_lead == "404":
+                raise answers.Refused(answers.no_model(call.request, "Lead", str(fields["lead_id"])))
+            if self._settings.missing_lead == "403":
+                raise answers.Refused(answers.forbidden(call.request))
         if findings.errors:
             raise answers.Refused(answers.invalid(call.request, findings.errors))
         return findings
@@ -140,5 +140,6 @@ class Controllers:
         return answers.data(untidy.untidy(shape) if self._profile.is_untidy else shape, status)
 
 
-def _number(text: str) -> int | None:
+def number(text: str) -> int | None:
+    """An id in a path, None where it can be none."""
     return int(text) if _ID.fullmatch(text) else None

@@ -10,10 +10,11 @@ from typing import Any
 
 from starlette import background, requests, responses
 
-from pipeline.sandbox import answers, clock, connection, incoming, plan, throttle, world
+from pipeline.sandbox import acts, answers, clock, connection, incoming, plan, throttle, world
 
 Pause = Callable[[float], Awaitable[None]]
 Commit = Callable[[], responses.Response]
+View = Callable[[Iterable[world.Communication]], list[world.Communication] | None]
 
 # An older spelling of 127.0.0.1: another host to whoever compares names, and still us, so that we see who follows.
 _OTHER_NAME = "127.1"
@@ -38,7 +39,7 @@ class Faults:
 
     An answer before the commit means that nothing was stored (yet), after it that something was and the caller is
     misled. At each place the first rule that is for the request has it; those that only add (latency, what is kept,
-    what is seen) all have their part.
+    what is seen, what people do) all have their part.
     """
 
     def __init__(self, first: plan.Plan, state: world.World, now: clock.Now, pause: Pause) -> None:
@@ -71,6 +72,7 @@ class Faults:
 
     async def on_arrival(self, call: incoming.Call) -> responses.Response | None:
         """It was read; nobody has looked at its key or its route, and no throttle will count it."""
+        self._let_people_act(call)
         if self._is_revoked:
             call.entry.fault.append(plan.Kind.REVOKE_KEY)
             return answers.unauthenticated(call.request)
@@ -145,21 +147,32 @@ class Faults:
             made = dataclasses.replace(made, description=text.strip() or None)
         return made
 
-    def seen(self, call: incoming.Call, stored: Iterable[world.Communication]) -> list[world.Communication] | None:
-        """Those of a lead's communications that a read shows; None to leave out the very key."""
-        shown = list(stored)
-        for one in self._of(plan.WHEN_READ):
-            if not self._applies(one, call):
-                continue
-            settings = one.rule.settings
-            if one.rule.kind is plan.Kind.READ_LAG:
-                newest = self._now() - datetime.timedelta(seconds=settings["seconds"])
-                shown = [each for each in shown if each.created_at <= newest]
-            elif settings["without_key"]:
-                return None
-            else:
-                shown = [each for each in shown if one.chance.random() >= settings["share"]]
-        return shown
+    def view(self, call: incoming.Call) -> View:
+        """What a read shows of a lead's communications: those, or None to leave out the very key.
+
+        A request is judged once, however many leads it reads.
+        """
+        applied = [one for one in self._of(plan.WHEN_READ) if self._applies(one, call)]
+
+        def seen(stored: Iterable[world.Communication]) -> list[world.Communication] | None:
+            shown = list(stored)
+            for one in applied:
+                settings = one.rule.settings
+                if one.rule.kind is plan.Kind.READ_LAG:
+                    newest = self._now() - datetime.timedelta(seconds=settings["seconds"])
+                    shown = [each for each in shown if each.created_at <= newest]
+                elif settings["without_key"]:
+                    return None
+                else:
+                    shown = [each for each in shown if one.chance.random() >= settings["share"]]
+            return shown
+
+        return seen
+
+    def bytes_per_second(self, call: incoming.Call) -> float | None:
+        """How fast its body is read, None for as fast as it comes. Of its lead, only what its path says is known."""
+        slow = [one.rule.settings for one in self._of(plan.WHEN_RECEIVED) if self._applies(one, call)]
+        return min((each["bytes_per_second"] for each in slow), default=None)
 
     def delay_seconds(self, call: incoming.Call) -> float:
         """How long the answer waits, whatever it is."""
@@ -171,13 +184,24 @@ class Faults:
         async def catch_up() -> responses.Response:
             await self._pause(seconds)
             # A world that was reset in the meantime must not get what was meant for the one before.
-            return commit() if age == self._age else answers.page(504)
+            try:
+                return commit() if age == self._age else answers.page(504)
+            except answers.Refused as refused:
+                return refused.answer
 
         if answer == "wait":
             return await catch_up()
         early = connection.Drop() if answer == "drop" else answers.page(504)
         early.background = background.BackgroundTask(catch_up)
         return early
+
+    def _let_people_act(self, call: incoming.Call) -> None:
+        for one in self._of({plan.Kind.ACT}):
+            for act in one.rule.settings["do"] if self._applies(one, call) else ():
+                try:
+                    acts.done(act, self._state, self._now())
+                except acts.ActError as error:
+                    call.entry.effect.append(f"NOT DONE {act.kind}: {error}")
 
     def _with_retry_after(self, answer: responses.Response, settings: Mapping[str, Any]) -> responses.Response:
         value = settings["retry_after"]

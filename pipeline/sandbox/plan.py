@@ -3,10 +3,12 @@
     {"seed": 7, "rules": [
       {"kind": "commit_then_drop", "method": "POST", "path": "/communications", "probability": 0.04},
       {"kind": "late_commit", "seconds": 20, "lead": [5001, 5002], "nth": 3},
-      {"kind": "limit_429", "every": 50, "retry_after": 0}
+      {"kind": "limit_429", "every": 50, "retry_after": 0},
+      {"kind": "act", "path": "/leads", "nth": 2, "do": {"act": "new_lead", "lead": {"phones": ["+15145550101"]}}}
     ]}
 
-`Rule` says how requests are chosen, `Kind` what there is, `_SETTINGS` what each kind may be told.
+`Rule` says how requests are chosen, `Kind` what there is, `_SETTINGS` what each kind may be told. An `act` is what a
+person does just before the request is looked at: see `acts`.
 """
 
 import dataclasses
@@ -17,8 +19,14 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipeline.sandbox import acts
+
 METHODS = ("GET", "POST", "PUT")
-PATHS = ("/communications", "/communications/:id", "/communications/:id/recording", "/leads/:id", "/account")
+PATHS = (
+    *("/communications", "/communications/:id", "/communications/:id/recording"),
+    *("/leads", "/leads/search", "/leads/:id", "/account"),
+    *("/lead-phones", "/lead-phones/:id", "/call-logs", "/call-logs/:id"),
+)
 
 
 class FaultError(ValueError):
@@ -49,6 +57,8 @@ class Kind(enum.StrEnum):
     INCOMPLETE_READ = "incomplete_read"
     LATENCY = "latency"
     SHARED_BUCKET = "shared_bucket"
+    SLOW_READ = "slow_read"
+    ACT = "act"
 
 
 ON_ARRIVAL = frozenset(
@@ -72,6 +82,7 @@ AFTER_COMMIT = frozenset(
         Kind.HTML_2XX,
     }
 )
+WHEN_RECEIVED = frozenset({Kind.SLOW_READ})
 WHEN_STORED = frozenset({Kind.TRIM_DESCRIPTION, Kind.STRIP_REFERENCE})
 WHEN_READ = frozenset({Kind.READ_LAG, Kind.INCOMPLETE_READ})
 
@@ -173,6 +184,8 @@ _SETTINGS: Mapping[Kind, Mapping[str, _Setting]] = {
     Kind.READ_LAG: {"seconds": _SECONDS},
     Kind.INCOMPLETE_READ: {"share": _Setting(_is_share, "a number from 0 to 1", 0.5), "without_key": _SWITCH},
     Kind.LATENCY: {"seconds": _SECONDS, "spread": _choice("fixed", "uniform", "exponential", default="fixed")},
+    Kind.SLOW_READ: {"bytes_per_second": _Setting(_is_count, "a whole number from 1", needed=True)},
+    Kind.ACT: {"do": _Setting(lambda value: isinstance(value, dict | list), "an act, or a list of some", needed=True)},
     Kind.SHARED_BUCKET: {"per_minute": _Setting(_is_count, "a whole number from 1", needed=True)},
 }
 _MATCH: Mapping[str, _Setting] = {
@@ -231,6 +244,8 @@ def _rule(given: Any, place: str) -> Rule:
     settings = _values(given, own, place)
     if settings.get("retry_after_as") == "date" and not _is_moderate(settings["retry_after"]):
         raise FaultError(f"{place}.retry_after must be a whole number of seconds from now, to be shown as a date")
+    if kind is Kind.ACT:
+        settings["do"] = _acts(settings["do"], place)
     return Rule(kind, name, dict(given), settings, leads=leads, **_values(given, about, place))
 
 
@@ -245,6 +260,13 @@ def _values(given: Mapping[str, Any], known: Mapping[str, _Setting], place: str)
             raise FaultError(f"{place}.{key} must be {setting.wanted}")
         values[key] = setting.default if value is None else value
     return values
+
+
+def _acts(given: Any, place: str) -> tuple[acts.Act, ...]:
+    try:
+        return acts.parsed(given)
+    except acts.ActError as error:
+        raise FaultError(f"{place}.do: {error}") from error
 
 
 def _leads(given: Any, place: str) -> frozenset[int] | None:

@@ -3,7 +3,21 @@
 import asyncio
 from typing import Any
 
-from pipeline.sandbox import api, clock, controllers, faults, journal, knobs, plan, rules, seed, throttle, world
+from pipeline.sandbox import (
+    api,
+    clock,
+    controllers,
+    faults,
+    journal,
+    knobs,
+    leads,
+    plan,
+    rules,
+    seed,
+    throttle,
+    unasked,
+    world,
+)
 
 
 class Rehearsal:
@@ -37,6 +51,8 @@ class Rehearsal:
             token=token,
             settings=self.settings,
             endpoints=controllers.Controllers(self.world, self.settings, profile, self.clock.now, self.faults),
+            listing=leads.Leads(self.world, self.settings, profile, self.clock.now, self.faults),
+            others=unasked.Unasked(self.world, profile, self.clock.now),
             limiter=self.throttle,
             log=self.journal,
             mischief=self.faults,

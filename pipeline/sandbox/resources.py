@@ -44,6 +44,7 @@ def stored_communication(one: world.Communication, account_id: int) -> Shape:
     return communication(one) | {
         "account_id": account_id,
         "seeded": one.seeded,
+        "by_hand": one.by_hand,
         "recording": recording
         and {
             "format": recording.format,
@@ -59,6 +60,7 @@ def lead(one: world.Lead, state: world.World, includes: Collection[str]) -> Shap
 
     Communications are the caller's to add: which of them a read sees is not a matter of form.
     """
+    unsubscribed_at = clock.iso(one.unsubscribed_at) if one.unsubscribed_at else None
     shape: Shape = {
         "id": one.id,
         "account_id": one.account_id,
@@ -67,18 +69,18 @@ def lead(one: world.Lead, state: world.World, includes: Collection[str]) -> Shap
         "created_at": clock.iso(one.created_at),
         "updated_at": clock.iso(one.updated_at),
         "appointment_date": None,
-        "sale_date": None,
-        "unsubscribe_all_date": None,
-        "unsubscribe_call_date": None,
+        "sale_date": clock.iso(one.sale_date) if one.sale_date else None,
+        "unsubscribe_all_date": unsubscribed_at,
+        "unsubscribe_call_date": unsubscribed_at,
         "civility": None,
-        "created_method": "manual",
+        "created_method": one.created_method,
         "division": one.division,
         "first_name": one.first_name,
         "last_name": one.last_name,
         "locale": one.locale,
-        "postal_code": None,
+        "postal_code": one.postal_code,
         "result": one.result,
-        "second_contact": None,
+        "second_contact": one.second_contact,
         "source": None,
         "status": one.status,
         "type": one.type,
@@ -89,7 +91,7 @@ def lead(one: world.Lead, state: world.World, includes: Collection[str]) -> Shap
         advisor = state.users.get(one.advisor_id) if one.advisor_id is not None else None
         shape["advisor"] = _user(advisor) if advisor is not None else None
     if "phones" in includes:
-        shape["phones"] = [_phone(phone, one) for phone in one.phones]
+        shape["phones"] = [phone(each, one) for each in one.phones]
     if "emails" in includes:
         shape["emails"] = [_email(email, one) for email in one.emails]
     if "associated_leads" in includes:
@@ -124,7 +126,8 @@ def _user(one: world.User) -> Shape:
     }
 
 
-def _phone(one: world.Phone, owner: world.Lead) -> Shape:
+def phone(one: world.Phone, owner: world.Lead) -> Shape:
+    """A number of a lead."""
     return {
         "id": one.id,
         "lead_id": owner.id,

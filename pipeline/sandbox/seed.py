@@ -66,10 +66,10 @@ def built_in() -> dict[str, Any]:
     """
     leads = []
     for lead_id, (first_name, last_name) in enumerate(_PEOPLE, start=5001):
-        lead = {"id": lead_id, "first_name": first_name, "last_name": last_name}
-        lead |= {"phones": [f"+1514555{lead_id - 4900:04}"], "advisor_id": 101}
-        lead |= {"emails": [f"lead{lead_id}@example.com"], "locale": "en" if lead_id % 2 == 0 else "fr"}
-        leads.append(lead | _PARTICULARS.get(lead_id, {}))
+        person = {"id": lead_id, "first_name": first_name, "last_name": last_name}
+        person |= {"phones": [f"+1514555{lead_id - 4900:04}"], "advisor_id": 101}
+        person |= {"emails": [f"lead{lead_id}@example.com"], "locale": "en" if lead_id % 2 == 0 else "fr"}
+        leads.append(person | _PARTICULARS.get(lead_id, {}))
     users = [
         {"id": user_id, "first_name": first, "last_name": last, "email": f"user{user_id}@example.com", "active": active}
         for user_id, first, last, active in _USERS
@@ -108,15 +108,15 @@ def parsed(document: Any, *, account_id: int | None = None) -> world.Seed:
         accounts.append(world.Account(own_id, node.text("name")))
         users += [_user(each, own_id) for each in node.nodes("users")]
         for each in node.nodes("leads"):
-            lead = _lead(each, own_id)
-            leads.append(lead)
-            communications += [(lead.id, called) for called in each.nodes("communications")]
+            made = lead(each.value, each.place, own_id)
+            leads.append(made)
+            communications += [(made.id, called) for called in each.nodes("communications")]
     if not accounts:
         raise SeedError('the seed has no account: it needs {"accounts":[{"id":..,"name":..,"users":[],"leads":[]}]}')
     for name, ids in (("account", accounts), ("user", users), ("lead", leads)):
         _refuse_twins(name, [one.id for one in ids])
     stored = (
-        _communication(called, lead_id, number)
+        communication(called.value, called.place, lead_id, number)
         for number, (lead_id, called) in enumerate(communications, start=_FIRST_SEEDED_COMMUNICATION_ID)
     )
     return world.Seed(tuple(accounts), tuple(users), tuple(leads), tuple(stored))
@@ -163,6 +163,9 @@ class _Node:
             raise SeedError(f"{self.place}.{key} must be a text or null")
         return found
 
+    def moment_or_none(self, key: str) -> datetime.datetime | None:
+        return None if self.value.get(key) is None else self.moment(key)
+
     def moment(self, key: str) -> datetime.datetime:
         complaint = f"{self.place}.{key} must be an instant with its offset, as 2024-01-15T09:00:00-05:00"
         try:
@@ -185,7 +188,9 @@ def _user(node: _Node, account_id: int) -> world.User:
     )
 
 
-def _lead(node: _Node, account_id: int) -> world.Lead:
+def lead(document: Any, place: str, account_id: int) -> world.Lead:
+    """A lead as it stands in a seed; `place` is where, for complaints. Raises SeedError."""
+    node = _Node(document, place)
     lead_id = node.whole("id")
     phones = tuple(
         _phone(item, f"{node.place}.phones", lead_id * 10 + i) for i, item in enumerate(node.items("phones"))
@@ -208,6 +213,11 @@ def _lead(node: _Node, account_id: int) -> world.Lead:
         result=node.text_or_none("result"),
         division=node.text_or_none("division"),
         locale=node.text_or_none("locale"),
+        postal_code=node.text_or_none("postal_code"),
+        second_contact=node.text_or_none("second_contact"),
+        sale_date=node.moment_or_none("sale_date"),
+        unsubscribed_at=node.moment_or_none("unsubscribed_at"),
+        deleted=node.value.get("deleted", False) is True,
     )
 
 
@@ -224,7 +234,9 @@ def _phone(item: Any, place: str, phone_id: int) -> world.Phone:
     )
 
 
-def _communication(node: _Node, lead_id: int, communication_id: int) -> world.Communication:
+def communication(document: Any, place: str, lead_id: int, communication_id: int) -> world.Communication:
+    """A communication as it stands in a seed under its lead. Raises SeedError."""
+    node = _Node(document, place)
     executed_at = node.moment("executed_at")
     duration = node.value.get("call_duration")
     return world.Communication(

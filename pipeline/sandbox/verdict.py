@@ -2,7 +2,7 @@
 
 import datetime
 
-from pipeline.sandbox import clock, rehearsal
+from pipeline.sandbox import clock, rehearsal, unasked
 
 
 def findings(stage: rehearsal.Rehearsal) -> dict[str, list[object]]:
@@ -16,6 +16,9 @@ def findings(stage: rehearsal.Rehearsal) -> dict[str, list[object]]:
         ],
         "popups": [entry.number for entry in log.popups()],
         "leads_created": [entry.number for entry in log.leads_created()],
+        "unasked": [
+            {"request": entry.number, "kind": entry.kind} for entry in log.entries if entry.kind in unasked.KINDS
+        ],
         "unknown_fields": [
             {"request": entry.number, "fields": list(entry.unknown_fields)} for entry in log.with_unknown_fields()
         ],

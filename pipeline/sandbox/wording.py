@@ -8,6 +8,7 @@ UNAUTHENTICATED = "Unauthenticated."
 UNAUTHORIZED = "This action is unauthorized."
 TOO_MANY_ATTEMPTS = "Too Many Attempts."
 SERVER_ERROR = "Server Error"
+DUPLICATE_PHONE = "Duplicate phone."
 RECORDING_UPLOADED = "Recording uploaded successfully."
 
 
@@ -94,6 +95,21 @@ def file(field: str) -> str:
 def not_uploaded(field: str) -> str:
     """PHP gave the upload up: too big."""
     return f"The {_name(field)} failed to upload."
+
+
+def between(field: str, least: int, most: int) -> str:
+    """A number out of range."""
+    return f"The {_name(field)} field must be between {least} and {most}."
+
+
+def prohibited(field: str) -> str:
+    """Not with this."""
+    return f"The {_name(field)} field is prohibited."
+
+
+def no_include(names: Sequence[str]) -> str:
+    """400 for something nested that there is not."""
+    return f"Requested include(s) `{', '.join(names)}` are not allowed."
 
 
 def wrong_type(field: str, allowed: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ import datetime
 import enum
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 FIRST_COMMUNICATION_ID = 42534452
 API_USER_ID = 99000001
@@ -100,6 +101,12 @@ class Lead:
     result: str | None = None
     division: str | None = None
     locale: str | None = None
+    postal_code: str | None = None
+    second_contact: str | None = None
+    sale_date: datetime.datetime | None = None
+    unsubscribed_at: datetime.datetime | None = None
+    created_method: str = "manual"
+    deleted: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ class Recording:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Communication:
-    """A call, e-mail or text message. `seeded` ones were there before the first request."""
+    """A call, e-mail or text message. `seeded` ones were there before the first request, `by_hand` a person made."""
 
     id: int
     lead_id: int
@@ -130,6 +137,12 @@ class Communication:
     call_status: str | None = None
     recording: Recording | None = None
     seeded: bool = False
+    by_hand: bool = False
+
+    @property
+    def by_api(self) -> bool:
+        """Whether a request made it."""
+        return not (self.seeded or self.by_hand)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -143,7 +156,10 @@ class Seed:
 
 
 class World:
-    """The state. With `any_id` whatever lead or user is mentioned exists, in the account it is mentioned in."""
+    """The state. `call_logs` are kept as they were given.
+
+    With `any_id` whatever lead or user is mentioned exists, in the account it is mentioned in.
+    """
 
     def __init__(self, seed: Seed, *, any_id: bool = False) -> None:
         self._any_id = any_id
@@ -156,10 +172,11 @@ class World:
         self.users = {user.id: user for user in seed.users}
         self.communications: dict[int, Communication] = {}
         self._leads = {lead.id: lead for lead in seed.leads}
+        self.call_logs: dict[int, dict[str, Any]] = {}
         self._of_lead: dict[int, list[int]] = {}
         self._next_id = FIRST_COMMUNICATION_ID
         for communication in seed.communications:
-            self._put(communication)
+            self.put(communication)
 
     @property
     def own_account(self) -> Account:
@@ -172,7 +189,16 @@ class World:
         if found is None and self._any_id and lead_id > 0:
             found = Lead(lead_id, account_id, "Lead", str(lead_id), created_at=now, updated_at=now)
             self._leads[lead_id] = found
-        return found if found is not None and found.account_id == account_id else None
+        return found if found is not None and found.account_id == account_id and not found.deleted else None
+
+    def leads_of(self, account_id: int) -> list[Lead]:
+        """All of an account, deleted ones included, in no order to rely on."""
+        return [lead for lead in self._leads.values() if lead.account_id == account_id]
+
+    def is_foreign(self, lead_id: int, account_id: int) -> bool:
+        """Whether it is another account's lead."""
+        found = self._leads.get(lead_id)
+        return found is not None and found.account_id != account_id
 
     def active_user(self, user_id: int, account_id: int) -> User | None:
         """The user, if active in that account."""
@@ -184,9 +210,10 @@ class World:
     def communication(self, communication_id: int, account_id: int) -> Communication | None:
         """The communication, if its lead is of that account."""
         found = self.communications.get(communication_id)
-        if found is None or self._leads[found.lead_id].account_id != account_id:
+        if found is None:
             return None
-        return found
+        lead = self._leads[found.lead_id]
+        return found if lead.account_id == account_id and not lead.deleted else None
 
     def communications_of(self, lead_id: int) -> list[Communication]:
         """Those of a lead, newest executed first."""
@@ -197,7 +224,11 @@ class World:
         """The same customer's other leads."""
         if lead.customer_id is None:
             return []
-        return [one for one in self._leads.values() if one.customer_id == lead.customer_id and one.id != lead.id]
+        return [
+            one
+            for one in self._leads.values()
+            if one.customer_id == lead.customer_id and one.id != lead.id and not one.deleted
+        ]
 
     def account_of(self, communication: Communication) -> int:
         """The id of the account that holds it."""
@@ -208,9 +239,31 @@ class World:
         self._next_id += 1
         return self._next_id - 1
 
+    def next_lead_id(self) -> int:
+        """One that no lead has, of whatever account."""
+        return max(self._leads, default=0) + 1
+
+    def next_part_id(self, lead: Lead) -> int:
+        """For another number or address of a lead, as a seed counts them."""
+        parts = [phone.id for phone in lead.phones] + [email.id for email in lead.emails]
+        return max(parts, default=lead.id * 10 - 1) + 1
+
+    def any_lead(self, lead_id: int) -> Lead | None:
+        """The lead, of whatever account, deleted or not."""
+        return self._leads.get(lead_id)
+
+    def put_lead(self, lead: Lead) -> None:
+        """Create or replace it."""
+        self._leads[lead.id] = lead
+
+    def remove(self, communication: Communication) -> None:
+        """As if it had never been; its id does not come back."""
+        del self.communications[communication.id]
+        self._of_lead[communication.lead_id].remove(communication.id)
+
     def store(self, communication: Communication, now: datetime.datetime) -> None:
         """Create or replace it, and let it colour its lead."""
-        self._put(communication)
+        self.put(communication)
         lead = self._leads[communication.lead_id]
         result = _result_after(lead.result, communication.call_status)
         self._leads[lead.id] = dataclasses.replace(lead, updated_at=now, result=result)
@@ -220,11 +273,11 @@ class World:
         self.communications[communication.id] = dataclasses.replace(communication, recording=recording)
 
     def same(self) -> Iterable[list[Communication]]:
-        """Groups that look like one call stored twice, of which the API made at least one."""
+        """Groups that look like one call stored twice, of which the API made one that was there already."""
         return self._groups(lambda one: (one.lead_id, one.executed_at, one.type, one.call_phone))
 
     def same_reference(self) -> Iterable[list[Communication]]:
-        """Groups with one reference mark, whatever their leads, of which the API made at least one."""
+        """Groups with one reference mark, whatever their leads, of which the API made one that was there already."""
         return self._groups(lambda one: _reference(one.description))
 
     def _groups(self, alike: Callable[[Communication], object]) -> list[list[Communication]]:
@@ -233,15 +286,22 @@ class World:
         for one in self.communications.values():
             groups.setdefault(alike(one), []).append(one)
         groups.pop(None, None)
-        return [group for group in groups.values() if len(group) > 1 and not all(one.seeded for one in group)]
+        in_order = (sorted(group, key=_id) for group in groups.values() if len(group) > 1)
+        # A copy that a person makes of what the API made is nobody's misdeed; the other way round it is.
+        return [group for group in in_order if any(one.by_api for one in group[1:])]
 
-    def _put(self, communication: Communication) -> None:
+    def put(self, communication: Communication) -> None:
+        """Create or replace it; its lead takes no notice."""
         before = self.communications.get(communication.id)
         if before is None or before.lead_id != communication.lead_id:
             if before is not None:
                 self._of_lead[before.lead_id].remove(before.id)
             self._of_lead.setdefault(communication.lead_id, []).append(communication.id)
         self.communications[communication.id] = communication
+
+
+def _id(communication: Communication) -> int:
+    return communication.id
 
 
 def _reference(description: str | None) -> str | None:
