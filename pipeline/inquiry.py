@@ -1,30 +1,72 @@
-"""What only the CRM can tell before rows become calls: who its users are. Asked once a run."""
+"""What only the CRM can tell before rows become calls: who its users are, and whose a number is. Asked once a run."""
 
-from pipeline import errors, model
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio.lowlevel
+
+from pipeline import config, directory, errors, model, report
 from pipeline.courier import Courier
 from pipeline.intake import Intake
+from pipeline.lead_search import Found, LeadSearch
+from pipeline.ledger import Ledger, lookups
 
 
+@dataclass(slots=True)
 class Inquiry:
     """The questions of one run, and the answers so far."""
 
-    def __init__(self, courier: Courier, whose: model.Account) -> None:
-        self._courier = courier
-        self._account = whose
-        self._users: tuple[model.User, ...] | None = None
+    settings: config.Settings
+    courier: Courier
+    account: model.Account
+    now: datetime
+    talk: report.Talk
+    _users: tuple[model.User, ...] | None = None
+    _leads: dict[str, tuple[model.Lead, ...]] = field(default_factory=dict)
 
-    async def answer(self, intake: Intake) -> None:
-        """Give the intake what it needs to know of the CRM. Raises DestinationUnusable."""
+    async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
+        """Give the intake what it needs to know of the CRM; `besides` are numbers that no file of today needs to have.
+        What is found is remembered in the ledger. Raises DestinationUnusable."""
         if intake.needs_users:
             intake.agents.users = await self._active_users()
+        intake.pins = lambda keys: lookups.pins(ledger.database, keys)
+        if self.settings.find_leads:
+            wanted = await self._numbers_without_lead(intake) | {one for one in besides if not intake.knows_lead(one)}
+            await self._look_up(sorted(wanted), ledger)
+            intake.found = directory.Leads.of_the_crm(self._leads, self.settings.several_leads)
 
     async def _active_users(self) -> tuple[model.User, ...]:
         if self._users is None:
             try:
-                self._users = await self._courier.users(self._account.id)
+                self._users = await self.courier.users(self.account.id)
             except errors.Incomplete as outcome:
                 raise errors.DestinationUnusable(
                     f"the CRM does not show this key its users ({outcome.evidence}): name them by user_id in --agents "
                     "FILE, and leave names and emails out of the export"
                 ) from outcome
         return self._users
+
+    async def _numbers_without_lead(self, intake: Intake) -> set[str]:
+        """A first way through the files: a number is asked for once, however many calls it has."""
+        survey = Intake(self.settings, self.now)
+        survey.agents.users, survey.pins = intake.agents.users, intake.pins
+        for _ in survey.frames():
+            await anyio.lowlevel.checkpoint()
+        return survey.unknown_callers.numbers()
+
+    async def _look_up(self, wanted: list[str], ledger: Ledger) -> None:
+        self._leads |= lookups.known(ledger.database, wanted, self.now)
+
+        def keep(found: Found) -> None:
+            self._leads.update(found)
+            lookups.keep(ledger.database, found, self.now)
+
+        search = LeadSearch(self.courier, self.account, self.now, self.settings.region, self.talk.say, keep)
+        try:
+            await search.look_up([phone for phone in wanted if phone not in self._leads])
+        except errors.Incomplete as outcome:
+            raise errors.DestinationUnusable(
+                f"the CRM does not show its leads as documented ({outcome.evidence}): give --leads FILE instead of "
+                "--find-leads"
+            ) from outcome

@@ -198,6 +198,27 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Lead:
+    """A lead as the CRM or a leads file describes it. `created_at` is aware, `status` "" where there is none; `numbers`
+    are as written there, `account_id` is None where that is not said."""
+
+    id: int
+    created_at: datetime | None = None
+    status: str = ""
+    numbers: tuple[str, ...] = ()
+    account_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadPage:
+    """Some leads of a list. `total` are those of the whole list, None where the CRM does not say; `pages` its pages."""
+
+    leads: tuple[Lead, ...]
+    total: int | None
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class RejectedRow:
     """A row that will not be sent, with every fault found in it at once."""
 

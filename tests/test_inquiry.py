@@ -9,7 +9,8 @@ from pipeline import errors, model
 from pipeline.courier import Courier
 from pipeline.inquiry import Inquiry
 from pipeline.intake import Intake
-from tests import exporting
+from pipeline.ledger import Ledger
+from tests import exporting, making
 from tests.fake_crm import FakeDealer, in_virtual_time, reply
 from tests.test_courier import pace
 
@@ -28,10 +29,11 @@ def _intake(folder: Path, column: str, **changes: Any) -> Intake:
 
 
 async def _answer(crm: FakeDealer, *intakes: Intake) -> None:
+    ledger = Ledger.of_nothing(making.clock())
     async with crm.reached() as there:
-        inquiry = Inquiry(Courier(there, pace()), WHOSE)
+        inquiry = Inquiry(exporting.settings(), Courier(there, pace()), WHOSE, exporting.NOW, exporting.tools().talk)
         for one in intakes:
-            await inquiry.answer(one)
+            await inquiry.answer(one, ledger)
 
 
 def test_users_are_asked_for_once(tmp_path: Path) -> None:

@@ -424,7 +424,7 @@ def test_the_file_is_private_logged_ahead_and_synced(ledger: Ledger, path: Path)
     assert _pragma(ledger, "recursive_triggers") == 1
     assert _pragma(ledger, "locking_mode") == "exclusive"
     assert _pragma(ledger, "application_id") == database.APPLICATION_ID
-    assert _pragma(ledger, "user_version") == 6
+    assert _pragma(ledger, "user_version") == 7
 
 
 @pytest.mark.parametrize("existed", [False, True])

@@ -20,6 +20,8 @@ _GIVEN: list[tuple[str, Sequence[str], str, str, Any]] = [
     ("since", ["2024-05-31"], "2024-05-31", "2024-05-31", date(2024, 5, 31)),
     ("until", ["2024-05-31"], "2024-05-31", '"2024-05-31"', date(2024, 5, 31)),
     ("leads", ["my leads.csv"], "my leads.csv", '"my leads.csv"', Path("my leads.csv")),
+    ("find-leads", [], "1", "true", True),
+    ("several-leads", ["at-call"], "at-call", '"at-call"', "at-call"),
     ("agents", ["who.csv"], "who.csv", '"who.csv"', Path("who.csv")),
     ("draft-agents", ["draft.csv"], "draft.csv", '"draft.csv"', Path("draft.csv")),
     ("unknown-agent", ["omit"], "omit", '"omit"', "omit"),

@@ -120,6 +120,7 @@ def check(html: Path | None, **given: Any) -> ExitCode:
     epilog=f"""\b
 Examples:
   callimport run calls.csv --destination sandbox --leads leads.csv
+  callimport run calls.csv --destination sandbox --find-leads --several-leads at-call
   callimport run calls.csv --destination sandbox --dry-run
   callimport run exports/ --profile twilio --leads leads.csv --destination production --account 301
   callimport run --destination production --account 301   (without FILES: the last batch goes on)

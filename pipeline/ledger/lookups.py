@@ -1,0 +1,54 @@
+"""Whose a number is, as the CRM said when it was asked: remembered for a while, so that nobody asks every night."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from pipeline import model
+from pipeline.ledger.database import Database
+
+FOUND_LASTS = timedelta(days=7)
+# Less than a day: the next night asks again, though it may begin a little earlier.
+NONE_LASTS = timedelta(hours=20)
+
+
+def known(database: Database, phones: Iterable[str], now: datetime) -> dict[str, tuple[model.Lead, ...]]:
+    """Of these numbers those that need not be looked up again; () is nobody's."""
+    found = database.rows(
+        """
+        SELECT phone, leads FROM lookup WHERE phone IN (SELECT value FROM json_each(?))
+            AND looked_up_at > CASE WHEN leads = '[]' THEN ? ELSE ? END AND looked_up_at <= ?
+        """,
+        (json.dumps(list(phones)), _text(now - NONE_LASTS), _text(now - FOUND_LASTS), _text(now)),
+    )
+    return {phone: tuple(_lead(*one) for one in json.loads(leads)) for phone, leads in found}
+
+
+def keep(database: Database, found: Mapping[str, tuple[model.Lead, ...]], now: datetime) -> None:
+    """Remember what the CRM said of these numbers."""
+    with database.transaction():
+        database.execute_many(
+            "INSERT INTO lookup VALUES (?, ?, ?) ON CONFLICT (phone) DO UPDATE SET leads = excluded.leads, "
+            "looked_up_at = excluded.looked_up_at",
+            ((phone, json.dumps([_cells(lead) for lead in leads]), _text(now)) for phone, leads in found.items()),
+        )
+
+
+def pins(database: Database, keys: Iterable[str]) -> dict[str, int]:
+    """Of calls that are items, by key, the lead that each has."""
+    found = database.rows(
+        "SELECT key, lead_id FROM item WHERE key IN (SELECT value FROM json_each(?))", (json.dumps(list(keys)),)
+    )
+    return dict(found)
+
+
+def _cells(lead: model.Lead) -> tuple[int, str | None, str]:
+    return lead.id, _text(lead.created_at) if lead.created_at else None, lead.status
+
+
+def _lead(lead_id: int, created_at: str | None, status: str) -> model.Lead:
+    return model.Lead(lead_id, datetime.fromisoformat(created_at) if created_at else None, status)
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
