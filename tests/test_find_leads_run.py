@@ -1,4 +1,4 @@
-"""Leads found in the rehearsal CRM by the real command: its filters, its pages, and leads that are hard to get right."""
+"""Leads found in the rehearsal CRM by the real command, those that are hard to get right included."""
 
 from pathlib import Path
 
