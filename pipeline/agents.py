@@ -95,8 +95,13 @@ class Agents:
         file = agents_file.read(settings.agents) if settings.agents else None
         return cls(UnknownAgent.parse(settings.unknown_agent), file, zone)
 
-    def needs_users(self, columns: Iterable[str]) -> bool:
-        """Whether rows that say something for these canonical columns cannot be resolved without the CRM's users."""
+    @property
+    def has_open(self) -> bool:
+        """Whether somebody was met whom only the CRM's users can tell."""
+        return bool(self._open)
+
+    def may_need_users(self, columns: Iterable[str]) -> bool:
+        """Whether rows that say something for these canonical columns may not be resolved without the CRM's users."""
         named = set(columns) & set(AGENT_COLUMNS)
         return bool(named & set(_OF_THE_CRM)) or (bool(named) and self._names_emails)
 

@@ -28,13 +28,19 @@ class Inquiry:
     async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
         """Give the intake what it needs to know of the CRM; `besides` are numbers that no file of today needs to have.
         What is found is remembered in the ledger. Raises DestinationUnusable."""
-        if intake.needs_users:
+        if intake.may_need_users and await self._needs_users(intake):
             intake.agents.users = await self._active_users()
         intake.pins = lambda keys: lookups.pins(ledger.database, keys)
         if self.settings.find_leads:
             wanted = await self._numbers_without_lead(intake) | {one for one in besides if not intake.knows_lead(one)}
             await self._look_up(sorted(wanted), ledger)
             intake.found = directory.Leads.of_the_crm(self._leads, self.settings.several_leads)
+
+    async def _needs_users(self, intake: Intake) -> bool:
+        """Where rows may name a user by number as well, whether there is one that does not."""
+        if self._users is not None or not intake.exports.has("agent_id"):
+            return True
+        return bool((await self._survey(intake)).agents.has_open)
 
     async def _active_users(self) -> tuple[model.User, ...]:
         if self._users is None:
@@ -48,12 +54,16 @@ class Inquiry:
         return self._users
 
     async def _numbers_without_lead(self, intake: Intake) -> set[str]:
-        """A first way through the files: a number is asked for once, however many calls it has."""
+        """A number is asked for once, however many calls it has."""
+        return (await self._survey(intake)).unknown_callers.numbers()
+
+    async def _survey(self, intake: Intake) -> Intake:
+        """A way through the files before the one that counts."""
         survey = Intake(self.settings, self.now)
         survey.agents.users, survey.pins = intake.agents.users, intake.pins
         for _ in survey.frames():
             await anyio.lowlevel.checkpoint()
-        return survey.unknown_callers.numbers()
+        return survey
 
     async def _look_up(self, wanted: list[str], ledger: Ledger) -> None:
         self._leads |= lookups.known(ledger.database, wanted, self.now)

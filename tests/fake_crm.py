@@ -304,6 +304,7 @@ class FakeDealer(FakeCrm):
         super().__init__(**other)
         self.users = list(users)
         self.leads = list(leads)
+        self.merged_away: set[int] = set()
         # How a number is compared with those of a lead; None: the filter is not heard.
         self.filters_phones: Callable[[str, list[str]], bool] | None = lambda wanted, numbers: wanted in numbers
         self.on_page: Callable[[int], None] = lambda page: None
@@ -315,6 +316,8 @@ class FakeDealer(FakeCrm):
         path, _, query = request.target.removeprefix("/v2").partition("?")
         asked = parse_qs(query)
         if request.method == "POST":
+            if request.json["lead_id"] in self.merged_away:
+                return reply(422, {"message": "The given data was invalid.", "errors": {"lead_id": ["Invalid."]}})
             return self.create(request)
         if path == "/account":
             users = {"users": self.users} if "users" in asked.get("include[]", ()) else {}

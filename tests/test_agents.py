@@ -175,7 +175,9 @@ def test_days_without_a_zone_are_an_error(tmp_path: Path) -> None:
 
 def test_offline_an_agent_whom_only_the_crm_knows_is_no_reject_but_said() -> None:
     agents = _agents(asked=False)
+    assert not _agents(asked=False).has_open
     assert _who(agents, name="Sophie Gendron") == (None, None)
+    assert agents.has_open
     assert _who(agents, email="sophie@example.com") == (None, None)
     assert agents.told() == (
         "2 calls of agents to be looked up among the CRM's users: Sophie Gendron (1), sophie@example.com (1)",
@@ -198,8 +200,8 @@ def test_of_many_agents_the_most_frequent_are_named() -> None:
 
 def test_only_what_the_users_can_tell_needs_them(tmp_path: Path) -> None:
     by_email, by_id = _file(tmp_path, "201,,,a@example.com,,,"), _file(tmp_path, "201,,,,12,,")
-    assert not _agents().needs_users(["agent_extension"])
-    assert _agents().needs_users(["agent_name"])
-    assert _agents(file=by_email).needs_users(["agent_extension"])
-    assert not _agents(file=by_email).needs_users([])
-    assert not _agents(file=by_id).needs_users(["agent_extension"])
+    assert not _agents().may_need_users(["agent_extension"])
+    assert _agents().may_need_users(["agent_name"])
+    assert _agents(file=by_email).may_need_users(["agent_extension"])
+    assert not _agents(file=by_email).may_need_users([])
+    assert not _agents(file=by_id).may_need_users(["agent_extension"])

@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline import config, destination, endings, errors, importer, model
-from tests import exporting
+from pipeline import config, destination, endings, errors, importer, model, upkeep
+from tests import exporting, making
 from tests.fake_crm import BASE_URL, TOKEN, FakeDealer, in_virtual_time, lead
 
 HEADER = "call_id,direction,started_at,duration_seconds,customer_phone,agent_id"
@@ -56,6 +56,10 @@ class Nights:
     def looked_up(self) -> list[str]:
         """What the last run asked about leads as such."""
         return [target for target in self.asked[-1] if target.startswith(("/v2/leads?", "/v2/leads/search"))]
+
+    def retry_refused(self) -> None:
+        settings = exporting.settings(ledger=self.folder / "ledger.sqlite3", state_dir=self.folder)
+        upkeep.retry(settings, making.clock(self.night), statuses=(model.ItemStatus.REFUSED,), keys=())
 
     def leads_of_calls(self) -> list[int]:
         return [int(one["lead_id"]) for one in self.crm.stored]
@@ -172,6 +176,20 @@ async def test_a_number_of_nobody_is_asked_for_again_the_next_night_and_one_with
     await nights.run(_call(1), _call(4, TWO))
     assert {target.partition("phone%5D=")[2][:14] for target in nights.looked_up()} <= {"%2B15145550123", ""}
     assert nights.leads_of_calls() == [12, 12, 12]
+
+
+@night_after_night
+async def test_a_call_refused_with_its_lead_is_looked_for_again(nights: Nights) -> None:
+    """Its lead was merged into another: neither the answer of last night nor the lead it had is held on to."""
+    nights.crm.leads, nights.crm.merged_away = [lead(11, ONE)], {11}
+    assert (await nights.run(_call(1))).summary.calls.refused == 1
+    nights.crm.leads = [lead(12, ONE)]
+    assert (await nights.run(_call(1))).summary.calls.refused == 1
+    assert len(nights.looked_up()) > 0
+    nights.retry_refused()
+    assert _calls(await nights.run(_call(1))) == {"delivered": 1}
+    assert nights.leads_of_calls() == [12]
+    assert nights.looked_up() == []
 
 
 @night_after_night

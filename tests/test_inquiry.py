@@ -28,10 +28,12 @@ def _intake(folder: Path, column: str, **changes: Any) -> Intake:
     return Intake(exporting.settings(export, **changes), exporting.NOW)
 
 
-async def _answer(crm: FakeDealer, *intakes: Intake) -> None:
+async def _answer(crm: FakeDealer, *intakes: Intake, files: tuple[Path, ...] = ()) -> None:
     ledger = Ledger.of_nothing(making.clock())
     async with crm.reached() as there:
-        inquiry = Inquiry(exporting.settings(), Courier(there, pace()), WHOSE, exporting.NOW, exporting.tools().talk)
+        inquiry = Inquiry(
+            exporting.settings(*files), Courier(there, pace()), WHOSE, exporting.NOW, exporting.tools().talk
+        )
         for one in intakes:
             await inquiry.answer(one, ledger)
 
@@ -61,6 +63,26 @@ def test_nothing_is_asked_where_no_row_names_an_agent(tmp_path: Path) -> None:
         crm = FakeDealer()
         await _answer(crm, _intake(tmp_path, "agent_id"), _intake(tmp_path, "agent_extension"))
         assert crm.received == []
+
+    story()
+
+
+@pytest.mark.parametrize(("agent_id", "asks"), [("12", False), ("", True)])
+def test_users_are_asked_for_only_where_a_row_names_somebody_without_a_number(
+    tmp_path: Path, agent_id: str, asks: bool
+) -> None:
+    export = exporting.write(
+        tmp_path / "calls.csv",
+        "lead_id,direction,started_at,duration_seconds,customer_phone,agent_id,agent_name",
+        f"5003,incoming,2024-05-31T14:05:00-04:00,9,+15145550123,{agent_id},Sophie Gendron",
+        "5003,incoming,2024-05-31T14:06:00-04:00,9,+15145550123,,",
+    )
+
+    @in_virtual_time
+    async def story() -> None:
+        crm = FakeDealer([SOPHIE])
+        await _answer(crm, Intake(exporting.settings(export), exporting.NOW), files=(export,))
+        assert len(crm.received) == asks
 
     story()
 

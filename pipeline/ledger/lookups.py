@@ -13,11 +13,14 @@ NONE_LASTS = timedelta(hours=20)
 
 
 def known(database: Database, phones: Iterable[str], now: datetime) -> dict[str, tuple[model.Lead, ...]]:
-    """Of these numbers those that need not be looked up again; () is nobody's."""
+    """Of these numbers those that need not be looked up again; () is nobody's. What was said before a call of it
+    was refused is not believed any more: the lead may have been merged into another."""
     found = database.rows(
         """
         SELECT phone, leads FROM lookup WHERE phone IN (SELECT value FROM json_each(?))
             AND looked_up_at > CASE WHEN leads = '[]' THEN ? ELSE ? END AND looked_up_at <= ?
+            AND NOT EXISTS (SELECT 1 FROM item JOIN attempt USING (key) JOIN outcome ON outcome.attempt_id = attempt.id
+                WHERE item.phone = lookup.phone AND outcome.kind = 'refused' AND outcome.ended_at > looked_up_at)
         """,
         (json.dumps(list(phones)), _text(now - NONE_LASTS), _text(now - FOUND_LASTS), _text(now)),
     )
@@ -35,9 +38,15 @@ def keep(database: Database, found: Mapping[str, tuple[model.Lead, ...]], now: d
 
 
 def pins(database: Database, keys: Iterable[str]) -> dict[str, int]:
-    """Of calls that are items, by key, the lead that each has."""
+    """Of calls that are items, by key, the lead that each has; not of one that the CRM has refused with it."""
     found = database.rows(
-        "SELECT key, lead_id FROM item WHERE key IN (SELECT value FROM json_each(?))", (json.dumps(list(keys)),)
+        """
+        SELECT key, lead_id FROM item WHERE key IN (SELECT value FROM json_each(?)) AND (
+            status NOT IN ('pending', 'refused', 'failed')
+            OR NOT EXISTS (SELECT 1 FROM attempt JOIN outcome ON outcome.attempt_id = attempt.id
+                WHERE attempt.key = item.key AND outcome.kind = 'refused'))
+        """,
+        (json.dumps(list(keys)),),
     )
     return dict(found)
 
