@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline import config, custody, lock, model, privacy
-from pipeline.ledger import Ledger, listing
+from pipeline.ledger import Ledger, leadless, listing
 
 LISTED = (model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, model.ItemStatus.REFUSED, model.ItemStatus.FAILED)
 
@@ -18,6 +18,7 @@ class Status:
     account: model.Account | None = None
     items: dict[model.ItemStatus, int] | None = None
     changed: int = 0
+    without_lead: int = 0
     last_run: dict[str, Any] | None = None
     waiting: tuple[model.Waiting, ...] = ()
     listed: tuple[model.Listed, ...] = ()
@@ -55,6 +56,7 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
             account=listing.bound_account(database),
             items=listing.counts(database),
             changed=listing.parked_changes(database),
+            without_lead=leadless.count(database),
             last_run=_last_run(ledger),
             waiting=tuple(listing.waiting(database, besides=None)),
             listed=tuple(item for status in LISTED for item in listing.items(database, status)),

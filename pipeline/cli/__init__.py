@@ -165,6 +165,7 @@ def status(as_json: bool, **given: Any) -> ExitCode:
             items=found.items or {},
             last_run=found.last_run,
             changed=found.changed,
+            without_lead=found.without_lead,
             waiting=found.waiting,
             listed=found.listed,
             destination=given["destination"],

@@ -36,6 +36,11 @@ def waiting(database: Database, shape: str, since: datetime) -> list[Leadless]:
     return [_leadless(*row) for row in found]
 
 
+def count(database: Database) -> int:
+    """How many calls wait for a lead, whatever settings made them."""
+    return int(database.one("SELECT count(*) FROM leadless"))
+
+
 def give_up(database: Database, before: datetime) -> int:
     """Forget those that were first seen before this; how many they were."""
     return database.execute("DELETE FROM leadless WHERE first_seen_at < ?", (_text(before),))

@@ -147,6 +147,7 @@ def print_status(
     items: Mapping[model.ItemStatus, int],
     last_run: Mapping[str, Any] | None,
     changed: int,
+    without_lead: int,
     waiting: Iterable[model.Waiting],
     listed: Iterable[model.Listed],
     destination: str | None,
@@ -170,6 +171,8 @@ def print_status(
             _say(console, f"  {count:,} {status.replace('_', ' ')}")
     if changed:
         _say(console, f"  {counted.calls(changed, 'delivered')} changed in the source since")
+    if without_lead:
+        _say(console, f"  {counted.calls(without_lead)} without a lead, tried again by run --find-leads")
     for batch in waiting:
         pending = counted.calls(batch.pending, "pending")
         _say(console, f"batch {batch.batch} has {pending}: callimport run --resume {batch.batch}{where} sends them")
