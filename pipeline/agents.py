@@ -129,7 +129,7 @@ class Agents:
             told.append(f"{_calls(self._open)} of agents to be looked up among the CRM's users: {_names(self._open)}")
         if self._unknown:
             ending = {
-                "reject": "rejected",
+                "reject": "rejected unless they were sent before",
                 "omit": "the CRM will name nobody, or the key's own user (--unknown-agent omit)",
                 "default": f"credited to user {self.unknown.default_id} (--unknown-agent default)",
             }[self.unknown.policy]

@@ -1,11 +1,10 @@
 """The exports of one run: which files, of which phone system, and where their rows are."""
 
 import contextlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from pipeline import config, errors, instants, model, origin, profile, source
+from pipeline import config, errors, instants, model, origin, profile, readahead, source
 
 
 class Exports:
@@ -39,16 +38,11 @@ class Exports:
     def chunks(self) -> Iterator[tuple[int, model.Chunk]]:
         """The rows of every file as they are, with the number of the file. Can be gone through several times.
 
-        The next chunk is read while the last one is looked at: at most three are in memory.
+        The next chunk is read while the last one is looked at.
         """
-        chunks = self._chunks()
-        with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(next, chunks, None)
-            while (chunk := ahead.result()) is not None:
-                ahead = reader.submit(next, chunks, None)
-                yield chunk
+        return readahead.one_ahead(self._chunks())
 
-    def _chunks(self) -> Iterator[tuple[int, model.Chunk]]:
+    def _chunks(self) -> Generator[tuple[int, model.Chunk], None, None]:
         for position, (opened, match) in enumerate(zip(self.sources, self._matches, strict=True)):
             for chunk in source.read(opened, match.layout):
                 yield position, chunk

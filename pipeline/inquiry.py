@@ -28,9 +28,10 @@ class Inquiry:
     async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
         """Give the intake what it needs to know of the CRM; `besides` are numbers that no file of today needs to have.
         What is found is remembered in the ledger. Raises DestinationUnusable."""
+        intake.pins = lambda keys: lookups.pins(ledger.database, keys)
+        intake.sent = lambda keys: lookups.sent(ledger.database, keys)
         if intake.may_need_users and await self._needs_users(intake):
             intake.agents.users = await self._active_users()
-        intake.pins = lambda keys: lookups.pins(ledger.database, keys)
         if self.settings.find_leads:
             wanted = await self._numbers_without_lead(intake) | {one for one in besides if not intake.knows_lead(one)}
             await self._look_up(sorted(wanted), ledger)
@@ -60,7 +61,7 @@ class Inquiry:
     async def _survey(self, intake: Intake) -> Intake:
         """A way through the files before the one that counts."""
         survey = Intake(self.settings, self.now)
-        survey.agents.users, survey.pins = intake.agents.users, intake.pins
+        survey.agents.users, survey.pins, survey.sent = intake.agents.users, intake.pins, intake.sent
         for _ in survey.frames():
             await anyio.lowlevel.checkpoint()
         return survey

@@ -1,13 +1,25 @@
 """From files to sightings: read, recipe, validate, join legs, find lead and agent, map. Every row is counted."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import polars as pl
 
-from pipeline import config, directory, instants, legs, mapping, model, numbers_file, origin, profile, validation
+from pipeline import (
+    config,
+    directory,
+    instants,
+    legs,
+    mapping,
+    model,
+    numbers_file,
+    origin,
+    profile,
+    readahead,
+    validation,
+)
 from pipeline.agents import AGENT_COLUMNS, Agents
 from pipeline.agents_found import AgentsFound
 from pipeline.exports import Exports
@@ -24,6 +36,18 @@ _NOT_IN_IDS = r'[\x00-\x1f"\\]'
 # Settings that find a lead or an agent, or that leave calls out.
 _NOT_OF_A_CALL = ("leads", "several-leads", "agents", "since", "until")
 _OF_LEGS = ("_row", "_group", "_leg", "_chain", "_length")
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """A chunk of the source at `position`: its cells, what the recipe made of them, what of that may be a call of a
+    customer, and what validation says of those."""
+
+    position: int
+    frame: pl.DataFrame
+    canonical: pl.DataFrame
+    kept: pl.DataFrame
+    validated: validation.Validated
 
 
 class Intake:
@@ -45,9 +69,10 @@ class Intake:
             if settings.leads
             else None
         )
-        # What the CRM knows, and the leads that calls have in the ledger, by key: nothing, unless somebody has asked.
+        # What the CRM knows of leads, and the ledger, by keys, of the leads of calls and of their having been sent.
         self.found: directory.Leads | None = None
         self.pins: Callable[[list[str]], Mapping[str, int]] = _no_pins
+        self.sent: Callable[[list[str]], Collection[str]] = _no_pins
         self.keeps_leadless = False
         self._leadless: list[tuple[int, pl.DataFrame]] = []
         self.agents = Agents.of(settings, self.zone)
@@ -75,8 +100,9 @@ class Intake:
         A recipe that joins legs needs all rows at once: about 300 bytes of memory a row. Otherwise a chunk at a time.
         """
         if self.profile.legs is None:
-            for position, chunk in self.exports.chunks():
-                sound, _, skipped = self._validated(position, chunk)
+            for looked_at in self._looked_at():
+                position = looked_at.position
+                sound, _, skipped = self._counted(looked_at)
                 self._skip({position: skipped})
                 yield position, self._calls(position, sound.with_columns(pl.lit(None, pl.String).alias("_legs")))
         else:
@@ -130,22 +156,29 @@ class Intake:
 
     # Rows
 
-    def _validated(self, position: int, chunk: model.Chunk) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def _looked_at(self) -> Iterator["_LookedAt"]:
+        """Every chunk, read by the recipe and validated; the next one while the last one is counted and mapped."""
+        return readahead.one_ahead(self._look_at(position, chunk) for position, chunk in self.exports.chunks())
+
+    def _look_at(self, position: int, chunk: model.Chunk) -> "_LookedAt":
+        canonical = profile.canonical(self.profile, chunk.frame, self._given_of(chunk))
+        kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
+        return _LookedAt(position, chunk.frame, canonical, kept, validation.validate(kept, self._reading))
+
+    def _counted(self, chunk: "_LookedAt") -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """The sound rows of a chunk, typed; the faulty ones, of which only place and group are known; and those that
         are skipped for whoever called, `_group` and `_skip`. Those that are nobody's call are counted here."""
+        position, canonical, kept = chunk.position, chunk.canonical, chunk.kept
         self.tally.read += chunk.frame.height
         self.origins.see(position, chunk.frame)
-        canonical = profile.canonical(self.profile, chunk.frame, self._given_of(chunk))
         self._drop(position, canonical)
-        kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
-        validated = validation.validate(kept, self._reading)
-        rejects = dict(validated.rejects)
+        rejects = dict(chunk.validated.rejects)
         for row, fault in origin.faults(chunk.frame).items():
             rejects[row] = (*rejects.get(row, ()), fault)
         self._reject_invalid(position, kept, rejects)
         groups = kept.select(_OF_LEGS)
         is_faulty = pl.col("_row").is_in(list(rejects))
-        accepted = validated.accepted.join(groups, on="_row", maintain_order="left")
+        accepted = chunk.validated.accepted.join(groups, on="_row", maintain_order="left")
         return (
             accepted.filter(~is_faulty) if rejects else accepted,
             groups.filter(is_faulty),
@@ -239,8 +272,9 @@ class Intake:
         """The sound and faulty rows of all files, None where there are none, and the skipped ones by file."""
         pieces: list[pl.DataFrame] = []
         skipped: dict[int, pl.DataFrame] = {}
-        for position, chunk in self.exports.chunks():
-            sound, faulty, left_out = self._validated(position, chunk)
+        for looked_at in self._looked_at():
+            position = looked_at.position
+            sound, faulty, left_out = self._counted(looked_at)
             skipped[position] = pl.concat([skipped[position], left_out]) if position in skipped else left_out
             for rows, is_faulty in ((sound, False), (faulty, True)):
                 source = pl.lit(position, dtype=pl.Int64).alias("_source")
@@ -271,11 +305,25 @@ class Intake:
         if self.agents_found is not None:
             self.agents_found.see(calls)
         calls, no_agent = self.agents.resolve(calls)
+        no_agent = self._but_of_sent_calls(calls, no_agent)
         calls, unclear = self._found(calls, no_lead)
         reasons = {
             row: tuple(found[row] for found in (unclear, no_agent) if row in found) for row in {**unclear, **no_agent}
         }
         return self._without(position, calls, reasons)
+
+    def _keys(self, calls: pl.DataFrame) -> list[str]:
+        made = mapping.calls(calls, source=0, system=self.system)
+        return [mapping.key(call, id_is_unique=self.profile.identity) for call in made]
+
+    def _but_of_sent_calls(self, calls: pl.DataFrame, faults: dict[int, model.Reason]) -> dict[int, model.Reason]:
+        """A call that has gone to the CRM needs no agent any more: whoever made it may have left since."""
+        rows = calls.filter(pl.col("_row").is_in(list(faults)))
+        if rows.is_empty():
+            return faults
+        keys = self._keys(rows)
+        sent = self.sent(keys)
+        return {row: faults[row] for row, key in zip(rows["_row"], keys, strict=True) if key not in sent}
 
     def _found(
         self, calls: pl.DataFrame, no_lead: Mapping[int, model.Reason]
@@ -285,10 +333,7 @@ class Intake:
         nameless = calls.filter(pl.col("lead_id").is_null())
         if nameless.is_empty():
             return calls, no_lead
-        keys = [
-            mapping.key(call, id_is_unique=self.profile.identity)
-            for call in mapping.calls(nameless, source=0, system=self.system)
-        ]
+        keys = self._keys(nameless)
         pins = self.pins(keys)
         pinned = {row: pins[key] for row, key in zip(nameless["_row"], keys, strict=True) if key in pins}
         of_row = pl.col("_row").replace_strict(pinned, default=None, return_dtype=pl.Int64)

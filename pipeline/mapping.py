@@ -114,13 +114,14 @@ def calls(frame: pl.DataFrame, *, source: int, system: str) -> list[model.Call]:
 
 
 def communications(frame: pl.DataFrame) -> pl.DataFrame:
-    """The payloads of such a frame, by the vendor's names and without references, with `_row`."""
+    """The payloads of such a frame, by the vendor's names and without references, with `_row`; executed_at still an
+    instant in UTC."""
     return frame.select(
         "_row",
         "lead_id",
         pl.lit("phone").alias("method"),
         pl.col("direction").alias("type"),
-        pl.col("started_at").dt.to_string("%Y-%m-%dT%H:%M:%S+00:00").alias("executed_at"),
+        pl.col("started_at").alias("executed_at"),
         "executed_by",
         "description",
         pl.col("status").alias("call_status"),

@@ -6,6 +6,7 @@ into words that somebody with a spreadsheet can act on.
 
 import itertools
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ _WHOLE = r"^(-?[0-9]+)(?:\.0+)?$"
 _YEARS = (datetime(1, 1, 2), datetime(9999, 12, 30))  # noqa: DTZ001 - clocks without a zone
 _SHOWN = 40
 _PHONE_DIGITS, _DIGITS_SHOWN = 6, 4
+# pandera's context is one for all threads: leaving it in one would take it away under another.
+_ONE_AT_A_TIME = threading.Lock()
 _WHICH_HOUR: tuple[Literal["earliest"], Literal["latest"]] = ("earliest", "latest")
 
 # What to say of a faulty cell: "<column>: "<value>" " and this; of a missing one: "<column> is missing; " and this.
@@ -81,7 +84,7 @@ _PAYLOAD = {
     "lead_id_number": ("lead_id", "is not a lead's number"),
     "method_unknown": ("method", f"is not {' or '.join(communication.METHODS)}"),
     "type_unknown": ("type", f"is not {' or '.join(communication.TYPES)}"),
-    "executed_at_instant": ("executed_at", "is not an instant in whole seconds with its offset"),
+    "executed_at_instant": ("executed_at", "is not an instant in whole seconds"),
     "executed_by_number": ("executed_by", "is not a user's number"),
     "description_length": ("description", f"is longer than {communication.MAX_DESCRIPTION} characters"),
     "call_status_unknown": ("call_status", f"is not one of {', '.join(communication.STATUSES)}"),
@@ -151,8 +154,8 @@ def validate(frame: pl.DataFrame, reading: Reading) -> Validated:
 def validate_communications(frame: pl.DataFrame) -> dict[int, tuple[model.Reason, ...]]:
     """What keeps payloads from being sent, by `_row`; empty where all may go.
 
-    Columns: `_row`, lead_id, executed_by, call_duration Int64; method, type, executed_at (ISO 8601 with its offset),
-    description, call_status, call_phone text.
+    Columns: `_row`, lead_id, executed_by, call_duration Int64; executed_at in UTC; method, type, description,
+    call_status, call_phone text.
     """
     rejects: dict[int, tuple[model.Reason, ...]] = {}
     for index, rules in sorted(_broken_rules(communication.COMMUNICATION, frame).items()):
@@ -171,20 +174,20 @@ def validate_communications(frame: pl.DataFrame) -> dict[int, tuple[model.Reason
 def _typed(frame: pl.DataFrame, reading: Reading) -> pl.DataFrame:
     """The frame of `call_log.CALL_LOG`: each text that is read stays beside what was read of it."""
     texts = ("lead_id", "direction", "status", "started_at", "duration_seconds", "customer_phone", "agent_id")
-    lead_id, agent_id = _whole("lead_id"), _whole("agent_id")
+    lead_id, agent_id = pl.col("lead_id"), pl.col("agent_id")
     latest = reading.now.astimezone(UTC) + checks.CLOCK_TOLERANCE
-    return frame.select(
+    read = (_whole(frame["lead_id"]), _seconds(frame["duration_seconds"]), _whole(frame["agent_id"]))
+    words = (checks.lowered(frame["direction"]), checks.lowered(frame["status"]))
+    return frame.with_columns(*(pl.col(name).alias(f"{name}_text") for name in texts), *read, *words).select(
         "_row",
-        *(pl.col(name).alias(f"{name}_text") for name in texts),
+        *(f"{name}_text" for name in texts),
         "call_id",
         pl.when(lead_id > 0).then(lead_id).alias("lead_id"),
-        pl.col("direction", "status").str.to_lowercase(),
+        "direction",
+        "status",
         *_start(frame["started_at"], reading),
         pl.lit(latest, dtype=checks.UTC_SECONDS).alias("latest_start"),
-        # A number too long for Int64 is out of range, not unreadable.
-        pl.when(pl.col("duration_seconds").str.contains(_WHOLE)).then(
-            _whole("duration_seconds").fill_null(checks.MAX_DURATION_SECONDS + 1)
-        ),
+        "duration_seconds",
         checks.cleaned_phone(pl.col("customer_phone")),
         pl.col("_customer_unknown").alias("customer_unknown"),
         pl.when(agent_id > 0).then(agent_id).alias("agent_id"),
@@ -196,9 +199,21 @@ def _typed(frame: pl.DataFrame, reading: Reading) -> pl.DataFrame:
     )
 
 
-def _whole(column: str) -> pl.Expr:
-    """A whole number, null where the text is none. `5003.0` is one: that is how pandas writes ids beside blanks."""
-    return pl.col(column).str.extract(_WHOLE).cast(pl.Int64, strict=False)
+def _whole(text: pl.Series) -> pl.Series:
+    """Whole numbers, null where the text is none. `5003.0` is one: that is how pandas writes ids beside blanks."""
+    number = text.cast(pl.Int64, strict=False)
+    # Nearly every column is digits alone, and to look at the form of each cell takes ten times as long.
+    if number.null_count() == text.null_count() and not text.str.starts_with("+").any():
+        return number
+    return text.str.extract(_WHOLE).cast(pl.Int64, strict=False)
+
+
+def _seconds(text: pl.Series) -> pl.Series:
+    """The same of a duration. A number too long for Int64 is out of range, not unreadable."""
+    number = _whole(text)
+    if number.null_count() == text.null_count():
+        return number
+    return number.set(number.is_null() & text.str.contains(_WHOLE).fill_null(False), checks.MAX_DURATION_SECONDS + 1)
 
 
 def _start(text: pl.Series, reading: Reading) -> tuple[pl.Series, pl.Series]:
@@ -292,7 +307,7 @@ def _broken_rules(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> dict[int, 
         validation_enabled=True, validation_depth=pandera.config.ValidationDepth.SCHEMA_AND_DATA
     )
     try:
-        with everything:
+        with _ONE_AT_A_TIME, everything:
             schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as broken:
         found: dict[int, set[str]] = {}
@@ -315,9 +330,10 @@ def _reasons(
 ) -> tuple[model.Reason, ...]:
     """Every fault of a row, one for each cause, in the order of `call_log.RULES`."""
     found = {fault.rule: fault for fault in faults}
-    if "ragged" in found:
-        # The cells stand under the wrong names: what else seems wrong is that same fault.
-        return (found["ragged"],)
+    for whole in ("ragged", "damaged"):
+        if whole in found:
+            # The cells stand under the wrong names, or are not what was written: what else is wrong is that same fault.
+            return (found[whole],)
     for rule in rules:
         if not _EXPLAINED.get(rule, set()) & found.keys():
             found.setdefault(rule, _reason(rule, row))

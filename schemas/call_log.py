@@ -41,6 +41,7 @@ ZONE_RULES = ("started_at_unreadable", "started_at_zone", "started_at_ambiguous"
 # Every rule, in the order in which the faults of a row are told.
 RULES = (
     "ragged",
+    "damaged",
     "lead_id_number",
     "direction_missing",
     "direction_unknown",

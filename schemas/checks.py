@@ -20,7 +20,6 @@ _E164 = r"^\+[1-9][0-9]{6,14}$"
 _PHONE_FILLING = (
     r"[\s.()\-\u{2010}-\u{2015}\u{2212}\u{200b}-\u{200f}\u{202a}-\u{202e}\u{2060}\u{2066}-\u{2069}\u{feff}]"
 )
-_EXPLICIT_OFFSET = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 
 
 def on_column(rule: str, test: Callable[[pl.Expr], pl.Expr]) -> pa.Check:
@@ -46,15 +45,18 @@ def cleaned_phone(text: pl.Expr) -> pl.Expr:
     return pl.when(text.str.starts_with("+")).then(text.str.replace_all(_PHONE_FILLING, "")).otherwise(text)
 
 
+def lowered(words: pl.Series) -> pl.Series:
+    """In small letters. A column has a handful of words: to look at those is quicker than to write all anew."""
+    known = words.unique()
+    return words if known.str.to_lowercase().equals(known, null_equal=True) else words.str.to_lowercase()
+
+
 def is_e164(phone: pl.Expr) -> pl.Expr:
     return phone.str.contains(_E164)
 
 
-def is_explicit_instant(text: pl.Expr) -> pl.Expr:
-    """ISO 8601 in whole seconds with an offset, of a day and an hour that exist."""
-    # The offset is of a pattern that leaves nothing to be read.
-    clock = text.str.slice(0, 19).str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="us")
-    return text.str.contains(_EXPLICIT_OFFSET) & (clock.is_not_null() | text.is_null())
+def is_whole_second(instant: pl.Expr) -> pl.Expr:
+    return instant.dt.microsecond() == 0
 
 
 def is_duration(seconds: pl.Expr) -> pl.Expr:

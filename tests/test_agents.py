@@ -111,7 +111,9 @@ def test_an_agent_who_is_no_active_user_is_named_and_goes_by_the_policy() -> Non
     assert who is None
     assert reason is not None
     assert reason.message.startswith('"Benoît Lafleur" is no active user of the CRM; ')
-    assert agents.told() == ("1 call of agents who are not known, rejected: Benoît Lafleur (1)",)
+    assert agents.told() == (
+        "1 call of agents who are not known, rejected unless they were sent before: Benoît Lafleur (1)",
+    )
     kept = _agents("omit")
     assert _who(kept, extension="201") == (None, None)
     assert "or the key's own user (--unknown-agent omit): extension 201 (1)" in kept.told()[0]

@@ -23,7 +23,10 @@ def test_calls_are_credited_to_whom_the_file_or_the_crm_says(tmp_path: Path) -> 
 
     assert ended.code == 3
     assert stored == {"05": 101, "15": 103, "25": 102}
-    assert "of agents who are not known, rejected: Benoît Lafleur (1), extension 202 (1)" in ended.said
+    assert (
+        "of agents who are not known, rejected unless they were sent before: Benoît Lafleur (1), extension 202 (1)"
+        in ended.said
+    )
     # The first three are known: another setting for agents changes none of them.
     assert (again.code, again.summary["calls"]["unchanged"], again.summary["calls"]["delivered"]) == (0, 3, 2)
     assert later == stored | {"35": 104, "45": 104}

@@ -35,9 +35,9 @@ class Nights:
     night: datetime = FIRST_NIGHT
     asked: list[list[str]] = field(default_factory=list)
 
-    async def run(self, *rows: str, **changes: Any) -> endings.Result:
+    async def run(self, *rows: str, header: str = HEADER, **changes: Any) -> endings.Result:
         """One night: what it answered. `asked` gets the paths that were requested."""
-        file = exporting.write(self.folder / f"{self.night:%Y-%m-%d-%H}.csv", HEADER, *rows)
+        file = exporting.write(self.folder / f"{self.night:%Y-%m-%d-%H}.csv", header, *rows)
         changes = {"find_leads": True, "unknown_agent": "reject", **changes}
         settings = exporting.settings(
             file, destination=BASE_URL, ledger=self.folder / "ledger.sqlite3", state_dir=self.folder,
@@ -193,6 +193,23 @@ async def test_a_call_refused_with_its_lead_is_looked_for_again(nights: Nights) 
     assert _calls(await nights.run(_call(1))) == {"delivered": 1}
     assert nights.leads_of_calls() == [12]
     assert nights.looked_up() == []
+
+
+@night_after_night
+async def test_an_agent_who_left_makes_no_reject_of_a_call_that_was_delivered(nights: Nights) -> None:
+    nights.crm.leads = [lead(11, ONE)]
+    nights.crm.users = [{"id": 101, "first_name": "Sophie", "last_name": "Gendron", "email": None}]
+    header = HEADER.replace("agent_id", "agent_name")
+    old, new = (_call(n).replace(",12", ",Sophie Gendron") for n in (1, 2))
+    assert _calls(await nights.run(old, header=header)) == {"delivered": 1}
+    nights.crm.users = []
+    later = await nights.run(old, new, header=header)
+    assert _calls(later) == {"unchanged": 1}
+    assert exporting.rules(later) == {"agent_unknown": 1}
+    assert later.told[0].endswith(
+        "of agents who are not known, rejected unless they were sent before: Sophie Gendron (2)"
+    )
+    assert [one["user_id"] for one in nights.crm.stored] == [101]
 
 
 @night_after_night

@@ -254,6 +254,19 @@ when = { column = "A", equals = "M" }
     assert made["agent_name"].to_list() == ["Ana", None, "Ana", "Ana"]
 
 
+def test_a_row_that_was_damaged_on_its_way_is_a_fault_in_the_words_of_the_recipe(tmp_path: Path) -> None:
+    tables = """
+[[damaged]]
+is = "A went through a spreadsheet; export again"
+when = { column = "A", matches = '^\\d+,\\d+$' }
+"""
+    of = _recipe(tmp_path, columns='direction = "Way"', tables=tables)
+    made = profile.canonical(of, _frame(When=["t"] * 3, Way=["incoming"] * 3, A=["17,1", "17.1", None]))
+    assert made["_faults"].to_list() == [
+        [{"rule": "damaged", "message": "A went through a spreadsheet; export again"}], [], [],
+    ]  # fmt: skip
+
+
 def test_a_queue_is_no_agent(tmp_path: Path) -> None:
     tables = '[no_agent]\ncolumn = "A"\nmatches = "(?i)queue"'
     of = _recipe(tmp_path, columns='direction = "Way"\nagent_name = "A"', tables=tables)

@@ -551,6 +551,16 @@ def test_quirk_19_a_lost_plus_sign_is_no_other_number(tmp_path: Path) -> None:
     assert exporting.rules(check(path, profile=_recipe(tmp_path))) == {"customer_phone_e164": 1}
 
 
+@pytest.mark.parametrize("linkedid", ["1717178709,1", "1,71718E+09"])
+def test_quirk_19_an_id_that_excel_cut_short_is_a_reject_that_says_so(tmp_path: Path, linkedid: str) -> None:
+    """Two calls of one second would share what is left of their ids."""
+    cells = "2024-05-31 14:05:09,,5145550123,101,from-trunk,PJSIP/t-1,PJSIP/101-2,Dial,,20,12,ANSWERED,3,"
+    path = write(tmp_path / "cdr.csv", _FREEPBX, f'{cells},"{linkedid}",,5145550199,,"{linkedid}"')
+    result = check(path)
+    assert exporting.rules(result) == {"damaged": 1}
+    assert "spreadsheet" in result.findings[0].message
+
+
 @pytest.mark.parametrize("mark", ["/", "-"])
 def test_quirk_19_lost_seconds_are_whole_minutes(tmp_path: Path, mark: str) -> None:
     """With the year in two digits one date alone would tell nothing: the 31st may be a year."""

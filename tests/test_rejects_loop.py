@@ -272,4 +272,5 @@ def test_every_rule_of_a_cell_knows_its_cell(tmp_path: Path) -> None:
     rejects.write(tmp_path / "r.xlsx", [(0, chunk)], why, several_sources=False)
     _, *rows = _sheet_of(tmp_path / "r.xlsx").iter_rows()
     bare = [rule for rule, row in zip(every, rows, strict=True) if not any(c.fill.fill_type == "solid" for c in row)]
-    assert bare == ["ragged"]
+    # Neither is the fault of one cell of ours: of `damaged` only the recipe knows which it is.
+    assert bare == ["ragged", "damaged"]

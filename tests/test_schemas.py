@@ -1,6 +1,7 @@
 """The schemas and the words that are used elsewhere say the same."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pandera.polars as pa
 import polars as pl
@@ -18,7 +19,7 @@ def _names(schema: pa.DataFrameSchema) -> list[str]:
 def test_every_check_of_a_call_is_a_rule_by_name() -> None:
     names = _names(call_log.CALL_LOG)
     assert len(names) == len(set(names))
-    assert {*names, "ragged"} == set(call_log.RULES)
+    assert {*names, "ragged", "damaged"} == set(call_log.RULES)
 
 
 def test_every_check_of_a_communication_is_a_rule_by_name() -> None:
@@ -40,10 +41,11 @@ def test_a_frame_of_another_shape_is_not_a_call_log() -> None:
 
 
 def test_a_null_passes_every_shared_test() -> None:
-    frame = pl.DataFrame({"text": [None], "number": [None]}, schema={"text": pl.String, "number": pl.Int64})
+    schema: dict[str, Any] = {"text": pl.String, "number": pl.Int64, "instant": checks.UTC_SECONDS}
+    frame = pl.DataFrame({"text": [None], "number": [None], "instant": [None]}, schema=schema)
     answers = frame.select(
         phone=checks.is_e164(pl.col("text")),
-        instant=checks.is_explicit_instant(pl.col("text")),
+        instant=checks.is_whole_second(pl.col("instant")),
         duration=checks.is_duration(pl.col("number")),
         id=checks.is_id(pl.col("number")),
     )

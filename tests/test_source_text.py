@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import errors, model, source
-from pipeline.source import encoding, fast, text
+from pipeline.source import encoding, fast, mixed, text, tolerant
 
 SMALL_BLOCK = 64
 NAMES = ("call_id", "name", "note")
@@ -368,6 +368,39 @@ def test_both_paths_take_turns_in_one_file(tmp_path: Path, monkeypatch: pytest.M
     assert taken[0]
     assert not all(taken)
     assert taken[-2]
+
+
+@settings(deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(st.sampled_from(["a,b", "1,2", "a", "", 'a,"b', 'b",c', '"a,b"', 'a"b,c', '"Zoé" <1>,b', "a,b,c"])),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    first_line=st.integers(1, 9),
+)
+def test_odd_records_among_plain_ones_are_read_as_by_csv_alone(
+    tmp_path: Path, lines: list[str], end: str, first_line: int
+) -> None:
+    opened = _opened(tmp_path, b"a,b\n", f"{next(_COUNTER)}.csv")
+    ended = [line + end for line in lines]
+    found = tolerant.records(opened, ended, ",", first_line, is_last=False)
+    frame, used = mixed.frame(opened, ended, ("x", "y"), ",", first_line, is_last=False)
+    assert used == found.used
+    assert frame.equals(tolerant.frame(("x", "y"), found))
+
+
+def test_an_odd_record_costs_itself_and_not_its_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    whole = tolerant.frame
+
+    def noting(names: tuple[str, ...], found: tolerant.Records) -> pl.DataFrame:
+        taken.append(len(found.rows))
+        return whole(names, found)
+
+    monkeypatch.setattr(tolerant, "frame", noting)
+    content = "a,b\n" + "1,2\n" * 500 + '"Zoé" <101>,2\n' + "1,2\n" * 500
+    frame = _rows(_opened(tmp_path, content.encode()))
+    assert frame["_row"].to_list() == list(range(2, 1003))
+    assert frame["a"][500] == "Zoé <101>"
+    assert taken == [1]
 
 
 # ── whatever comes ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -51,6 +51,16 @@ def pins(database: Database, keys: Iterable[str]) -> dict[str, int]:
     return dict(found)
 
 
+def sent(database: Database, keys: Iterable[str]) -> set[str]:
+    """Of these calls those that went to the CRM, or may have, or that a person decides on: no run makes them anew."""
+    found = database.rows(
+        "SELECT key FROM item WHERE key IN (SELECT value FROM json_each(?)) "
+        "AND status NOT IN ('pending', 'refused', 'failed')",
+        (json.dumps(list(keys)),),
+    )
+    return {key for (key,) in found}
+
+
 def _cells(lead: model.Lead) -> tuple[int, str | None, str]:
     return lead.id, _text(lead.created_at) if lead.created_at else None, lead.status
 

@@ -9,7 +9,7 @@ from pipeline import instants
 from pipeline.profile import columns, conditions, forms, mojibake, zones
 from pipeline.profile.parsing import ANY_WORD
 from pipeline.profile.recipe import Origin, Profile, Span, columns_of
-from schemas import call_log
+from schemas import call_log, checks
 
 _FAULT = pl.Struct({"rule": pl.String, "message": pl.String})
 _SHOWN = 40
@@ -76,6 +76,10 @@ def evidence(profile: Profile, frame: pl.DataFrame) -> instants.Evidence:
         for name in columns_of(origin)
     )
     times = cells.select(conditions.text(origin)).to_series()
+    # A year is a year whatever follows it: of a million times a few beginnings are to be looked at.
+    beginnings = times.str.slice(0, len("2024-")).unique()
+    if beginnings.str.contains(_YEAR_FIRST).all():
+        return instants.Evidence()
     others = times.filter(~times.str.contains(_YEAR_FIRST))
     return instants.evidence(others) if len(others) else instants.Evidence()
 
@@ -106,6 +110,9 @@ class _Work:
         self._profile, self._cells, self._present, self._given = profile, cells, present, given
         self._made: dict[str, pl.Expr] = {}
         self._faults = [_fault("ragged", pl.col("_ragged").is_not_null(), pl.lit("the row has ") + pl.col("_ragged"))]
+        if profile.damaged:
+            said = conditions.first_of(profile.damaged, present)
+            self._faults.append(_fault("damaged", said.is_not_null(), said))
 
     # ── what everything else hangs on ────────────────────────────────────────────────────────────────────────────
 
@@ -122,9 +129,9 @@ class _Work:
             self._fault_of_word("direction", fault)
         # As it is written where it is no word of ours: validation says what is wrong with it.
         self._cells = self._cells.with_columns(direction.alias("direction as written"))
-        written = pl.col("direction as written")
-        self._cells = self._cells.with_columns(written.str.to_lowercase().alias("_direction"))
-        self._made["direction"] = written
+        lowered = checks.lowered(self._cells["direction as written"])
+        self._cells = self._cells.with_columns(lowered.alias("_direction"))
+        self._made["direction"] = pl.col("direction as written")
 
     def tell_status(self) -> None:
         """By the rules, by the words of the file, and not answered where a machine answered."""
@@ -186,7 +193,7 @@ class _Work:
             self._customer(conditions.text(origin), self._given.region)
         else:
             self._made[name] = conditions.text(origin)
-            if name == "agent_name":
+            if name == "agent_name" and any(column in self._present for column in columns_of(origin)):
                 names = self._cells.select(conditions.text(origin)).to_series()
                 self._cells = self._cells.with_columns(mojibake.mended(names).alias("_agent name"))
                 self._made[name] = pl.col("_agent name")

@@ -92,12 +92,15 @@ def _words(table: Table, test: Test) -> tuple[str, ...]:
             return (table.choice(test, call_log.DIRECTIONS, ""),)
 
 
-def rules(table: Table, key: str, allowed: tuple[str, ...]) -> tuple[Rule, ...]:
-    """The list of rules under `key`: each says what `is` so `when` its condition holds. Raises ConfigError."""
+def rules(table: Table, key: str, allowed: tuple[str, ...] | None = None) -> tuple[Rule, ...]:
+    """The list of rules under `key`: each says what `is` so (one of `allowed`, or any text) `when` its condition holds.
+
+    Raises ConfigError.
+    """
     found: list[Rule] = []
     for entry in table.tables(key):
         entry.only(("is", "when"))
-        if entry.cells.get("is") not in allowed:
+        if allowed is not None and entry.cells.get("is") not in allowed:
             raise entry.wrong("is", f"must be one of {listed(allowed)}")
         if not isinstance(entry.cells.get("when"), dict):
             raise entry.wrong("when", 'must be a condition, as in { column = "Status", equals = "Fax" }')

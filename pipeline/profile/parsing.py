@@ -79,6 +79,7 @@ def parsed(text: str, file: str) -> Profile:
         status=grammar.rules(recipe, "status", call_log.STATUS_WORDS),
         machine=grammar.rules(recipe, "machine", MACHINES),
         drop=grammar.rules(recipe, "drop", DROPS),
+        damaged=grammar.rules(recipe, "damaged"),
         no_agent=grammar.condition(recipe.table("no_agent")) if "no_agent" in recipe.cells else None,
         own_numbers=recipe.texts("own_numbers"),
         legs=_legs(recipe.table("legs")) if "legs" in recipe.cells else None,

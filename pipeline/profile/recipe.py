@@ -194,6 +194,7 @@ class Profile:
     status: tuple[Rule, ...] = ()
     machine: tuple[Rule, ...] = ()
     drop: tuple[Rule, ...] = ()
+    damaged: tuple[Rule, ...] = ()
     no_agent: Condition | None = None
     own_numbers: tuple[str, ...] = ()
     legs: Legs | None = None
@@ -244,7 +245,7 @@ class Profile:
 
     def conditions(self) -> Iterator[Condition]:
         """Every single test in the rules that shape calls."""
-        for rule in (*self.direction, *self.status, *self.machine, *self.drop):
+        for rule in (*self.direction, *self.status, *self.machine, *self.drop, *self.damaged):
             yield from rule.when.walk()
         if self.no_agent is not None:
             yield from self.no_agent.walk()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline import model
-from pipeline.source import dialect, encoding, fast, kinds, tolerant
+from pipeline.source import dialect, encoding, fast, kinds, mixed, tolerant
 
 # Enough for some hundred lines; the first records are asked for again and again.
 _SAMPLE_BYTES = 256 * 2**10
@@ -85,8 +85,7 @@ def _frames_of_blocks(source: model.Source, layout: model.Layout) -> Iterator[pl
             carried = b""
         else:
             lines = _lines(block)
-            records = tolerant.records(source, lines, its.delimiter, line, is_last=is_last)
-            frame, used = tolerant.frame(layout.names, records), records.used
+            frame, used = mixed.frame(source, lines, layout.names, its.delimiter, line, is_last=is_last)
             carried = "".join(lines[used:]).encode()
         line += used
         if frame.height:

@@ -1,8 +1,8 @@
 """Lines → records by the csv module, which takes whatever a phone system calls CSV. The slow and sure path."""
 
 import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -10,8 +10,12 @@ from pipeline import errors, model
 
 # Columns that this program adds: in a reject file that is fed in again they are stale, so they are not read.
 OURS = ("_row", "_ragged", "_reasons", "_source")
-# Read by csv after the last line: in a record that had begun before it, a quote was left open.
+# Shown to csv after the last line: in a record that had begun before it, a quote was left open.
 _END = "end of lines"
+
+
+def _none_is_plain(_: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +23,13 @@ class Records:
     """Records that hold any text: the physical lines they start on, their cells.
 
     `used` counts the lines that belong to complete records; the others open a quote that does not close in them.
+    `left` are the positions of those lines that were not read, being a plain record each.
     """
 
     starts: list[int]
     rows: list[list[str]]
     used: int
+    left: list[int] = field(default_factory=list)
 
 
 def records(
@@ -34,41 +40,63 @@ def records(
     *,
     is_last: bool,
     most: int | None = None,
+    is_plain: Callable[[str], bool] = _none_is_plain,
 ) -> Records:
     """The records of `lines`, the first of which is the physical line `first_line`; at most `most` of them.
 
-    `is_last` says that the file ends after them. Raises SourceError.
+    `is_last` says that the file ends after them; a line of which `is_plain` says so is left where no quote is open
+    before it. Raises SourceError.
     """
     starts: list[int] = []
     rows: list[list[str]] = []
-    reader = csv.reader(_with_end(lines), delimiter=delimiter)
-    used = 0
+    shown = _Shown(lines, is_plain)
     try:
-        for cells in reader:
-            if reader.line_num > len(lines):
-                if used < len(lines) and is_last:
-                    raise errors.SourceError(
-                        f'{source.path}, line {first_line + used}: a quote (") opens and never closes; '
-                        "close it or remove it"
-                    )
+        for cells in csv.reader(shown, delimiter=delimiter):
+            if shown.is_over:
                 break
             if any(cells) and any(map(str.strip, cells)):
-                starts.append(first_line + used)
+                starts.append(first_line + shown.start)
                 rows.append(cells)
-            used = reader.line_num
+            shown.is_between_records = True
             if len(rows) == most:
                 break
     except csv.Error as error:
         raise errors.SourceError(
-            f'{source.path}, line {first_line + used}: {error}; a quote (") may be left open there: '
+            f'{source.path}, line {first_line + shown.start}: {error}; a quote (") may be left open there: '
             "close it or remove it"
         ) from error
-    return Records(starts, rows, used)
+    if is_last and not shown.is_between_records:
+        raise errors.SourceError(
+            f'{source.path}, line {first_line + shown.start}: a quote (") opens and never closes; close it or remove it'
+        )
+    return Records(starts, rows, shown.used, shown.left)
 
 
-def _with_end(lines: Sequence[str]) -> Iterator[str]:
-    yield from lines
-    yield _END
+class _Shown:
+    """Lines on their way to csv, which asks for as many as a record has."""
+
+    def __init__(self, lines: Sequence[str], is_plain: Callable[[str], bool]) -> None:
+        self._lines, self._is_plain = lines, is_plain
+        self.left: list[int] = []
+        self.start = self._next = 0
+        self.is_between_records = True
+        self.is_over = False
+
+    @property
+    def used(self) -> int:
+        return self._next if self.is_between_records else self.start
+
+    def __iter__(self) -> Iterator[str]:
+        for position, line in enumerate(self._lines):
+            self._next = position + 1
+            if self.is_between_records:
+                if self._is_plain(line):
+                    self.left.append(position)
+                    continue
+                self.start, self.is_between_records = position, False
+            yield line
+        self.is_over = True
+        yield _END
 
 
 def frame(names: Sequence[str], found: Records) -> pl.DataFrame:
