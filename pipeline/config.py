@@ -9,7 +9,7 @@ import stat
 import tomllib
 from collections.abc import Set
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -48,6 +48,10 @@ class Settings:
     since: date | None = None
     until: date | None = None
     leads: Path | None = None
+    find_leads: bool = False
+    several_leads: str = "reject"
+    lead_grace: timedelta = timedelta(days=30)
+    agents: Path | None = None
     unknown_agent: str = "reject"
     region: str = "CA"
     own_numbers: tuple[str, ...] = ()
@@ -67,6 +71,7 @@ class Settings:
     pilot: int | None = None
     rejects: Path | None = None
     unknown_callers: Path | None = None
+    draft_agents: Path | None = None
     force: bool = False
     dry_run: bool = False
     plan: str | None = None
@@ -127,6 +132,14 @@ def rate(text: str) -> model.Rate:
     if not found or found[3] not in _UNITS or int(found[1]) < 1 or float(found[2] or 1) <= 0:
         raise errors.ConfigError(f'--rate "{text}" is not a rate: write it as 190/min, 3/s or 2000/h')
     return model.Rate(int(found[1]), float(found[2] or 1) * _UNITS[found[3]])
+
+
+def days(text: str) -> timedelta:
+    """`30d`, or `30`. ConfigError otherwise."""
+    found = re.fullmatch(r"(\d{1,5})\s*d?", text.strip().lower())
+    if not found:
+        raise errors.ConfigError(f'--lead-grace "{text}" is no number of days: write it as 30d, or 0d for none')
+    return timedelta(days=int(found[1]))
 
 
 def timezone(name: str | None) -> str | None:

@@ -3,6 +3,7 @@
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import datetime
 from typing import TypeVar
 
 import anyio
@@ -33,6 +34,26 @@ class Courier:
         """Whose key this is."""
         with _refusal_is_the_end():
             return await self._carry(self._destination.accounts)
+
+    async def users(self, account_id: int) -> tuple[model.User, ...]:
+        """Who may be named as having made a call."""
+        with _refusal_is_the_end():
+            return await self._carry(lambda: self._destination.users(account_id))
+
+    async def leads(self, page: int, created_until: datetime) -> model.LeadPage:
+        """A page of all leads."""
+        with _refusal_is_the_end("leads"):
+            return await self._carry(lambda: self._destination.leads(page, created_until))
+
+    async def leads_by_number(self, number: str, page: int) -> model.LeadPage:
+        """Leads that the CRM's filter finds for a number."""
+        with _refusal_is_the_end("leads"):
+            return await self._carry(lambda: self._destination.leads_by_number(number, page))
+
+    async def search_leads(self, text: str, page: int) -> model.LeadPage:
+        """Leads that the CRM's search finds."""
+        with _refusal_is_the_end("leads"):
+            return await self._carry(lambda: self._destination.search_leads(text, page))
 
     async def probe(self) -> None:
         """One read that is not repeated: whether the CRM answers. Raises NotApplied or InDoubt where it does not, and
@@ -129,11 +150,11 @@ class Courier:
 
 
 @contextlib.contextmanager
-def _refusal_is_the_end() -> Iterator[None]:
-    """Of the question whose key this is, a refusal is no single item's."""
+def _refusal_is_the_end(what: str = "account") -> Iterator[None]:
+    """Of the questions whose key this is and what it may list, a refusal is no single item's."""
     try:
         yield
     except errors.Refused as outcome:
         raise errors.DestinationUnusable(
-            f"the CRM does not let this key see its account ({outcome.evidence}): ask its support what it may do"
+            f"the CRM does not let this key see its {what} ({outcome.evidence}): ask its support what it may do"
         ) from outcome

@@ -164,6 +164,7 @@ class Result:
     pilot: tuple[model.Listed, ...] = ()
     updates: Updates = field(default_factory=Updates)
     waiting: tuple[model.Waiting, ...] = ()
+    told: tuple[str, ...] = ()
     kept_otherwise: dict[str, int] = field(default_factory=dict)
     unattached: tuple[Unattached, ...] = ()
     audio: AudioFolder | None = None

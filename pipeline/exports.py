@@ -75,7 +75,10 @@ class Exports:
 
 def sources_of(settings: config.Settings) -> tuple[Path, ...]:
     """The exports that are meant. A folder's leads file and reject file are not exports."""
-    others = (settings.leads, settings.rejects, settings.exclude_numbers, settings.unknown_callers)
+    others = (
+        settings.leads, settings.agents, settings.rejects, settings.exclude_numbers, settings.unknown_callers,
+        settings.draft_agents,
+    )  # fmt: skip
     besides = [path for path in others if path is not None]
     return source.find(settings.files, besides=besides)
 

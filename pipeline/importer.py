@@ -34,8 +34,10 @@ from pipeline.audio_check import AudioCheck
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
 from pipeline.drift import Drift
+from pipeline.inquiry import Inquiry
 from pipeline.intake import Intake
 from pipeline.interruption import Interruption
+from pipeline.latecomers import Latecomers
 from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.pacer import Pacer
 from pipeline.reckoning import Reckoning
@@ -86,6 +88,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         tools.clock.monotonic() - began,
         would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
         audio=hearing.found(settings.rates or (_USUAL_RATE,)) if hearing else None,
+        told=(*intake.agents.told(), *_numbers_to_look_up(settings, intake)),
     )
     result = reckoning.result(rejects=settings.rejects)
     if html is not None:
@@ -138,7 +141,7 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
     if intake is not None and not intake.finds_leads:
         raise errors.SchemaMismatch(
             f"{intake.sources[0].name} has no lead_id column, so no call can find its lead: "
-            "give --leads FILE with the columns phone and lead_id"
+            "give --leads FILE with the columns phone and lead_id, or --find-leads"
         )
     if intake is not None:
         _say_what_it_is(intake, tools)
@@ -148,7 +151,8 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
         account.confirm(target, whose, settings, tools.ask)
         with custody.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
-            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger)
+            inquiry = Inquiry(settings, Courier(crm, pacer, tools.rng), whose, tools.clock.wall(), tools.talk)
+            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger, inquiry)
             return await (crossing.plan() if settings.dry_run else crossing.deliver())
 
 
@@ -166,6 +170,8 @@ class Crossing:
     pacer: Pacer
     drift: Drift
     ledger: Ledger
+    inquiry: Inquiry
+    told: tuple[str, ...] = ()
 
     async def plan(self) -> endings.Result:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
@@ -230,13 +236,23 @@ class Crossing:
         if intake is None:
             batch_id = self._batch_to_go_on_with()
             return ledger.resume(run_id, batch_id), batch_id
-        with ledger.enrolment(run_id, intake.batch) as enrolment:
+        late = None
+        if self.settings.find_leads:
+            late = Latecomers(ledger, intake, self.tools.clock.wall(), self.settings.lead_grace)
+        await self.inquiry.answer(intake, ledger, late.numbers if late else ())
+        batch = late.batch() if late else intake.batch
+        with ledger.enrolment(run_id, batch) as enrolment:
             for sightings in intake.sightings(self.account.id, ledger.origins(intake.system)):
                 enrolment.see(sightings)
                 # Between two chunks Ctrl-C is heard; the ledger is then as it was before.
                 await anyio.lowlevel.checkpoint()
             enrolment.note_origins(intake.origins.mended_calls(), intake.origins.repeated_calls())
-            return enrolment.enter(intake.judged()), intake.batch.id
+            if late is None:
+                return enrolment.enter(intake.judged()), batch.id
+            late.see(enrolment, batch)
+            enrolled = late.entered(enrolment.enter(intake.judged()), batch, self.account.id)
+            self.told = late.told
+            return enrolled, batch.id
 
     def _batch_to_go_on_with(self) -> str:
         batch_id = (self.settings.resume or "").upper() or listing.last_batch(self.ledger.database)
@@ -325,6 +341,7 @@ class Crossing:
             updates=updating.account(),
             recordings=uploaded.counts,
             unattached=uploaded.unattached,
+            told=(*(self.intake.agents.told() if self.intake else ()), *self.told),
         )
 
 
@@ -334,6 +351,12 @@ async def _errors_kept(story: Coroutine[Any, Any, endings.Result]) -> endings.Re
         return await story
     except Exception as error:  # noqa: BLE001 - it is raised again on the other side of the group
         return error
+
+
+def _numbers_to_look_up(settings: config.Settings, intake: Intake) -> tuple[str, ...]:
+    numbers = len(intake.unknown_callers.numbers()) if settings.find_leads else 0
+    told = f"{counted.calls(intake.tally.skipped[model.Skip.NO_LEAD])} of {numbers:,} numbers have no lead in the files"
+    return (f"{told}: run looks them up in the CRM (--find-leads)",) if numbers else ()
 
 
 def _say_what_it_is(intake: Intake, tools: Tools) -> None:

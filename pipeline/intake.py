@@ -1,7 +1,7 @@
 """From files to sightings: read, recipe, validate, join legs, find lead and agent, map. Every row is counted."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,6 +20,8 @@ from pipeline import (
     readahead,
     validation,
 )
+from pipeline.agents import AGENT_COLUMNS, Agents
+from pipeline.agents_found import AgentsFound
 from pipeline.exports import Exports
 from pipeline.origin import Origins
 from pipeline.tally import Tally
@@ -31,6 +33,8 @@ PIPELINE_VERSION = "2"
 _PLACE = ("_source", "_row")
 # The ledger keeps the ids of rows one a line and compares them as JSON; what is in a file's cell may be anything.
 _NOT_IN_IDS = r'[\x00-\x1f"\\]'
+# Settings that find a lead or an agent, or that leave calls out.
+_NOT_OF_A_CALL = ("leads", "several-leads", "agents", "since", "until")
 _OF_LEGS = ("_row", "_group", "_leg", "_chain", "_length")
 
 
@@ -60,8 +64,19 @@ class Intake:
         self.system = settings.system or self.profile.system
         self.zone = settings.timezone or self.profile.zone
         self._reading = validation.Reading(self.zone, settings.ambiguous_hour, now)
-        self._leads = directory.Leads.from_file(settings.leads, settings.region) if settings.leads else None
-        self._agents = directory.UnknownAgent.parse(settings.unknown_agent)
+        self._leads = (
+            directory.Leads.from_file(settings.leads, settings.region, settings.several_leads)
+            if settings.leads
+            else None
+        )
+        # What the CRM knows of leads, and the ledger, by keys, of the leads of calls and of their having been sent.
+        self.found: directory.Leads | None = None
+        self.pins: Callable[[list[str]], Mapping[str, int]] = _no_pins
+        self.sent: Callable[[list[str]], Collection[str]] = _no_pins
+        self.keeps_leadless = False
+        self._leadless: list[tuple[int, pl.DataFrame]] = []
+        self.agents = Agents.of(settings, self.zone)
+        self.agents_found = AgentsFound() if settings.draft_agents else None
         self._wanted = Wanted.of(settings, self.zone)
         self._own = numbers_file.stated(settings.own_numbers, settings.region, "--own-number")
         self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
@@ -72,7 +87,8 @@ class Intake:
         self.unknown_callers = UnknownCallers()
         self.origins = Origins(announced=self.exports.marks())
         self.batch = mapping.batch(self.sources, self._shaping(settings))
-        self.finds_leads = self._leads is not None or self.exports.has("lead_id")
+        self.finds_leads = self._leads is not None or self.exports.has("lead_id") or settings.find_leads
+        self.may_need_users = self.agents.may_need_users(name for name in AGENT_COLUMNS if self.exports.has(name))
 
     def frames(self) -> Iterator[tuple[int, pl.DataFrame]]:
         """The calls of every file, chunk by chunk, each with the number of its source. To be gone through once.
@@ -96,14 +112,42 @@ class Intake:
         """The same, ready to be enrolled. `marks` are of the rejected rows that the ledger knows as mended."""
         self.origins.known = marks
         for position, frame in self.frames():
-            yield mapping.sightings(
-                frame,
-                source=position,
-                system=self.system,
-                id_is_unique=self.profile.identity,
-                account_id=account_id,
-                with_mark=self._with_reference,
-            )
+            yield self._mapped(position, frame, account_id)
+
+    def _mapped(self, position: int, frame: pl.DataFrame, account_id: int) -> Iterator[model.Sighting]:
+        return mapping.sightings(
+            frame,
+            source=position,
+            system=self.system,
+            id_is_unique=self.profile.identity,
+            account_id=account_id,
+            with_mark=self._with_reference,
+        )
+
+    @property
+    def shape(self) -> dict[str, str]:
+        """The settings that make a call what it is, its lead and agent aside: not which calls are wanted, either."""
+        return {name: value for name, value in self.batch.settings.items() if name not in _NOT_OF_A_CALL}
+
+    def knows_lead(self, phone: str) -> bool:
+        """Whether the leads file says whose a number is, or that it is of several."""
+        return self._leads is not None and self._leads.knows(phone)
+
+    def lead_of(self, phone: str, started_at: datetime) -> int | None:
+        """The lead of a call by its number, by the file or else by the CRM; None where none is certain."""
+        of = self._leads if self.knows_lead(phone) else self.found
+        return of.lead_of(phone, started_at) if of is not None else None
+
+    def leadless(self, account_id: int) -> list[model.Sighting]:
+        """The calls without a lead, once `sightings` has gone through all of them, if they are kept; `lead_id` is 0. Of
+        rows that tell two things of one call none is kept."""
+        found: dict[str, model.Sighting | None] = {}
+        for position, frame in self._leadless:
+            for one in self._mapped(position, frame.with_columns(pl.lit(0).alias("lead_id")), account_id):
+                same = found.setdefault(one.key, one)
+                if same is not None and same.facts != one.facts:
+                    found[one.key] = None
+        return [one for one in found.values() if one is not None]
 
     def judged(self) -> Judged:
         """What the calls are to one another, once `frames` or `sightings` has gone through all of them."""
@@ -169,12 +213,13 @@ class Intake:
         self, position: int, canonical: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
     ) -> None:
         """Note the faulty rows, with what else would be missing once their faults are mended."""
-        faulty = canonical.filter(pl.col("_row").is_in(list(rejects))).select("_row", "agent_id")
-        for row, agent_id in faulty.iter_rows():
+        nobody = pl.all_horizontal(pl.col("agent_id", *AGENT_COLUMNS).is_null())
+        faulty = canonical.filter(pl.col("_row").is_in(list(rejects))).select("_row", nobody)
+        for row, is_nameless in faulty.iter_rows():
             reasons = rejects[row]
             # A row whose cells do not stand in their columns says nothing about its agent.
-            if agent_id is None and reasons[0].rule != "ragged" and self._agents.complaint:
-                reasons += (self._agents.complaint,)
+            if is_nameless and reasons[0].rule != "ragged" and self.agents.unknown.complaint:
+                reasons += (self.agents.unknown.complaint,)
             self._reject(model.RejectedRow(model.Place(position, row), reasons))
 
     def _reject(self, rejected: model.RejectedRow) -> None:
@@ -242,6 +287,10 @@ class Intake:
         known, nobodys = (calls.filter(has) for has in (pl.col("lead_id").is_not_null(), pl.col("lead_id").is_null()))
         self.tally.skip(model.Skip.NO_LEAD, position, nobodys["_row"])
         self.unknown_callers.see(nobodys)
+        if self.keeps_leadless:
+            of_any_lead = mapping.communications(nobodys.with_columns(pl.lit(1, pl.Int64).alias("lead_id")))
+            broken = list(validation.validate_communications(of_any_lead))
+            self._leadless.append((position, nobodys.filter(~pl.col("_row").is_in(broken))))
         # Nothing leaves that would break the vendor's rules, whichever part of ours let it through.
         unfit = validation.validate_communications(mapping.communications(known))
         known = self._without(position, known, unfit).select(mapping.CALL_COLUMNS)
@@ -252,11 +301,44 @@ class Intake:
     def _resolved(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
         """Those whose lead and agent are known, or whose lead nobody is; the others are rejected."""
         calls, no_lead = self._leads.resolve(calls) if self._leads else (calls, {})
-        calls, no_agent = self._agents.resolve(calls)
+        if self.agents_found is not None:
+            self.agents_found.see(calls)
+        calls, no_agent = self.agents.resolve(calls)
+        no_agent = self._but_of_sent_calls(calls, no_agent)
+        calls, unclear = self._found(calls, no_lead)
         reasons = {
-            row: tuple(found[row] for found in (no_lead, no_agent) if row in found) for row in {**no_lead, **no_agent}
+            row: tuple(found[row] for found in (unclear, no_agent) if row in found) for row in {**unclear, **no_agent}
         }
         return self._without(position, calls, reasons)
+
+    def _keys(self, calls: pl.DataFrame) -> list[str]:
+        made = mapping.calls(calls, source=0, system=self.system)
+        return [mapping.key(call, id_is_unique=self.profile.identity) for call in made]
+
+    def _but_of_sent_calls(self, calls: pl.DataFrame, faults: dict[int, model.Reason]) -> dict[int, model.Reason]:
+        """A call that has gone to the CRM needs no agent any more: whoever made it may have left since."""
+        rows = calls.filter(pl.col("_row").is_in(list(faults)))
+        if rows.is_empty():
+            return faults
+        keys = self._keys(rows)
+        sent = self.sent(keys)
+        return {row: faults[row] for row, key in zip(rows["_row"], keys, strict=True) if key not in sent}
+
+    def _found(
+        self, calls: pl.DataFrame, no_lead: Mapping[int, model.Reason]
+    ) -> tuple[pl.DataFrame, Mapping[int, model.Reason]]:
+        """With the leads that known calls have, and those that the CRM knows. A call keeps the lead it has, whoever
+        else has its number by now."""
+        nameless = calls.filter(pl.col("lead_id").is_null())
+        if nameless.is_empty():
+            return calls, no_lead
+        keys = self._keys(nameless)
+        pins = self.pins(keys)
+        pinned = {row: pins[key] for row, key in zip(nameless["_row"], keys, strict=True) if key in pins}
+        of_row = pl.col("_row").replace_strict(pinned, default=None, return_dtype=pl.Int64)
+        calls = calls.with_columns(pl.coalesce("lead_id", of_row))
+        calls, unclear = self.found.resolve(calls) if self.found else (calls, {})
+        return calls, {row: why for row, why in no_lead.items() if row not in pinned} | unclear
 
     def _without(
         self, position: int, calls: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
@@ -283,7 +365,13 @@ class Intake:
             "leads": self._leads.sha256[:12] if self._leads else "",
             "unknown-agent": settings.unknown_agent,
             "reference": "yes" if settings.reference else "no",
+            **({"several-leads": settings.several_leads} if settings.several_leads != "reject" else {}),
+            **({"agents": self.agents.file.sha256[:12]} if self.agents.file else {}),
         }
+
+
+def _no_pins(_: list[str]) -> Mapping[str, int]:
+    return {}
 
 
 def _digest(numbers: frozenset[str]) -> str:

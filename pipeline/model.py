@@ -191,6 +191,36 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class User:
+    """One of an account's active users. `name` is first and last name; "" is what the CRM does not say."""
+
+    id: int
+    email: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A lead as the CRM or a leads file describes it. `created_at` is aware, `status` "" where there is none; `numbers`
+    are as written there, `account_id` is None where that is not said."""
+
+    id: int
+    created_at: datetime | None = None
+    status: str = ""
+    numbers: tuple[str, ...] = ()
+    account_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadPage:
+    """Some leads of a list. `total` are those of the whole list, None where the CRM does not say; `pages` its pages."""
+
+    leads: tuple[Lead, ...]
+    total: int | None
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class RejectedRow:
     """A row that will not be sent, with every fault found in it at once."""
 

@@ -12,9 +12,11 @@ def refuse_unfit(settings: config.Settings, html: Path | None = None) -> None:
     """Before hours of work: no output may exist already, or be one of the files that are read."""
     if settings.rejects is not None:
         rejects.refuse_unfit(settings.rejects)
-    outputs = [path for path in (settings.rejects, settings.unknown_callers, html) if path is not None]
+    answers = (settings.rejects, settings.unknown_callers, settings.draft_agents, html)
+    outputs = [path for path in answers if path is not None]
     others = (
         settings.leads,
+        settings.agents,
         settings.ledger,
         settings.exclude_numbers,
         Path(settings.profile) if settings.profile else None,
@@ -40,3 +42,5 @@ def write(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) 
         )
     if settings.unknown_callers is not None:
         intake.unknown_callers.write(settings.unknown_callers, intake.zone)
+    if settings.draft_agents is not None and intake.agents_found is not None:
+        intake.agents_found.write(settings.draft_agents, intake.zone, intake.agents.file)

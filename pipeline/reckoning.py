@@ -37,6 +37,7 @@ class Reckoning:
     recordings: endings.Recordings = endings.NO_RECORDINGS
     unattached: tuple[endings.Unattached, ...] = ()
     audio: endings.AudioFolder | None = None
+    told: tuple[str, ...] = ()
 
     def result(
         self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
@@ -72,6 +73,7 @@ class Reckoning:
             pilot=tuple(listing.handed_out(database)) if self.is_pilot else (),
             updates=self.updates,
             waiting=tuple(listing.waiting(database, besides=self.batch_id)),
+            told=self.told,
             kept_otherwise=dict(Counter(listing.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
             unattached=self.unattached,
             audio=self.audio,

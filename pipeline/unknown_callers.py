@@ -37,6 +37,10 @@ class UnknownCallers:
         if sum(part.height for part in self._numbers[1:]) > _WAITING_ROWS:
             self._numbers = [_added_up(pl.concat(self._numbers))]
 
+    def numbers(self) -> set[str]:
+        """All of them."""
+        return {number for part in self._numbers for number in part["number"]}
+
     def write(self, path: Path, zone: str | None = None) -> int:
         """One row a number, most calls first, then the latest; times in `zone` (None: UTC). Returns how many there are.
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline import config, custody, lock, model, privacy
-from pipeline.ledger import Ledger, listing, recordings, updates
+from pipeline.ledger import Ledger, leadless, listing, recordings, updates
 
 LISTED = (model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, model.ItemStatus.REFUSED, model.ItemStatus.FAILED)
 
@@ -19,6 +19,7 @@ class Status:
     items: dict[model.ItemStatus, int] | None = None
     changed: int = 0
     changed_refused: int = 0
+    without_lead: int = 0
     last_run: dict[str, Any] | None = None
     waiting: tuple[model.Waiting, ...] = ()
     listed: tuple[model.Listed, ...] = ()
@@ -59,6 +60,7 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
             items=listing.counts(database),
             changed=updates.waiting_count(database),
             changed_refused=updates.refused_count(database),
+            without_lead=leadless.count(database),
             last_run=_last_run(ledger),
             waiting=tuple(listing.waiting(database, besides=None)),
             listed=tuple(item for status in LISTED for item in listing.items(database, status)),

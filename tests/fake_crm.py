@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ParamSpec
 from unittest import mock
+from urllib.parse import parse_qs
 
 import anyio
 import anyio.lowlevel
@@ -326,3 +327,72 @@ async def _nothing_for(timeout: float | None, then: type[Exception]) -> None:  #
     else:
         await anyio.sleep(timeout)
     raise then("timed out")
+
+
+class FakeDealer(FakeCrm):
+    """A CRM with an account, its users and its leads, as the vendor documents the reads of them."""
+
+    def __init__(
+        self, users: Iterable[dict[str, Any]] = (), leads: Iterable[dict[str, Any]] = (), **other: Any
+    ) -> None:
+        super().__init__(**other)
+        self.users = list(users)
+        self.leads = list(leads)
+        self.merged_away: set[int] = set()
+        # How a number is compared with those of a lead; None: the filter is not heard.
+        self.filters_phones: Callable[[str, list[str]], bool] | None = lambda wanted, numbers: wanted in numbers
+        self.on_page: Callable[[int], None] = lambda page: None
+
+    def receive(self, request: Request) -> Reply:
+        self.received.append(request)
+        if self.script:
+            return self.script.popleft()
+        path, _, query = request.target.removeprefix("/v2").partition("?")
+        asked = parse_qs(query)
+        if request.method == "POST":
+            if request.json["lead_id"] in self.merged_away:
+                return reply(422, {"message": "The given data was invalid.", "errors": {"lead_id": ["Invalid."]}})
+            return self.create(request)
+        if path == "/account":
+            users = {"users": self.users} if "users" in asked.get("include[]", ()) else {}
+            return reply(200, {"data": [{"id": 7, "name": "Concession fictive", **users}]})
+        if path.startswith("/leads/") and path != "/leads/search":
+            lead_id = int(path.removeprefix("/leads/"))
+            there = [one for one in self.stored if one["lead_id"] == lead_id]
+            return reply(200, {"data": {"id": lead_id, "communications": there}})
+        return self._listed(path, {name: values[0] for name, values in asked.items()})
+
+    def _listed(self, path: str, asked: dict[str, str]) -> Reply:
+        """GET /leads with the filters that the importer uses, or GET /leads/search."""
+        leads = sorted(self.leads, key=lambda lead: (lead["created_at"], lead["id"]), reverse=True)
+        if path == "/leads/search":
+            leads = [lead for lead in leads if any(_ends_with(asked["query"], one) for one in _numbers(lead))]
+        elif "filter[phone]" in asked and self.filters_phones is not None:
+            leads = [lead for lead in leads if self.filters_phones(asked["filter[phone]"], _numbers(lead))]
+        elif "filter[created_at][lte]" in asked:
+            leads = [lead for lead in leads if lead["created_at"] <= asked["filter[created_at][lte]"]]
+        page, length = int(asked["page"]), int(asked["per_page"])
+        self.on_page(page)
+        meta = {"current_page": page, "last_page": max(-(-len(leads) // length), 1), "total": len(leads)}
+        links = {"next": "http://crm.example/v2/leads?page=2"}
+        return reply(200, {"data": leads[(page - 1) * length : page * length], "links": links, "meta": meta})
+
+    def asked(self, path: str) -> list[str]:
+        """The targets of the reads that begin with a path."""
+        return [one.target for one in self.received if one.method == "GET" and one.target.startswith(f"/v2{path}")]
+
+
+def lead(
+    lead_id: int, *numbers: str | None, created_at: str = "2024-01-01T00:00:00+00:00", **more: Any
+) -> dict[str, Any]:
+    """As the vendor shows one; its instants are all in UTC."""
+    phones = [{"id": lead_id * 10, "number": number, "type": "mobile", "valid": True} for number in numbers]
+    return {"id": lead_id, "account_id": 7, "created_at": created_at, "status": None, "phones": phones, **more}
+
+
+def _numbers(lead: dict[str, Any]) -> list[str]:
+    return [phone["number"] for phone in lead["phones"] if phone["number"]]
+
+
+def _ends_with(digits: str, number: str) -> bool:
+    return "".join(one for one in number if one.isdigit()).endswith(digits)

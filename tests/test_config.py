@@ -7,6 +7,7 @@ import sys
 import types
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -453,3 +454,14 @@ def test_the_index_is_private_and_keeps_no_key(tmp_path: Path) -> None:
     assert index.stat().st_mode & 0o777 == 0o600
     assert "s3cr3t" not in index.read_text("utf-8")
     assert len(json.loads(index.read_text("utf-8"))) == 1
+
+
+@pytest.mark.parametrize(("text", "days"), [("30d", 30), ("7", 7), (" 0D ", 0)])
+def test_a_grace_is_a_number_of_days(text: str, days: int) -> None:
+    assert config.days(text) == timedelta(days=days)
+
+
+@pytest.mark.parametrize("text", ["", "d", "-1d", "1w", "999999d"])
+def test_another_grace_is_an_error(text: str) -> None:
+    with pytest.raises(errors.ConfigError, match="is no number of days: write it as 30d"):
+        config.days(text)

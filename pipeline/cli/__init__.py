@@ -94,6 +94,7 @@ Examples:
   callimport check calls.csv
   callimport check exports/ --timezone America/Toronto --rejects rejects.csv
   callimport check calls.parquet --json
+  callimport check exports/ --draft-agents agents.csv
 
 {_EXIT_CODES}"""
 )
@@ -103,6 +104,9 @@ Examples:
 @options.reading
 @options.hearing
 @click.option("--html", type=options.PATH, metavar="FILE", help="Write the report as one page that can be mailed.")
+@click.option(
+    "--draft-agents", type=options.PATH, metavar="FILE", help="Write everybody named as an agent there, for --agents."
+)
 @options.answering
 def check(html: Path | None, **given: Any) -> ExitCode:
     """Say what is wrong with FILES and what an import would send. Files only: no network, no ledger."""
@@ -116,6 +120,7 @@ def check(html: Path | None, **given: Any) -> ExitCode:
     epilog=f"""\b
 Examples:
   callimport run calls.csv --destination sandbox --leads leads.csv
+  callimport run calls.csv --destination sandbox --find-leads --several-leads at-call
   callimport run calls.csv --destination sandbox --dry-run
   callimport run exports/ --profile twilio --leads leads.csv --destination production --account 301
   callimport run --destination production --account 301   (without FILES: the last batch goes on)
@@ -162,6 +167,7 @@ def status(as_json: bool, **given: Any) -> ExitCode:
             last_run=found.last_run,
             changed=found.changed,
             changed_refused=found.changed_refused,
+            without_lead=found.without_lead,
             waiting=found.waiting,
             listed=found.listed,
             destination=given["destination"],

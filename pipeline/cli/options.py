@@ -64,7 +64,25 @@ def shaping(command: Command) -> Command:
         ),
         click.option("--since", type=_DAY, metavar="DATE", help="Only calls from this day on (in the zone)."),
         click.option("--until", type=_DAY, metavar="DATE", help="Only calls up to and including this day."),
-        click.option("--leads", type=PATH, metavar="FILE", help="CSV or Parquet of phone,lead_id."),
+        click.option(
+            "--leads", type=PATH, metavar="FILE", help="CSV or Parquet of phone,lead_id (and created_at,status)."
+        ),
+        click.option(
+            "--find-leads", is_flag=True, help="Look numbers without a lead up in the CRM; check only counts them."
+        ),
+        click.option(
+            "--several-leads",
+            type=click.Choice(["reject", "at-call", "newest", "oldest"]),
+            default="reject",
+            show_default=True,
+            help="Which lead is meant by a number of several; at-call: the last one created before the call.",
+        ),
+        click.option(
+            "--agents",
+            type=PATH,
+            metavar="FILE",
+            help="CSV of extension, name or login → email or user_id, with from and until dates if it changed.",
+        ),
         click.option(
             "--unknown-agent",
             metavar="reject|omit|default:ID",
@@ -188,6 +206,13 @@ def sending(command: Command) -> Command:
         ),
         click.option("--limit", type=click.IntRange(1), metavar="N", help="Send at most N calls, then stop (exit 7)."),
         click.option(
+            "--lead-grace",
+            metavar="DAYS",
+            default="30d",
+            show_default=True,
+            help="With --find-leads: how long calls without a lead are kept and tried again.",
+        ),
+        click.option(
             "--pilot",
             type=click.IntRange(1, 1000),
             metavar="N",
@@ -260,5 +285,6 @@ def settings(given: dict[str, Any]) -> config.Settings:
     known["region"] = numbers.require_region(given.get("region") or "CA")
     known["rates"] = tuple(config.rate(text) for text in given.get("rates", ()))
     known["timezone"] = config.timezone(given.get("timezone"))
+    known["lead_grace"] = config.days(given.get("lead_grace") or "30d")
     known["reference"] = not given.get("no_reference", False)
     return config.Settings(**known)

@@ -36,7 +36,9 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -47,6 +49,8 @@ from pipeline.destination.exchange import NO_ADDRESS, BeforeBytes, Exchange, Par
 TIMEOUTS = httpx.Timeout(connect=10.0, read=60.0, write=30.0, pool=None)
 # Shorter than any server's patience: a connection closed under a request is the commonest way into doubt.
 KEEPALIVE_SECONDS = 2.0
+# The most that the vendor allows.
+LEADS_A_PAGE = 100
 
 
 class Destination:
@@ -87,6 +91,33 @@ class Destination:
             status = look.seen.get("status")
             return question.Reply(status, told=question.told(error, status))
         return question.Reply(look.seen["status"], body)
+
+    async def users(self, account_id: int) -> tuple[model.User, ...]:
+        """GET /account with its active users. Incomplete where the answer shows no users of this account at all."""
+        body = await self._exchange.send("GET", "/account?include%5B%5D=users")
+        for one in shapes.as_list(body):
+            if shapes.account(one).id == account_id and isinstance(one.get("users"), list):
+                return tuple(shapes.user(each) for each in one["users"])
+        raise errors.Incomplete("the account was shown without its users")
+
+    async def leads(self, page: int, created_until: datetime) -> model.LeadPage:
+        """GET /leads with their phones, newest first, a hundred a page. Those created later than `created_until` would
+        push the others from page to page while they are read."""
+        bound = created_until.astimezone(UTC).isoformat(timespec="seconds")
+        return await self._lead_page("/leads", page, {"include[]": "phones", "filter[created_at][lte]": bound})
+
+    async def leads_by_number(self, number: str, page: int) -> model.LeadPage:
+        """GET /leads with this very number, in E.164, says the filter; who asks looks whether they have it."""
+        return await self._lead_page("/leads", page, {"include[]": "phones", "filter[phone]": number})
+
+    async def search_leads(self, text: str, page: int) -> model.LeadPage:
+        """GET /leads/search: everything in which the text is found, with its phones."""
+        return await self._lead_page("/leads/search", page, {"query": text})
+
+    async def _lead_page(self, path: str, page: int, asked: Mapping[str, str]) -> model.LeadPage:
+        # The links of an answer are never followed: they name http, and may name another host.
+        query = urlencode({**asked, "per_page": LEADS_A_PAGE, "page": page}, quote_via=quote)
+        return shapes.lead_page(await self._exchange.send("GET", f"{path}?{query}"))
 
     async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
         """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,

@@ -34,6 +34,41 @@ def account(one: Any) -> model.Account:
     return model.Account(int(one["id"]), privacy.scrub(str(one.get("name") or "")))
 
 
+def user(one: Any) -> model.User:
+    if not isinstance(one, dict) or not is_id(one.get("id")):
+        raise errors.Incomplete("a user was shown without an id")
+    name = " ".join(str(one.get(part) or "") for part in ("first_name", "last_name"))
+    return model.User(int(one["id"]), str(one.get("email") or ""), " ".join(name.split()))
+
+
+def lead(one: Any) -> model.Lead:
+    if not isinstance(one, dict) or not is_id(one.get("id")):
+        raise errors.Incomplete("a lead was shown without its id")
+    phones = one.get("phones")
+    shown = phones if isinstance(phones, list) else []
+    written = (phone.get("number") for phone in shown if isinstance(phone, dict))
+    return model.Lead(
+        id=int(one["id"]),
+        created_at=canonical.instant(one.get("created_at")),
+        status=str(one.get("status") or "").lower(),
+        numbers=tuple(str(number) for number in written if number),
+        account_id=int(one["account_id"]) if is_id(one.get("account_id")) else None,
+    )
+
+
+def lead_page(body: Any) -> model.LeadPage:
+    shown = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(shown, list):
+        raise errors.Incomplete("a list of leads was shown without its leads")
+    meta = body["meta"] if isinstance(body.get("meta"), dict) else {}
+    total, pages = meta.get("total"), meta.get("last_page")
+    return model.LeadPage(
+        tuple(lead(one) for one in shown),
+        int(str(total)) if is_id(total) or total in (0, "0") else None,
+        int(str(pages)) if is_id(pages) else 1,
+    )
+
+
 def is_id(value: object) -> bool:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)

@@ -3,6 +3,8 @@
 database   the file: private, exclusive, migrated, synced at every commit
 migrations the tables and the triggers that refuse an illegal move
 enrolment  phase one: every call of a batch becomes an item, whole or not at all
+lookups    whose a number is, as the CRM said, and for how long that holds
+leadless   calls that wait for a lead
 origins    rows that were mended, and the rejected rows that they replace
 resemblance  new calls that are known under another key: look-alikes, another time zone
 moves      one guarded statement that must hit one row

@@ -106,6 +106,7 @@ def lists(result: endings.Result) -> Iterator[str]:
             "(--on-change), the CRM keeps what it has"
         )
     yield from _items("what changed", result.updates.changed)
+    yield from result.told
     for names, count in result.kept_otherwise.items():
         kept = counted.calls(count, "delivered")
         yield f"the CRM keeps {kept} otherwise than as sent ({names}): look at one there"
@@ -167,6 +168,7 @@ def print_status(
     last_run: Mapping[str, Any] | None,
     changed: int,
     changed_refused: int,
+    without_lead: int,
     waiting: Iterable[model.Waiting],
     listed: Iterable[model.Listed],
     destination: str | None,
@@ -199,6 +201,8 @@ def print_status(
         )
     if recordings:
         _say(console, status_line(recordings, where))
+    if without_lead:
+        _say(console, f"  {counted.calls(without_lead)} without a lead, tried again by run --find-leads")
     for batch in waiting:
         pending = counted.calls(batch.pending, "pending")
         _say(console, f"batch {batch.batch} has {pending}: callimport run --resume {batch.batch}{where} sends them")

@@ -1,0 +1,83 @@
+"""What only the CRM can tell before rows become calls: who its users are, and whose a number is. Asked once a run."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio.lowlevel
+
+from pipeline import config, directory, errors, model, report
+from pipeline.courier import Courier
+from pipeline.intake import Intake
+from pipeline.lead_search import Found, LeadSearch
+from pipeline.ledger import Ledger, lookups
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """The questions of one run, and the answers so far."""
+
+    settings: config.Settings
+    courier: Courier
+    account: model.Account
+    now: datetime
+    talk: report.Talk
+    _users: tuple[model.User, ...] | None = None
+    _leads: dict[str, tuple[model.Lead, ...]] = field(default_factory=dict)
+
+    async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
+        """Give the intake what it needs to know of the CRM; `besides` are numbers that no file of today needs to have.
+        What is found is remembered in the ledger. Raises DestinationUnusable."""
+        intake.pins = lambda keys: lookups.pins(ledger.database, keys)
+        intake.sent = lambda keys: lookups.sent(ledger.database, keys)
+        if intake.may_need_users and await self._needs_users(intake):
+            intake.agents.users = await self._active_users()
+        if self.settings.find_leads:
+            wanted = await self._numbers_without_lead(intake) | {one for one in besides if not intake.knows_lead(one)}
+            await self._look_up(sorted(wanted), ledger)
+            intake.found = directory.Leads.of_the_crm(self._leads, self.settings.several_leads)
+
+    async def _needs_users(self, intake: Intake) -> bool:
+        """Where rows may name a user by number as well, whether there is one that does not."""
+        if self._users is not None or not intake.exports.has("agent_id"):
+            return True
+        return bool((await self._survey(intake)).agents.has_open)
+
+    async def _active_users(self) -> tuple[model.User, ...]:
+        if self._users is None:
+            try:
+                self._users = await self.courier.users(self.account.id)
+            except errors.Incomplete as outcome:
+                raise errors.DestinationUnusable(
+                    f"the CRM does not show this key its users ({outcome.evidence}): name them by user_id in --agents "
+                    "FILE, and leave names and emails out of the export"
+                ) from outcome
+        return self._users
+
+    async def _numbers_without_lead(self, intake: Intake) -> set[str]:
+        """A number is asked for once, however many calls it has."""
+        return (await self._survey(intake)).unknown_callers.numbers()
+
+    async def _survey(self, intake: Intake) -> Intake:
+        """A way through the files before the one that counts."""
+        survey = Intake(self.settings, self.now)
+        survey.agents.users, survey.pins, survey.sent = intake.agents.users, intake.pins, intake.sent
+        for _ in survey.frames():
+            await anyio.lowlevel.checkpoint()
+        return survey
+
+    async def _look_up(self, wanted: list[str], ledger: Ledger) -> None:
+        self._leads |= lookups.known(ledger.database, wanted, self.now)
+
+        def keep(found: Found) -> None:
+            self._leads.update(found)
+            lookups.keep(ledger.database, found, self.now)
+
+        search = LeadSearch(self.courier, self.account, self.now, self.settings.region, self.talk.say, keep)
+        try:
+            await search.look_up([phone for phone in wanted if phone not in self._leads])
+        except errors.Incomplete as outcome:
+            raise errors.DestinationUnusable(
+                f"the CRM does not show its leads as documented ({outcome.evidence}): give --leads FILE instead of "
+                "--find-leads"
+            ) from outcome

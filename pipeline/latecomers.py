@@ -1,0 +1,66 @@
+"""Calls of earlier files that had no lead, and may have one now. They are kept in the ledger for as long as it may take
+a salesperson to enter a lead, and go to the CRM with the first run that finds it, whatever files that one has."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pipeline import counted, mapping, model
+from pipeline.intake import Intake
+from pipeline.ledger import Enrolled, Enrolment, Ledger, leadless
+
+
+class Latecomers:
+    """Of one run, for one enrolment. `told` says afterwards what became of them."""
+
+    def __init__(self, ledger: Ledger, intake: Intake, now: datetime, grace: timedelta) -> None:
+        self._database = ledger.database
+        self._intake = intake
+        self._now = now
+        self._grace = grace
+        intake.keeps_leadless = True
+        self._shape = mapping.settings_fingerprint(intake.shape)
+        self._waiting = leadless.waiting(self._database, self._shape, now - grace)
+        self._found: list[tuple[leadless.Leadless, int]] = []
+        self.told: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> set[str]:
+        return {one.call.phone for one in self._waiting}
+
+    def batch(self) -> model.Batch:
+        """What is enrolled: the files of this run, and those that the calls came from which have found their lead."""
+        for one in self._waiting:
+            lead_id = self._intake.lead_of(one.call.phone, datetime.fromtimestamp(one.call.started_at, UTC))
+            if lead_id is not None:
+                self._found.append((one, lead_id))
+        earlier = leadless.sources(self._database, (one.source_sha256 for one, _ in self._found))
+        files = self._intake.batch.sources
+        known = {source.sha256 for source in files}
+        more = (model.Source(Path(name), sha256, size, 0) for sha256, (name, size) in earlier.items())
+        return replace(self._intake.batch, sources=(*files, *(one for one in more if one.sha256 not in known)))
+
+    def see(self, enrolment: Enrolment, batch: model.Batch) -> None:
+        """Bring in those that have found their lead, after the calls of the files: what these have is theirs."""
+        place = {source.sha256: position for position, source in enumerate(batch.sources)}
+        today = leadless.seen_today(self._database, (one for one, _ in self._found))
+        self._found = [(one, lead_id) for one, lead_id in self._found if one.call.key not in today]
+        enrolment.see(
+            one.with_lead(lead_id, model.Place(place[one.source_sha256], one.call.row)) for one, lead_id in self._found
+        )
+
+    def entered(self, enrolled: Enrolled, batch: model.Batch, account_id: int) -> Enrolled:
+        """Once all is entered: keep the calls of today's files that have no lead. Those of earlier files are counted as
+        carried along, as they are no rows of this run."""
+        today = self._intake.leadless(account_id)
+        if self._grace:
+            leadless.keep(self._database, batch, self._shape, today, self._now)
+        given_up = leadless.give_up(self._database, self._now - self._grace)
+        left = len(leadless.waiting(self._database, self._shape, self._now - self._grace))
+        lines = (
+            (len(self._found), "of earlier files found a lead and came along"),
+            (left, f"without a lead kept: tried again for {self._grace.days} days, whatever files a run has"),
+            (given_up, "given up: no lead has come within --lead-grace"),
+        )
+        self.told = tuple(f"{counted.calls(count)} {what}" for count, what in lines if count)
+        return replace(enrolled, carried=enrolled.carried + len(self._found))

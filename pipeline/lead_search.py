@@ -1,0 +1,128 @@
+"""Which leads have a number: asked of the CRM, number by number or by reading all leads, whichever costs less."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from pipeline import model, numbers
+from pipeline.courier import Courier
+
+# For so few numbers it is not worth asking how many leads there are.
+FEW = 3
+# A number with more leads than this many pages is no customer's.
+MOST_PAGES_A_NUMBER = 5
+# If the filter finds nobody at all, the search is asked as well for so many numbers: it may read numbers otherwise.
+DOUBTED = 3
+
+Found = Mapping[str, tuple[model.Lead, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class LeadSearch:
+    """The questions of one run. `keep` is given every answer as it comes; () is that of a number without a lead."""
+
+    courier: Courier
+    account: model.Account
+    now: datetime
+    region: str
+    say: Callable[[str], None]
+    keep: Callable[[Found], None]
+
+    async def look_up(self, wanted: Sequence[str]) -> None:
+        """Ask for each of these numbers, in E.164, once. Raises DestinationUnusable and Incomplete."""
+        if len(wanted) > FEW:
+            first = await self.courier.leads(1, self.now)
+            count = f"{len(wanted):,} numbers to look up in the CRM, which has {first.total or 0:,} leads"
+            if first.total is not None and first.pages - 1 < len(wanted):
+                self.say(f"{count}: reading them all takes {_requests(first.pages)}, fewer than one for each number")
+                await self._read_all(first, wanted)
+                return
+            why = f"reading them all takes {first.pages:,}" if first.total is not None else "how many it does not say"
+            self.say(f"{count}: {_requests(len(wanted))}, one for each number ({why})")
+        elif wanted:
+            self.say(f"{len(wanted):,} numbers to look up in the CRM: one request for each")
+        await self._one_by_one(wanted)
+
+    async def _read_all(self, page: model.LeadPage, wanted: Sequence[str]) -> None:
+        found: dict[str, dict[int, model.Lead]] = {phone: {} for phone in wanted}
+        seen: set[int] = set()
+        number, most = 1, 0
+        while True:
+            for lead, phones in self._of_this_account(page.leads):
+                for phone in phones & found.keys():
+                    found[phone][lead.id] = lead
+            seen |= {lead.id for lead in page.leads}
+            most = max(most, page.total or 0)
+            if number >= page.pages or not page.leads:
+                break
+            number += 1
+            page = await self.courier.leads(number, self.now)
+        # If leads went while they were read, others slid past: who was not found may be there all the same.
+        is_whole = len(seen) >= most
+        self.keep({phone: tuple(leads.values()) for phone, leads in found.items() if leads or is_whole})
+
+    async def _one_by_one(self, wanted: Sequence[str]) -> None:
+        """By the filter, as long as it does what it says; else by the search, which finds more."""
+        nobodys: list[str] = []
+        is_proved = False
+        for position, phone in enumerate(wanted):
+            leads = await self._filtered(phone)
+            if leads is None:
+                await self._searched([*nobodys, *wanted[position:]])
+                return
+            is_proved |= bool(leads)
+            if leads:
+                self.keep({phone: leads})
+            else:
+                nobodys.append(phone)
+            if is_proved and nobodys:
+                self.keep(dict.fromkeys(nobodys, ()))
+                nobodys.clear()
+        if nobodys and any([await self._search(phone) for phone in nobodys[:DOUBTED]]):
+            await self._searched(nobodys)
+        elif nobodys:
+            self.keep(dict.fromkeys(nobodys, ()))
+
+    async def _filtered(self, phone: str) -> tuple[model.Lead, ...] | None:
+        """None where the filter shows leads that do not have the number: it is not heard."""
+        shown = await self._pages(lambda page: self.courier.leads_by_number(phone, page))
+        is_heard = all(phone in phones for _, phones in self._with_numbers(shown))
+        return self._with(phone, shown) if is_heard else None
+
+    async def _searched(self, wanted: Iterable[str]) -> None:
+        self.say("the CRM's filter does not find numbers as they are: its search is asked instead")
+        for phone in wanted:
+            self.keep({phone: await self._search(phone)})
+
+    async def _search(self, phone: str) -> tuple[model.Lead, ...]:
+        return self._with(phone, await self._pages(lambda page: self.courier.search_leads(phone[1:], page)))
+
+    async def _pages(self, ask: Callable[[int], Awaitable[model.LeadPage]]) -> list[model.Lead]:
+        shown: list[model.Lead] = []
+        for number in range(1, MOST_PAGES_A_NUMBER + 1):
+            page = await ask(number)
+            shown += page.leads
+            if number >= page.pages:
+                break
+        return shown
+
+    def _with(self, phone: str, shown: Sequence[model.Lead]) -> tuple[model.Lead, ...]:
+        found = {lead.id: lead for lead, phones in self._of_this_account(shown) if phone in phones}
+        return tuple(found.values())
+
+    def _of_this_account(self, leads: Sequence[model.Lead]) -> list[tuple[model.Lead, set[str]]]:
+        """Those that are the account's own, as far as they say, each with its numbers in E.164."""
+        own = [lead for lead in leads if lead.account_id in (None, self.account.id)]
+        return self._with_numbers(own)
+
+    def _with_numbers(self, leads: Sequence[model.Lead]) -> list[tuple[model.Lead, set[str]]]:
+        written = sorted({number for lead in leads for number in lead.numbers})
+        e164 = numbers.read(pl.Series(written, dtype=pl.String), self.region)["e164"].to_list()
+        read = dict(zip(written, e164, strict=True))
+        return [(lead, {read[number] for number in lead.numbers if read[number]}) for lead in leads]
+
+
+def _requests(count: int) -> str:
+    return f"{count:,} request{'' if count == 1 else 's'}"

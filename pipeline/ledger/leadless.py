@@ -1,0 +1,121 @@
+"""Calls whose number has no lead yet: kept, and tried again by later runs, whatever files these have."""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from pipeline import model
+from pipeline.ledger.database import Database
+
+# As near as a call without seconds may lie to another one of the same number.
+NEAR_SECONDS = 60
+# No file of this run has it.
+_NOWHERE = -1
+_NO_LEAD = '{"lead_id": 0,'
+_COLUMNS = "reference, facts, payload, system, call_id, direction, phone, started_at, legs, recording"
+
+
+class Leadless(NamedTuple):
+    """A call that waits for its lead; `call.lead_id` is 0, and its place is none of this run's."""
+
+    call: model.Sighting
+    source_sha256: str
+
+    def with_lead(self, lead_id: int, place: model.Place) -> model.Sighting:
+        payload = self.call.payload.replace(_NO_LEAD, f'{{"lead_id": {lead_id},', 1)
+        return self.call._replace(lead_id=lead_id, payload=payload, source=place.source, row=place.row)
+
+
+def waiting(database: Database, shape: str, since: datetime) -> list[Leadless]:
+    """The calls that settings of this shape left without a lead, first seen since then, and that are no items yet; the
+    oldest first."""
+    found = database.rows(
+        f"SELECT key, source_sha256, source_row, {_COLUMNS} FROM leadless "
+        "WHERE shape = ? AND first_seen_at >= ? AND key NOT IN (SELECT key FROM item) ORDER BY started_at, key",
+        (shape, _text(since)),
+    )
+    return [_leadless(*row) for row in found]
+
+
+def count(database: Database) -> int:
+    """How many calls wait for a lead, whatever settings made them."""
+    return int(database.one("SELECT count(*) FROM leadless"))
+
+
+def give_up(database: Database, before: datetime) -> int:
+    """Forget those that were first seen before this; how many they were."""
+    return database.execute("DELETE FROM leadless WHERE first_seen_at < ?", (_text(before),))
+
+
+def seen_today(database: Database, among: Iterable[Leadless]) -> set[str]:
+    """Inside an enrolment: the keys of those that the files of today have as well, or have something so near that it
+    may be the same call under another id."""
+    waiting_here = list(among)
+    rows = database.rows(
+        """
+        SELECT key, phone, direction, started_at FROM temp.sighting
+        WHERE phone IN (SELECT value FROM json_each(?)) OR key IN (SELECT value FROM json_each(?))
+        """,
+        (
+            json.dumps(sorted({one.call.phone for one in waiting_here})),
+            json.dumps([one.call.key for one in waiting_here]),
+        ),
+    )
+    keys = {key for key, *_ in rows}
+    times: dict[tuple[str, str], list[int]] = {}
+    for _, phone, direction, started_at in rows:
+        times.setdefault((phone, direction), []).append(started_at)
+    return {
+        one.call.key
+        for one in waiting_here
+        if one.call.key in keys
+        or any(
+            abs(moment - one.call.started_at) <= NEAR_SECONDS
+            for moment in times.get((one.call.phone, one.call.direction), ())
+        )
+    }
+
+
+def keep(database: Database, batch: model.Batch, shape: str, calls: Iterable[model.Sighting], now: datetime) -> None:
+    """Inside an enrolment, once it has entered its batch: remember the calls of its files that have no lead, and forget
+    those that have become items. One that is known keeps the day it was first seen on."""
+    database.execute_many(
+        f"""
+        INSERT INTO leadless (key, shape, source_sha256, source_row, {_COLUMNS}, first_seen_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (key) DO UPDATE SET shape = excluded.shape, source_sha256 = excluded.source_sha256,
+            source_row = excluded.source_row, facts = excluded.facts, payload = excluded.payload, legs = excluded.legs,
+            started_at = excluded.started_at, direction = excluded.direction, phone = excluded.phone,
+            recording = excluded.recording
+        """,
+        ((
+            one.key, shape, batch.sources[one.source].sha256, one.row, one.reference, one.facts, one.payload,
+            one.system, one.call_id, one.direction, one.phone, one.started_at, one.legs, one.recording, _text(now),
+        ) for one in calls),
+    )  # fmt: skip
+    database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
+
+
+def sources(database: Database, sha256s: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Name and size of sources of earlier runs, by hash."""
+    rows = database.rows(
+        "SELECT sha256, name, size FROM source WHERE sha256 IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(set(sha256s))),),
+    )
+    return {sha256: (name, size) for sha256, name, size in rows}
+
+
+def _leadless(
+    key: str, sha256: str, row: int, reference: str, facts: str, payload: str, system: str, call_id: str | None,
+    direction: str, phone: str, started_at: int, legs: str | None, recording: str | None,
+) -> Leadless:  # fmt: skip
+    call = model.Sighting(
+        _NOWHERE, row, key, reference, facts, payload, system, call_id, 0, direction, phone, started_at, legs,
+        recording,
+    )  # fmt: skip
+    return Leadless(call, sha256)
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

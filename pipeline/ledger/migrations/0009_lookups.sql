@@ -1,0 +1,27 @@
+-- What the CRM answered to the question whose a number is, and when. `leads` is a JSON list of id, created_at (null where
+-- the CRM does not say) and status; an empty one says that it is nobody's.
+CREATE TABLE lookup (
+    phone TEXT PRIMARY KEY,
+    leads TEXT NOT NULL CHECK (leads LIKE '[%]'),
+    looked_up_at TEXT NOT NULL
+) STRICT;
+
+-- Calls whose number has no lead yet: everything of an item but the lead. `shape` is of the settings that made them: a
+-- run with others leaves them alone. They leave with the item that they become, or when they have waited long enough.
+CREATE TABLE leadless (
+    key TEXT PRIMARY KEY CHECK (key GLOB 'k1:*'),
+    shape TEXT NOT NULL,
+    source_sha256 TEXT NOT NULL REFERENCES source,
+    source_row INTEGER NOT NULL,
+    reference TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    system TEXT NOT NULL,
+    call_id TEXT,
+    direction TEXT NOT NULL,
+    phone TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    legs TEXT,
+    recording TEXT,
+    first_seen_at TEXT NOT NULL
+) STRICT;
