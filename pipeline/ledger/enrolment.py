@@ -50,7 +50,8 @@ _KNOWN = """
         is_as_entered INTEGER NOT NULL
     ) STRICT
 """
-# Those of them that there is something to judge about, with the rows of their items.
+# Those of them that there is something to judge about, with the rows of their items. (CROSS JOIN is a join in the order
+# as written: SQLite knows nothing of the sizes of these tables and might begin at the wrong end.)
 _AGAIN = """
     CREATE TEMP VIEW again AS
     SELECT sighting.*, sighting.rowid AS sighting, batch_source.sha256, known.item
@@ -151,7 +152,11 @@ class Enrolment:
         resemblance.hold_look_alikes(self._database, self._now)
         carried = _carry_pending(self._database, self._batch.id)
         found, parked = _carry_keys(self._database, self._in_flight)
-        counts = dict(self._database.rows("SELECT verdict, count(*) FROM temp.sighting GROUP BY verdict"))
+        counts = dict(
+            self._database.rows(
+                "SELECT verdict, count(*) FROM temp.sighting WHERE verdict IS NOT NULL GROUP BY verdict"
+            )
+        )
         return Enrolled(
             duplicate=counts.get("duplicate", 0),
             unchanged=counts.get("unchanged", 0) + counts.get("replaced", 0),
