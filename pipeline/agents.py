@@ -186,7 +186,10 @@ class Agents:
             return Found(of_name[0].id)
         if of_name:
             return _several(agent, of_name)
-        who = f'"{agent}" is no active user of the CRM' if emails or name else f'"{agent}" stands in no agents file'
+        if emails and emails != [known_as(agent.email)]:
+            who = f'"{agent}" is {emails[0]} by the agents file, who is no active user of the CRM'
+        else:
+            who = f'"{agent}" is no active user of the CRM' if emails or name else f'"{agent}" stands in no agents file'
         return Found(reason=model.Reason("agent_unknown", f"{who}; name the user in --agents FILE, {_HOW}"))
 
     def _count(self, found: "_Findings", unknown: pl.DataFrame, users: pl.Series) -> None:
