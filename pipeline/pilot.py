@@ -16,15 +16,15 @@ def begin(ledger: Ledger, batch_id: str, count: int) -> int:
 
 
 def choose(candidates: Iterable[Candidate], count: int) -> tuple[str, ...]:
-    """The keys of `count` calls as unlike as can be: every direction, outcome and agent, on leads that differ where
-    they can. The same candidates in the same order make the same choice."""
+    """The keys of `count` calls as unlike as can be: every direction, outcome and agent, with a recording and without,
+    on leads that differ where they can. The same candidates in the same order make the same choice."""
     by_kind: dict[tuple[object, ...], deque[Candidate]] = defaultdict(deque)
     for candidate in candidates:
         by_kind[candidate.kind].append(candidate)
     seen = Counter[tuple[str, object]]()
     chosen: list[str] = []
     while by_kind and len(chosen) < count:
-        # Of the kinds, the one whose direction, outcome and agent were seen least so far.
+        # Of the kinds, the one whose traits were seen least so far.
         kind = min(by_kind, key=lambda kind: sum(seen[trait] for trait in _traits(kind)))
         others = by_kind[kind]
         one = next((each for each in others if not seen["lead", each.lead_id]), others[0])
@@ -37,4 +37,4 @@ def choose(candidates: Iterable[Candidate], count: int) -> tuple[str, ...]:
 
 
 def _traits(kind: tuple[object, ...]) -> list[tuple[str, object]]:
-    return list(zip(("direction", "status", "agent"), kind, strict=True))
+    return list(zip(("direction", "status", "agent", "recording"), kind, strict=True))

@@ -82,6 +82,9 @@ def test_a_story_of_four_nights(crm: Crm, tmp_path: Path) -> None:
     ]
     assert sum("[ref " in one["description"] for one in after.values()) == 11
 
+    told = callimport("find", "call-3", "--destination", "sandbox", state=crm.state)
+    assert "the CRM took the change" in told.out, told.said
+
     wednesday = crm.run(export.write(), *FAST)
     assert (wednesday.code, _calls(wednesday)) == (0, {"unchanged": 12})
     thursday = crm.run(export.write(), *FAST, "--no-reference", "--unknown-agent", "default:102")

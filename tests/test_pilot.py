@@ -38,6 +38,12 @@ def test_every_direction_outcome_and_agent_is_in_it_however_rare() -> None:
     assert {one.agent for one in chosen} == set(AGENTS)
 
 
+def test_of_many_calls_with_a_recording_and_a_few_without_both_are_in_it() -> None:
+    recorded = [Candidate(f"k1:r{number:02}", number, "incoming", "answered", 101, True) for number in range(1, 50)]
+    silent = Candidate("k1:s", 99, "incoming", "answered", 101)
+    assert silent.key in pilot.choose([*recorded, silent], 2)
+
+
 def test_leads_differ_where_they_can() -> None:
     chosen = _chosen(20)
     assert len({one.lead_id for one in chosen}) == 20
@@ -83,7 +89,7 @@ def test_of_each_kind_no_more_are_looked_at_than_could_be_chosen(ledger: Ledger)
     found = sample.candidates(ledger.database, making.batch().id, each=3)
     kinds = [one.kind for one in found]
     assert sorted(map(str, kinds)) == sorted(
-        map(str, [*[("incoming", "answered", 12)] * 3, ("outgoing", "attempted", None)])
+        map(str, [*[("incoming", "answered", 12, False)] * 3, ("outgoing", "attempted", None, False)])
     )
 
 

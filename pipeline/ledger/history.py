@@ -46,7 +46,7 @@ class Ruling:
 @dataclass(frozen=True, slots=True)
 class History:
     """An item with all that happened to it. `settings` shaped the calls of its batch, by name; `has_changed` says that
-    the source tells a new story that the CRM has not been told."""
+    the source tells a new story that the CRM has not been told; `updates` are the requests that told it one."""
 
     item: model.Listed
     key: str
@@ -57,6 +57,7 @@ class History:
     is_adopted: bool
     has_changed: bool
     attempts: tuple[Attempt, ...]
+    updates: tuple[Attempt, ...]
     rulings: tuple[Ruling, ...]
 
 
@@ -123,6 +124,11 @@ def _history(database: Database, row: tuple[Any, ...]) -> History:
         "FROM attempt LEFT JOIN outcome ON outcome.attempt_id = attempt.id WHERE attempt.key = ? ORDER BY attempt.id",
         (key,),
     )
+    updates = database.rows(
+        "SELECT run_id, intended_at, ended_at, kind, http_status, evidence FROM update_attempt AS made "
+        "LEFT JOIN update_outcome ON attempt_id = made.id WHERE made.key = ? ORDER BY made.id",
+        (key,),
+    )
     rulings = database.rows("SELECT kind, decided_at, evidence FROM verdict WHERE key = ? ORDER BY id", (key,))
     return History(
         item=model.Listed(
@@ -146,5 +152,6 @@ def _history(database: Database, row: tuple[Any, ...]) -> History:
         is_adopted=bool(row[16]),
         has_changed=bool(row[17]),
         attempts=tuple(Attempt(*one) for one in attempts),
+        updates=tuple(Attempt(*one) for one in updates),
         rulings=tuple(Ruling(*one) for one in rulings),
     )

@@ -16,6 +16,13 @@ _OUTCOMES = {
     "in_doubt": "may or may not be stored",
     None: "no answer is on record",
 }
+_CHANGES = {
+    "updated": "the CRM took the change",
+    "refused": "the CRM said no",
+    "failed": "no answer told whether it was made",
+    "gone": "it was deleted there",
+    None: "no answer is on record",
+}
 _RULINGS = {
     "found": "looked up: it is there",
     "absent": "looked up: it is not there, pending again",
@@ -50,6 +57,7 @@ def history_lines(one: History) -> Iterator[str]:
     if one.has_changed:
         yield "  the source tells it otherwise by now; the CRM has not been told"
     events = [(attempt.intended_at, _attempted(attempt)) for attempt in one.attempts]
+    events += [(update.intended_at, _updated(update)) for update in one.updates]
     events += [(ruling.decided_at, _ruled(ruling)) for ruling in one.rulings]
     for moment, told in sorted(events, key=lambda event: event[0]):
         yield f"  {moment[:19].replace('T', ' ')}Z  {told}"
@@ -65,6 +73,12 @@ def _attempted(attempt: Attempt) -> str:
     why = f" ({status}{privacy.hide_numbers(attempt.evidence)})" if attempt.evidence else ""
     until = f", ended {attempt.ended_at[11:19]}Z" if attempt.ended_at else ""
     return f"sent by run {attempt.run_id}{until}: {_OUTCOMES.get(attempt.outcome, attempt.outcome)}{why}"
+
+
+def _updated(update: Attempt) -> str:
+    status = f"{update.http_status}, " if update.http_status else ""
+    why = f" ({status}{privacy.hide_numbers(update.evidence)})" if update.evidence else ""
+    return f"changed by run {update.run_id}: {_CHANGES.get(update.outcome, update.outcome)}{why}"
 
 
 def _ruled(ruling: Ruling) -> str:
