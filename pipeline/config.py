@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
 
-from pipeline import errors, model, outfile, privacy
+from pipeline import errors, limits, model, outfile, privacy
 
 PREFIX = "CALLIMPORT_"
 DESTINATIONS = {
@@ -84,6 +84,9 @@ class Settings:
     on_change: Literal["update", "skip", "report"] = "update"
     overwrite: bool = False
     allow_updates: int | None = None
+    max_rejects: limits.MaxRejects | None = None
+    max_duration: timedelta | None = None
+    fail_on: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,8 @@ class DestinationUnusable(ImporterError):
 
 class Interrupted(ImporterError):
     def __init__(self, exit_code: ExitCode) -> None:
-        super().__init__("interrupted before anything was sent: the ledger is as it was; run again")
+        why = "the time is up (--max-duration)" if exit_code is ExitCode.WORK_LEFT else "interrupted"
+        super().__init__(f"{why} before anything was sent: the ledger is as it was; run again")
         self.exit_code = exit_code
 
 

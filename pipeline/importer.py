@@ -78,6 +78,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
             hearing.see(position, calls)
     judged = intake.judged()
     enrolled = Enrolled(duplicate=judged.copies.height, rejects=judged.rejects(intake.batch.name_beside))
+    too_many = _too_many_rejects(settings, intake, enrolled)
     outputs.write(settings, intake, enrolled)
     reckoning = Reckoning(
         Ledger.of_nothing(tools.clock),
@@ -89,6 +90,8 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
         audio=hearing.found(settings.rates or (_USUAL_RATE,)) if hearing else None,
         told=(*intake.agents.told(), *_numbers_to_look_up(settings, intake)),
+        stopped_by=too_many,
+        fail_on=settings.fail_on,
     )
     result = reckoning.result(rejects=settings.rejects)
     if html is not None:
@@ -112,6 +115,8 @@ async def run(settings: config.Settings, tools: Tools) -> endings.Result:
     async with anyio.create_task_group() as beside:
         if tools.hears_signals:
             await beside.start(interruption.listen)
+        if settings.max_duration is not None:
+            beside.start_soon(interruption.after, settings.max_duration.total_seconds())
         with anyio.CancelScope() as before_sending:
             interruption.on_request(before_sending.cancel)
             result = await _errors_kept(_run(settings, tools, interruption))
@@ -176,15 +181,15 @@ class Crossing:
     async def plan(self) -> endings.Result:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
+        stopped_by = _too_many_rejects(self.settings, self.intake, enrolled)
         outputs.write(self.settings, self.intake, enrolled)
-        stopped_by: errors.GuardStopped | None = None
         updating = self._updating(self.ledger, enrolled, batch_id)
         try:
             updating.brake()
             await self._sending(updating).look_first(batch_id)
         except errors.GuardStopped as error:
             # The counts are worth having all the same.
-            stopped_by = error
+            stopped_by = stopped_by or error
         code = self._code(self.ledger, updating, batch_id)
         uploaded = await self._uploading(batch_id).run(None, plan_only=True)
         return self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, stopped_by=stopped_by).result(
@@ -247,11 +252,16 @@ class Crossing:
                 # Between two chunks Ctrl-C is heard; the ledger is then as it was before.
                 await anyio.lowlevel.checkpoint()
             enrolment.note_origins(intake.origins.mended_calls(), intake.origins.repeated_calls())
-            if late is None:
-                return enrolment.enter(intake.judged()), batch.id
-            late.see(enrolment, batch)
-            enrolled = late.entered(enrolment.enter(intake.judged()), batch, self.account.id)
-            self.told = late.told
+            if late is not None:
+                late.see(enrolment, batch)
+            enrolled = enrolment.enter(intake.judged())
+            if run_id is not None and (too_many := _too_many_rejects(self.settings, intake, enrolled)):
+                # Said with every reason at hand, and the ledger is as it was.
+                outputs.write(self.settings, intake, enrolled)
+                raise too_many
+            if late is not None:
+                enrolled = late.entered(enrolled, batch, self.account.id)
+                self.told = late.told
             return enrolled, batch.id
 
     def _batch_to_go_on_with(self) -> str:
@@ -285,7 +295,7 @@ class Crossing:
 
     def _stops_early(self) -> bool:
         its = self.settings
-        return its.limit is not None or its.pilot is not None or its.recordings_only
+        return any((its.limit, its.pilot, its.recordings_only, its.max_duration))
 
     def _code(self, ledger: Ledger, updating: Updating, batch_id: str) -> str:
         """Of a plan: what it would create, and what it would change."""
@@ -338,11 +348,20 @@ class Crossing:
             is_pilot=run_id is not None and self.settings.pilot is not None,
             stopped_by=stopped_by,
             interrupted=self.interruption.exit_code,
+            fail_on=self.settings.fail_on,
             updates=updating.account(),
             recordings=uploaded.counts,
             unattached=uploaded.unattached,
             told=(*(self.intake.agents.told() if self.intake else ()), *self.told),
         )
+
+
+def _too_many_rejects(
+    settings: config.Settings, intake: Intake | None, enrolled: Enrolled
+) -> errors.GuardStopped | None:
+    if settings.max_rejects is None or intake is None:
+        return None
+    return settings.max_rejects.guard(len(intake.tally.rejects) + len(enrolled.rejects), intake.tally.read)
 
 
 async def _errors_kept(story: Coroutine[Any, Any, endings.Result]) -> endings.Result | Exception:

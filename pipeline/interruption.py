@@ -31,11 +31,17 @@ class Interruption:
             act()
 
     def request(self, exit_code: ExitCode) -> None:
-        if self.exit_code is not None:
+        if self.exit_code not in (None, ExitCode.WORK_LEFT):
             # Whatever is under way stays in flight in the ledger, and the next run finds it there.
             os._exit(exit_code)
         self.exit_code = exit_code
         self._act()
+
+    async def after(self, seconds: float) -> None:
+        """Ask for an end when so much time has gone, unless somebody has asked before."""
+        await anyio.sleep(seconds)
+        if self.exit_code is None:
+            self.request(ExitCode.WORK_LEFT)
 
     async def listen(self, *, task_status: TaskStatus[None]) -> None:
         """Take the signals of the process for as long as this is not cancelled."""

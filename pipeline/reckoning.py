@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import endings, errors, model
+from pipeline import endings, errors, limits, model
 from pipeline.errors import ExitCode
 from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.model import ItemStatus, Skip
@@ -33,6 +33,7 @@ class Reckoning:
     would_be_sent: int = 0
     stopped_by: errors.ImporterError | None = None
     interrupted: ExitCode | None = None
+    fail_on: frozenset[str] = frozenset()
     updates: endings.Updates = field(default_factory=endings.Updates)
     recordings: endings.Recordings = endings.NO_RECORDINGS
     unattached: tuple[endings.Unattached, ...] = ()
@@ -44,21 +45,21 @@ class Reckoning:
     ) -> endings.Result:
         database = self.ledger.database
         stand = listing.member_counts(database)
-        rows, calls = self._rows(), self._calls(stand)
+        rows, calls, skipped = self._rows(), self._calls(stand), self._skipped(stand)
         error = str(self.stopped_by) if self.stopped_by else None
         if not (rows.adds_up() and calls.adds_up(rows)):
             error = error or "rows and calls do not add up: please report this; the ledger is sound"
         summary = endings.Summary(
             run_id=self.run_id,
             batch=self.batch_id,
-            exit_code=self._exit_code(rows, calls),
+            exit_code=self._exit_code(rows, calls, skipped),
             elapsed_seconds=round(self.elapsed_seconds, 1),
             requests=self.requests,
             rate_limited=self.rate_limited,
             rows=rows,
             calls=calls,
             dropped=dict(sorted(self.tally.dropped.items())),
-            skipped=self._skipped(stand),
+            skipped=skipped,
             changed=self.updates.waiting,
             recordings=self.recordings,
         )
@@ -117,9 +118,10 @@ class Reckoning:
         given_up = {str(Skip.WITHDRAWN): self.enrolled.withdrawn, str(Skip.GONE): gone}
         return skipped | {skip: count for skip, count in given_up.items() if count}
 
-    def _exit_code(self, rows: endings.Rows, calls: endings.Calls) -> ExitCode:
+    def _exit_code(self, rows: endings.Rows, calls: endings.Calls, skipped: Mapping[str, int]) -> ExitCode:
         earned = [ExitCode.OK]
-        if self.interrupted is not None:
+        # That the time was up counts only where something is left.
+        if self.interrupted not in (None, ExitCode.WORK_LEFT):
             earned.append(self.interrupted)
         if self.stopped_by is not None:
             earned.append(self.stopped_by.exit_code)
@@ -129,6 +131,8 @@ class Reckoning:
             earned.append(ExitCode.IN_DOUBT)
         troubles = (calls.refused, calls.failed, self.updates.late_troubles)
         if rows.rejected or any(troubles) or self.recordings.refused or self.recordings.failed:
+            earned.append(ExitCode.ROWS_FAILED)
+        if limits.is_failing(self.fail_on, skipped, duplicate=calls.duplicate, changed=self.updates.waiting):
             earned.append(ExitCode.ROWS_FAILED)
         if self.work_may_be_left and (calls.pending or self.recordings.pending):
             earned.append(ExitCode.WORK_LEFT)

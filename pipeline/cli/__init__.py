@@ -102,6 +102,7 @@ Examples:
 @options.shaping
 @options.choosing
 @options.reading
+@options.judging
 @options.hearing
 @click.option("--html", type=options.PATH, metavar="FILE", help="Write the report as one page that can be mailed.")
 @click.option(
@@ -131,6 +132,7 @@ Examples:
 @options.shaping
 @options.choosing
 @options.reading
+@options.judging
 @options.hearing
 @options.sending
 @options.answering

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline import config, errors, numbers
+from pipeline import config, errors, limits, numbers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -218,6 +218,9 @@ def sending(command: Command) -> Command:
             metavar="N",
             help="Send N calls of every kind, then stop (exit 7) and say where to look at them in the CRM.",
         ),
+        click.option(
+            "--max-duration", metavar="TIME", help="Begin nothing after so long, as in 8h; what is left waits (exit 7)."
+        ),
         click.option("--dry-run", is_flag=True, help="Make the plan only: nothing is written to CRM or ledger."),
         click.option("--plan", metavar="CODE", help="Send nothing but the plan that --dry-run printed."),
         click.option("--resume", metavar="BATCH", help="Without FILES: go on with this batch instead of the last."),
@@ -242,6 +245,19 @@ def sending(command: Command) -> Command:
             "--allow-updates", type=click.IntRange(1), metavar="N", help="Change up to N calls, even if that is many."
         ),
         click.option("--first-run", is_flag=True, help="Production has no ledger yet, and that is right."),
+    )(command)
+
+
+def judging(command: Command) -> Command:
+    return _together(
+        click.option(
+            "--max-rejects", metavar="N|P%", help="Send nothing (exit 8) if more rows than this are rejected, as in 5%."
+        ),
+        click.option(
+            "--fail-on",
+            metavar="WORDS",
+            help="Exit 3 also if calls ended so: skipped or a kind of it, as no_lead; duplicate; changed.",
+        ),
     )(command)
 
 
@@ -286,5 +302,10 @@ def settings(given: dict[str, Any]) -> config.Settings:
     known["rates"] = tuple(config.rate(text) for text in given.get("rates", ()))
     known["timezone"] = config.timezone(given.get("timezone"))
     known["lead_grace"] = config.days(given.get("lead_grace") or "30d")
+    for name, read in (
+        ("max_rejects", limits.max_rejects), ("max_duration", limits.max_duration), ("fail_on", limits.fail_on)
+    ):  # fmt: skip
+        if known.pop(name, None) is not None:
+            known[name] = read(given[name])
     known["reference"] = not given.get("no_reference", False)
     return config.Settings(**known)
