@@ -131,6 +131,7 @@ def _unreadable(call: str) -> Trouble:
 
 _STOPPED, _GUARD = int(ExitCode.STOPPED), int(ExitCode.GUARD)
 _DOUBT, _ROWS = int(ExitCode.IN_DOUBT), int(ExitCode.ROWS_FAILED)
+_LEFT = int(ExitCode.WORK_LEFT)
 _CALLS = ("calls.csv",)
 
 
@@ -210,6 +211,7 @@ def _of_several_commands() -> list[Scene]:
     guarded, unmarked = Act(Run(_CALLS), stripped, _GUARD), Act(Run(_CALLS, options={"reference": False}), stripped)
     scenes: dict[str, tuple[Act, ...]] = {
         "gone on without files": (stopped, Act(Run())),
+        "a pilot, then the rest": (Act(Run(_CALLS, options={"pilot": 1}), code=_LEFT), run),
         "withdrawn": (stopped, Act(withdraw()), run),
         "withdrawn and wanted again": (stopped, Act(withdraw()), Act(retry_one("B")), run),
         "refused and tried again": (refused, Act(retry(ItemStatus.REFUSED)), run),
