@@ -125,3 +125,12 @@ async def test_a_persons_request_stays_when_the_time_is_up() -> None:
     one.request(ExitCode.TERMINATED)
     await one.after(0)
     assert one.exit_code is ExitCode.TERMINATED
+
+
+@pytest.mark.parametrize("option", ["--settle", "--max-recording"])
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_number_that_is_none_is_refused(tmp_path: Path, option: str, number: str) -> None:
+    """Nothing is ever later than nan: a run would wait for it for good."""
+    ended = callimport("run", "calls.csv", option, number, state=tmp_path)
+    assert ended.code == ExitCode.USAGE
+    assert "is no number of anything" in ended.err

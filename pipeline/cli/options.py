@@ -1,5 +1,6 @@
 """The options that several commands share, and how what was given becomes Settings."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,18 @@ from pipeline import config, errors, limits, numbers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class _Finite(click.FloatRange):
+    """A number that is one: nothing is ever later than `nan`, and `inf` never comes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number of anything.", param, ctx)
+        return number
+
+
+FINITE, FINITE_ABOVE_ZERO = _Finite(0), _Finite(0, min_open=True)
 PATH = click.Path(path_type=Path)
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -143,7 +156,7 @@ def looking(command: Command) -> Command:
         asking,
         click.option(
             "--settle",
-            type=click.FloatRange(0),
+            type=FINITE,
             default=180.0,
             show_default=True,
             metavar="SECONDS",
@@ -185,7 +198,7 @@ def hearing(command: Command) -> Command:
         click.option("--recordings", type=PATH, metavar="DIR", help="The folder of the calls' recordings."),
         click.option(
             "--max-recording",
-            type=click.FloatRange(0, min_open=True),
+            type=FINITE_ABOVE_ZERO,
             default=config.LARGEST_RECORDING_MB,
             show_default=True,
             metavar="MB",
