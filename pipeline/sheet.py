@@ -23,7 +23,7 @@ def is_one(path: Path) -> bool:
 def refuse_missing(path: Path) -> None:
     """Raise ConfigError where workbooks cannot be written on this machine."""
     if importlib.util.find_spec("openpyxl") is None:
-        raise errors.ConfigError(f"{path} is an Excel workbook: install callimport[xlsx] to write it, or call it .csv")
+        raise errors.ConfigError(f"{path} is an Excel workbook: pip install openpyxl, or call it .csv")
 
 
 def fits(cell: str) -> bool:

@@ -104,6 +104,7 @@ def test_the_answer_for_a_person_names_every_ending_and_what_to_do() -> None:
 
 def test_the_answer_for_machines_is_the_contract() -> None:
     answer = json.loads(report.summary_json(_summary(skipped={"no_lead": 2})))
+    assert "reasons" not in answer
     assert list(answer)[:8] == [
         "run_id", "batch", "exit_code", "elapsed_seconds", "requests", "rate_limited", "rows", "calls",
     ]  # fmt: skip
@@ -139,7 +140,7 @@ def test_what_was_not_changed_in_the_crm_is_named_with_its_fields(tmp_path: Path
     )
     result = endings.Result(_summary(), updates=updates)
     told = "\n".join(report.lists(result))
-    assert "these fields are left as they are, see --overwrite:\n  7K3Q-2M9D-XA" in told
+    assert "these fields are left as they are:\n  7K3Q-2M9D-XA" in told
     assert "call_duration, description" in told
     assert "changed in the source, refused by the CRM: callimport retry --refused" in told
     assert "changed in the source, not yet in the CRM: the next run tries again" in told
@@ -158,3 +159,13 @@ def test_changes_that_are_not_sent_are_listed_where_a_person_asked_for_that() ->
     assert told[0].startswith("1 delivered call changed in the source since")
     assert told[1] == "what changed:"
     assert told[2].endswith("call_status")
+
+
+def test_machines_are_told_why_rows_are_rejected() -> None:
+    """With --quiet --json in a cron job this is all that anybody sees."""
+    finding = endings.Finding("duration_range", 2, "duration_seconds: +15145550123 is odd", ("calls.csv row 2",))
+    answer = json.loads(report.summary_json(_summary(), findings=(finding,)))
+    assert answer["reasons"] == [{
+        "rule": "duration_range", "count": 2, "message": "duration_seconds: +1514•••0123 is odd",
+        "examples": ["calls.csv row 2"],
+    }]  # fmt: skip

@@ -32,6 +32,9 @@ Exit codes:
 
 def main() -> NoReturn:
     """The command `callimport`: whatever happens ends in one line and an exit code, never in a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that has no é or • shall have a mark in its place, and not the end of the command.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         code = commands.main(standalone_mode=False, prog_name="callimport")
     except click.exceptions.NoArgsIsHelpError as error:
@@ -316,7 +319,10 @@ def _answer(result: endings.Result, given: dict[str, Any], *, sent: bool) -> Exi
     """The answer on stdout; with --json the talk for people goes to stderr, so that nothing is left unsaid."""
     talk = _talk(given)
     if given["as_json"]:
-        click.echo(report.summary_json(result.summary, error=result.error, plan=result.plan, pilot=result.pilot))
+        told = report.summary_json(
+            result.summary, error=result.error, plan=result.plan, pilot=result.pilot, findings=result.findings
+        )
+        click.echo(told)
         for line in report.lists(result):
             talk.say(line)
     else:

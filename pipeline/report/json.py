@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from pipeline import endings, model
+from pipeline import endings, model, privacy
 
 
 def summary_json(
@@ -13,9 +13,21 @@ def summary_json(
     error: str | None = None,
     plan: str | None = None,
     pilot: Sequence[model.Listed] = (),
+    findings: Sequence[endings.Finding] = (),
 ) -> str:
-    """`summary` as one line of JSON; `error`, `plan` and `pilot` are there only where there is one."""
+    """`summary` as one line of JSON; `error`, `plan`, `pilot` and the `reasons` of rejected rows are there only where
+    there is one."""
     answer = asdict(summary)
+    if findings:
+        answer["reasons"] = [
+            {
+                "rule": finding.rule,
+                "count": finding.count,
+                "message": privacy.scrub(finding.message),
+                "examples": [privacy.scrub(example) for example in finding.examples],
+            }
+            for finding in findings
+        ]
     if plan is not None:
         answer["plan"] = plan
     if pilot:

@@ -280,7 +280,7 @@ def _updates(updates: endings.Updates) -> Iterator[str]:
     )
     yield from _items("changed in the source, not yet in the CRM: the next run tries again", updates.failed_ones)
     yield from _items(
-        "changed in the source, and by a person in the CRM: these fields are left as they are, see --overwrite",
+        "changed in the source, and by a person in the CRM: these fields are left as they are",
         updates.left,
     )
 

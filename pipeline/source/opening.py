@@ -35,6 +35,8 @@ def open_source(path: Path) -> model.Source:
 
 
 def _refuse_suffix(path: Path) -> None:
+    if not path.exists():
+        raise errors.SourceError(f"{path} does not exist: check the name, or whether its share is mounted")
     if kinds.named(path) is None and not path.is_dir():
         suffix = path.suffix.lower() or "no suffix"
         raise errors.SourceError(f"{path} is of a kind that is not read ({suffix}); {kinds.advice(path)}")

@@ -61,7 +61,7 @@ def _sheet(source: model.Source) -> Iterator["Worksheet"]:
         import openpyxl
     except ImportError as error:
         raise errors.SourceError(
-            f'{source.path} is an Excel workbook: install callimport[xlsx] to read it, or save it as "CSV UTF-8"'
+            f'{source.path} is an Excel workbook: pip install openpyxl to read it, or save it as "CSV UTF-8"'
         ) from error
     _refuse_bomb(source)
     with _guarded(source):
