@@ -39,7 +39,7 @@ class Sending:
         reconciliation = Reconciliation(self.ledger, self._courier(), self.clock, self.settings.settle)
         with_canary = True
         try:
-            self.updating.brake()
+            self._brake()
             if not await self.look_first(batch_id):
                 return None
             left = self._most(batch_id)
@@ -63,6 +63,13 @@ class Sending:
         if self.settings.pilot is None:
             return self.settings.limit
         return pilot.begin(self.ledger, batch_id, self.settings.pilot)
+
+    def _brake(self) -> None:
+        try:
+            self.updating.brake()
+        except errors.GuardStopped:
+            self.updating.set_aside()
+            raise
 
     async def look_first(self, batch_id: str) -> bool:
         """Take over what the CRM has already, or see that there is nothing. False where somebody asked for an end."""

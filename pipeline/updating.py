@@ -95,6 +95,11 @@ class Updating:
             "changed, mend that and run again; --on-change report changes none"
         )
 
+    def set_aside(self) -> None:
+        """What the brake has stopped comes again with its file, and not with whatever is imported next."""
+        if self._enrolled.unchanged:
+            self._record.set_aside()
+
     def to_send(self) -> Iterator[tuple[str, str]]:
         """What the code of a plan covers of them: the key, and what the source tells otherwise."""
         if self._is_asked_for and self._plan.to_make:

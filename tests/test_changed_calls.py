@@ -109,6 +109,7 @@ def test_a_recipe_that_gives_every_status_another_meaning_is_stopped(crm: Crm, t
     for row in export.rows:
         row["status"] = "error"
     changed = export.write()
+    other = write_csv(tmp_path / "other.csv", calls(61)[60:])
     for options in ((), ("--dry-run",)):
         stopped = crm.run(changed, *FAST, *options)
         assert (stopped.code, _calls(stopped)) == (8, {"pending": 60}), stopped.said
@@ -116,12 +117,15 @@ def test_a_recipe_that_gives_every_status_another_meaning_is_stopped(crm: Crm, t
         assert "--allow-updates 60" in stopped.said
         assert "plan" not in stopped.summary
     assert _counts(crm) == (60, 0)
-    # Without files it is no other run.
-    assert crm.run(*FAST).code == 8
+    # It comes again with its file, and with nothing else: neither without files nor with another one.
+    assert crm.run(*FAST).code == 0
+    unrelated = crm.run(other, *FAST)
+    assert (unrelated.code, _calls(unrelated)) == (0, {"delivered": 1}), unrelated.said
+    assert _counts(crm) == (61, 0)
     allowed = crm.run(changed, *FAST, "--allow-updates", "60")
     assert (allowed.code, _calls(allowed)) == (0, {"updated": 60})
-    assert {one["call_status"] for one in crm.stored()} == {"error"}
-    assert _counts(crm) == (60, 60)
+    assert sum(one["call_status"] == "error" for one in crm.stored()) == 60
+    assert _counts(crm) == (61, 60)
 
 
 def test_new_calls_and_changes_share_the_limit_and_the_rest_waits(crm: Crm, tmp_path: Path) -> None:

@@ -127,6 +127,16 @@ class Updates(Moves):
                     (self._now(), key),
                 )
 
+    def set_aside(self) -> int:
+        """Forget what this batch's rows tell anew, where the CRM surely was not told. Returns of how many calls."""
+        with self.database.transaction():
+            return self.database.execute(
+                "UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = ? "
+                "WHERE status = 'delivered' AND next_facts IS NOT NULL AND next_batch_id = ? "
+                "AND key NOT IN (SELECT key FROM unanswered_update)",
+                (self._now(), self._batch_id),
+            )
+
     def refused(self, update: model.Update, attempt: int | None, outcome: errors.Refused) -> None:
         """The CRM keeps what it has; the story is not told again unless it changes or a person says so."""
         with self.database.transaction():
