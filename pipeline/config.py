@@ -78,6 +78,7 @@ class Settings:
     resume: str | None = None
     first_run: bool = False
     adopt: bool = False
+    existing: Literal["skip", "report", "send"] = "skip"
     recordings: Path | None = None
     recordings_only: bool = False
     max_recording: float = LARGEST_RECORDING_MB

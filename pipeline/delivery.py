@@ -21,6 +21,7 @@ from pipeline.breaker import Breaker
 from pipeline.courier import Courier
 from pipeline.destination import KEEPALIVE_SECONDS, Destination
 from pipeline.drift import Drift, Moment
+from pipeline.existing import Existing
 from pipeline.ledger import Ledger
 from pipeline.pacer import Pacer
 from pipeline.patience import Patience
@@ -68,6 +69,7 @@ class Delivery:
     """Delivers what is pending of one batch. The ledger is told of every step before the next is made.
 
     `say` is told what a person may want to know meanwhile; `drift` is the caller's where it has sent something before.
+    With `existing`, what the CRM has already is not sent.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Delivery:
         *,
         say: Callable[[str], None] = _silent,
         drift: Drift | None = None,
+        existing: Existing | None = None,
     ) -> None:
         self._task = task
         self._ledger = ledger
@@ -94,7 +97,9 @@ class Delivery:
         self._breaker = Breaker(self._courier, pacer, clock.monotonic, self._rng, say)
         self._patience = Patience(clock.monotonic)
         self._busy_leads: set[int] = set()
+        self._existing = existing
         self._taken = 0
+        self._passed_over = 0
         self._released = anyio.Event()
         self._waits: set[anyio.CancelScope] = set()
         self._workers = task.concurrency
@@ -131,7 +136,8 @@ class Delivery:
 
     def progress(self) -> model.Progress:
         return model.Progress(
-            to_do=self._task.to_do,
+            # Of more than it may send, others take the place of what is skipped.
+            to_do=self._task.to_do - (self._passed_over if self._task.limit is None else 0),
             delivered=self._tally.delivered,
             refused=self._tally.refused,
             failed=self._tally.failed,
@@ -142,6 +148,7 @@ class Delivery:
             requests=self._pacer.requests,
             rate_limited=self._pacer.rate_limited,
             paused_seconds=self._pacer.paused_seconds,
+            reads_left=self._existing.reads_left if self._existing else 0,
         )
 
     async def _until_stopped(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -179,21 +186,40 @@ class Delivery:
         try:
             await self._deliver(item)
         finally:
-            self._busy_leads.discard(item.lead_id)
-            self._wake()
+            self._release(item.lead_id)
 
     async def _take(self) -> model.Item | None:
         """The next item, waiting while every pending one belongs to a lead that is being served; None at the end."""
         while not self._stopping and (self._task.limit is None or self._taken < self._task.limit):
-            item = self._ledger.next_item(self._task.batch_id, frozenset(self._busy_leads))
+            unread = self._existing.unread if self._existing else ()
+            item = self._ledger.next_item(self._task.batch_id, frozenset(self._busy_leads.union(unread)))
             if item is not None:
                 self._taken += 1
                 self._busy_leads.add(item.lead_id)
-                return item
-            if not self._busy_leads:
+                if self._existing is None or await self._is_missing(item, self._existing):
+                    return item
+                self._taken -= 1
+                self._release(item.lead_id)
+            elif not self._busy_leads:
                 return None
-            await self._released.wait()
+            else:
+                await self._released.wait()
         return None
+
+    async def _is_missing(self, item: model.Item, existing: Existing) -> bool:
+        """Whether the CRM does not have the call already, as far as its lead tells."""
+        skipped: set[str] = set()
+
+        async def look() -> None:
+            skipped.update(await existing.look(item.lead_id))
+
+        await self._patiently(look())
+        self._passed_over += len(skipped)
+        return item.key not in skipped and item.lead_id not in existing.unread
+
+    def _release(self, lead_id: int) -> None:
+        self._busy_leads.discard(lead_id)
+        self._wake()
 
     async def _deliver(self, item: model.Item) -> None:
         retrying = tenacity.AsyncRetrying(

@@ -161,6 +161,7 @@ class Result:
     held: tuple[model.Listed, ...] = ()
     refused: tuple[model.Listed, ...] = ()
     failed: tuple[model.Listed, ...] = ()
+    existing: tuple[model.Listed, ...] = ()
     pilot: tuple[model.Listed, ...] = ()
     updates: Updates = field(default_factory=Updates)
     waiting: tuple[model.Waiting, ...] = ()

@@ -34,6 +34,7 @@ from pipeline.audio_check import AudioCheck
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
 from pipeline.drift import Drift
+from pipeline.existing import Existing
 from pipeline.inquiry import Inquiry
 from pipeline.intake import Intake
 from pipeline.interruption import Interruption
@@ -177,6 +178,7 @@ class Crossing:
     ledger: Ledger
     inquiry: Inquiry
     told: tuple[str, ...] = ()
+    existing: Existing = field(init=False)
 
     async def plan(self) -> endings.Result:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
@@ -184,9 +186,11 @@ class Crossing:
         stopped_by = _too_many_rejects(self.settings, self.intake, enrolled)
         outputs.write(self.settings, self.intake, enrolled)
         updating = self._updating(self.ledger, enrolled, batch_id)
+        sending = self._sending(updating, batch_id)
         try:
             updating.brake()
-            await self._sending(updating).look_first(batch_id)
+            await sending.look_first(batch_id)
+            self.existing.tell_cost(self.pacer.allowed_per_minute)
         except errors.GuardStopped as error:
             # The counts are worth having all the same.
             stopped_by = stopped_by or error
@@ -214,7 +218,8 @@ class Crossing:
             outputs.write(self.settings, self.intake, enrolled)
             only = self.settings.recordings_only
             updating = self._updating(self.ledger, enrolled, batch_id)
-            stopped_by = None if only else await self._sending(updating).run(run_id, batch_id)
+            sending = self._sending(updating, batch_id)
+            stopped_by = None if only else await sending.run(run_id, batch_id)
             if self.settings.adopt and not only:
                 self.ledger.acknowledge_others()
             uploading = self._uploading(batch_id)
@@ -305,11 +310,13 @@ class Crossing:
     def _updating(self, ledger: Ledger, enrolled: Enrolled, batch_id: str) -> Updating:
         return Updating(self.settings, self.tools.clock, self.tools.talk.say, ledger, enrolled, batch_id)
 
-    def _sending(self, updating: Updating) -> Sending:
+    def _sending(self, updating: Updating, batch_id: str) -> Sending:
         tools = self.tools
+        courier = Courier(self.crm, self.pacer, tools.rng)
+        self.existing = Existing(self.settings, self.ledger, courier, batch_id, tools.talk.warn)
         return Sending(
             self.settings, tools.clock, tools.talk, tools.rng, self.interruption, self.crm, self.pacer, self.drift,
-            self.ledger, updating,
+            self.ledger, updating, self.existing,
         )  # fmt: skip
 
     def _uploading(self, batch_id: str) -> Uploading:
@@ -344,7 +351,7 @@ class Crossing:
             run_id=run_id,
             requests=self.pacer.requests,
             rate_limited=self.pacer.rate_limited,
-            work_may_be_left=run_id is not None and self._stops_early(),
+            work_may_be_left=run_id is not None and (self._stops_early() or bool(self.existing.unread)),
             is_pilot=run_id is not None and self.settings.pilot is not None,
             stopped_by=stopped_by,
             interrupted=self.interruption.exit_code,
@@ -352,7 +359,7 @@ class Crossing:
             updates=updating.account(),
             recordings=uploaded.counts,
             unattached=uploaded.unattached,
-            told=(*(self.intake.agents.told() if self.intake else ()), *self.told),
+            told=(*(self.intake.agents.told() if self.intake else ()), *self.told, *self.existing.told),
         )
 
 

@@ -320,7 +320,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a delivery is. `to_do` counts what it set out to send; rates are requests a minute."""
+    """How far a delivery is. `to_do` counts what it set out to send, `reads_left` the leads still to be read first;
+    rates are requests a minute."""
 
     to_do: int
     delivered: int
@@ -333,6 +334,7 @@ class Progress:
     requests: int
     rate_limited: int
     paused_seconds: float = 0.0
+    reads_left: int = 0
 
     @property
     def done(self) -> int:
@@ -340,7 +342,7 @@ class Progress:
 
     @property
     def eta_seconds(self) -> float:
-        return self.paused_seconds + (self.to_do - self.done) * 60 / self.allowed_per_minute
+        return self.paused_seconds + (self.to_do - self.done + self.reads_left) * 60 / self.allowed_per_minute
 
 
 @dataclass(frozen=True, slots=True)

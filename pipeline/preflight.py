@@ -15,9 +15,17 @@ RANDOM = 20
 EXAMPLES = 3
 
 
-async def look(courier: Courier, ledger: Ledger, batch_id: str, rng: random.Random, say: Callable[[str], None]) -> None:
-    """Read the leads of the first creates and of some others. Raises GuardStopped where they show what was sent by
-    another ledger: with references by these; without, and where nothing was ever sent, by equal calls, too."""
+async def look(
+    courier: Courier,
+    ledger: Ledger,
+    batch_id: str,
+    rng: random.Random,
+    say: Callable[[str], None],
+    heard: Callable[[int, Sequence[model.Stored]], None] = lambda *_: None,
+) -> None:
+    """Read the leads of the first creates and of some others; `heard` is told what each shows. Raises GuardStopped
+    where they show what was sent by another ledger: with references by these; without, and where nothing was ever sent,
+    by equal calls, too."""
     by_payload = listing.is_unmarked(ledger.database, batch_id) or not listing.has_sent(ledger.database)
     unknown: list[str] = []
     leads = _sample(ledger, batch_id, rng)
@@ -30,11 +38,14 @@ async def look(courier: Courier, ledger: Ledger, batch_id: str, rng: random.Rand
         except errors.Refused as outcome:
             # A lead that is not there holds nothing; one that this key may not read says nothing.
             unseen += outcome.status != 404
+            if outcome.status == 404:
+                heard(lead_id, ())
             continue
         except errors.Incomplete:
             unseen += 1
             continue
         ledger.saw_on(lead_id, {one.id for one in shown})
+        heard(lead_id, shown)
         unsent = _unsent(ledger, batch_id, lead_id) if by_payload else []
         unclear = listing.unclear_of_lead(ledger.database, lead_id) if by_payload else []
         unknown += [

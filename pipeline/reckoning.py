@@ -71,6 +71,7 @@ class Reckoning:
             held=tuple(listing.members(database, ItemStatus.HELD)),
             refused=tuple(listing.members(database, ItemStatus.REFUSED)),
             failed=tuple(listing.members(database, ItemStatus.FAILED)),
+            existing=tuple(listing.members(database, ItemStatus.WITHDRAWN) if stand[ItemStatus.WITHDRAWN] else ()),
             pilot=tuple(listing.handed_out(database)) if self.is_pilot else (),
             updates=self.updates,
             waiting=tuple(listing.waiting(database, besides=self.batch_id)),
@@ -115,7 +116,13 @@ class Reckoning:
     def _skipped(self, stand: Mapping[ItemStatus, int]) -> dict[str, int]:
         skipped = {str(skip): count for skip, count in sorted(self.tally.skipped.items())}
         gone = self.enrolled.gone + self.updates.gone + stand[ItemStatus.GONE]
-        given_up = {str(Skip.WITHDRAWN): self.enrolled.withdrawn, str(Skip.GONE): gone}
+        # Within a run, nothing else is withdrawn than what was found to be there.
+        existing = self.enrolled.existing + stand[ItemStatus.WITHDRAWN]
+        given_up = {
+            str(Skip.EXISTING): existing,
+            str(Skip.WITHDRAWN): self.enrolled.withdrawn,
+            str(Skip.GONE): gone,
+        }
         return skipped | {skip: count for skip, count in given_up.items() if count}
 
     def _exit_code(self, rows: endings.Rows, calls: endings.Calls, skipped: Mapping[str, int]) -> ExitCode:

@@ -11,6 +11,7 @@ from pipeline.adoption import Adoption
 from pipeline.courier import Courier
 from pipeline.destination import Destination
 from pipeline.drift import Drift
+from pipeline.existing import Existing
 from pipeline.interruption import Interruption
 from pipeline.ledger import Ledger, listing
 from pipeline.pacer import Pacer
@@ -33,6 +34,7 @@ class Sending:
     drift: Drift
     ledger: Ledger
     updating: Updating
+    existing: Existing
 
     async def run(self, run_id: str, batch_id: str) -> errors.ImporterError | None:
         """Deliver, look up what came into doubt, and deliver what proved to be absent, until nothing is left to do."""
@@ -78,7 +80,9 @@ class Sending:
             if self.settings.adopt:
                 await self._adopt(batch_id)
             else:
-                await preflight.look(self._courier(), self.ledger, batch_id, self.rng, self.talk.say)
+                await preflight.look(
+                    self._courier(), self.ledger, batch_id, self.rng, self.talk.say, self.existing.heard
+                )
         return self.interruption.exit_code is None
 
     async def _adopt(self, batch_id: str) -> None:
@@ -96,10 +100,12 @@ class Sending:
         """One pass over what is pending; the delivery that made it."""
         to_do = self._pending() if limit is None else min(limit, self._pending())
         task = delivery.Task(run_id, batch_id, to_do, limit, self.settings.concurrency, with_canary)
-        self.talk.forecast(task.to_do, self.pacer.allowed_per_minute, self.clock.wall())
+        reads = self.existing.reads_to_come(limit)
+        self.talk.forecast(task.to_do, self.pacer.allowed_per_minute, self.clock.wall(), reads)
         sending = delivery.Delivery(
-            task, self.ledger, self.crm, self.pacer, self.clock, self.rng, say=self.talk.say, drift=self.drift
-        )
+            task, self.ledger, self.crm, self.pacer, self.clock, self.rng, say=self.talk.say, drift=self.drift,
+            existing=self.existing,
+        )  # fmt: skip
         self.interruption.on_request(sending.drain)
         stopped_by: errors.ImporterError | None = None
         watch = Watch(sending, task, self.ledger, reconciliation, self.clock, self.talk)
@@ -125,7 +131,7 @@ class Sending:
         return self.interruption.exit_code is None
 
     def _is_anything_to_send(self, batch_id: str) -> bool:
-        return self.ledger.next_item(batch_id, frozenset()) is not None
+        return self.ledger.next_item(batch_id, frozenset(self.existing.unread)) is not None
 
     def _pending(self) -> int:
         return listing.member_counts(self.ledger.database)[model.ItemStatus.PENDING]

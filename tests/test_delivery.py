@@ -19,6 +19,7 @@ import pytest
 
 from pipeline import delivery, drift, errors, model, pacer
 from pipeline.destination import Destination
+from pipeline.existing import Existing
 from pipeline.ledger import Binding, Ledger, listing
 from pipeline.model import ItemStatus
 from tests import fake_crm
@@ -99,14 +100,20 @@ class Stage:
     said: list[str] = field(default_factory=list)
 
     def delivery(
-        self, *, limit: int | None = None, concurrency: int = 8, since: drift.Drift | None = None
+        self,
+        *,
+        limit: int | None = None,
+        concurrency: int = 8,
+        since: drift.Drift | None = None,
+        existing: Existing | None = None,
     ) -> delivery.Delivery:
         to_do = self.count(ItemStatus.PENDING)
         # The canary has tests of its own.
         task = delivery.Task(self.run_id, BATCH.id, to_do, limit, concurrency, with_canary=False)
         return delivery.Delivery(
-            task, self.ledger, self.there, self.pacer, self.clock, self.rng, say=self.said.append, drift=since
-        )
+            task, self.ledger, self.there, self.pacer, self.clock, self.rng, say=self.said.append, drift=since,
+            existing=existing,
+        )  # fmt: skip
 
     async def deliver(self, *, limit: int | None = None, concurrency: int = 8) -> model.Progress:
         one = self.delivery(limit=limit, concurrency=concurrency)

@@ -100,6 +100,17 @@ def test_what_a_person_gave_up_is_given_up_for_its_original_too(
     assert (getattr(enrolled, ending), enrolled.unchanged, _items(ledger)) == (1, 0, 1)
 
 
+def test_what_the_crm_had_is_there_for_its_original_and_for_a_second_mending_too(ledger: Ledger) -> None:
+    """Mended to another call, it would be looked for again, and what is there stands for the first one already."""
+    mended = making.call(None)
+    _enrol(ledger, "mended.csv", mended, mended=[(mended, _X)], ids=False)
+    ledger.skip_existing({making.key(mended, ids=False): 900})
+    original = making.call(None, started_at=_LATER)
+    enrolled = _enrol(ledger, "export.csv", original, repeated=[(original, _X)], ids=False)
+    assert (enrolled.existing, enrolled.withdrawn, _items(ledger)) == (1, 0, 1)
+    assert _rules(_enrol(ledger, "b.csv", original, mended=[(original, _X)], ids=False)) == ["mended_before"]
+
+
 def test_the_row_of_another_system_is_another_call(ledger: Ledger) -> None:
     mended = making.call()
     _enrol(ledger, "mended.csv", mended, mended=[(mended, _X)])

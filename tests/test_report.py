@@ -75,6 +75,17 @@ def test_the_forecast_comes_before_the_start() -> None:
     assert said.getvalue().startswith("2,000 calls to send at 190/min: about 10 min 32 s, until 2024-05-31 ")
 
 
+def test_the_forecast_counts_the_leads_that_are_read_first() -> None:
+    speaker, said = _talk()
+    speaker.forecast(2000, 190.0, NOW, reads=1900)
+    told = said.getvalue()
+    assert told.startswith(
+        "2,000 calls to send and 1,900 leads to read first (--existing) at 190/min: about 20 min 32 s"
+    )
+    one, other = _progress(40), _progress(40, reads_left=190)
+    assert round((other.eta_seconds - one.eta_seconds) * one.allowed_per_minute) == 190 * 60
+
+
 def test_talk_for_machines_is_a_json_object_a_line() -> None:
     speaker, said = _talk(as_json=True)
     speaker.warn("call +1 (514) 555-0123 back")

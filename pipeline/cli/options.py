@@ -243,6 +243,13 @@ def sending(command: Command) -> Command:
             help="Take over what the CRM has already, as after the loss of a ledger: reads every lead first.",
         ),
         click.option(
+            "--existing",
+            type=click.Choice(["skip", "report", "send"]),
+            default="skip",
+            show_default=True,
+            help="What to do with a call that somebody else brought to the CRM already; send: do not look (no reads).",
+        ),
+        click.option(
             "--on-change",
             type=click.Choice(["update", "skip", "report"]),
             default="update",

@@ -88,6 +88,7 @@ class Enrolled:
     unchanged: int = 0
     changed: int = 0
     withdrawn: int = 0
+    existing: int = 0
     gone: int = 0
     carried: int = 0
     parked: int = 0
@@ -162,6 +163,7 @@ class Enrolment:
             unchanged=counts.get("unchanged", 0) + counts.get("replaced", 0),
             changed=changed,
             withdrawn=counts.get("withdrawn", 0),
+            existing=counts.get("existing", 0),
             gone=counts.get("gone", 0),
             carried=carried + found,
             parked=parked,
@@ -228,9 +230,10 @@ class Enrolment:
         )
 
     def _judge_known(self) -> None:
-        """The calls that this run has nothing to do for: delivered before, or given up by a person."""
+        """The calls that this run has nothing to do for: delivered before, found to be there, given up by a person."""
         self._run("""
-            UPDATE temp.sighting SET verdict = CASE item.status WHEN 'delivered' THEN 'unchanged' ELSE item.status END
+            UPDATE temp.sighting SET verdict = CASE WHEN item.status = 'delivered' THEN 'unchanged'
+                WHEN item.status = 'withdrawn' AND item.existing_id IS NOT NULL THEN 'existing' ELSE item.status END
             FROM temp.again CROSS JOIN item ON item.rowid = again.item
             WHERE sighting.rowid = again.sighting AND again.verdict IS NULL
                 AND item.status IN ('delivered', 'withdrawn', 'gone')

@@ -134,9 +134,27 @@ def leads_to_adopt_from(database: Database, batch_id: str) -> list[int]:
 
 
 def wanted_by_a_person(database: Database, lead_id: int) -> set[str]:
-    """Keys of a lead's calls of which a person said that they are not in the CRM."""
+    """Keys of a lead's calls of which a person said that they are not in the CRM, and of those that were skipped as
+    existing until a person took them up again."""
     found = database.rows(
-        "SELECT DISTINCT key FROM verdict JOIN item USING (key) WHERE lead_id = ? AND kind = 'resend'", (lead_id,)
+        "SELECT key FROM verdict JOIN item USING (key) WHERE lead_id = :lead AND kind = 'resend' "
+        "UNION SELECT key FROM item WHERE lead_id = :lead AND status = 'pending' AND existing_id IS NOT NULL",
+        {"lead": lead_id},
+    )
+    return {row[0] for row in found}
+
+
+def leads_to_send_to(database: Database, batch_id: str) -> set[int]:
+    """The leads that have pending calls."""
+    found = database.rows("SELECT DISTINCT lead_id FROM item WHERE batch_id = ? AND status = 'pending'", (batch_id,))
+    return {row[0] for row in found}
+
+
+def existing_on(database: Database, lead_id: int) -> set[int]:
+    """The communications of others that calls of a lead were found to be."""
+    found = database.rows(
+        "SELECT existing_id FROM item WHERE lead_id = ? AND status = 'withdrawn' AND existing_id IS NOT NULL",
+        (lead_id,),
     )
     return {row[0] for row in found}
 

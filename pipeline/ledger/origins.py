@@ -45,8 +45,9 @@ def judge_repeated(database: Database) -> None:
         """
         UPDATE temp.sighting SET verdict = found.verdict FROM (
             SELECT repeated.source, repeated.row, item.system, CASE
-                WHEN max(item.status NOT IN ('withdrawn', 'gone')) THEN 'replaced' ELSE min(item.status)
-                END AS verdict
+                WHEN max(item.status NOT IN ('withdrawn', 'gone')) THEN 'replaced'
+                WHEN max(item.status = 'withdrawn' AND item.existing_id IS NOT NULL) THEN 'existing'
+                ELSE min(item.status) END AS verdict
             FROM temp.repeated JOIN origin USING (mark) JOIN item USING (key)
             GROUP BY repeated.source, repeated.row, item.system) AS found
         WHERE sighting.source = found.source AND sighting.row = found.row AND sighting.system = found.system
@@ -97,7 +98,8 @@ def keep(database: Database) -> None:
             INSERT INTO origin (mark, key) SELECT DISTINCT mended.mark, sighting.key FROM temp.mended
                 JOIN temp.sighting ON sighting.source = mended.source AND sighting.row = mended.row
                 JOIN item ON item.key = sighting.key
-            WHERE sighting.verdict IS NULL OR sighting.verdict IN ('duplicate', 'unchanged', 'withdrawn', 'gone')
+            WHERE sighting.verdict IS NULL
+                OR sighting.verdict IN ('duplicate', 'unchanged', 'existing', 'withdrawn', 'gone')
             ON CONFLICT DO NOTHING
             """
         )
@@ -106,7 +108,8 @@ def keep(database: Database) -> None:
 # Mended rows beside the items that their originals have become, but for those that surely never reached the CRM.
 _FIRST = """
     temp.mended JOIN origin USING (mark) JOIN item ON item.key = origin.key
-        AND item.status NOT IN ('failed', 'refused', 'withdrawn')
+        AND (item.status NOT IN ('failed', 'refused', 'withdrawn')
+            OR (item.status = 'withdrawn' AND item.existing_id IS NOT NULL))
 """
 
 

@@ -61,8 +61,8 @@ def _refuse_shifted(database: Database, new: int) -> None:
         SELECT sighting.started_at - item.started_at AS shift, count(DISTINCT sighting.key) AS calls
         FROM temp.sighting JOIN item ON item.phone = sighting.phone AND item.direction = sighting.direction
             AND item.started_at BETWEEN sighting.started_at - :far AND sighting.started_at + :far
-        WHERE {_NEW} AND item.system = sighting.system AND item.status NOT IN ('withdrawn', 'refused', 'failed')
-            AND shift <> 0 AND shift % :quarter = 0
+        WHERE {_NEW} AND item.system = sighting.system AND item.status NOT IN ('refused', 'failed')
+            AND (item.status <> 'withdrawn' OR item.existing_id IS NOT NULL) AND shift <> 0 AND shift % :quarter = 0
         GROUP BY shift ORDER BY calls DESC, shift LIMIT 1
         """,
         {"far": FARTHEST_ZONES_SECONDS, "quarter": QUARTER_HOUR_SECONDS},
@@ -117,7 +117,8 @@ def _find_look_alikes(database: Database, new: int) -> None:
             JOIN item ON item.phone = sighting.phone AND item.direction = sighting.direction
             AND item.started_at BETWEEN sighting.started_at - :minute AND sighting.started_at + :minute
             JOIN source ON source.sha256 = item.source_sha256
-        WHERE {_NEW} AND item.status <> 'withdrawn' AND abs(sighting.started_at - item.started_at) <= CASE
+        WHERE {_NEW} AND (item.status <> 'withdrawn' OR item.existing_id IS NOT NULL)
+            AND abs(sighting.started_at - item.started_at) <= CASE
             WHEN item.source_sha256 IN temp.without_seconds OR batch_source.sha256 IN temp.without_seconds
             THEN :minute ELSE :seconds END
         GROUP BY sighting.key

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -203,6 +203,19 @@ class Ledger(Verdicts):
         with self.database.transaction():
             self._move(key, model.ItemStatus.PENDING, model.ItemStatus.FAILED, reason=reason)
 
+    def skip_existing(self, found: Mapping[str, int]) -> None:
+        """Calls that somebody else has brought to the CRM, by key with the communication: never sent, unless a person
+        takes them up again."""
+        with self.database.transaction():
+            for key, communication_id in found.items():
+                self._move(
+                    key,
+                    model.ItemStatus.PENDING,
+                    model.ItemStatus.WITHDRAWN,
+                    existing_id=communication_id,
+                    reason=f"existing: communication {communication_id}",
+                )
+
     # A person decides
 
     def withdraw(self, batch_id: str) -> int:
@@ -214,8 +227,8 @@ class Ledger(Verdicts):
                     f"the ledger knows no batch {batch_id}: callimport status lists those that have pending calls"
                 )
             withdrawn = self.database.execute(
-                "UPDATE item SET status = 'withdrawn', reason = 'withdrawn by a person', moved_at = ? "
-                "WHERE batch_id = ? AND status = 'pending'",
+                "UPDATE item SET status = 'withdrawn', existing_id = NULL, reason = 'withdrawn by a person', "
+                "moved_at = ? WHERE batch_id = ? AND status = 'pending'",
                 (self._now(), batch_id),
             )
             return withdrawn + updates.withdraw(self.database, batch_id)
@@ -225,7 +238,8 @@ class Ledger(Verdicts):
         with self.database.transaction():
             key = self._held(reference)
             self._record_verdict(key, "withdraw", "a person gave it up")
-            self._move(key, model.ItemStatus.HELD, model.ItemStatus.WITHDRAWN, reason="withdrawn by a person")
+            why = "withdrawn by a person"
+            self._move(key, model.ItemStatus.HELD, model.ItemStatus.WITHDRAWN, existing_id=None, reason=why)
         return 1
 
     def retry(self, status: model.ItemStatus) -> int:

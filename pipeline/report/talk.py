@@ -51,15 +51,18 @@ class Talk:
     def error(self, text: str) -> None:
         self._write("error", text)
 
-    def forecast(self, to_do: int, per_minute: float, now: datetime) -> None:
-        """How long it will take, before it starts."""
+    def forecast(self, to_do: int, per_minute: float, now: datetime, reads: int = 0) -> None:
+        """How long it will take, before it starts; `reads` are leads to be read before their first call."""
         if not to_do:
             self.say("nothing to send")
             return
-        seconds = to_do * 60 / per_minute
+        seconds = (to_do + reads) * 60 / per_minute
         until = (now + timedelta(seconds=seconds)).astimezone()
         about = duration.told(seconds)
-        self.say(f"{counted.calls(to_do)} to send at {per_minute:g}/min: about {about}, until {until:%Y-%m-%d %H:%M}")
+        first = f" and {reads:,} leads to read first (--existing)" if reads else ""
+        self.say(
+            f"{counted.calls(to_do)} to send{first} at {per_minute:g}/min: about {about}, until {until:%Y-%m-%d %H:%M}"
+        )
 
     @contextlib.contextmanager
     def showing_progress(self) -> Iterator[None]:

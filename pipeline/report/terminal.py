@@ -39,7 +39,7 @@ _LEFT_OUT = {
     model.Skip.OWN_NUMBER: "the other side is a number of the house, see --own-number",
     model.Skip.EXCLUDED: "left out as asked: --exclude-numbers, --only or --min-duration",
     model.Skip.OUTSIDE_DATES: "outside --since and --until",
-    model.Skip.EXISTING: "in the CRM before",
+    model.Skip.EXISTING: "in the CRM before; callimport retry KEY takes one up again",
     model.Skip.WITHDRAWN: "given up by a person; callimport retry KEY takes one up again",
     model.Skip.GONE: "deleted in the CRM by a person; not sent again",
 }
@@ -63,7 +63,7 @@ _MEANING = {
 # Of a call, by where it stands.
 MEANINGS = _ENDINGS | {
     "in_flight": "under way when the run ended",
-    "withdrawn": "given up by a person",
+    "withdrawn": "given up by a person, or in the CRM before",
     "gone": "deleted in the CRM by a person",
 }
 
@@ -98,6 +98,11 @@ def lists(result: endings.Result) -> Iterator[str]:
     yield from _held(result.held, where)
     yield from _items("refused by the CRM", result.refused)
     yield from _items("failed", result.failed)
+    yield from _items(
+        f"in the CRM already, so not sent: look there; if one is another call, callimport retry KEY{where} has the "
+        "next run send it",
+        result.existing,
+    )
     yield from recording_lines(result)
     yield from _updates(result.updates)
     if result.summary.changed:

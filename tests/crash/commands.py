@@ -42,6 +42,7 @@ class Desk:
             "rates": (RATE,),
             "concurrency": self.concurrency,
             "settle": SETTLE_SECONDS,
+            "existing": "send",
         }
         return config.Settings(files=tuple(str(self.sources / name) for name in files), **(usual | more))
 

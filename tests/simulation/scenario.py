@@ -38,7 +38,8 @@ SEEDS_A_FILE = 8
 class Scenario:
     """`reference` is what the first life is asked for; a person may do without later. `forgets_reference` is the share
     of the descriptions of which the CRM keeps only what stands before the reference. With `recorded` every row names a
-    recording, and every run is asked to upload them."""
+    recording, and every run is asked to upload them. `existing` is what every run is asked about
+    the calls of others; with "skip", the staff type calls in much as they were, not just as they were."""
 
     seed: int
     rows: tuple[tuple[str, ...], ...]
@@ -60,10 +61,14 @@ class Scenario:
     dialect: dialect.Dialect
     lives: tuple[lives.Life, ...]
     recorded: bool = False
+    existing: str = "send"
 
     def typed_in(self, rng: random.Random, lead_id: int | None = None) -> dict[str, Any]:
         """A call of the file, of that lead if it is to be, as a person types it into the CRM."""
         row = rng.choice([row for row in self.rows if lead_id is None or row[1] == str(lead_id)])
+        if self.existing == "skip":
+            roughly = datetime.fromisoformat(row[4]) + timedelta(seconds=rng.randint(-90, 90))
+            row = (*row[:4], roughly.isoformat(), "45", *row[6:])
         return {
             "lead_id": int(row[1]),
             "method": "phone",

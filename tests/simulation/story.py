@@ -97,7 +97,7 @@ class _Story:
             for row in scenario.rows:
                 (self._recordings / row[-1]).write_bytes(recording(row[-1]))
         # What a person says at the next start, after a guard asked for it.
-        self._asked_for: dict[str, Any] = {"reference": scenario.reference}
+        self._asked_for: dict[str, Any] = {"reference": scenario.reference, "existing": scenario.existing}
         config.ledger_path(config.state_dir(self._settings(files=())), "127.0.0.1", ACCOUNT)
         self.disk = Disk(self._state / "ledgers", self._synced, {})
         self._judge = Judge(scenario, self._history, self._clocks, lambda: self.disk.items)
@@ -239,7 +239,7 @@ class _Story:
 
     def _is_over(self) -> bool:
         return bool(self.disk.items) and all(
-            item.status in ("delivered", "held", "refused") for item in self.disk.items.values()
+            item.status in ("delivered", "held", "refused", "withdrawn") for item in self.disk.items.values()
         )
 
     def _note_life(self, life: Life, with_files: bool, limit: int | None) -> None:

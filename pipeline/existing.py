@@ -1,0 +1,161 @@
+"""Calls that are in the CRM already, typed in by a person or brought by another system (--existing).
+
+Each lead is read once a run, right before its first call goes. A communication of the same method and direction within
+two minutes, that is none of ours, is the call: it is skipped, and its id is kept.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+
+import anyio
+
+from pipeline import config, duration, errors, likeness, mapping, model
+from pipeline.courier import Courier
+from pipeline.ledger import Ledger, listing
+
+NEAR = timedelta(minutes=2)
+PAUSE_SECONDS = 30.0
+PAUSES = 10
+
+
+class Existing:
+    """Of one run. `unread` are the leads of which nobody can say what they hold: their calls stay pending. `reads_left`
+    is how many leads will be read yet, as far as it is known."""
+
+    def __init__(
+        self, settings: config.Settings, ledger: Ledger, courier: Courier, batch_id: str, warn: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._choice = settings.existing
+        self._ledger = ledger
+        self._courier = courier
+        self._batch_id = batch_id
+        self._warn = warn
+        self._shown: dict[int, tuple[model.Stored, ...]] = {}
+        self._looked_at: set[int] = set()
+        self.unread: set[int] = set()
+        self.reads_left = 0
+        self._cost: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a person should know of it at the end."""
+        unread = (
+            f"leads that did not show their communications: {len(self.unread):,}; their calls stay pending: run again"
+        )
+        return (*self._cost, unread) if self.unread else self._cost
+
+    def tell_cost(self, per_minute: float) -> None:
+        """Of a plan: how many requests it will take, and how long."""
+        reads = self.reads_to_come(self._settings.pilot or self._settings.limit)
+        if reads and not self._settings.recordings_only:
+            about = duration.told(reads * 60 / per_minute)
+            cost = f"{reads:,} leads are read before their first call goes (--existing): {reads:,} requests"
+            self._cost = (f"{cost}, about {about}; --existing send does without",)
+
+    def heard(self, lead_id: int, shown: Sequence[model.Stored]) -> None:
+        """What somebody else has read of a lead need not be read again."""
+        if self._choice != "send":
+            self._shown[lead_id] = tuple(shown)
+
+    def reads_to_come(self, most: int | None = None) -> int:
+        """How many leads are to be read before so many calls at most can go."""
+        if self._choice == "send":
+            return 0
+        leads = listing.leads_to_send_to(self._ledger.database, self._batch_id)
+        new = len(leads - self._looked_at - self._shown.keys())
+        self.reads_left = new if most is None else min(new, most)
+        return self.reads_left
+
+    async def look(self, lead_id: int) -> Collection[str]:
+        """Skip what the lead holds already; the keys of those calls. Raises DestinationUnusable or LedgerError."""
+        if self._choice == "send" or lead_id in self._looked_at:
+            return ()
+        shown = self._shown.pop(lead_id, None)
+        try:
+            shown = await self._read(lead_id) if shown is None else shown
+        except (errors.Refused, errors.Incomplete) as outcome:
+            self._leave(lead_id, outcome)
+            shown = ()
+        self._looked_at.add(lead_id)
+        return self._judge(lead_id, shown)
+
+    async def _read(self, lead_id: int) -> tuple[model.Stored, ...]:
+        try:
+            shown = await self._patiently(lead_id)
+        except errors.Refused as outcome:
+            if outcome.status != 404:
+                raise
+            # A lead that is not there holds nothing; its create will tell.
+            shown = ()
+        self.reads_left = max(0, self.reads_left - 1)
+        self._ledger.saw(one.id for one in shown)
+        return shown
+
+    async def _patiently(self, lead_id: int) -> tuple[model.Stored, ...]:
+        """A CRM that does not answer is waited for, as it is by creates."""
+        for _ in range(PAUSES):
+            try:
+                return await self._courier.communications_of(lead_id)
+            except errors.DestinationUnusable as error:
+                why = error.__cause__
+                if not isinstance(why, errors.NotApplied | errors.InDoubt) or isinstance(why, errors.Limited):
+                    raise
+            await anyio.sleep(PAUSE_SECONDS)
+        return await self._courier.communications_of(lead_id)
+
+    def _leave(self, lead_id: int, outcome: errors.Outcome) -> None:
+        self.unread.add(lead_id)
+        self._warn(
+            f"lead {lead_id} does not show its communications ({outcome.evidence}), so nobody can say which of its "
+            "calls are there already: they stay pending; run again, or say --existing send"
+        )
+
+    def _judge(self, lead_id: int, shown: Sequence[model.Stored]) -> Collection[str]:
+        others = [one for one in shown if one.executed_at is not None and not mapping.references_in(one.description)]
+        if not others:
+            return ()
+        database = self._ledger.database
+        unclear = listing.unclear_of_lead(database, lead_id)
+        taken = self._ledger.taken({one.id for one in others}) | listing.existing_on(database, lead_id)
+        # What may be a call in doubt is left to the verdict on that one.
+        free = [one for one in others if one.id not in taken and not likeness.equals_one_of(unclear, one)]
+        wanted = listing.wanted_by_a_person(database, lead_id)
+        pending = listing.pending_of_lead(database, self._batch_id, lead_id)
+        found = explained([item for item in pending if item.key not in wanted], free)
+        if self._choice == "report":
+            self._report([item for item in pending if item.key in found], found)
+            return ()
+        if found:
+            self._ledger.skip_existing(found)
+        return found.keys()
+
+    def _report(self, items: Sequence[model.Item], found: dict[str, int]) -> None:
+        for item in items:
+            self._warn(
+                f"{item.reference} of lead {item.lead_id} is in the CRM already as communication {found[item.key]}: "
+                "sent all the same, as asked (--existing report)"
+            )
+
+
+def explained(calls: Sequence[model.Item], shown: Sequence[model.Stored]) -> dict[str, int]:
+    """Which communication each of the calls is, by key: the nearest first, and each explains one call. Of two that are
+    equally near nobody can tell which one it is, so it stands for both: neither comes a second time."""
+    apart = {(item.key, one.id): _apart(item.communication, one) for item in calls for one in shown}
+    near = {pair: seconds for pair, seconds in apart.items() if seconds is not None}
+    found: dict[str, int] = {}
+    explains: dict[int, float] = {}
+    for (key, number), seconds in sorted(near.items(), key=lambda one: (one[1], one[0])):
+        if key not in found and number not in explains:
+            found[key], explains[number] = number, seconds
+    for (key, number), seconds in sorted(near.items()):
+        if explains.get(number) == seconds:
+            found.setdefault(key, number)
+    return found
+
+
+def _apart(sent: model.Communication, one: model.Stored) -> float | None:
+    """Seconds between a call and what could be it; None for what could not."""
+    if one.executed_at is None or not likeness.may_be(sent, one, near=NEAR):
+        return None
+    return abs((one.executed_at - datetime.fromisoformat(sent.executed_at)).total_seconds())
