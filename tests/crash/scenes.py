@@ -138,6 +138,7 @@ _CALLS = ("calls.csv",)
 def _of_one_run() -> list[Scene]:
     always = partial(_lost, Kind.REFUSED, times=FOR_EVER)
     refused = "refused"
+    looking = Run(_CALLS, options={"existing": "skip"})
     return [
         _one_run("one call", "A"),
         _one_run("first run of all", "AB", is_new=True),
@@ -164,6 +165,14 @@ def _of_one_run() -> list[Scene]:
         _one_run(
             "look-alike and a lost call", "AB", _lost(Kind.DROPPED), code=_DOUBT, staff=("B",),
             ends={"A": _DELIVERED, "B": "held"},
+        ),
+        Scene(
+            "in the CRM already", {"calls.csv": csv("A", "B")}, (Act(looking),),
+            {"A": _DELIVERED, "B": "withdrawn"}, staff=("B",),
+        ),
+        Scene(
+            "in the CRM already, and wanted all the same", {"calls.csv": csv("A", "B")},
+            (Act(looking), Act(retry_one("B")), Act(looking)), _all("AB"), staff=("B",),
         ),
     ]  # fmt: skip
 

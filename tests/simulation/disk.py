@@ -32,12 +32,13 @@ class OnDisk:
     communication_id: int | None
     reason: str | None
     adopted: int
+    existing_id: int | None
     has_intent: int
 
 
 _EVERY_ITEM = """
     SELECT key, reference, lead_id, payload, status, communication_id, reason, adopted,
-        EXISTS (SELECT 1 FROM unresolved WHERE unresolved.key = item.key)
+        existing_id, EXISTS (SELECT 1 FROM unresolved WHERE unresolved.key = item.key)
     FROM item ORDER BY key
 """
 

@@ -22,9 +22,10 @@ from tests.simulation.scenario import Scenario
 LEGAL = {
     ("pending", "in_flight"), ("pending", "failed"), ("pending", "held"), ("in_flight", "delivered"),
     ("in_flight", "pending"), ("in_flight", "refused"), ("in_flight", "in_doubt"), ("in_doubt", "delivered"),
-    ("in_doubt", "pending"), ("in_doubt", "held"), ("failed", "pending"),
+    ("in_doubt", "pending"), ("in_doubt", "held"), ("failed", "pending"), ("pending", "withdrawn"),
 }  # fmt: skip
-ENDED = {"delivered", "held", "refused"}
+ENDED = {"delivered", "held", "refused", "withdrawn"}
+NEAR_SECONDS = 120.0
 # What a read that waits for its connection may take, once the gate is closed; a create looks at the gate again.
 CONNECTING_SECONDS = 0.11
 # The first sending, and two after a verdict of absence.
@@ -158,7 +159,7 @@ class Judge:
         for status, count in said.items():
             if count > on_disk.get(status, 0):
                 self.find("report", f"{count} {status} in the report, {on_disk.get(status, 0)} in the ledger")
-        of_each = calls.total - calls.duplicate - calls.skipped
+        of_each = calls.total - calls.duplicate - calls.skipped + result.summary.skipped.get("existing", 0)
         if with_files and of_each != len(self.items()):
             self.find("report", f"{of_each} calls in the report, {len(self.items())} in the ledger")
         self.heard(result.error or "")
@@ -214,6 +215,7 @@ class Judge:
             if item.status == "refused" and self.made[key]:
                 self.find("wrong id", f"{key} is refused, and the CRM has it")
         self._judge_guesses(records)
+        self._judge_existing(records)
         self._judge_losses()
         self._judge_alterations({one.id: one for one in records})
 
@@ -224,6 +226,40 @@ class Judge:
             item = self.items().get(one.made_by or "")
             if one.made_by in self.theirs and one.id not in claimed and item is not None and not item.adopted:
                 self.find("guessed", f"{one.made_by} holds a record of the staff, and its own, {one.id}, is nobody's")
+
+    def _judge_existing(self, records: Sequence[Stored]) -> None:
+        """A call is skipped for a record of the staff that is near it; and where one is near, none is made besides."""
+        stand_for: dict[int, list[float]] = defaultdict(list)
+        staff = {one.id: one for one in records if one.made_by is None}
+        items = self.items()
+        for key, item in items.items():
+            if item.status != "withdrawn":
+                continue
+            one = staff.get(item.existing_id or 0)
+            seconds = self._apart(item.payload, one) if one else None
+            if seconds is None or seconds > NEAR_SECONDS:
+                self.find("lost", f"{key} is skipped for {item.existing_id}, which is another call")
+            else:
+                stand_for[item.existing_id or 0].append(seconds)
+        for number, apart in stand_for.items():
+            if len(set(apart)) > 1:
+                self.find("lost", f"{number} stands for {len(apart)} calls, not all of them equally near")
+        if self.scenario.existing == "skip":
+            held = {item.communication_id for item in items.values()}
+            for one in (one for number, one in staff.items() if number not in stand_for and number not in held):
+                for key in self.made:
+                    seconds = self._apart(items[key].payload, one)
+                    if seconds is not None and seconds <= NEAR_SECONDS:
+                        self.find("doubled", f"{key} was sent, and may be {one.id} of the staff")
+
+    def _apart(self, payload: str, one: Stored) -> float | None:
+        """Seconds between two calls of the same lead, method and direction, as far as the CRM shows these; None for
+        others."""
+        body, hidden = json.loads(payload), self.scenario.dialect.read_without
+        if any(body[name] != one.sent[name] for name in ("lead_id", "method", "type") if name not in hidden):
+            return None
+        moments = [datetime.fromisoformat(each["executed_at"]) for each in (body, one.sent)]
+        return abs(moments[0] - moments[1]).total_seconds()
 
     def _judge_losses(self) -> None:
         too_many: Counter[tuple[object, ...]] = Counter()

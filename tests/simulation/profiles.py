@@ -104,6 +104,21 @@ def _recordings(drawn: Scenario, rng: random.Random) -> Scenario:
     )
 
 
+def _existing(drawn: Scenario, rng: random.Random) -> Scenario:
+    """The staff has brought some of the calls by then. Of a read that hides theirs nobody could tell."""
+    reads = tuple(kind for kind in drawn.read_faults if kind != "incomplete")
+    befall = tuple(lives.Life(crash=lives.crash(rng, power_loss=0.3)) for _ in range(rng.randint(0, 2)))
+    return dataclasses.replace(
+        drawn,
+        existing="skip",
+        reference=True,
+        look_alikes_before=rng.choice((1, 3, 6)),
+        look_alikes_meanwhile=0.0,
+        read_faults=reads,
+        lives=(*drawn.lives, *befall),
+    )
+
+
 PROFILES = {
     "default": Profile("everything below but lost references, each now and then", _default),
     "no-reference": Profile("no references; nobody types a call in meanwhile", _no_reference),
@@ -116,5 +131,6 @@ PROFILES = {
     "trimming": Profile("a CRM that cuts the reference off, of some calls", _trimming),
     "clocks": Profile("the machine sleeps and its wall clock jumps in every life", _clocks),
     "recordings": Profile("every call has a recording; uploads are lost and crashed at as creates are", _recordings),
+    "existing": Profile("the staff has typed some of the calls in before; those are skipped", _existing),
     "bad-disk": Profile("every life meets a disk that fails or is full", _bad_disk),
 }

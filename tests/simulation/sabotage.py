@@ -13,7 +13,7 @@ from unittest import mock
 
 import anyio
 
-from pipeline import canonical, delivery, destination, errors, likeness, model, pacer, reconcile
+from pipeline import canonical, delivery, destination, errors, existing, likeness, model, pacer, reconcile
 from pipeline.ledger import Database, Ledger
 from pipeline.ledger.recordings import Evidence, Recordings
 from pipeline.recording import Audio
@@ -202,11 +202,28 @@ def _uploaded_before_it_is() -> list[Any]:
     return [mock.patch.object(Uploading, "_send", send)]
 
 
+def _existing_not_seen() -> list[Any]:
+    async def look(*_: Any) -> tuple[str, ...]:
+        return ()
+
+    return [mock.patch.object(existing.Existing, "look", look)]
+
+
+def _one_stands_for_all() -> list[Any]:
+    def explained(calls: Sequence[model.Item], shown: Sequence[model.Stored]) -> dict[str, int]:
+        return {
+            item.key: one.id for item in calls for one in shown if existing._apart(item.communication, one) is not None
+        }
+
+    return [mock.patch.object(existing, "explained", explained)]
+
+
 SABOTAGES = {
     "blind retry": Sabotage(_blind_retry, "default", 1, "duplicated"),
     "commits not synced": Sabotage(_commits_not_synced, "power-loss", 16, "duplicated"),
     "deaf to Ctrl-C": Sabotage(_deaf_to_ctrl_c, "default", 38, "deaf"),
     "echo not checked": Sabotage(_echo_not_checked, "sloppy", 0, "silent"),
+    "existing not seen": Sabotage(_existing_not_seen, "existing", 0, "doubled"),
     "gate not read again": Sabotage(_gate_not_read_again, "default", 21, "gate"),
     "in flight sent again": Sabotage(_in_flight_sent_again, "late", 16, "duplicated"),
     "intent after the answer": Sabotage(_intent_after_the_answer, "late", 16, "duplicated"),
@@ -214,6 +231,7 @@ SABOTAGES = {
     "no id floor": Sabotage(_no_id_floor, "no-reference-live", 41, "lost"),
     "no settle": Sabotage(_no_settle, "late", 5, "duplicated"),
     "one read": Sabotage(_one_read, "incomplete-reads", 10, "duplicated"),
+    "one stands for all": Sabotage(_one_stands_for_all, "existing", 1, "lost"),
     "reference ignored": Sabotage(_reference_ignored, "live-look-alikes", 15, "lost"),
     "set, not multiset": Sabotage(_set_instead_of_multiset, "no-reference-live", 8, "guessed"),
     "strict denial": Sabotage(_strict_denial, "trimming", 7, "duplicated"),
