@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from pipeline import cli, config, errors, importer
+from pipeline import cli, config, errors, importer, limits
 
 # Option, its words on the command line, as a variable, in TOML, and what becomes of it in the settings.
 _GIVEN: list[tuple[str, Sequence[str], str, str, Any]] = [
@@ -36,6 +36,8 @@ _GIVEN: list[tuple[str, Sequence[str], str, str, Any]] = [
     ("force", [], "true", "true", True),
     ("recordings", ["my calls"], "my calls", '"my calls"', Path("my calls")),
     ("max-recording", ["5"], "5", "5", 5.0),
+    ("max-rejects", ["5%"], "5%", '"5%"', limits.MaxRejects(5.0, is_share=True)),
+    ("fail-on", ["no_lead,duplicate"], "no_lead,duplicate", '"no_lead,duplicate"', frozenset({"no_lead", "duplicate"})),
 ]
 _FIELDS = {"no-reference": "reference", "own-number": "own_numbers"}
 # What is no part of the settings: how it answers, and where the others come from.
