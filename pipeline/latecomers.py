@@ -41,10 +41,12 @@ class Latecomers:
         return replace(self._intake.batch, sources=(*files, *(one for one in more if one.sha256 not in known)))
 
     def see(self, enrolment: Enrolment, batch: model.Batch) -> None:
-        """Bring in those that have found their lead, after the calls of the files: what these have is theirs."""
+        """Bring in those that have found their lead, after the calls of the files: what these have is theirs. Of those
+        that may be one call only the first comes now: by the next run it is known, and the others are held beside it.
+        """
         place = {source.sha256: position for position, source in enumerate(batch.sources)}
         today = leadless.seen_today(self._database, (one for one, _ in self._found))
-        self._found = [(one, lead_id) for one, lead_id in self._found if one.call.key not in today]
+        self._found = leadless.apart([(one, lead_id) for one, lead_id in self._found if one.call.key not in today])
         enrolment.see(
             one.with_lead(lead_id, model.Place(place[one.source_sha256], one.call.row)) for one, lead_id in self._found
         )

@@ -77,6 +77,18 @@ def seen_today(database: Database, among: Iterable[Leadless]) -> set[str]:
     }
 
 
+def apart(found: Iterable[tuple[Leadless, int]]) -> list[tuple[Leadless, int]]:
+    """Without those that are so near to one before them (the oldest comes first) that they may be the same call."""
+    last: dict[tuple[str, str], int] = {}
+    chosen = []
+    for one, lead_id in found:
+        whose = one.call.phone, one.call.direction
+        if whose not in last or one.call.started_at - last[whose] > NEAR_SECONDS:
+            last[whose] = one.call.started_at
+            chosen.append((one, lead_id))
+    return chosen
+
+
 def keep(database: Database, batch: model.Batch, shape: str, calls: Iterable[model.Sighting], now: datetime) -> None:
     """Inside an enrolment, once it has entered its batch: remember the calls of its files that have no lead, and forget
     those that have become items. One that is known keeps the day it was first seen on."""
