@@ -1,6 +1,11 @@
 """Calls that wait for a lead, beside what else a run sees: never one of them twice, none given up unasked, and none
 sent in a story that its row does not tell any more."""
 
+from contextlib import closing
+
+from pipeline import upkeep
+from pipeline.ledger import Ledger
+from tests import making
 from tests.fake_crm import lead
 from tests.test_find_leads import HEADER, ONE, Nights, night_after_night
 
@@ -40,3 +45,33 @@ async def test_calls_of_one_number_that_wait_within_a_minute_all_go_in_the_end(n
     assert (await nights.run()).summary.calls.delivered == 2
     assert (await nights.run()).summary.calls.delivered == 1
     assert len({one["executed_at"] for one in nights.crm.stored}) == 3
+
+
+@night_after_night
+async def test_withdrawing_a_batch_gives_up_its_calls_that_wait_for_a_lead(nights: Nights) -> None:
+    batch = (await nights.run(_call())).summary.batch
+    assert batch is not None
+    assert upkeep.withdraw(nights.settings(), making.clock(nights.night), batch) == 1
+    assert upkeep.withdraw(nights.settings(), making.clock(nights.night), batch) == 0
+    assert upkeep.status(nights.settings(), making.clock()).without_lead == 0
+    again = await nights.run(_call())
+    assert again.told == ()
+    nights.crm.leads = [lead(11, ONE)]
+    assert (await nights.run()).summary.calls.delivered == 0
+    # From whichever file, as is promised of every call that was given up.
+    assert (await nights.run(_call())).summary.skipped == {"withdrawn": 1}
+    assert nights.crm.stored == []
+    with closing(Ledger.glimpse(nights.folder / "ledger.sqlite3", making.clock())) as ledger:
+        reference = str(ledger.database.one("SELECT reference FROM leadless"))
+    upkeep.retry(nights.settings(), making.clock(nights.night), statuses=(), keys=(reference,))
+    assert (await nights.run()).summary.calls.delivered == 1
+
+
+@night_after_night
+async def test_a_call_that_waits_belongs_to_the_last_batch_that_showed_it(nights: Nights) -> None:
+    first = (await nights.run(_call())).summary.batch
+    second = (await nights.run(_call(), _call("15:00:00", "c2"))).summary.batch
+    assert first is not None
+    assert second is not None
+    assert upkeep.withdraw(nights.settings(), making.clock(nights.night), first) == 0
+    assert upkeep.withdraw(nights.settings(), making.clock(nights.night), second) == 2

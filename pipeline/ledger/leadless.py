@@ -13,6 +13,7 @@ NEAR_SECONDS = 60
 # No file of this run has it.
 _NOWHERE = -1
 _NO_LEAD = '{"lead_id": 0,'
+_WAITS = "withdrawn_at IS NULL"
 _COLUMNS = "reference, facts, payload, system, call_id, direction, phone, started_at, legs, recording"
 
 
@@ -32,7 +33,8 @@ def waiting(database: Database, shape: str, since: datetime) -> list[Leadless]:
     oldest first."""
     found = database.rows(
         f"SELECT key, source_sha256, source_row, {_COLUMNS} FROM leadless "
-        "WHERE shape = ? AND first_seen_at >= ? AND key NOT IN (SELECT key FROM item) ORDER BY started_at, key",
+        f"WHERE {_WAITS} AND shape = ? AND first_seen_at >= ? AND key NOT IN (SELECT key FROM item) "
+        "ORDER BY started_at, key",
         (shape, _text(since)),
     )
     return [_leadless(*row) for row in found]
@@ -40,12 +42,33 @@ def waiting(database: Database, shape: str, since: datetime) -> list[Leadless]:
 
 def count(database: Database) -> int:
     """How many calls wait for a lead, whatever settings made them."""
-    return int(database.one("SELECT count(*) FROM leadless"))
+    return int(database.one(f"SELECT count(*) FROM leadless WHERE {_WAITS}"))
 
 
 def give_up(database: Database, before: datetime) -> int:
     """Forget those that were first seen before this; how many they were."""
-    return database.execute("DELETE FROM leadless WHERE first_seen_at < ?", (_text(before),))
+    return database.execute(f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < ?", (_text(before),))
+
+
+def withdraw(database: Database, batch_id: str, now: str) -> int:
+    """A person gives up the calls of a batch that wait for a lead; how many they were."""
+    return database.execute(f"UPDATE leadless SET withdrawn_at = ? WHERE {_WAITS} AND batch_id = ?", (now, batch_id))
+
+
+def retry(database: Database, reference: str) -> int:
+    """One that a person gave up, by its reference or key, waits again; 0 where there is none."""
+    return database.execute(
+        f"UPDATE leadless SET withdrawn_at = NULL WHERE NOT ({_WAITS}) AND (reference = ? OR key = ?)",
+        (reference.upper(), reference),
+    )
+
+
+def judge_withdrawn(database: Database) -> None:
+    """Inside an enrolment: what a person gave up while it waited for a lead stays so, now that its number has one."""
+    database.execute(
+        "UPDATE temp.sighting SET verdict = 'withdrawn' WHERE verdict IS NULL "
+        f"AND key IN (SELECT key FROM leadless WHERE NOT ({_WAITS}))"
+    )
 
 
 def seen_today(database: Database, among: Iterable[Leadless]) -> set[str]:
@@ -94,15 +117,15 @@ def keep(database: Database, batch: model.Batch, shape: str, calls: Iterable[mod
     those that have become items. One that is known keeps the day it was first seen on."""
     database.execute_many(
         f"""
-        INSERT INTO leadless (key, shape, source_sha256, source_row, {_COLUMNS}, first_seen_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (key) DO UPDATE SET shape = excluded.shape, source_sha256 = excluded.source_sha256,
-            source_row = excluded.source_row, facts = excluded.facts, payload = excluded.payload, legs = excluded.legs,
-            started_at = excluded.started_at, direction = excluded.direction, phone = excluded.phone,
-            recording = excluded.recording
+        INSERT INTO leadless (key, shape, batch_id, source_sha256, source_row, {_COLUMNS}, first_seen_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (key) DO UPDATE SET shape = excluded.shape, batch_id = excluded.batch_id,
+            source_sha256 = excluded.source_sha256, source_row = excluded.source_row, facts = excluded.facts,
+            payload = excluded.payload, legs = excluded.legs, started_at = excluded.started_at,
+            direction = excluded.direction, phone = excluded.phone, recording = excluded.recording
         """,
         ((
-            one.key, shape, batch.sources[one.source].sha256, one.row, one.reference, one.facts, one.payload,
+            one.key, shape, batch.id, batch.sources[one.source].sha256, one.row, one.reference, one.facts, one.payload,
             one.system, one.call_id, one.direction, one.phone, one.started_at, one.legs, one.recording, _text(now),
         ) for one in calls),
     )  # fmt: skip

@@ -7,10 +7,12 @@ CREATE TABLE lookup (
 ) STRICT;
 
 -- Calls whose number has no lead yet: everything of an item but the lead. `shape` is of the settings that made them: a
--- run with others leaves them alone. They leave with the item that they become, or when they have waited long enough.
+-- run with others leaves them alone. They leave with the item that they become, or when they have waited long enough;
+-- those that a person has given up stay, so that no file brings them back. `batch_id` is the last that showed the call.
 CREATE TABLE leadless (
     key TEXT PRIMARY KEY CHECK (key GLOB 'k1:*'),
     shape TEXT NOT NULL,
+    batch_id TEXT NOT NULL REFERENCES batch,
     source_sha256 TEXT NOT NULL REFERENCES source,
     source_row INTEGER NOT NULL,
     reference TEXT NOT NULL,
@@ -23,5 +25,6 @@ CREATE TABLE leadless (
     started_at INTEGER NOT NULL,
     legs TEXT,
     recording TEXT,
-    first_seen_at TEXT NOT NULL
+    first_seen_at TEXT NOT NULL,
+    withdrawn_at TEXT
 ) STRICT;
