@@ -45,6 +45,7 @@ class Latecomers:
         that may be one call only the first comes now: by the next run it is known, and the others are held beside it.
         """
         leadless.judge_withdrawn(self._database)
+        leadless.make_whole(self._database, self._waiting)
         place = {source.sha256: position for position, source in enumerate(batch.sources)}
         today = leadless.seen_today(self._database, (one for one, _ in self._found))
         self._found = leadless.apart([(one, lead_id) for one, lead_id in self._found if one.call.key not in today])

@@ -2,6 +2,7 @@
 sent in a story that its row does not tell any more."""
 
 from contextlib import closing
+from datetime import UTC, datetime
 
 from pipeline import upkeep
 from pipeline.ledger import Ledger
@@ -75,3 +76,53 @@ async def test_a_call_that_waits_belongs_to_the_last_batch_that_showed_it(nights
     assert second is not None
     assert upkeep.withdraw(nights.settings(), making.clock(nights.night), first) == 0
     assert upkeep.withdraw(nights.settings(), making.clock(nights.night), second) == 2
+
+
+def _leg(at: datetime, talk: int, sequence: int, extension: int) -> str:
+    moment, disposition = f"{at:%Y-%m-%d %H:%M:%S}", "ANSWERED" if talk else "NO ANSWER"
+    return (
+        f"{moment},5145550123,5145550123,{extension},from-internal,SIP/trunk-1,SIP/{extension}-{sequence},Dial,x,"
+        f"{talk + 5},{talk},{disposition},3,,1795201200.{sequence},,1795201200.11,{sequence},"
+    )
+
+
+_SWITCHBOARD = (
+    "calldate,clid,src,dst,dcontext,channel,dstchannel,lastapp,lastdata,duration,billsec,disposition,amaflags,"
+    "accountcode,uniqueid,userfield,linkedid,sequence,recordingfile"
+)
+_RANG = _leg(datetime(2026, 11, 20, 14, 0, 0, tzinfo=UTC), 0, 11, 101)
+_TALKED = _leg(datetime(2026, 11, 20, 14, 0, 10, tzinfo=UTC), 50, 12, 102)
+_LEGS = {"header": _SWITCHBOARD, "unknown_agent": "omit", "profile": "freepbx", "timezone": "America/Toronto"}
+
+
+def _told(nights: Nights) -> list[tuple[str, int]]:
+    return [(one["call_status"], one["call_duration"]) for one in nights.crm.stored]
+
+
+@night_after_night
+async def test_a_part_of_a_call_that_waits_does_not_change_its_story(nights: Nights) -> None:
+    await nights.run(_RANG, _TALKED, **_LEGS)
+    await nights.run(_RANG, **_LEGS)
+    nights.crm.leads = [lead(11, ONE)]
+    await nights.run(**_LEGS)
+    assert _told(nights) == [("answered", 50)]
+
+
+@night_after_night
+async def test_a_whole_call_that_waits_takes_the_place_of_the_part_that_is_seen_when_its_lead_comes(
+    nights: Nights,
+) -> None:
+    await nights.run(_RANG, _TALKED, **_LEGS)
+    nights.crm.leads = [lead(11, ONE)]
+    assert (await nights.run(_RANG, **_LEGS)).summary.calls.delivered == 1
+    assert _told(nights) == [("answered", 50)]
+    assert (await nights.run(_RANG, **_LEGS)).summary.calls.unchanged == 1
+
+
+@night_after_night
+async def test_more_of_a_call_that_waits_is_its_story_from_then_on(nights: Nights) -> None:
+    await nights.run(_RANG, **_LEGS)
+    await nights.run(_RANG, _TALKED, **_LEGS)
+    nights.crm.leads = [lead(11, ONE)]
+    await nights.run(**_LEGS)
+    assert _told(nights) == [("answered", 50)]

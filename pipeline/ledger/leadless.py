@@ -17,6 +17,14 @@ _WAITS = "withdrawn_at IS NULL"
 _COLUMNS = "reference, facts, payload, system, call_id, direction, phone, started_at, legs, recording"
 
 
+# Of a known call a cut window shows some legs only; as for items, see `enrolment`.
+_SHOWS_ALL_LEGS = """
+    (leadless.legs IS NULL OR leadless.legs IS excluded.legs OR NOT EXISTS (
+        SELECT value FROM json_each('["' || replace(leadless.legs, char(10), '","') || '"]')
+        EXCEPT SELECT value FROM json_each('["' || replace(ifnull(excluded.legs, ''), char(10), '","') || '"]')))
+"""
+
+
 class Leadless(NamedTuple):
     """A call that waits for its lead; `call.lead_id` is 0, and its place is none of this run's."""
 
@@ -24,8 +32,9 @@ class Leadless(NamedTuple):
     source_sha256: str
 
     def with_lead(self, lead_id: int, place: model.Place) -> model.Sighting:
-        payload = self.call.payload.replace(_NO_LEAD, f'{{"lead_id": {lead_id},', 1)
-        return self.call._replace(lead_id=lead_id, payload=payload, source=place.source, row=place.row)
+        return self.call._replace(
+            lead_id=lead_id, payload=_payload(self.call, lead_id), source=place.source, row=place.row
+        )
 
 
 def waiting(database: Database, shape: str, since: datetime) -> list[Leadless]:
@@ -100,6 +109,27 @@ def seen_today(database: Database, among: Iterable[Leadless]) -> set[str]:
     }
 
 
+def make_whole(database: Database, among: Iterable[Leadless]) -> None:
+    """Inside an enrolment: where the files of today show a part of a call only, its row tells the whole story that is
+    kept, with the lead that it has found."""
+    kept = {one.call.key: one.call for one in among if one.call.legs is not None}
+    rows = database.rows(
+        "SELECT rowid, key, legs, lead_id FROM temp.sighting WHERE key IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(kept)),),
+    )
+    database.execute_many(
+        "UPDATE temp.sighting SET facts = ?, payload = ?, legs = ?, started_at = ?, recording = ? WHERE rowid = ?",
+        ((
+            whole.facts, _payload(whole, lead_id), whole.legs, whole.started_at, whole.recording, rowid,
+        ) for rowid, key, legs, lead_id in rows if not _shows_all(whole := kept[key], legs)),
+    )  # fmt: skip
+
+
+def _shows_all(known: model.Sighting, legs: str | None) -> bool:
+    """Whether rows of these ids tell the whole of a known call: see `enrolment`."""
+    return set((known.legs or "").split("\n")) <= {*(legs or "").split("\n"), ""}
+
+
 def apart(found: Iterable[tuple[Leadless, int]]) -> list[tuple[Leadless, int]]:
     """Without those that are so near to one before them (the oldest comes first) that they may be the same call."""
     last: dict[tuple[str, str], int] = {}
@@ -114,7 +144,8 @@ def apart(found: Iterable[tuple[Leadless, int]]) -> list[tuple[Leadless, int]]:
 
 def keep(database: Database, batch: model.Batch, shape: str, calls: Iterable[model.Sighting], now: datetime) -> None:
     """Inside an enrolment, once it has entered its batch: remember the calls of its files that have no lead, and forget
-    those that have become items. One that is known keeps the day it was first seen on."""
+    those that have become items. One that is known keeps the day it was first seen on,
+    and its story where the rows of today are a part of it only."""
     database.execute_many(
         f"""
         INSERT INTO leadless (key, shape, batch_id, source_sha256, source_row, {_COLUMNS}, first_seen_at)
@@ -123,6 +154,7 @@ def keep(database: Database, batch: model.Batch, shape: str, calls: Iterable[mod
             source_sha256 = excluded.source_sha256, source_row = excluded.source_row, facts = excluded.facts,
             payload = excluded.payload, legs = excluded.legs, started_at = excluded.started_at,
             direction = excluded.direction, phone = excluded.phone, recording = excluded.recording
+        WHERE {_SHOWS_ALL_LEGS}
         """,
         ((
             one.key, shape, batch.id, batch.sources[one.source].sha256, one.row, one.reference, one.facts, one.payload,
@@ -150,6 +182,10 @@ def _leadless(
         recording,
     )  # fmt: skip
     return Leadless(call, sha256)
+
+
+def _payload(call: model.Sighting, lead_id: int) -> str:
+    return call.payload.replace(_NO_LEAD, f'{{"lead_id": {lead_id},', 1)
 
 
 def _text(moment: datetime) -> str:
