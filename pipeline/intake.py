@@ -149,6 +149,11 @@ class Intake:
                     found[one.key] = None
         return [one for one in found.values() if one is not None]
 
+    def reject_leadless(self, rejected: model.RejectedRow) -> None:
+        """One of those may not wait after all."""
+        self.tally.unskip(model.Skip.NO_LEAD, rejected.place)
+        self.tally.reject(rejected)
+
     def judged(self) -> Judged:
         """What the calls are to one another, once `frames` or `sightings` has gone through all of them."""
         return self._twins.judged(self.origins)

@@ -2,20 +2,23 @@
 sent in a story that its row does not tell any more."""
 
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
 
 from pipeline import upkeep
 from pipeline.ledger import Ledger
-from tests import making
+from tests import exporting, making
 from tests.fake_crm import lead
-from tests.test_find_leads import HEADER, ONE, Nights, night_after_night
+from tests.test_find_leads import HEADER, ONE, TWO, Nights, night_after_night
 
 _NO_ID = HEADER.removeprefix("call_id,")
 
 
 def _call(moment: str = "14:01:01", call_id: str | None = "c1", seconds: str = "60", phone: str = ONE) -> str:
     cells = f"incoming,2026-11-20T{moment}-05:00,{seconds},{phone},12"
-    return f"{call_id},{cells}" if call_id else cells
+    return cells if call_id is None else f"{call_id},{cells}"
 
 
 @night_after_night
@@ -126,3 +129,75 @@ async def test_more_of_a_call_that_waits_is_its_story_from_then_on(nights: Night
     nights.crm.leads = [lead(11, ONE)]
     await nights.run(**_LEGS)
     assert _told(nights) == [("answered", 50)]
+
+
+def _mended(nights: Nights, rejects: Path, *, at: str = "14:01:01") -> tuple[str, str]:
+    """Header and row of the reject file, as a person has mended it."""
+    header, row = rejects.read_text(encoding="utf-8-sig").splitlines()[:2]
+    return header, row.replace("abc", "60").replace("14:01:01", at)
+
+
+@night_after_night
+async def test_a_mended_row_that_waits_for_a_lead_is_its_original_however_that_goes_on(nights: Nights) -> None:
+    rejects, broken = nights.folder / "rejects.csv", _call(call_id="", seconds="abc")
+    await nights.run(broken, rejects=rejects)
+    header, row = _mended(nights, rejects, at="14:05:01")
+    await nights.run(row, header=header)
+    meanwhile = await nights.run(broken)
+    assert (meanwhile.summary.rows.rejected, meanwhile.summary.calls.unchanged) == (0, 1)
+    nights.crm.leads = [lead(11, ONE)]
+    assert (await nights.run(broken)).summary.calls.delivered == 1
+    assert (await nights.run(broken)).summary.calls.unchanged == 1
+    assert [one["executed_at"] for one in nights.crm.stored] == ["2026-11-20T19:05:01+00:00"]
+
+
+@pytest.mark.parametrize("comes_late", [True, False])
+def test_a_row_mended_twice_is_one_call_though_it_waits_for_a_lead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes_late: bool
+) -> None:
+    @night_after_night
+    async def story(nights: Nights) -> None:
+        rejects = nights.folder / "rejects.csv"
+        await nights.run(_call(call_id="", seconds="abc"), rejects=rejects)
+        header, row = _mended(nights, rejects)
+        await nights.run(row, header=header)
+        if not comes_late:
+            nights.crm.leads = [lead(11, ONE)]
+            nights.night += timedelta(days=1)
+        other = await nights.run(_mended(nights, rejects, at="14:05:01")[1], header=header)
+        assert exporting.rules(other) == {"mended_before": 1}
+        assert other.summary.skipped == {}
+        assert other.left_out == ()
+        assert not comes_late or other.told == (
+            "1 call without a lead kept: tried again for 30 days, whatever files a run has",
+        )
+        nights.crm.leads = [lead(11, ONE)]
+        await nights.run(header=header)
+        assert [one["executed_at"] for one in nights.crm.stored] == ["2026-11-20T19:01:01+00:00"]
+
+    story(tmp_path, monkeypatch)
+
+
+@night_after_night
+async def test_a_mended_row_whose_first_form_was_sent_does_not_wait_beside_it(nights: Nights) -> None:
+    nights.crm.leads = [lead(11, ONE)]
+    rejects = nights.folder / "rejects.csv"
+    await nights.run(_call(call_id="", seconds="abc"), rejects=rejects)
+    header, row = _mended(nights, rejects)
+    assert (await nights.run(row, header=header)).summary.calls.delivered == 1
+    other = await nights.run(row.replace(ONE, TWO), header=header)
+    assert (exporting.rules(other), other.told) == ({"mended_before": 1}, ())
+
+
+@night_after_night
+async def test_a_mended_row_gets_its_lead_while_its_original_is_in_the_file_and_valid_by_now(nights: Nights) -> None:
+    nights.crm.leads = [lead(11, ONE), lead(12, ONE)]
+    rejects = nights.folder / "rejects.csv"
+    await nights.run(_call(), rejects=rejects)
+    header, row = _mended(nights, rejects)
+    await nights.run(row.replace(ONE, TWO), header=header)
+    nights.crm.leads = [lead(11, ONE), lead(21, TWO)]
+    nights.night += timedelta(days=7)
+    both = await nights.run(_call())
+    assert (both.summary.calls.unchanged, both.summary.calls.delivered) == (1, 1)
+    assert nights.leads_of_calls() == [21]

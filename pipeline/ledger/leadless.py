@@ -1,7 +1,7 @@
 """Calls whose number has no lead yet: kept, and tried again by later runs, whatever files these have."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -80,20 +80,24 @@ def judge_withdrawn(database: Database) -> None:
     )
 
 
-def seen_today(database: Database, among: Iterable[Leadless]) -> set[str]:
+def seen_today(database: Database, among: Iterable[Leadless], besides: Collection[model.Place]) -> set[str]:
     """Inside an enrolment: the keys of those that the files of today have as well, or have something so near that it
-    may be the same call under another id."""
+    may be the same call under another id; rows at the places `besides` are no calls of their own."""
     waiting_here = list(among)
-    rows = database.rows(
-        """
-        SELECT key, phone, direction, started_at FROM temp.sighting
-        WHERE phone IN (SELECT value FROM json_each(?)) OR key IN (SELECT value FROM json_each(?))
-        """,
-        (
-            json.dumps(sorted({one.call.phone for one in waiting_here})),
-            json.dumps([one.call.key for one in waiting_here]),
-        ),
-    )
+    rows = [
+        row
+        for source, number, *row in database.rows(
+            """
+            SELECT source, row, key, phone, direction, started_at FROM temp.sighting
+            WHERE phone IN (SELECT value FROM json_each(?)) OR key IN (SELECT value FROM json_each(?))
+            """,
+            (
+                json.dumps(sorted({one.call.phone for one in waiting_here})),
+                json.dumps([one.call.key for one in waiting_here]),
+            ),
+        )
+        if model.Place(source, number) not in besides
+    ]
     keys = {key for key, *_ in rows}
     times: dict[tuple[str, str], list[int]] = {}
     for _, phone, direction, started_at in rows:
@@ -162,6 +166,23 @@ def keep(database: Database, batch: model.Batch, shape: str, calls: Iterable[mod
         ) for one in calls),
     )  # fmt: skip
     database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
+
+
+def keep_marks(database: Database, calls: Mapping[model.Place, str], marks: Iterable[tuple[model.Place, str]]) -> None:
+    """After `keep`: which of its calls, by place the key, rows of marks have become, see pipeline/origin.py."""
+    database.execute_many(
+        "INSERT INTO leadless_origin SELECT ?, key FROM leadless WHERE key = ? ON CONFLICT DO NOTHING",
+        ((mark, calls[place]) for place, mark in marks if place in calls),
+    )
+
+
+def marks(database: Database, places: Mapping[str, model.Place]) -> list[tuple[model.Place, str]]:
+    """The marks of calls that waited, by key their places now."""
+    found = database.rows(
+        "SELECT key, mark FROM leadless_origin WHERE key IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(places)),),
+    )
+    return [(places[key], mark) for key, mark in found]
 
 
 def sources(database: Database, sha256s: Iterable[str]) -> dict[str, tuple[str, int]]:

@@ -28,3 +28,18 @@ CREATE TABLE leadless (
     first_seen_at TEXT NOT NULL,
     withdrawn_at TEXT
 ) STRICT;
+
+-- As `origin`, of calls that wait for a lead.
+CREATE TABLE leadless_origin (
+    mark TEXT NOT NULL CHECK (mark GLOB 'o*' AND length(mark) = 21),
+    key TEXT NOT NULL REFERENCES leadless ON DELETE CASCADE,
+    PRIMARY KEY (mark, key)
+) STRICT;
+CREATE INDEX leadless_origin_by_key ON leadless_origin (key);
+
+-- What the rows that were mended have become, item or not yet.
+CREATE VIEW mended_call AS
+SELECT mark, key, reference, system, status FROM origin JOIN item USING (key)
+UNION ALL
+SELECT mark, key, reference, system, iif(withdrawn_at IS NULL, 'pending', 'withdrawn')
+FROM leadless_origin JOIN leadless USING (key);
