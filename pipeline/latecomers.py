@@ -42,15 +42,17 @@ class Latecomers:
         return replace(self._intake.batch, sources=(*files, *(one for one in more if one.sha256 not in known)))
 
     def see(self, enrolment: Enrolment, batch: model.Batch, account_id: int) -> None:
-        """Bring in those that have found their lead, after the calls of the files: what these have is theirs. Of those
-        that may be one call only the first comes now: by the next run it is known, and the others are held beside it.
+        """Bring in those that have found their lead, after the calls of the files: what these have, or reject, is
+        theirs. Of those that may be one call only the first comes now: by the next run it is known, and the others are
+        held beside it.
         """
         leadless.judge_withdrawn(self._database)
         leadless.make_whole(self._database, self._waiting)
         place = {source.sha256: position for position, source in enumerate(batch.sources)}
         replaced = self._intake.origins.replaced()
-        today = leadless.seen_today(self._database, (one for one, _ in self._found), replaced)
-        self._found = leadless.apart([(one, lead_id) for one, lead_id in self._found if one.call.key not in today])
+        theirs = leadless.seen_today(self._database, (one for one, _ in self._found), replaced)
+        theirs |= self._intake.in_question(one.call for one, _ in self._found)
+        self._found = leadless.apart([(one, lead_id) for one, lead_id in self._found if one.call.key not in theirs])
         places = {one.call.key: model.Place(place[one.source_sha256], one.call.row) for one, _ in self._found}
         enrolment.see(one.with_lead(lead_id, places[one.call.key]) for one, lead_id in self._found)
         enrolment.note_origins(leadless.marks(self._database, places), ())

@@ -201,3 +201,41 @@ async def test_a_mended_row_gets_its_lead_while_its_original_is_in_the_file_and_
     both = await nights.run(_call())
     assert (both.summary.calls.unchanged, both.summary.calls.delivered) == (1, 1)
     assert nights.leads_of_calls() == [21]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(_call(seconds="abc"), id="the same id"),
+        pytest.param(_call(call_id="other report", seconds="abc"), id="another id, the same time"),
+        pytest.param(_call("14:01", "other report", "abc").replace("-05:00", ""), id="a time that cannot be told"),
+        pytest.param(_call("19:59:00", phone="12"), id="the same id and hardly more"),
+    ],
+)
+def test_a_call_whose_row_is_rejected_today_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    @night_after_night
+    async def story(nights: Nights) -> None:
+        await nights.run(_call())
+        nights.crm.leads = [lead(11, ONE)]
+        today = await nights.run(broken)
+        assert (today.summary.rows.rejected, today.summary.calls.delivered) == (1, 0)
+        assert today.told == ("1 call without a lead kept: tried again for 30 days, whatever files a run has",)
+        assert (await nights.run()).summary.calls.delivered == 1
+
+    story(tmp_path, monkeypatch)
+
+
+@night_after_night
+async def test_a_call_does_not_wait_for_a_rejected_row_that_is_another_one(nights: Nights) -> None:
+    await nights.run(_call())
+    nights.crm.leads = [lead(11, ONE)]
+    assert (await nights.run(_call("16:00:00", "c2", "abc"))).summary.calls.delivered == 1
+
+
+@night_after_night
+async def test_a_call_whose_agent_is_not_known_today_waits(nights: Nights) -> None:
+    """Rejected once its values are sound; nothing of its old story is sent before somebody has seen to it."""
+    await nights.run(_call())
+    nights.crm.leads = [lead(11, ONE)]
+    header = HEADER.replace("agent_id", "agent_name")
+    assert (await nights.run(_call().replace(",12", ",Nobody"), header=header)).summary.calls.delivered == 0
