@@ -239,3 +239,12 @@ async def test_a_call_whose_agent_is_not_known_today_waits(nights: Nights) -> No
     nights.crm.leads = [lead(11, ONE)]
     header = HEADER.replace("agent_id", "agent_name")
     assert (await nights.run(_call().replace(",12", ",Nobody"), header=header)).summary.calls.delivered == 0
+
+
+@night_after_night
+async def test_a_call_that_was_sent_is_not_called_given_up_for_want_of_grace(nights: Nights) -> None:
+    await nights.run(_call(), _call("15:00:00", "c2", phone=TWO))
+    nights.crm.leads = [lead(11, ONE)]
+    over = await nights.run(_call(), lead_grace=timedelta(0))
+    assert over.summary.calls.delivered == 1
+    assert over.told == ("1 call given up: no lead has come within --lead-grace",)

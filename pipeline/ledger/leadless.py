@@ -55,7 +55,9 @@ def count(database: Database) -> int:
 
 
 def give_up(database: Database, before: datetime) -> int:
-    """Forget those that were first seen before this; how many they were."""
+    """Inside an enrolment, once it has entered its batch: forget those that have become items, and those that were
+    first seen before this; how many these were."""
+    database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
     return database.execute(f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < ?", (_text(before),))
 
 
@@ -147,9 +149,8 @@ def apart(found: Iterable[tuple[Leadless, int]]) -> list[tuple[Leadless, int]]:
 
 
 def keep(database: Database, batch: model.Batch, shape: str, calls: Iterable[model.Sighting], now: datetime) -> None:
-    """Inside an enrolment, once it has entered its batch: remember the calls of its files that have no lead, and forget
-    those that have become items. One that is known keeps the day it was first seen on,
-    and its story where the rows of today are a part of it only."""
+    """Inside an enrolment, once it has entered its batch: remember the calls of its files that have no lead. One that
+    is known keeps the day it was first seen on, and its story where the rows of today are a part of it only."""
     database.execute_many(
         f"""
         INSERT INTO leadless (key, shape, batch_id, source_sha256, source_row, {_COLUMNS}, first_seen_at)
@@ -165,7 +166,6 @@ def keep(database: Database, batch: model.Batch, shape: str, calls: Iterable[mod
             one.system, one.call_id, one.direction, one.phone, one.started_at, one.legs, one.recording, _text(now),
         ) for one in calls),
     )  # fmt: skip
-    database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
 
 
 def keep_marks(database: Database, calls: Mapping[model.Place, str], marks: Iterable[tuple[model.Place, str]]) -> None:
