@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from pipeline import upkeep
+from pipeline import report, trace, upkeep
 from pipeline.ledger import Ledger
 from tests import exporting, making
 from tests.fake_crm import lead
@@ -248,3 +249,45 @@ async def test_a_call_that_was_sent_is_not_called_given_up_for_want_of_grace(nig
     over = await nights.run(_call(), lead_grace=timedelta(0))
     assert over.summary.calls.delivered == 1
     assert over.told == ("1 call given up: no lead has come within --lead-grace",)
+
+
+def _found(nights: Nights, text: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    found = trace.find(nights.settings(), making.clock(nights.night), text)
+    report.print_found(
+        Console(width=200),
+        histories=found.histories,
+        count=found.count,
+        waiting=found.without_lead,
+        grace=found.lead_grace,
+    )
+    return capsys.readouterr().out.splitlines()
+
+
+def test_find_tells_of_a_call_that_waits_for_a_lead_where_it_is_from_and_until_when_it_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @night_after_night
+    async def story(nights: Nights) -> None:
+        batch = (await nights.run(_call())).summary.batch
+        told = _found(nights, "5145550123", capsys)
+        assert told[0].endswith("  waits for a lead: none has this number")
+        assert told[1:] == [
+            "  incoming call of 2026-11-20 19:01:01Z, +1514•••0123",
+            f"  2026-11-22-03.csv row 2, system default, batch {batch}",
+            "  without a lead since 2026-11-22, tried by every run until 2026-12-22 (--lead-grace 30d)",
+        ]
+        assert _found(nights, "c1", capsys) == _found(nights, told[0][:12], capsys) == told
+        answer = trace.find(nights.settings(), making.clock(nights.night), "c1").for_machines()
+        assert (answer["count"], answer["found"]) == (0, [])
+        (one,) = answer["waiting_for_lead"]
+        assert (one["phone"], one["row"], one["tried_until"]) == ("+1514•••0123", 2, "2026-12-22T03:00:00+00:00")
+        assert batch is not None
+        upkeep.withdraw(nights.settings(), making.clock(nights.night), batch)
+        assert _found(nights, "c1", capsys)[0].endswith("  withdrawn: a person gave it up while it waited for a lead")
+        nights.crm.leads = [lead(11, ONE)]
+        upkeep.retry(nights.settings(), making.clock(nights.night), statuses=(), keys=(told[0][:12],))
+        await nights.run()
+        assert "  delivered, communication" in _found(nights, "c1", capsys)[0]
+        assert not any("without a lead" in line for line in _found(nights, "c1", capsys))
+
+    story(tmp_path, monkeypatch)
