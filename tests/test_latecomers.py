@@ -291,3 +291,15 @@ def test_find_tells_of_a_call_that_waits_for_a_lead_where_it_is_from_and_until_w
         assert not any("without a lead" in line for line in _found(nights, "c1", capsys))
 
     story(tmp_path, monkeypatch)
+
+
+@night_after_night
+async def test_a_call_that_a_run_without_look_ups_has_sent_waits_no_more(nights: Nights) -> None:
+    await nights.run(_call())
+    leads = exporting.write(nights.folder / "leads.txt", "phone,lead_id", f"{ONE},12")
+    sent = await nights.run(_call(), find_leads=False, leads=leads)
+    assert sent.summary.batch is not None
+    assert upkeep.status(nights.settings(), making.clock()).without_lead == 0
+    nights.crm.leads = [lead(11, ONE)]
+    assert (await nights.run()).summary.calls.delivered == 0
+    assert nights.leads_of_calls() == [12]

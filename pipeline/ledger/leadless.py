@@ -51,7 +51,7 @@ def waiting(database: Database, shape: str, since: datetime) -> list[Leadless]:
 
 def count(database: Database) -> int:
     """How many calls wait for a lead, whatever settings made them."""
-    return int(database.one(f"SELECT count(*) FROM leadless WHERE {_WAITS}"))
+    return int(database.one(f"SELECT count(*) FROM leadless WHERE {_WAITS} AND key NOT IN (SELECT key FROM item)"))
 
 
 def give_up(database: Database, before: datetime) -> int:
@@ -63,7 +63,10 @@ def give_up(database: Database, before: datetime) -> int:
 
 def withdraw(database: Database, batch_id: str, now: str) -> int:
     """A person gives up the calls of a batch that wait for a lead; how many they were."""
-    return database.execute(f"UPDATE leadless SET withdrawn_at = ? WHERE {_WAITS} AND batch_id = ?", (now, batch_id))
+    return database.execute(
+        f"UPDATE leadless SET withdrawn_at = ? WHERE {_WAITS} AND batch_id = ? AND key NOT IN (SELECT key FROM item)",
+        (now, batch_id),
+    )
 
 
 def retry(database: Database, reference: str) -> int:
