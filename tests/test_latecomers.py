@@ -303,3 +303,14 @@ async def test_a_call_that_a_run_without_look_ups_has_sent_waits_no_more(nights:
     nights.crm.leads = [lead(11, ONE)]
     assert (await nights.run()).summary.calls.delivered == 0
     assert nights.leads_of_calls() == [12]
+
+
+@night_after_night
+async def test_many_calls_that_waited_under_two_ids_are_held_and_stop_no_run(nights: Nights) -> None:
+    phones = [f"+151455501{number:02}" for number in range(25)]
+    for report_name in ("a", "b"):
+        await nights.run(*(_call(call_id=f"{report_name}{phone}", phone=phone) for phone in phones))
+    nights.crm.leads = [lead(100 + number, phone) for number, phone in enumerate(phones)]
+    assert (await nights.run()).summary.calls.delivered == 25
+    assert (await nights.run()).summary.calls.held == 25
+    assert len(nights.crm.stored) == 25
