@@ -258,14 +258,14 @@ class Crossing:
                 await anyio.lowlevel.checkpoint()
             enrolment.note_origins(intake.origins.mended_calls(), intake.origins.repeated_calls())
             if late is not None:
-                late.see(enrolment, batch)
+                late.see(enrolment, batch, self.account.id)
             enrolled = enrolment.enter(intake.judged())
             if run_id is not None and (too_many := _too_many_rejects(self.settings, intake, enrolled)):
                 # Said with every reason at hand, and the ledger is as it was.
                 outputs.write(self.settings, intake, enrolled)
                 raise too_many
             if late is not None:
-                enrolled = late.entered(enrolled, batch, self.account.id)
+                enrolled = late.entered(enrolled, batch)
                 self.told = late.told
             return enrolled, batch.id
 

@@ -1,7 +1,7 @@
 """From files to sightings: read, recipe, validate, join legs, find lead and agent, map. Every row is counted."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -23,6 +23,7 @@ from pipeline import (
 from pipeline.agents import AGENT_COLUMNS, Agents
 from pipeline.agents_found import AgentsFound
 from pipeline.exports import Exports
+from pipeline.in_question import InQuestion
 from pipeline.origin import Origins
 from pipeline.tally import Tally
 from pipeline.twins import Judged, Twins
@@ -74,6 +75,7 @@ class Intake:
         self.pins: Callable[[list[str]], Mapping[str, int]] = _no_pins
         self.sent: Callable[[list[str]], Collection[str]] = _no_pins
         self.keeps_leadless = False
+        self._in_question = InQuestion(id_is_unique=self.profile.identity)
         self._leadless: list[tuple[int, pl.DataFrame]] = []
         self.agents = Agents.of(settings, self.zone)
         self.agents_found = AgentsFound() if settings.draft_agents else None
@@ -149,6 +151,15 @@ class Intake:
                     found[one.key] = None
         return [one for one in found.values() if one is not None]
 
+    def in_question(self, calls: Iterable[model.Sighting]) -> set[str]:
+        """The keys of those that a rejected row may be; known where calls without a lead are kept."""
+        return self._in_question.among(calls, self.tally.rejects)
+
+    def reject_leadless(self, rejected: model.RejectedRow) -> None:
+        """One of those may not wait after all."""
+        self.tally.unskip(model.Skip.NO_LEAD, rejected.place)
+        self.tally.reject(rejected)
+
     def judged(self) -> Judged:
         """What the calls are to one another, once `frames` or `sightings` has gone through all of them."""
         return self._twins.judged(self.origins)
@@ -215,12 +226,17 @@ class Intake:
         """Note the faulty rows, with what else would be missing once their faults are mended."""
         nobody = pl.all_horizontal(pl.col("agent_id", *AGENT_COLUMNS).is_null())
         faulty = canonical.filter(pl.col("_row").is_in(list(rejects))).select("_row", nobody)
+        self._note_rejected(position, canonical.filter(pl.col("_row").is_in(list(rejects))))
         for row, is_nameless in faulty.iter_rows():
             reasons = rejects[row]
             # A row whose cells do not stand in their columns says nothing about its agent.
             if is_nameless and reasons[0].rule != "ragged" and self.agents.unknown.complaint:
                 reasons += (self.agents.unknown.complaint,)
             self._reject(model.RejectedRow(model.Place(position, row), reasons))
+
+    def _note_rejected(self, position: int, rows: pl.DataFrame) -> None:
+        if self.keeps_leadless:
+            self._in_question.see(rows.with_columns(pl.lit(position).alias("_source")))
 
     def _reject(self, rejected: model.RejectedRow) -> None:
         """Unless it is known by its mark: then a person has mended it, and it is a call that was sent so."""
@@ -241,6 +257,8 @@ class Intake:
         self.tally.joined += joined.joined.height
         self._legs = joined.joined
         self.origins.joined(self._places_of_legs())
+        if self.keeps_leadless:
+            self._in_question.see(rows.join(joined.rejected, on=list(_PLACE), how="semi"))
         for position, row, into_source, into_row in joined.rejected.iter_rows():
             place, faulty = model.Place(position, row), model.Place(into_source, into_row)
             if place != faulty:
@@ -343,6 +361,7 @@ class Intake:
     def _without(
         self, position: int, calls: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
     ) -> pl.DataFrame:
+        self._note_rejected(position, calls.filter(pl.col("_row").is_in(list(rejects))))
         for row, reasons in rejects.items():
             self._reject(model.RejectedRow(model.Place(position, row), reasons))
         return calls.filter(~pl.col("_row").is_in(list(rejects))) if rejects else calls

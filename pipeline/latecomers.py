@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline import counted, mapping, model
 from pipeline.intake import Intake
-from pipeline.ledger import Enrolled, Enrolment, Ledger, leadless
+from pipeline.ledger import Enrolled, Enrolment, Ledger, leadless, origins
 
 
 class Latecomers:
@@ -22,6 +22,7 @@ class Latecomers:
         self._shape = mapping.settings_fingerprint(intake.shape)
         self._waiting = leadless.waiting(self._database, self._shape, now - grace)
         self._found: list[tuple[leadless.Leadless, int]] = []
+        self._today: list[model.Sighting] = []
         self.told: tuple[str, ...] = ()
 
     @property
@@ -40,21 +41,42 @@ class Latecomers:
         more = (model.Source(Path(name), sha256, size, 0) for sha256, (name, size) in earlier.items())
         return replace(self._intake.batch, sources=(*files, *(one for one in more if one.sha256 not in known)))
 
-    def see(self, enrolment: Enrolment, batch: model.Batch) -> None:
-        """Bring in those that have found their lead, after the calls of the files: what these have is theirs."""
+    def see(self, enrolment: Enrolment, batch: model.Batch, account_id: int) -> None:
+        """Bring in those that have found their lead, after the calls of the files: what these have, or reject, is
+        theirs. Of those that may be one call only the first comes now: by the next run it is known, and the others are
+        held beside it.
+        """
+        leadless.judge_withdrawn(self._database)
+        leadless.make_whole(self._database, self._waiting)
         place = {source.sha256: position for position, source in enumerate(batch.sources)}
-        today = leadless.seen_today(self._database, (one for one, _ in self._found))
-        self._found = [(one, lead_id) for one, lead_id in self._found if one.call.key not in today]
-        enrolment.see(
-            one.with_lead(lead_id, model.Place(place[one.source_sha256], one.call.row)) for one, lead_id in self._found
-        )
+        replaced = self._intake.origins.replaced()
+        theirs = leadless.seen_today(self._database, (one for one, _ in self._found), replaced)
+        theirs |= self._intake.in_question(one.call for one, _ in self._found)
+        self._found = leadless.apart([(one, lead_id) for one, lead_id in self._found if one.call.key not in theirs])
+        places = {one.call.key: model.Place(place[one.source_sha256], one.call.row) for one, _ in self._found}
+        enrolment.see(one.with_lead(lead_id, places[one.call.key]) for one, lead_id in self._found)
+        enrolment.note_origins(leadless.marks(self._database, places), ())
+        self._see_leadless(account_id)
 
-    def entered(self, enrolled: Enrolled, batch: model.Batch, account_id: int) -> Enrolled:
+    def _see_leadless(self, account_id: int) -> None:
+        """Those of today's files that begin to wait: none that is a row known under another key."""
+        replaced = self._intake.origins.replaced()
+        found = [one for one in self._intake.leadless(account_id) if model.Place(one.source, one.row) not in replaced]
+        keys = {model.Place(one.source, one.row): one.key for one in found}
+        marks = self._intake.origins.mended_calls()
+        rejects = list(origins.rejects_of_leadless(self._database, keys, marks, self._intake.system))
+        for rejected in rejects:
+            self._intake.reject_leadless(rejected)
+        places = {rejected.place for rejected in rejects}
+        self._today = [one for one in found if model.Place(one.source, one.row) not in places]
+
+    def entered(self, enrolled: Enrolled, batch: model.Batch) -> Enrolled:
         """Once all is entered: keep the calls of today's files that have no lead. Those of earlier files are counted as
         carried along, as they are no rows of this run."""
-        today = self._intake.leadless(account_id)
         if self._grace:
-            leadless.keep(self._database, batch, self._shape, today, self._now)
+            leadless.keep(self._database, batch, self._shape, self._today, self._now)
+            keys = {model.Place(one.source, one.row): one.key for one in self._today}
+            leadless.keep_marks(self._database, keys, self._intake.origins.mended_calls())
         given_up = leadless.give_up(self._database, self._now - self._grace)
         left = len(leadless.waiting(self._database, self._shape, self._now - self._grace))
         lines = (

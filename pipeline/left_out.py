@@ -24,6 +24,13 @@ class LeftOut:
             first = self._first.setdefault(kind, [])
             first += [model.Place(source, row) for row in rows.sort().head(EXAMPLES - len(first))]
 
+    def forget(self, kind: str, place: model.Place) -> None:
+        """One that was noted proved to be of another kind."""
+        self._counts[kind] -= 1
+        self._first[kind] = [one for one in self._first[kind] if one != place]
+        if not self._counts[kind]:
+            del self._counts[kind], self._first[kind]
+
     def counts(self) -> dict[str, int]:
         return dict(self._counts)
 

@@ -37,3 +37,8 @@ class Tally:
         if len(rows):
             self.skipped[why] += len(rows)
             self.left_out.note(why, source, rows)
+
+    def unskip(self, why: model.Skip, place: model.Place) -> None:
+        """Something else became of a skipped call."""
+        self.skipped -= Counter({str(why): 1})
+        self.left_out.forget(why, place)

@@ -60,7 +60,9 @@ def test_the_story_is_told_from_the_row_to_the_communication(
     ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = _find(ledger, MARK)
-    report.print_found(Console(width=200), histories=found.histories, count=found.count)
+    report.print_found(
+        Console(width=200), histories=found.histories, count=found.count, waiting=(), grace=found.lead_grace
+    )
     told = capsys.readouterr().out.splitlines()
     assert told[0] == f"{MARK}  delivered, communication 900"
     assert told[1] == "  incoming call of 2024-05-31 14:05:09Z, +1514•••0123"

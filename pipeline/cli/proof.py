@@ -145,5 +145,11 @@ def _find(tools: Tools, /, what: str, as_json: bool, **given: Any) -> ExitCode:
     if as_json:
         answers.one_object(found.for_machines())
     else:
-        report.print_found(Console(), histories=found.histories, count=found.count)
+        report.print_found(
+            Console(),
+            histories=found.histories,
+            count=found.count,
+            waiting=found.without_lead,
+            grace=found.lead_grace,
+        )
     return ExitCode.OK

@@ -61,6 +61,22 @@ class History:
     rulings: tuple[Ruling, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class WithoutLead:
+    """A call that waits for a lead and is no item yet, or that a person gave up meanwhile."""
+
+    reference: str
+    source: str
+    row: int
+    system: str
+    batch: str
+    direction: model.Direction
+    phone: str
+    started_at: datetime
+    first_seen_at: datetime
+    is_withdrawn: bool
+
+
 def rows(
     database: Database, statuses: Sequence[model.ItemStatus], batch_id: str | None
 ) -> Generator[tuple[Any, ...], None, None]:
@@ -105,6 +121,28 @@ def named(database: Database, text: str, phone: str | None, *, limit: int) -> li
         {**_names(text, phone), "limit": limit},
     )
     return [_history(database, row) for row in found]
+
+
+def without_lead(database: Database, text: str, phone: str | None, *, limit: int) -> list[WithoutLead]:
+    """Calls that wait for a lead by reference, key, call id or phone; oldest call first."""
+    found = database.rows(
+        """
+        SELECT reference, source.name, source_row, system, batch_id, direction, phone, started_at, first_seen_at,
+            withdrawn_at IS NOT NULL
+        FROM leadless JOIN source ON source.sha256 = source_sha256
+        WHERE (reference = :reference OR key = :text OR call_id = :text OR phone = :phone)
+            AND key NOT IN (SELECT key FROM item)
+        ORDER BY started_at, key LIMIT :limit
+        """,
+        {"reference": text.upper(), "text": text, "phone": phone, "limit": limit},
+    )
+    return [
+        WithoutLead(
+            reference, source, row, system, batch, model.Direction(direction), number,
+            datetime.fromtimestamp(started_at, UTC), datetime.fromisoformat(first_seen_at), bool(is_withdrawn),
+        )
+        for reference, source, row, system, batch, direction, number, started_at, first_seen_at, is_withdrawn in found
+    ]  # fmt: skip
 
 
 def _names(text: str, phone: str | None) -> dict[str, Any]:

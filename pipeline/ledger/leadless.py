@@ -1,7 +1,7 @@
 """Calls whose number has no lead yet: kept, and tried again by later runs, whatever files these have."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,7 +13,16 @@ NEAR_SECONDS = 60
 # No file of this run has it.
 _NOWHERE = -1
 _NO_LEAD = '{"lead_id": 0,'
+_WAITS = "withdrawn_at IS NULL"
 _COLUMNS = "reference, facts, payload, system, call_id, direction, phone, started_at, legs, recording"
+
+
+# Of a known call a cut window shows some legs only; as for items, see `enrolment`.
+_SHOWS_ALL_LEGS = """
+    (leadless.legs IS NULL OR leadless.legs IS excluded.legs OR NOT EXISTS (
+        SELECT value FROM json_each('["' || replace(leadless.legs, char(10), '","') || '"]')
+        EXCEPT SELECT value FROM json_each('["' || replace(ifnull(excluded.legs, ''), char(10), '","') || '"]')))
+"""
 
 
 class Leadless(NamedTuple):
@@ -23,8 +32,9 @@ class Leadless(NamedTuple):
     source_sha256: str
 
     def with_lead(self, lead_id: int, place: model.Place) -> model.Sighting:
-        payload = self.call.payload.replace(_NO_LEAD, f'{{"lead_id": {lead_id},', 1)
-        return self.call._replace(lead_id=lead_id, payload=payload, source=place.source, row=place.row)
+        return self.call._replace(
+            lead_id=lead_id, payload=_payload(self.call, lead_id), source=place.source, row=place.row
+        )
 
 
 def waiting(database: Database, shape: str, since: datetime) -> list[Leadless]:
@@ -32,7 +42,8 @@ def waiting(database: Database, shape: str, since: datetime) -> list[Leadless]:
     oldest first."""
     found = database.rows(
         f"SELECT key, source_sha256, source_row, {_COLUMNS} FROM leadless "
-        "WHERE shape = ? AND first_seen_at >= ? AND key NOT IN (SELECT key FROM item) ORDER BY started_at, key",
+        f"WHERE {_WAITS} AND shape = ? AND first_seen_at >= ? AND key NOT IN (SELECT key FROM item) "
+        "ORDER BY started_at, key",
         (shape, _text(since)),
     )
     return [_leadless(*row) for row in found]
@@ -40,28 +51,58 @@ def waiting(database: Database, shape: str, since: datetime) -> list[Leadless]:
 
 def count(database: Database) -> int:
     """How many calls wait for a lead, whatever settings made them."""
-    return int(database.one("SELECT count(*) FROM leadless"))
+    return int(database.one(f"SELECT count(*) FROM leadless WHERE {_WAITS} AND key NOT IN (SELECT key FROM item)"))
 
 
 def give_up(database: Database, before: datetime) -> int:
-    """Forget those that were first seen before this; how many they were."""
-    return database.execute("DELETE FROM leadless WHERE first_seen_at < ?", (_text(before),))
+    """Inside an enrolment, once it has entered its batch: forget those that have become items, and those that were
+    first seen before this; how many these were."""
+    database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
+    return database.execute(f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < ?", (_text(before),))
 
 
-def seen_today(database: Database, among: Iterable[Leadless]) -> set[str]:
-    """Inside an enrolment: the keys of those that the files of today have as well, or have something so near that it
-    may be the same call under another id."""
-    waiting_here = list(among)
-    rows = database.rows(
-        """
-        SELECT key, phone, direction, started_at FROM temp.sighting
-        WHERE phone IN (SELECT value FROM json_each(?)) OR key IN (SELECT value FROM json_each(?))
-        """,
-        (
-            json.dumps(sorted({one.call.phone for one in waiting_here})),
-            json.dumps([one.call.key for one in waiting_here]),
-        ),
+def withdraw(database: Database, batch_id: str, now: str) -> int:
+    """A person gives up the calls of a batch that wait for a lead; how many they were."""
+    return database.execute(
+        f"UPDATE leadless SET withdrawn_at = ? WHERE {_WAITS} AND batch_id = ? AND key NOT IN (SELECT key FROM item)",
+        (now, batch_id),
     )
+
+
+def retry(database: Database, reference: str) -> int:
+    """One that a person gave up, by its reference or key, waits again; 0 where there is none."""
+    return database.execute(
+        f"UPDATE leadless SET withdrawn_at = NULL WHERE NOT ({_WAITS}) AND (reference = ? OR key = ?)",
+        (reference.upper(), reference),
+    )
+
+
+def judge_withdrawn(database: Database) -> None:
+    """Inside an enrolment: what a person gave up while it waited for a lead stays so, now that its number has one."""
+    database.execute(
+        "UPDATE temp.sighting SET verdict = 'withdrawn' WHERE verdict IS NULL "
+        f"AND key IN (SELECT key FROM leadless WHERE NOT ({_WAITS}))"
+    )
+
+
+def seen_today(database: Database, among: Iterable[Leadless], besides: Collection[model.Place]) -> set[str]:
+    """Inside an enrolment: the keys of those that the files of today have as well, or have something so near that it
+    may be the same call under another id; rows at the places `besides` are no calls of their own."""
+    waiting_here = list(among)
+    rows = [
+        row
+        for source, number, *row in database.rows(
+            """
+            SELECT source, row, key, phone, direction, started_at FROM temp.sighting
+            WHERE phone IN (SELECT value FROM json_each(?)) OR key IN (SELECT value FROM json_each(?))
+            """,
+            (
+                json.dumps(sorted({one.call.phone for one in waiting_here})),
+                json.dumps([one.call.key for one in waiting_here]),
+            ),
+        )
+        if model.Place(source, number) not in besides
+    ]
     keys = {key for key, *_ in rows}
     times: dict[tuple[str, str], list[int]] = {}
     for _, phone, direction, started_at in rows:
@@ -77,24 +118,74 @@ def seen_today(database: Database, among: Iterable[Leadless]) -> set[str]:
     }
 
 
+def make_whole(database: Database, among: Iterable[Leadless]) -> None:
+    """Inside an enrolment: where the files of today show a part of a call only, its row tells the whole story that is
+    kept, with the lead that it has found."""
+    kept = {one.call.key: one.call for one in among if one.call.legs is not None}
+    rows = database.rows(
+        "SELECT rowid, key, legs, lead_id FROM temp.sighting WHERE key IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(kept)),),
+    )
+    database.execute_many(
+        "UPDATE temp.sighting SET facts = ?, payload = ?, legs = ?, started_at = ?, recording = ? WHERE rowid = ?",
+        ((
+            whole.facts, _payload(whole, lead_id), whole.legs, whole.started_at, whole.recording, rowid,
+        ) for rowid, key, legs, lead_id in rows if not _shows_all(whole := kept[key], legs)),
+    )  # fmt: skip
+
+
+def _shows_all(known: model.Sighting, legs: str | None) -> bool:
+    """Whether rows of these ids tell the whole of a known call: see `enrolment`."""
+    return set((known.legs or "").split("\n")) <= {*(legs or "").split("\n"), ""}
+
+
+def apart(found: Iterable[tuple[Leadless, int]]) -> list[tuple[Leadless, int]]:
+    """Without those that are so near to one before them (the oldest comes first) that they may be the same call."""
+    last: dict[tuple[str, str], int] = {}
+    chosen = []
+    for one, lead_id in found:
+        whose = one.call.phone, one.call.direction
+        if whose not in last or one.call.started_at - last[whose] > NEAR_SECONDS:
+            last[whose] = one.call.started_at
+            chosen.append((one, lead_id))
+    return chosen
+
+
 def keep(database: Database, batch: model.Batch, shape: str, calls: Iterable[model.Sighting], now: datetime) -> None:
-    """Inside an enrolment, once it has entered its batch: remember the calls of its files that have no lead, and forget
-    those that have become items. One that is known keeps the day it was first seen on."""
+    """Inside an enrolment, once it has entered its batch: remember the calls of its files that have no lead. One that
+    is known keeps the day it was first seen on, and its story where the rows of today are a part of it only."""
     database.execute_many(
         f"""
-        INSERT INTO leadless (key, shape, source_sha256, source_row, {_COLUMNS}, first_seen_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (key) DO UPDATE SET shape = excluded.shape, source_sha256 = excluded.source_sha256,
-            source_row = excluded.source_row, facts = excluded.facts, payload = excluded.payload, legs = excluded.legs,
-            started_at = excluded.started_at, direction = excluded.direction, phone = excluded.phone,
-            recording = excluded.recording
+        INSERT INTO leadless (key, shape, batch_id, source_sha256, source_row, {_COLUMNS}, first_seen_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (key) DO UPDATE SET shape = excluded.shape, batch_id = excluded.batch_id,
+            source_sha256 = excluded.source_sha256, source_row = excluded.source_row, facts = excluded.facts,
+            payload = excluded.payload, legs = excluded.legs, started_at = excluded.started_at,
+            direction = excluded.direction, phone = excluded.phone, recording = excluded.recording
+        WHERE {_SHOWS_ALL_LEGS}
         """,
         ((
-            one.key, shape, batch.sources[one.source].sha256, one.row, one.reference, one.facts, one.payload,
+            one.key, shape, batch.id, batch.sources[one.source].sha256, one.row, one.reference, one.facts, one.payload,
             one.system, one.call_id, one.direction, one.phone, one.started_at, one.legs, one.recording, _text(now),
         ) for one in calls),
     )  # fmt: skip
-    database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
+
+
+def keep_marks(database: Database, calls: Mapping[model.Place, str], marks: Iterable[tuple[model.Place, str]]) -> None:
+    """After `keep`: which of its calls, by place the key, rows of marks have become, see pipeline/origin.py."""
+    database.execute_many(
+        "INSERT INTO leadless_origin SELECT ?, key FROM leadless WHERE key = ? ON CONFLICT DO NOTHING",
+        ((mark, calls[place]) for place, mark in marks if place in calls),
+    )
+
+
+def marks(database: Database, places: Mapping[str, model.Place]) -> list[tuple[model.Place, str]]:
+    """The marks of calls that waited, by key their places now."""
+    found = database.rows(
+        "SELECT key, mark FROM leadless_origin WHERE key IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(places)),),
+    )
+    return [(places[key], mark) for key, mark in found]
 
 
 def sources(database: Database, sha256s: Iterable[str]) -> dict[str, tuple[str, int]]:
@@ -115,6 +206,10 @@ def _leadless(
         recording,
     )  # fmt: skip
     return Leadless(call, sha256)
+
+
+def _payload(call: model.Sighting, lead_id: int) -> str:
+    return call.payload.replace(_NO_LEAD, f'{{"lead_id": {lead_id},', 1)
 
 
 def _text(moment: datetime) -> str:

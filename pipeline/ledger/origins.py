@@ -4,7 +4,7 @@
 its own mark. Both are small; most batches have neither.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from pipeline import model
 from pipeline.ledger.database import Database
@@ -23,8 +23,8 @@ def begin(database: Database) -> None:
 
 
 def known(database: Database, system: str) -> frozenset[str]:
-    """The marks of the rows that items of a system have replaced."""
-    found = database.rows("SELECT DISTINCT mark FROM origin JOIN item USING (key) WHERE system = ?", (system,))
+    """The marks of the rows that calls of a system have replaced."""
+    found = database.rows("SELECT DISTINCT mark FROM mended_call WHERE system = ?", (system,))
     return frozenset(mark for (mark,) in found)
 
 
@@ -38,18 +38,17 @@ def note(
 
 
 def judge_repeated(database: Database) -> None:
-    """Rows that an item has replaced count as unchanged, whatever they tell now (their twins: see `Twins.judged`)."""
+    """Rows that a call has replaced count as unchanged, whatever they tell now (their twins: see `Twins.judged`)."""
     if not _any(database, "repeated"):
         return
     database.execute(
         """
         UPDATE temp.sighting SET verdict = found.verdict FROM (
-            SELECT repeated.source, repeated.row, item.system, CASE
-                WHEN max(item.status NOT IN ('withdrawn', 'gone')) THEN 'replaced'
-                WHEN max(item.status = 'withdrawn' AND item.existing_id IS NOT NULL) THEN 'existing'
-                ELSE min(item.status) END AS verdict
-            FROM temp.repeated JOIN origin USING (mark) JOIN item USING (key)
-            GROUP BY repeated.source, repeated.row, item.system) AS found
+            SELECT repeated.source, repeated.row, system, CASE
+                WHEN max(status NOT IN ('withdrawn', 'gone')) THEN 'replaced'
+                WHEN max(status = 'withdrawn' AND existing_id IS NOT NULL) THEN 'existing'
+                ELSE min(status) END AS verdict
+            FROM temp.repeated JOIN mended_call USING (mark) GROUP BY repeated.source, repeated.row, system) AS found
         WHERE sighting.source = found.source AND sighting.row = found.row AND sighting.system = found.system
             AND sighting.verdict IS NULL
         """
@@ -65,8 +64,9 @@ def judge_mended(database: Database) -> None:
         UPDATE temp.sighting SET verdict = 'mended_before' WHERE verdict IS NULL
             AND {_AT} IN (SELECT source, row FROM temp.mended)
             AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = sighting.key)
+            AND NOT EXISTS (SELECT 1 FROM leadless WHERE leadless.key = sighting.key)
             AND EXISTS (SELECT 1 FROM {_FIRST} AND mended.source = sighting.source AND mended.row = sighting.row
-                AND item.system = sighting.system)
+                AND first.system = sighting.system)
         """
     )
 
@@ -75,19 +75,46 @@ def rejects(database: Database) -> Iterable[model.RejectedRow]:
     """Those that `judge_mended` found, each with the call that its original became."""
     found = database.rows(
         f"""
-        SELECT sighting.source, sighting.row, min(item.reference) FROM {_FIRST}
+        SELECT sighting.source, sighting.row, min(first.reference) FROM {_FIRST}
             JOIN temp.sighting ON sighting.source = mended.source AND sighting.row = mended.row
-                AND sighting.system = item.system AND sighting.verdict = 'mended_before'
+                AND sighting.system = first.system AND sighting.verdict = 'mended_before'
         GROUP BY sighting.source, sighting.row ORDER BY sighting.source, sighting.row
         """
     )
     for source, row, reference in found:
-        reason = model.Reason(
-            "mended_before",
-            f"the row that it replaces was mended before and is call {reference}, at another time or of another "
-            "number; correct that call in the CRM, or clear the _origin cell if this is another call",
+        yield _mended_before(model.Place(source, row), reference)
+
+
+def rejects_of_leadless(
+    database: Database, calls: Mapping[model.Place, str], marks: Iterable[tuple[model.Place, str]], system: str
+) -> Iterator[model.RejectedRow]:
+    """As `judge_mended` of calls without a lead, by their places the keys: those that rows of marks have become."""
+    for place, mark in marks:
+        key = calls.get(place)
+        first = (
+            None
+            if key is None
+            else database.rows(
+                """
+            SELECT min(reference) FROM mended_call WHERE mark = ? AND system = ?
+                AND (status NOT IN ('failed', 'refused', 'withdrawn')
+                    OR (status = 'withdrawn' AND existing_id IS NOT NULL))
+                AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = ?)
+                AND NOT EXISTS (SELECT 1 FROM leadless WHERE leadless.key = ?)
+            """,
+                (mark, system, key, key),
+            )[0][0]
         )
-        yield model.RejectedRow(model.Place(source, row), (reason,))
+        if first is not None:
+            yield _mended_before(place, first)
+
+
+def _mended_before(place: model.Place, reference: str) -> model.RejectedRow:
+    told = (
+        f"the row that it replaces was mended before and is call {reference}, at another time or of another "
+        "number; correct that call in the CRM, or clear the _origin cell if this is another call"
+    )
+    return model.RejectedRow(place, (model.Reason("mended_before", told),))
 
 
 def keep(database: Database) -> None:
@@ -105,11 +132,11 @@ def keep(database: Database) -> None:
         )
 
 
-# Mended rows beside the items that their originals have become, but for those that surely never reached the CRM.
+# Mended rows beside the calls that their originals have become, but for those that surely never reached the CRM.
 _FIRST = """
-    temp.mended JOIN origin USING (mark) JOIN item ON item.key = origin.key
-        AND (item.status NOT IN ('failed', 'refused', 'withdrawn')
-            OR (item.status = 'withdrawn' AND item.existing_id IS NOT NULL))
+    temp.mended JOIN mended_call AS first ON first.mark = mended.mark
+        AND (first.status NOT IN ('failed', 'refused', 'withdrawn')
+            OR (first.status = 'withdrawn' AND first.existing_id IS NOT NULL))
 """
 
 

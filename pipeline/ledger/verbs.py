@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import errors, model
 from pipeline.ledger import enrolment as enrolling
-from pipeline.ledger import origins, updates
+from pipeline.ledger import leadless, origins, updates
 from pipeline.ledger.database import Database
 from pipeline.ledger.verdicts import Verdicts
 
@@ -219,7 +219,8 @@ class Ledger(Verdicts):
     # A person decides
 
     def withdraw(self, batch_id: str) -> int:
-        """Give up what is pending of a batch. Returns how many items; ConfigError for a batch it does not know."""
+        """Give up what is pending of a batch, or waits for a lead. Returns how many calls; ConfigError for a batch it
+        does not know."""
         with self.database.transaction():
             known = self.database.execute("UPDATE batch SET withdrawn_at = ? WHERE id = ?", (self._now(), batch_id))
             if not known:
@@ -231,6 +232,7 @@ class Ledger(Verdicts):
                 "moved_at = ? WHERE batch_id = ? AND status = 'pending'",
                 (self._now(), batch_id),
             )
+            withdrawn += leadless.withdraw(self.database, batch_id, self._now())
             return withdrawn + updates.withdraw(self.database, batch_id)
 
     def withdraw_one(self, reference: str) -> int:
@@ -257,7 +259,8 @@ class Ledger(Verdicts):
             moved = self._back_to_pending(
                 "status IN ('refused', 'failed', 'withdrawn') AND (reference = ? OR key = ?)",
                 (reference.upper(), reference),
-            ) or updates.retry(self.database, reference)
+            )
+            moved = moved or updates.retry(self.database, reference) or leadless.retry(self.database, reference)
         if not moved:
             raise errors.ConfigError(
                 f"no refused, failed or withdrawn call has the key {reference}: callimport status lists them"

@@ -1,12 +1,14 @@
 """What became of a call, from its row to where it stands now."""
 
+import itertools
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from rich.console import Console
 from rich.text import Text
 
 from pipeline import counted, privacy
-from pipeline.ledger.history import Attempt, History, Ruling
+from pipeline.ledger.history import Attempt, History, Ruling, WithoutLead
 from pipeline.report.terminal import LISTED_AT_MOST
 
 _OUTCOMES = {
@@ -34,11 +36,14 @@ _RULINGS = {
 }
 
 
-def print_found(console: Console, *, histories: Sequence[History], count: int) -> None:
-    """The first of `count` calls, one below the other."""
-    for one in histories[:LISTED_AT_MOST]:
-        for line in history_lines(one):
-            console.print(Text(privacy.scrub(line)), soft_wrap=True)
+def print_found(
+    console: Console, *, histories: Sequence[History], count: int, waiting: Sequence[WithoutLead], grace: timedelta
+) -> None:
+    """The first of `count` calls, one below the other, then those that wait for a lead, which are tried for `grace`."""
+    told = [history_lines(one) for one in histories[:LISTED_AT_MOST]]
+    told += [_without_lead_lines(one, grace) for one in waiting[:LISTED_AT_MOST]]
+    for line in itertools.chain(*told):
+        console.print(Text(privacy.scrub(line)), soft_wrap=True)
     if count > LISTED_AT_MOST:
         console.print(Text(f"{counted.calls(count)} in all: --json tells more of them"), soft_wrap=True)
 
@@ -61,6 +66,15 @@ def history_lines(one: History) -> Iterator[str]:
     events += [(ruling.decided_at, _ruled(ruling)) for ruling in one.rulings]
     for moment, told in sorted(events, key=lambda event: event[0]):
         yield f"  {moment[:19].replace('T', ' ')}Z  {told}"
+
+
+def _without_lead_lines(one: WithoutLead, grace: timedelta) -> Iterator[str]:
+    why = "withdrawn: a person gave it up while it waited for a lead"
+    yield f"{one.reference}  {why if one.is_withdrawn else 'waits for a lead: none has this number'}"
+    yield f"  {one.direction} call of {one.started_at:%Y-%m-%d %H:%M:%S}Z, {privacy.mask_phone(one.phone)}"
+    yield f"  {one.source} row {one.row}, system {one.system}, batch {one.batch}"
+    tried = f"tried by every run until {one.first_seen_at + grace:%Y-%m-%d} (--lead-grace {grace.days}d)"
+    yield f"  without a lead since {one.first_seen_at:%Y-%m-%d}" + ("" if one.is_withdrawn else f", {tried}")
 
 
 def _why_this_lead(one: History) -> str:
