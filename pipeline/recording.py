@@ -9,6 +9,7 @@ import errno
 import hashlib
 import io
 import os
+import posixpath
 import re
 import stat
 import unicodedata
@@ -110,6 +111,12 @@ class Folder:
         if len(found) > 1:
             return Unfit("ambiguous", f"{len(found)} files of that name: {found[0]} and {found[1]}")
         return self.at(found[0]) if found else None
+
+    def meant(self, name: str) -> str:
+        """Equal for names that mean the same file, whether it is there or not."""
+        plain = _folded(posixpath.normpath(name))
+        found = self.named.get(plain, ())
+        return _folded(found[0]) if len(found) == 1 else plain
 
     @property
     def named(self) -> dict[str, list[str]]:

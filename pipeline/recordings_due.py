@@ -4,6 +4,7 @@ Cheap first: a file of the same size and time is the same file. Only where those
 bytes changed does it go again.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ import anyio.lowlevel
 
 from pipeline import endings, profile
 from pipeline.ledger import Database, listing, recordings
-from pipeline.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Evidence, Known, Recordings
+from pipeline.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
 from pipeline.recording import Audio, File, Folder, Unfit
 from pipeline.recording_names import Names, owners
 
@@ -32,12 +33,13 @@ class Errand:
 @dataclass(slots=True)
 class Due:
     """What is to be done, and what cannot be. `foreign` are of communications that we did not make, `unclear` are files
-    whose names fit several calls."""
+    whose names fit several calls; `kept` are calls whose recording stays, though the folder has another file by now."""
 
     errands: list[Errand] = field(default_factory=list)
     refused: list[endings.Unattached] = field(default_factory=list)
     missing: int = 0
     foreign: int = 0
+    kept: int = 0
     unclear: tuple[str, ...] = ()
 
     @property
@@ -47,8 +49,8 @@ class Due:
 
 @dataclass(slots=True)
 class Looking:
-    """Over one folder and one ledger. `overwrite` allows communications that this ledger did not make, `or_pending`
-    looks at calls, too, that are still to be sent, as a plan does."""
+    """Over one folder and one ledger. `overwrite` allows communications that this ledger did not make, and recordings
+    that no row of this run names; `or_pending` looks at calls, too, that are still to be sent, as a plan does."""
 
     book: Recordings
     folder: Folder
@@ -57,11 +59,16 @@ class Looking:
     due: Due = field(default_factory=Due)
     _again: list[Known] = field(default_factory=list)
     _missing: list[str] = field(default_factory=list)
+    _told: frozenset[str] = frozenset()
+    _bearers: dict[str, list[Bearer]] = field(default_factory=lambda: defaultdict(list))
 
     async def look(self, names: Names, system: str, is_enough: Callable[[], bool]) -> Due:
         """What is due, and the ledger told what is not there or not fit. `is_enough` is asked now and then."""
         if names:
             self._attribute(names, system)
+        self._told = self.book.told_now()
+        for bearer in self.book.bearers():
+            self._bearers[self.folder.meant(bearer.wanted)].append(bearer)
         for number, one in enumerate(self.book.of_delivered(or_pending=self.or_pending)):
             if number % LOOKS_AT_ONCE == 0:
                 await anyio.lowlevel.checkpoint()
@@ -83,8 +90,8 @@ class Looking:
             self.due.foreign += one.status != UPLOADED
             return
         found = self.folder.look(one.name) if one.name else self.folder.at(one.path or "")
-        if isinstance(found, File) and one.status in (UPLOADED, REFUSED):
-            found = self._news(one, found)
+        if isinstance(found, File):
+            found = self._free_to_go(one, found)
             if found is None:
                 return
         match found:
@@ -97,10 +104,28 @@ class Looking:
             case None:
                 self._miss(one)
 
+    def _free_to_go(self, one: Known, found: File) -> File | Unfit | None:
+        """The file, if it is this call's and news; None if the call keeps what it has."""
+        is_ended = one.status in (UPLOADED, REFUSED)
+        if is_ended and (one.path, one.size, one.modified_ns) == (found.path, found.size, found.modified_ns):
+            return None
+        rivals = [its for its in self._bearers[self.folder.meant(one.wanted)] if its.key != one.key]
+        is_told = one.key in self._told
+        # Phone systems begin anew with call-0001.wav: only the rows of this run tell whose it is this time.
+        is_its_own = not rivals or (is_told and not any(self._claims(its, found) for its in rivals))
+        if one.has_audio and not (is_its_own and (self.overwrite or (is_told and not rivals))):
+            self.due.kept += 1
+            return None
+        if not is_its_own:
+            return Unfit("ambiguous", f"call {rivals[0].reference} is said to have the file of that name, too")
+        return self._news(one, found) if is_ended else found
+
+    def _claims(self, rival: Bearer, found: File) -> bool:
+        """Whether a row of this run names the file for another call as well, or that one has this very file."""
+        return rival.key in self._told or (rival.size, rival.modified_ns) == (found.size, found.modified_ns)
+
     def _news(self, one: Known, found: File) -> File | Unfit | None:
         """The file, if its bytes are others than those that this ended with; None if it is the same."""
-        if (one.path, one.size, one.modified_ns) == (found.path, found.size, found.modified_ns):
-            return None
         audio = self.folder.opened(found.path)
         if not isinstance(audio, Audio):
             return audio

@@ -177,8 +177,9 @@ class Uploading:
 
     def _say_what_is_due(self, due: Due) -> None:
         for line in report.due_lines(
-            len(due.errands), due.bytes, self.pacer.allowed_per_minute, foreign=due.foreign, unclear=due.unclear
-        ):
+            len(due.errands), due.bytes, self.pacer.allowed_per_minute, foreign=due.foreign, kept=due.kept,
+            unclear=due.unclear,
+        ):  # fmt: skip
             self.talk.say(line)
 
     def _beat(self, run_id: str | None) -> None:

@@ -416,10 +416,12 @@ async def test_a_plan_uploads_nothing_and_counts_what_it_would(tmp_path: Path) -
         clock = model.Clock(wall=making.Ticking(), monotonic=anyio.current_time)
         pacer = Pacer((model.Rate(190, 60.0),), anyio.current_time)
         settings = config.Settings(files=(), recordings=of.root)
+        copy = of.ledger.snapshot()
+        making.enrol(copy, making.batch(), *calls(2))
         async with of.crm.reached() as there:
             stage = Uploading(
                 settings, clock, report.Talk(Console(file=of.said), clock.wall), of.interruption,
-                Courier(there, pacer), pacer, of.ledger.snapshot(), NO_NAMES, "main",
+                Courier(there, pacer), pacer, copy, NO_NAMES, "main",
             )  # fmt: skip
             planned = await stage.run(None, plan_only=True)
         assert planned.counts == endings.Recordings(missing=1, pending=1)

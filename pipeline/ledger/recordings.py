@@ -41,6 +41,22 @@ class Known(NamedTuple):
         """The name to look for."""
         return self.name or self.path or ""
 
+    @property
+    def has_audio(self) -> bool:
+        """Whether the CRM took a recording of this call before, whatever is to become of it now."""
+        return self.sha256 is not None and self.status != REFUSED
+
+
+class Bearer(NamedTuple):
+    """A call, delivered or not, and the file that is said to be its own; `size` and `modified_ns` of that file where
+    the CRM has it."""
+
+    key: str
+    reference: str
+    wanted: str
+    size: int | None
+    modified_ns: int | None
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -70,6 +86,23 @@ class Recordings(Moves):
         """Names and paths that belong to a call already, delivered or not."""
         found = self.database.rows("SELECT name, path FROM recording")
         return frozenset(text for row in found for text in row if text is not None)
+
+    def bearers(self) -> list[Bearer]:
+        """All that are said to have a file of their own."""
+        found = self.database.rows("""
+            SELECT key, reference, ifnull(name, recording.path), iif(recording.status = 'uploaded', size, NULL),
+                iif(recording.status = 'uploaded', modified_ns, NULL)
+            FROM recording JOIN item USING (key) ORDER BY item.started_at, key
+        """)
+        return [Bearer._make(row) for row in found]
+
+    def told_now(self) -> frozenset[str]:
+        """The calls of which a row of this run tells, with the very name that is kept."""
+        found = self.database.rows("""
+            SELECT key FROM temp.sighting JOIN recording USING (key)
+            WHERE (verdict IS NULL OR verdict = 'unchanged') AND name IS nullif(sighting.recording, '')
+        """)
+        return frozenset(key for (key,) in found)
 
     def nameless(self, system: str) -> Iterator[model.Nameless[str]]:
         """The delivered calls of a phone system that have no recording, oldest first."""

@@ -1,0 +1,94 @@
+"""Whose a file is where names are used again: what the CRM has is not replaced by a stranger's."""
+
+from pathlib import Path
+
+from pipeline.ledger.recordings import Recordings
+from pipeline.model import ItemStatus
+from tests import making
+from tests.fake_crm import in_virtual_time
+from tests.test_recording import wav
+from tests.test_uploading import Nights, calls, nights
+
+MONDAY, TUESDAY = (one._replace(recording="call-0001.wav") for one in calls(2))
+
+
+def tuesday(of: Nights, *also: object) -> None:
+    making.enrol(of.ledger, making.batch("tuesday.csv"), TUESDAY, *also)  # type: ignore[arg-type]
+    making.bring(of.ledger, making.key(TUESDAY), "run-1", ItemStatus.DELIVERED, communication_id=901)
+
+
+def statuses(of: Nights) -> list[str]:
+    return [one.status for one in Recordings(of.ledger.database, making.clock()).of_delivered()]
+
+
+@in_virtual_time
+async def test_a_name_that_is_used_again_leaves_the_older_call_its_own(tmp_path: Path) -> None:
+    with nights(tmp_path, MONDAY) as of:
+        of.put("call-0001.wav", wav(1))
+        await of.run()
+        tuesday(of)
+        of.put("call-0001.wav", wav(2), age=1)
+        assert of.counts(await of.run()) == {"uploaded": 1}
+        assert of.crm.recordings == {900: [wav(1)], 901: [wav(2)]}
+        assert "left alone; name the export" in of.said.getvalue()
+        assert of.counts(await of.run(overwrite=True)) == {}
+        assert of.crm.recordings == {900: [wav(1)], 901: [wav(2)]}
+
+
+@in_virtual_time
+async def test_a_file_that_another_call_has_already_is_not_a_second_ones(tmp_path: Path) -> None:
+    """The folder of the day before, given once more."""
+    with nights(tmp_path, MONDAY) as of:
+        of.put("call-0001.wav", wav(1))
+        await of.run()
+        tuesday(of)
+        first = await of.run()
+        assert (of.counts(first), of.crm.recordings) == ({"refused": 1}, {900: [wav(1)]})
+        assert "is said to have the file of that name, too" in first.unattached[0].reason
+        assert of.counts(await of.run()) == {}
+        of.put("call-0001.wav", wav(2), age=1)
+        assert of.counts(await of.run()) == {"uploaded": 1}
+        assert of.crm.recordings == {900: [wav(1)], 901: [wav(2)]}
+
+
+@in_virtual_time
+async def test_a_name_that_two_rows_of_a_run_bear_is_nobodys(tmp_path: Path) -> None:
+    with nights(tmp_path, MONDAY) as of:
+        tuesday(of, MONDAY)
+        of.put("call-0001.wav")
+        assert of.counts(await of.run()) == {"refused": 2}
+        assert (of.crm.recordings, statuses(of)) == ({}, ["refused", "refused"])
+
+
+@in_virtual_time
+async def test_of_two_that_wait_the_one_that_this_run_tells_of_gets_it(tmp_path: Path) -> None:
+    with nights(tmp_path, MONDAY) as of:
+        await of.run()
+        tuesday(of)
+        of.put("archive/call-0001.wav")
+        assert of.counts(await of.run()) == {"uploaded": 1, "refused": 1}
+        assert of.crm.recordings == {901: [wav()]}
+
+
+@in_virtual_time
+async def test_a_path_and_a_bare_name_may_mean_the_same_file(tmp_path: Path) -> None:
+    with nights(tmp_path, MONDAY._replace(recording="archive/call-0001.wav")) as of:
+        of.put("archive/call-0001.wav", wav(1))
+        await of.run()
+        tuesday(of)
+        of.put("archive/call-0001.wav", wav(2), age=1)
+        assert of.counts(await of.run()) == {"uploaded": 1}
+        assert of.crm.recordings == {900: [wav(1)], 901: [wav(2)]}
+
+
+@in_virtual_time
+async def test_what_no_row_of_the_run_names_is_not_replaced(tmp_path: Path) -> None:
+    with nights(tmp_path, *calls(1)) as of:
+        of.put("0.wav")
+        await of.run()
+        making.enrol(of.ledger, making.batch("other.csv"), calls(2)[1])
+        of.put("0.wav", wav(2), age=1)
+        assert of.counts(await of.run()) == {}
+        assert of.crm.recordings == {900: [wav()]}
+        assert of.counts(await of.run(overwrite=True)) == {"uploaded": 1}
+        assert of.crm.recordings == {900: [wav(), wav(2)]}
