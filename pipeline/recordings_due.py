@@ -21,13 +21,15 @@ LOOKS_AT_ONCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """One file for one communication. `sha256` is of what the CRM has already, where that is known."""
+    """One file for one communication. `sha256` is of what the CRM has already, where that is known; `is_claim` where it
+    is yet to be written down that the file is this call's."""
 
     key: str
     reference: str
     communication_id: int
     file: File
     sha256: str | None
+    is_claim: bool = False
 
 
 @dataclass(slots=True)
@@ -59,17 +61,18 @@ class Looking:
     due: Due = field(default_factory=Due)
     _again: list[Known] = field(default_factory=list)
     _missing: list[str] = field(default_factory=list)
+    _claims: frozenset[str] = frozenset()
     _told: frozenset[str] = frozenset()
     _bearers: dict[str, list[Bearer]] = field(default_factory=lambda: defaultdict(list))
 
     async def look(self, names: Names, system: str, is_enough: Callable[[], bool]) -> Due:
         """What is due, and the ledger told what is not there or not fit. `is_enough` is asked now and then."""
-        if names:
-            self._attribute(names, system)
+        claims = self._attributed(names, system) if names else []
+        self._claims = frozenset(one.key for one in claims)
         self._told = self.book.told_now()
         for bearer in self.book.bearers():
             self._bearers[self.folder.meant(bearer.wanted)].append(bearer)
-        for number, one in enumerate(self.book.of_delivered(or_pending=self.or_pending)):
+        for number, one in enumerate([*self.book.of_delivered(or_pending=self.or_pending), *claims]):
             if number % LOOKS_AT_ONCE == 0:
                 await anyio.lowlevel.checkpoint()
                 if is_enough():
@@ -79,11 +82,11 @@ class Looking:
         self.book.missing(self._missing)
         return self.due
 
-    def _attribute(self, names: Names, system: str) -> None:
-        """Files that no row names, to the calls that their own names tell of."""
+    def _attributed(self, names: Names, system: str) -> list[Known]:
+        """Calls that no row names a file for, with the files whose own names tell of them."""
         found = owners(names.read(unclaimed(self.folder, self.book.claimed())), self.book.nameless(system))
         self.due.unclear = found.unclear
-        self.book.found(sorted(found.path_of.items()))
+        return self.book.to_claim(found.path_of, or_pending=self.or_pending)
 
     def _judge(self, one: Known) -> None:
         if one.is_foreign and not self.overwrite:
@@ -98,7 +101,8 @@ class Looking:
             case File():
                 self._take_up(one)
                 sha256 = None if one.status == REFUSED else one.sha256
-                self.due.errands.append(Errand(one.key, one.reference, one.communication_id, found, sha256))
+                is_claim = one.key in self._claims
+                self.due.errands.append(Errand(one.key, one.reference, one.communication_id, found, sha256, is_claim))
             case Unfit():
                 self._refuse(one, found)
             case None:
@@ -112,7 +116,7 @@ class Looking:
         rivals = [its for its in self._bearers[self.folder.meant(one.wanted)] if its.key != one.key]
         is_told = one.key in self._told
         # Phone systems begin anew with call-0001.wav: only the rows of this run tell whose it is this time.
-        is_its_own = not rivals or (is_told and not any(self._claims(its, found) for its in rivals))
+        is_its_own = not rivals or (is_told and not any(self._vies(its, found) for its in rivals))
         if one.has_audio and not (is_its_own and (self.overwrite or (is_told and not rivals))):
             self.due.kept += 1
             return None
@@ -120,7 +124,7 @@ class Looking:
             return Unfit("ambiguous", f"call {rivals[0].reference} is said to have the file of that name, too")
         return self._news(one, found) if is_ended else found
 
-    def _claims(self, rival: Bearer, found: File) -> bool:
+    def _vies(self, rival: Bearer, found: File) -> bool:
         """Whether a row of this run names the file for another call as well, or that one has this very file."""
         return rival.key in self._told or (rival.size, rival.modified_ns) == (found.size, found.modified_ns)
 
@@ -143,13 +147,15 @@ class Looking:
         """Told once; what the CRM took before stays what it has."""
         if one.status == UPLOADED or (one.status, one.reason) == (REFUSED, found.reason):
             return
+        if one.key in self._claims:
+            self.book.found([(one.key, one.wanted)])
         if one.status != TODO:
             self.book.again([one])
         self.book.refused(one.key, found.reason)
         self.due.refused.append(endings.Unattached(REFUSED, one.reference, one.wanted, found.reason))
 
     def _miss(self, one: Known) -> None:
-        if one.status in (UPLOADED, REFUSED):
+        if one.status in (UPLOADED, REFUSED) or one.key in self._claims:
             return
         self.due.missing += 1
         if one.status == FAILED:

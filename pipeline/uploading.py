@@ -112,6 +112,9 @@ class Uploading:
 
     async def _upload(self, errand: Errand, book: Recordings, folder: Folder) -> None:
         audio = folder.opened(errand.file.path)
+        if errand.is_claim:
+            # Not before it is this file's turn: a call that comes to be known meanwhile may turn out to be its own.
+            book.found([(errand.key, errand.file.path)])
         if isinstance(audio, Unfit):
             self._refuse(book, errand, audio.reason, _evidence(errand))
             return

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline import errors, mapping
-from pipeline.ledger import Ledger, recordings
+from pipeline.ledger import Ledger, leadless, recordings
 from pipeline.ledger.recordings import Evidence, Known, Recordings
 from pipeline.model import ItemStatus
 from tests import making
@@ -172,12 +172,30 @@ def test_a_file_known_by_its_own_name_begins_as_todo(ledger: Ledger, book: Recor
     making.bring(ledger, OTHER_KEY, "run-1", ItemStatus.DELIVERED, communication_id=901)
     assert [one.key for one in book.nameless("main")] == [OTHER_KEY]
     assert [one.key for one in book.nameless("elsewhere")] == []
+    (claim,) = book.to_claim({OTHER_KEY: "2024/b.wav"})
+    assert (claim.key, claim.communication_id, claim.path, claim.status) == (OTHER_KEY, 901, "2024/b.wav", "todo")
     book.found([(OTHER_KEY, "2024/b.wav")])
     assert [(one.name, one.path, one.status) for one in book.of_delivered() if one.key == OTHER_KEY] == [
         (None, "2024/b.wav", "todo")
     ]
     assert list(book.nameless("main")) == []
     assert book.claimed() == {"a.wav", "2024/b.wav"}
+
+
+def test_a_call_that_is_not_delivered_vies_for_a_file_and_gets_none(book: Recordings) -> None:
+    """The one that is delivered is not its neighbour's heir."""
+    assert [one.key for one in book.nameless("main")] == [OTHER_KEY]
+    assert book.to_claim({OTHER_KEY: "2024/b.wav"}) == []
+    assert [one.key for one in book.to_claim({OTHER_KEY: "2024/b.wav"}, or_pending=True)] == [OTHER_KEY]
+
+
+def test_a_call_that_waits_for_its_lead_vies_for_a_file(ledger: Ledger, book: Recordings) -> None:
+    waits = making.call("C-1", row=4)
+    sighting = mapping.sighting(waits, id_is_unique=True, account_id=making.ACCOUNT.id, with_mark=True)
+    with ledger.database.transaction():
+        leadless.keep(ledger.database, making.batch(), "shape", [sighting], making.clock().wall())
+    assert {one.key for one in book.nameless("main")} == {OTHER_KEY, making.key(waits)}
+    assert book.to_claim({making.key(waits): "2024/b.wav"}, or_pending=True) == []
 
 
 @pytest.mark.parametrize("how", ["adopted", "accepted"])

@@ -1,11 +1,16 @@
 """Whose a file is where names are used again: what the CRM has is not replaced by a stranger's."""
 
+from datetime import timedelta
 from pathlib import Path
 
+from pipeline import profile
+from pipeline.errors import ExitCode
 from pipeline.ledger.recordings import Recordings
 from pipeline.model import ItemStatus
+from pipeline.recording_names import Names
 from tests import making
 from tests.fake_crm import in_virtual_time
+from tests.making import STARTED
 from tests.test_recording import wav
 from tests.test_uploading import Nights, calls, nights
 
@@ -92,3 +97,37 @@ async def test_what_no_row_of_the_run_names_is_not_replaced(tmp_path: Path) -> N
         assert of.crm.recordings == {900: [wav()]}
         assert of.counts(await of.run(overwrite=True)) == {"uploaded": 1}
         assert of.crm.recordings == {900: [wav(), wav(2)]}
+
+
+@in_virtual_time
+async def test_a_file_is_not_a_neighbours_because_its_own_call_is_still_to_be_sent(tmp_path: Path) -> None:
+    """The customer called twice within a minute, and --limit ended the run between the two."""
+    epoch = int(STARTED.timestamp())
+    missed = making.call(f"{epoch}.11", row=2)
+    taken = making.call(f"{epoch + 60}.12", row=3, started_at=STARTED + timedelta(seconds=60))
+    with nights(tmp_path, missed) as of:
+        making.enrol(of.ledger, making.batch("two.csv"), missed, taken)
+        of.names = Names((profile.FileName(r"-(?P<number>\d{10})-(?P<epoch>\d{10})"),), None, "CA")
+        of.put(f"in-5145550123-{epoch + 60}.wav")
+        assert of.counts(await of.run()) == {}
+        assert "fit several calls by their names" in of.said.getvalue()
+        of.names = Names(profile.load("freepbx").recordings, None, "CA")
+        name = f"in-101-5145550123-20240531-100609-{epoch + 60}.12.wav"
+        of.put(name)
+        assert (of.counts(await of.run()), of.crm.recordings) == ({}, {})
+        making.bring(of.ledger, making.key(taken), "run-1", ItemStatus.DELIVERED, communication_id=901)
+        assert of.counts(await of.run()) == {"uploaded": 1}
+        assert list(of.crm.recordings) == [901]
+
+
+@in_virtual_time
+async def test_an_interruption_leaves_no_claim_to_a_file(tmp_path: Path) -> None:
+    """A file that is written down as a call's is not asked about again."""
+    epoch = int(STARTED.timestamp())
+    call = making.call(f"{epoch}.11", row=2)
+    with nights(tmp_path, call) as of:
+        of.names = Names(profile.load("freepbx").recordings, None, "CA")
+        of.put(f"in-101-5145550123-20240531-100509-{epoch}.11.wav")
+        of.interruption.request(ExitCode.INTERRUPTED)
+        await of.run()
+        assert Recordings(of.ledger.database, making.clock()).of_delivered() == []

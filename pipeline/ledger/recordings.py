@@ -4,7 +4,8 @@ A recording is *todo* until it is *uploaded*, *refused* (by the CRM, or by us fo
 not get there) or *missing* (there is no such file yet); each of these may become todo again, and none becomes another.
 """
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from pipeline.ledger.moves import Moves
 
 TODO, UPLOADED, REFUSED, FAILED, MISSING = "todo", "uploaded", "refused", "failed", "missing"
 _COLUMNS = """
-    recording.key, item.reference, ifnull(item.communication_id, 0), recording.name, recording.status, recording.path,
+    item.key, item.reference, ifnull(item.communication_id, 0), recording.name, recording.status, recording.path,
     recording.size, recording.modified_ns, recording.sha256, recording.reason,
     (item.adopted = 1 OR EXISTS (SELECT 1 FROM verdict WHERE verdict.key = item.key AND verdict.kind = 'accept'))
 """
@@ -105,16 +106,35 @@ class Recordings(Moves):
         return frozenset(key for (key,) in found)
 
     def nameless(self, system: str) -> Iterator[model.Nameless[str]]:
-        """The delivered calls of a phone system that have no recording, oldest first."""
+        """The calls of a phone system that have no recording, oldest first: those, too, that are not delivered or have
+        no lead yet, as their recordings are not to be taken for those of others."""
         found = self.database.stream(
             """
-            SELECT key, call_id, direction, phone, started_at FROM item WHERE status = 'delivered' AND system = ?
-                AND NOT EXISTS (SELECT 1 FROM recording WHERE recording.key = item.key) ORDER BY started_at, key
+            SELECT key, call_id, direction, phone, started_at, ifnull(legs || char(10), '') || ifnull(next_legs, '')
+            FROM item WHERE system = ?1 AND NOT EXISTS (SELECT 1 FROM recording WHERE recording.key = item.key)
+            UNION ALL SELECT key, call_id, direction, phone, started_at, legs
+            FROM leadless WHERE system = ?1 AND key NOT IN (SELECT key FROM item)
+            ORDER BY started_at, key
             """,
             (system,),
         )
         for row in found:
             yield model.Nameless(*row)
+
+    def to_claim(self, path_of: Mapping[str, str], *, or_pending: bool = False) -> list[Known]:
+        """Of calls that have no recording, those that may get the one at their path; nothing is written down yet."""
+        found = self.database.rows(
+            f"""
+            SELECT {_COLUMNS} FROM item LEFT JOIN recording USING (key)
+            WHERE item.status IN ('delivered', iif(?, 'pending', '')) AND item.key IN (SELECT value FROM json_each(?))
+            ORDER BY item.started_at, item.key
+            """,
+            (int(or_pending), json.dumps(list(path_of))),
+        )
+        return [
+            Known(key, reference, communication_id, None, TODO, path_of[key], None, None, None, None, bool(is_foreign))
+            for key, reference, communication_id, *_, is_foreign in found
+        ]
 
     def found(self, paths: Iterable[tuple[str, str]]) -> None:
         """Files that are known by their own names for those of calls: key and path of each."""
