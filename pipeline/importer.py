@@ -214,7 +214,8 @@ class Crossing:
             outputs.write(self.settings, self.intake, enrolled)
             only = self.settings.recordings_only
             updating = self._updating(self.ledger, enrolled, batch_id)
-            stopped_by = None if only else await self._sending(updating).run(run_id, batch_id)
+            sending = self._sending(updating)
+            stopped_by = sending.names_only() if only else await sending.run(run_id, batch_id)
             if self.settings.adopt and not only:
                 self.ledger.acknowledge_others()
             uploading = self._uploading(batch_id)

@@ -52,12 +52,14 @@ class Due:
 @dataclass(slots=True)
 class Looking:
     """Over one folder and one ledger. `overwrite` allows communications that this ledger did not make, and recordings
-    that no row of this run names; `or_pending` looks at calls, too, that are still to be sent, as a plan does."""
+    that no row of this run names; `or_pending` looks at calls, too, that are still to be sent, as a plan does, and
+    `or_parked` at names that would be taken up."""
 
     book: Recordings
     folder: Folder
     overwrite: bool = False
     or_pending: bool = False
+    or_parked: bool = False
     due: Due = field(default_factory=Due)
     _again: list[Known] = field(default_factory=list)
     _missing: list[str] = field(default_factory=list)
@@ -67,6 +69,7 @@ class Looking:
 
     async def look(self, names: Names, system: str, is_enough: Callable[[], bool]) -> Due:
         """What is due, and the ledger told what is not there or not fit. `is_enough` is asked now and then."""
+        self.book.take_up_names(or_parked=self.or_parked)
         claims = self._attributed(names, system) if names else []
         self._claims = frozenset(one.key for one in claims)
         self._told = self.book.told_now()

@@ -80,7 +80,8 @@ class Uploading:
         try:
             with anyio.CancelScope() as scope:
                 self.interruption.on_request(lambda: self._drain(scope))
-                looking = Looking(book, folder, self.settings.overwrite, or_pending=plan_only)
+                or_parked = plan_only and self.settings.on_change == "update"
+                looking = Looking(book, folder, self.settings.overwrite, or_pending=plan_only, or_parked=or_parked)
                 due = await looking.look(self.names, self.system, lambda: self._is_draining)
                 self._unattached += due.refused
                 self._say_what_is_due(due)

@@ -19,6 +19,7 @@ from pipeline.errors import ExitCode
 from pipeline.interruption import Interruption
 from pipeline.ledger import Ledger
 from pipeline.ledger.recordings import Recordings
+from pipeline.ledger.updates import Updates
 from pipeline.model import ItemStatus
 from pipeline.pacer import Pacer
 from pipeline.recording_names import Names
@@ -149,10 +150,12 @@ async def test_another_name_for_the_same_bytes_sends_nothing(tmp_path: Path) -> 
         of.put("0.wav")
         await of.run()
         making.enrol(of.ledger, making.batch("renamed.csv"), calls(1)[0]._replace(recording="renamed.wav"))
+        Updates(of.ledger.database, making.clock(), "").taken_as_known([making.key(calls(1)[0])])
         of.put("renamed.wav")
         assert of.counts(await of.run()) == {}
         assert of.crm.recordings == {900: [wav()]}
-        assert Recordings(of.ledger.database, making.clock()).of_delivered()[0].status == "uploaded"
+        (known,) = Recordings(of.ledger.database, making.clock()).of_delivered()
+        assert (known.status, known.name, known.path) == ("uploaded", "renamed.wav", "renamed.wav")
 
 
 @in_virtual_time

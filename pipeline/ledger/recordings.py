@@ -19,6 +19,11 @@ _COLUMNS = """
     recording.size, recording.modified_ns, recording.sha256, recording.reason,
     (item.adopted = 1 OR EXISTS (SELECT 1 FROM verdict WHERE verdict.key = item.key AND verdict.kind = 'accept'))
 """
+_TAKES_THE_NAME = """
+    ON CONFLICT (key) DO UPDATE SET name = excluded.name, status = 'todo', reason = NULL,
+        sha256 = iif(status = 'refused', NULL, sha256), moved_at = excluded.moved_at
+        WHERE recording.name IS NOT excluded.name
+"""
 
 
 class Known(NamedTuple):
@@ -71,6 +76,22 @@ class Evidence:
 
 class Recordings(Moves):
     """The verbs. Each is on the disk when it returns; what several share is one commit."""
+
+    def take_up_names(self, *, or_parked: bool = False) -> None:
+        """What was named by stories that were parked and have been taken up since; by those that are parked still, too,
+        on demand."""
+        taken_up = "next_recording.facts IN (item.facts, iif(?, item.next_facts, NULL))"
+        with self.database.transaction():
+            self.database.execute(
+                "INSERT INTO recording (key, name, moved_at) SELECT key, name, ? "
+                f"FROM next_recording JOIN item USING (key) WHERE {taken_up} {_TAKES_THE_NAME}",
+                (self._now(), int(or_parked)),
+            )
+            self.database.execute(
+                "DELETE FROM next_recording WHERE EXISTS (SELECT 1 FROM item WHERE item.key = next_recording.key "
+                f"AND {taken_up})",
+                (int(or_parked),),
+            )
 
     def of_delivered(self, *, or_pending: bool = False) -> list[Known]:
         """All that are known of delivered calls, the oldest call first; of those to be delivered, too, on demand."""
@@ -204,18 +225,35 @@ class Recordings(Moves):
 
 def note(database: Database, now: str) -> None:
     """What the sightings of an enrolment name, where the ledger took their story: a window that cuts a call in two may
-    name the recording of another leg."""
-    database.execute(
-        """
-        INSERT INTO recording (key, name, moved_at)
-        SELECT sighting.key, sighting.recording, ? FROM temp.sighting JOIN item ON item.key = sighting.key
+    name the recording of another leg. The name that a parked story tells is parked with it."""
+    named = """
+        FROM temp.sighting JOIN item ON item.key = sighting.key
         WHERE sighting.recording <> '' AND (verdict IS NULL OR verdict = 'unchanged')
-            AND (sighting.facts = item.facts OR sighting.facts IS item.next_facts)
-        ON CONFLICT (key) DO UPDATE SET name = excluded.name, status = 'todo', reason = NULL,
-            sha256 = iif(status = 'refused', NULL, sha256), moved_at = excluded.moved_at
-            WHERE recording.name IS NOT excluded.name
-        """,
+    """
+    database.execute(
+        f"INSERT INTO recording (key, name, moved_at) SELECT sighting.key, sighting.recording, ? {named} "
+        f"AND sighting.facts = item.facts {_TAKES_THE_NAME}",
         (now,),
+    )
+    database.execute(
+        f"INSERT INTO next_recording SELECT sighting.key, sighting.facts, sighting.recording {named} "
+        "AND sighting.facts = item.next_facts AND sighting.facts <> item.facts "
+        "ON CONFLICT (key) DO UPDATE SET facts = excluded.facts, name = excluded.name"
+    )
+
+
+def would_be_replaced(database: Database, keys: Iterable[str]) -> int:
+    """Of calls with a parked story, those of which the CRM has a recording and that story names another."""
+    return int(
+        database.one(
+            """
+            SELECT count(*) FROM next_recording AS next JOIN item USING (key) JOIN recording USING (key)
+            WHERE item.next_facts = next.facts AND recording.name IS NOT next.name
+                AND recording.sha256 IS NOT NULL AND recording.status <> 'refused'
+                AND key IN (SELECT value FROM json_each(?))
+            """,
+            (json.dumps(list(keys)),),
+        )
     )
 
 
