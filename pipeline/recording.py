@@ -42,10 +42,12 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """A file that is there and is not to be sent. `kind` is a word to count by, `reason` is for a person."""
+    """A file that is there and is not to be sent. `kind` is a word to count by, `reason` is for a person; one that
+    `may_pass` says nothing about the file itself, which is tried again."""
 
     kind: str
     reason: str
+    may_pass: bool = False
 
 
 class Audio(io.FileIO):
@@ -134,7 +136,7 @@ class Folder:
         try:
             handle = self._handle(real) if real else None
         except OSError as error:
-            return Unfit("unreadable", f"cannot be read ({error.strerror}): check its rights")
+            return unreadable(error)
         if handle is None:
             return None
         kind: str | Unfit | None = None
@@ -142,11 +144,13 @@ class Folder:
             found = os.fstat(handle)
             seen = File(path, found.st_size, found.st_mtime_ns)
             kind = self._fault(found) or sniffed(os.pread(handle, _HEAD_BYTES, 0))
+            if isinstance(kind, str):
+                return Audio(handle, seen, kind)
+        except OSError as error:
+            kind = unreadable(error)
         finally:
             if not isinstance(kind, str):
                 os.close(handle)
-        if isinstance(kind, str):
-            return Audio(handle, seen, kind)
         return kind or Unfit("not audio", "neither a WAV nor an MP3, whatever its name says")
 
     def at(self, path: str) -> File | Unfit | None:
@@ -156,8 +160,8 @@ class Folder:
             return Unfit("unsafe", "a link on its path leads out of the recordings folder")
         try:
             found = Path(self._root, real).lstat()
-        except OSError:
-            return None
+        except OSError as error:
+            return None if error.errno in _NOT_THERE else unreadable(error)
         return self._fault(found) or File(path, found.st_size, found.st_mtime_ns)
 
     def _inside(self, path: str) -> str | None:
@@ -205,6 +209,11 @@ class Folder:
                 yield from self._walk(entry.path)
             elif not entry.name.startswith("."):
                 yield os.path.relpath(entry.path, self._root).replace(os.sep, "/")
+
+
+def unreadable(error: OSError) -> Unfit:
+    """As where the disk or the share it lies on is away for a while, or its rights are mended later."""
+    return Unfit("unreadable", f"cannot be read ({error.strerror}): check its rights, and its disk", may_pass=True)
 
 
 def sniffed(head: bytes) -> str | None:

@@ -13,7 +13,7 @@ import anyio.lowlevel
 from pipeline import endings, profile
 from pipeline.ledger import Database, listing, recordings
 from pipeline.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
-from pipeline.recording import Audio, File, Folder, Unfit
+from pipeline.recording import Audio, File, Folder, Unfit, unreadable
 from pipeline.recording_names import Names, owners
 
 LOOKS_AT_ONCE = 100
@@ -38,7 +38,7 @@ class Due:
     whose names fit several calls; `kept` are calls whose recording stays, though the folder has another file by now."""
 
     errands: list[Errand] = field(default_factory=list)
-    refused: list[endings.Unattached] = field(default_factory=list)
+    not_sent: list[endings.Unattached] = field(default_factory=list)
     missing: int = 0
     foreign: int = 0
     kept: int = 0
@@ -106,6 +106,8 @@ class Looking:
                 sha256 = None if one.status == REFUSED else one.sha256
                 is_claim = one.key in self._claims
                 self.due.errands.append(Errand(one.key, one.reference, one.communication_id, found, sha256, is_claim))
+            case Unfit(may_pass=True):
+                self._fail(one, found)
             case Unfit():
                 self._refuse(one, found)
             case None:
@@ -136,9 +138,12 @@ class Looking:
         audio = self.folder.opened(found.path)
         if not isinstance(audio, Audio):
             return audio
-        with audio:
-            if audio.read_through() != one.sha256:
-                return found
+        try:
+            with audio:
+                if audio.read_through() != one.sha256:
+                    return found
+        except OSError as error:
+            return unreadable(error)
         self.book.still(one, Evidence(found.path, found.size, found.modified_ns))
         return None
 
@@ -155,7 +160,18 @@ class Looking:
         if one.status != TODO:
             self.book.again([one])
         self.book.refused(one.key, found.reason)
-        self.due.refused.append(endings.Unattached(REFUSED, one.reference, one.wanted, found.reason))
+        self.due.not_sent.append(endings.Unattached(REFUSED, one.reference, one.wanted, found.reason))
+
+    def _fail(self, one: Known, found: Unfit) -> None:
+        """The next run tries again; what ended before stays as it ended."""
+        if one.status in (UPLOADED, REFUSED):
+            return
+        self.due.not_sent.append(endings.Unattached(FAILED, one.reference, one.wanted, found.reason))
+        if one.key in self._claims:
+            return
+        if one.status != TODO:
+            self.book.again([one])
+        self.book.failed(one.key, found.reason)
 
     def _miss(self, one: Known) -> None:
         if one.status in (UPLOADED, REFUSED) or one.key in self._claims:

@@ -18,7 +18,7 @@ from pipeline.courier import Courier
 from pipeline.ledger import Ledger
 from pipeline.ledger.recordings import FAILED, REFUSED, Evidence, Recordings
 from pipeline.pacer import Pacer
-from pipeline.recording import MEBIBYTE, Audio, Folder, Unfit
+from pipeline.recording import MEBIBYTE, Audio, Folder, Unfit, unreadable
 from pipeline.recording_names import Names
 from pipeline.recordings_due import Due, Errand, Looking, standing
 
@@ -83,7 +83,7 @@ class Uploading:
                 or_parked = plan_only and self.settings.on_change == "update"
                 looking = Looking(book, folder, self.settings.overwrite, or_pending=plan_only, or_parked=or_parked)
                 due = await looking.look(self.names, self.system, lambda: self._is_draining)
-                self._unattached += due.refused
+                self._unattached += due.not_sent
                 self._say_what_is_due(due)
                 self._is_broken_off = self._is_draining
                 if not plan_only and not self._is_draining:
@@ -116,6 +116,9 @@ class Uploading:
         if errand.is_claim:
             # Not before it is this file's turn: a call that comes to be known meanwhile may turn out to be its own.
             book.found([(errand.key, errand.file.path)])
+        if isinstance(audio, Unfit) and audio.may_pass:
+            self._fail(book, errand, audio.reason)
+            return
         if isinstance(audio, Unfit):
             self._refuse(book, errand, audio.reason, _evidence(errand))
             return
@@ -125,7 +128,10 @@ class Uploading:
             self._ended += 1
             return
         with audio:
-            await self._send(errand, book, audio)
+            try:
+                await self._send(errand, book, audio)
+            except OSError as error:
+                self._fail(book, errand, unreadable(error).reason)
 
     async def _send(self, errand: Errand, book: Recordings, audio: Audio) -> None:
         seen = Evidence(audio.seen.path, audio.seen.size, audio.seen.modified_ns)
@@ -140,9 +146,7 @@ class Uploading:
             self._refuse(book, errand, why, _with(seen, audio.read_through()))
             self._lose_patience(outcome, why)
         except (errors.NotApplied, errors.InDoubt) as outcome:
-            book.failed(errand.key, outcome.evidence)
-            self._ended += 1
-            self._unattached.append(endings.Unattached(FAILED, errand.reference, seen.path, outcome.evidence))
+            self._fail(book, errand, outcome.evidence)
         else:
             # Of the bytes that left, whatever the file holds by now.
             book.uploaded(errand.key, _with(seen, audio.sha256))
@@ -152,6 +156,11 @@ class Uploading:
 
     def _stop(self, error: errors.ImporterError) -> None:
         self._stopped_by = self._stopped_by or error
+
+    def _fail(self, book: Recordings, errand: Errand, why: str) -> None:
+        book.failed(errand.key, why)
+        self._ended += 1
+        self._unattached.append(endings.Unattached(FAILED, errand.reference, errand.file.path, why))
 
     def _refuse(self, book: Recordings, errand: Errand, why: str, seen: Evidence) -> None:
         book.refused(errand.key, why, seen)

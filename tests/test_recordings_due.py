@@ -1,14 +1,18 @@
 """Whose a file is where names are used again: what the CRM has is not replaced by a stranger's."""
 
+import errno
 from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from pipeline import profile
 from pipeline.errors import ExitCode
 from pipeline.ledger.recordings import Recordings
 from pipeline.model import ItemStatus
+from pipeline.recording import Audio, Folder
 from pipeline.recording_names import Names
-from tests import making
+from tests import fake_crm, making
 from tests.fake_crm import in_virtual_time
 from tests.making import STARTED
 from tests.test_recording import wav
@@ -131,3 +135,50 @@ async def test_an_interruption_leaves_no_claim_to_a_file(tmp_path: Path) -> None
         of.interruption.request(ExitCode.INTERRUPTED)
         await of.run()
         assert Recordings(of.ledger.database, making.clock()).of_delivered() == []
+
+
+def away(*_: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize("where", ["at", "_handle"])
+def test_a_disk_that_is_away_for_a_night_ends_no_recording(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        with nights(tmp_path, *calls(2)) as of:
+            of.put("0.wav")
+            of.put("1.wav")
+            with monkeypatch.context() as patch:
+                patch.setattr(Folder if where == "_handle" else Path, {"at": "lstat"}.get(where, where), away)
+                for _ in range(2):
+                    found = await of.run()
+                    assert of.counts(found) == {"failed": 2}
+                    assert "cannot be read (Input/output error)" in found.unattached[0].reason
+            assert of.counts(await of.run()) == {"uploaded": 2}
+
+    story()
+
+
+@in_virtual_time
+async def test_a_disk_that_goes_away_in_the_midst_of_a_file_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with nights(tmp_path, *calls(1)) as of:
+        of.put("0.wav")
+        with monkeypatch.context() as patch:
+            patch.setattr(Audio, "read", away)
+            assert of.counts(await of.run()) == {"failed": 1}
+        assert of.counts(await of.run()) == {"uploaded": 1}
+        of.put("0.wav", wav(2), age=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Audio, "read_through", away)
+            assert of.counts(await of.run()) == {}
+        assert statuses(of) == ["uploaded"]
+        of.crm.script.extend([fake_crm.RESETS] * 4)
+        assert of.counts(await of.run()) == {"failed": 1}
+        with monkeypatch.context() as patch:
+            patch.setattr(Audio, "read_through", away)
+            assert of.counts(await of.run()) == {"failed": 1}
+        assert of.counts(await of.run()) == {"uploaded": 1}
