@@ -5,7 +5,7 @@ bytes changed does it go again.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import anyio.lowlevel
@@ -43,6 +43,11 @@ class Due:
     foreign: int = 0
     kept: int = 0
     unclear: tuple[str, ...] = ()
+
+    def planned(self) -> Iterator[tuple[str, str]]:
+        """What the code of a plan covers of them: the key, and the file."""
+        for one in self.errands:
+            yield f"recording {one.key}", f"{one.file.path} {one.file.size} {one.file.modified_ns}"
 
     @property
     def bytes(self) -> int:

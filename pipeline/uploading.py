@@ -40,7 +40,8 @@ class Uploaded:
 
 @dataclass(slots=True)
 class Uploading:
-    """Of one run. `names` and `system` say how the phone system calls its recordings, where that is known."""
+    """Of one run. `names` and `system` say how the phone system calls its recordings, where that is known; `due` says
+    what there was to do, once it has run."""
 
     settings: config.Settings
     clock: model.Clock
@@ -51,6 +52,7 @@ class Uploading:
     ledger: Ledger
     names: Names
     system: str
+    due: Due = field(default_factory=Due)
     _queue: deque[Errand] = field(default_factory=deque)
     _unattached: list[endings.Unattached] = field(default_factory=list)
     _uploaded: int = 0
@@ -69,20 +71,27 @@ class Uploading:
             return Uploaded()
         return self._account(0, standing(Recordings(self.ledger.database, self.clock)))
 
+    async def look(self) -> Due:
+        """What a run would upload, asked of a copy of the ledger; nothing is said of it."""
+        if self.settings.recordings is None:
+            return Due()
+        return await self._looking(self._folder(self.settings.recordings), plan_only=True).look(
+            self.names, self.system, lambda: False
+        )
+
     async def run(self, run_id: str | None, *, plan_only: bool = False) -> Uploaded:
         """Upload what is due, until nothing is left, somebody asks for an end, or the CRM cannot be used. Without
         --recordings there is nothing to do."""
         if self.settings.recordings is None:
             return Uploaded()
         book = Recordings(self.ledger.database, self.clock)
-        folder = Folder(self.settings.recordings, round(self.settings.max_recording * MEBIBYTE))
-        due = Due()
+        folder = self._folder(self.settings.recordings)
+        due = self.due = Due()
         try:
             with anyio.CancelScope() as scope:
                 self.interruption.on_request(lambda: self._drain(scope))
-                or_parked = plan_only and self.settings.on_change == "update"
-                looking = Looking(book, folder, self.settings.overwrite, or_pending=plan_only, or_parked=or_parked)
-                due = await looking.look(self.names, self.system, lambda: self._is_draining)
+                looking = self._looking(folder, plan_only=plan_only)
+                due = self.due = await looking.look(self.names, self.system, lambda: self._is_draining)
                 self._unattached += due.not_sent
                 self._say_what_is_due(due)
                 self._is_broken_off = self._is_draining
@@ -93,6 +102,14 @@ class Uploading:
         # Where the look was broken off, nobody knows but the ledger.
         pending = standing(book) if self._is_broken_off else len(due.errands) - self._ended
         return self._account(due.missing, pending)
+
+    def _folder(self, root: Path) -> Folder:
+        return Folder(root, round(self.settings.max_recording * MEBIBYTE))
+
+    def _looking(self, folder: Folder, *, plan_only: bool) -> Looking:
+        book = Recordings(self.ledger.database, self.clock)
+        or_parked = plan_only and self.settings.on_change == "update"
+        return Looking(book, folder, self.settings.overwrite, or_pending=plan_only, or_parked=or_parked)
 
     async def _work(self, run_id: str | None, book: Recordings, folder: Folder, due: Due) -> None:
         self._queue.extend(due.errands)

@@ -32,7 +32,9 @@ def wired(crm: FakeDealer) -> None:
 
 def folder(nights: Nights) -> Path:
     found = nights.folder / "recordings"
-    found.mkdir(exist_ok=True)
+    if found.exists():
+        return found
+    found.mkdir()
     for number in range(COUNT + 1):
         (found / f"{number}.wav").write_bytes(wav(3) + bytes([number]) * 7)
     return found
