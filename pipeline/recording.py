@@ -109,16 +109,16 @@ class Folder:
             return Unfit("unsafe", "the name leads out of the recordings folder")
         if "/" in name:
             return self.at(name)
-        found = self.named.get(_folded(name), [])
+        found = self.named.get(folded(name), [])
         if len(found) > 1:
             return Unfit("ambiguous", f"{len(found)} files of that name: {found[0]} and {found[1]}")
         return self.at(found[0]) if found else None
 
     def meant(self, name: str) -> str:
         """Equal for names that mean the same file, whether it is there or not."""
-        plain = _folded(posixpath.normpath(name))
+        plain = folded(posixpath.normpath(name))
         found = self.named.get(plain, ())
-        return _folded(found[0]) if len(found) == 1 else plain
+        return folded(found[0]) if len(found) == 1 else plain
 
     @property
     def named(self) -> dict[str, list[str]]:
@@ -126,7 +126,7 @@ class Folder:
         if self._names is None:
             names: dict[str, list[str]] = defaultdict(list)
             for path in sorted(self._walk(self._root)):
-                names[_folded(path.rpartition("/")[2])].append(path)
+                names[folded(path.rpartition("/")[2])].append(path)
             self._names = dict(names)
         return self._names
 
@@ -231,6 +231,6 @@ def _is_mpeg_frame(head: bytes) -> bool:
     return is_layer_three and head[1] & 0x18 != 0x08 and head[2] >> 4 not in (0, 15) and head[2] & 0x0C != 0x0C
 
 
-def _folded(name: str) -> str:
-    # macOS keeps names with their accents apart.
+def folded(name: str) -> str:
+    """Equal for names that a person sees as the same: macOS keeps them with their accents apart."""
     return unicodedata.normalize("NFC", name)

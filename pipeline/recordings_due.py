@@ -13,7 +13,7 @@ import anyio.lowlevel
 from pipeline import endings, profile
 from pipeline.ledger import Database, listing, recordings
 from pipeline.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
-from pipeline.recording import Audio, File, Folder, Unfit, unreadable
+from pipeline.recording import Audio, File, Folder, Unfit, folded, unreadable
 from pipeline.recording_names import Names, owners
 
 LOOKS_AT_ONCE = 100
@@ -190,8 +190,10 @@ class Looking:
 
 def unclaimed(folder: Folder, claimed: Iterable[str]) -> list[str]:
     """The files that no call names, by bare name or by path."""
-    taken = frozenset(claimed)
-    return [path for name, paths in folder.named.items() if name not in taken for path in paths if path not in taken]
+    taken = frozenset(folded(name) for name in claimed)
+    return [
+        path for name, paths in folder.named.items() if name not in taken for path in paths if folded(path) not in taken
+    ]
 
 
 def names_of_batch(database: Database, batch_id: str, region: str) -> tuple[Names, str]:

@@ -1,6 +1,7 @@
 """Whose a file is where names are used again: what the CRM has is not replaced by a stranger's."""
 
 import errno
+import unicodedata
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pipeline.ledger.recordings import Recordings
 from pipeline.model import ItemStatus
 from pipeline.recording import Audio, Folder
 from pipeline.recording_names import Names
+from pipeline.recordings_due import unclaimed
 from tests import fake_crm, making
 from tests.fake_crm import in_virtual_time
 from tests.making import STARTED
@@ -182,3 +184,11 @@ async def test_a_disk_that_goes_away_in_the_midst_of_a_file_ends_nothing(
             patch.setattr(Audio, "read_through", away)
             assert of.counts(await of.run()) == {"failed": 1}
         assert of.counts(await of.run()) == {"uploaded": 1}
+
+
+def test_a_file_that_a_call_names_is_no_other_calls_however_its_accents_are_spelt(tmp_path: Path) -> None:
+    (tmp_path / "Été").mkdir()
+    for name in ("appelé.wav", "Été/reçu.wav", "Été/à_nul.wav"):
+        (tmp_path / name).write_bytes(wav())
+    apart = [unicodedata.normalize("NFD", name) for name in ("appelé.wav", "Été/reçu.wav")]
+    assert unclaimed(Folder(tmp_path, 10**6), apart) == ["Été/à_nul.wav"]
