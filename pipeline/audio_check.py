@@ -35,7 +35,7 @@ class AudioCheck:
                 self._judge(name, self._folder.look(name))
         if self._names:
             nameless = calls.filter(pl.col("recording").is_null()).select(
-                "_row", "call_id", "direction", "customer_phone", pl.col("started_at").dt.epoch("s")
+                "_row", "call_id", "direction", "customer_phone", pl.col("started_at").dt.epoch("s"), "_legs"
             )
             self._nameless += [model.Nameless(model.Place(position, row), *told) for row, *told in nameless.iter_rows()]
 

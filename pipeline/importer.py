@@ -194,8 +194,9 @@ class Crossing:
         except errors.GuardStopped as error:
             # The counts are worth having all the same.
             stopped_by = stopped_by or error
-        code = self._code(self.ledger, updating, batch_id)
-        uploaded = await self._uploading(batch_id).run(None, plan_only=True)
+        uploading = self._uploading(self.ledger, self.intake, batch_id)
+        uploaded = await uploading.run(None, plan_only=True)
+        code = self._code(self.ledger, updating, uploading.due, batch_id)
         return self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, stopped_by=stopped_by).result(
             rejects=self.settings.rejects,
             plan=None if self.settings.adopt or self.settings.recordings_only or stopped_by else code,
@@ -219,10 +220,10 @@ class Crossing:
             only = self.settings.recordings_only
             updating = self._updating(self.ledger, enrolled, batch_id)
             sending = self._sending(updating, batch_id)
-            stopped_by = None if only else await sending.run(run_id, batch_id)
+            stopped_by = sending.names_only() if only else await sending.run(run_id, batch_id)
             if self.settings.adopt and not only:
                 self.ledger.acknowledge_others()
-            uploading = self._uploading(batch_id)
+            uploading = self._uploading(self.ledger, self.intake, batch_id)
             uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
             stopped_by = stopped_by or uploaded.stopped_by
             reckoning = self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, run_id, stopped_by)
@@ -291,7 +292,8 @@ class Crossing:
         intake = Intake(self.settings, self.tools.clock.wall()) if self.settings.files else None
         copy = self.ledger.snapshot()
         enrolled, batch_id = await self._enrol(copy, None, intake)
-        code = self._code(copy, self._updating(copy, enrolled, batch_id), batch_id)
+        due = await self._uploading(copy, intake, batch_id).look()
+        code = self._code(copy, self._updating(copy, enrolled, batch_id), due, batch_id)
         if code != self.settings.plan.upper():
             raise errors.GuardStopped(
                 f"the plan is {code} now, not {self.settings.plan}: files, settings or ledger changed since; look at "
@@ -302,9 +304,15 @@ class Crossing:
         its = self.settings
         return any((its.limit, its.pilot, its.recordings_only, its.max_duration))
 
-    def _code(self, ledger: Ledger, updating: Updating, batch_id: str) -> str:
-        """Of a plan: what it would create, and what it would change."""
-        planned = itertools.chain(listing.to_send(ledger.database, batch_id), updating.to_send())
+    def _code(self, ledger: Ledger, updating: Updating, due: recordings_due.Due, batch_id: str) -> str:
+        """Of a plan: what it would create, what it would change and upload, and over what it would write."""
+        its = self.settings
+        planned = itertools.chain(
+            listing.to_send(ledger.database, batch_id),
+            updating.to_send(),
+            due.planned(),
+            [("known calls", f"{its.on_change} overwrite={its.overwrite}")],
+        )
         return mapping.plan_code(batch_id, self.account.id, planned)
 
     def _updating(self, ledger: Ledger, enrolled: Enrolled, batch_id: str) -> Updating:
@@ -319,16 +327,15 @@ class Crossing:
             self.ledger, updating, self.existing,
         )  # fmt: skip
 
-    def _uploading(self, batch_id: str) -> Uploading:
+    def _uploading(self, ledger: Ledger, intake: Intake | None, batch_id: str) -> Uploading:
         tools = self.tools
-        if self.intake is not None:
-            patterns = self.intake.profile.recordings
-            naming = Names(patterns, self.intake.zone, self.settings.region), self.intake.system
+        if intake is not None:
+            naming = Names(intake.profile.recordings, intake.zone, self.settings.region), intake.system
         else:
-            naming = recordings_due.names_of_batch(self.ledger.database, batch_id, self.settings.region)
+            naming = recordings_due.names_of_batch(ledger.database, batch_id, self.settings.region)
         courier = Courier(self.crm, self.pacer, tools.rng)
         return Uploading(
-            self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, self.ledger, *naming
+            self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, ledger, *naming
         )
 
     def _reckoning(

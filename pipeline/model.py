@@ -229,13 +229,14 @@ class RejectedRow:
 
 
 class Nameless(NamedTuple, Generic[Key]):
-    """A call of which no source names a recording; `started_at` in Unix seconds."""
+    """A call of which no source names a recording; `started_at` in Unix seconds, `legs` as in a sighting."""
 
     key: Key
     call_id: str | None
     direction: str
     phone: str
     started_at: int
+    legs: str | None = None
 
 
 class Sighting(NamedTuple):

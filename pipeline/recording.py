@@ -9,6 +9,7 @@ import errno
 import hashlib
 import io
 import os
+import posixpath
 import re
 import stat
 import unicodedata
@@ -41,10 +42,12 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """A file that is there and is not to be sent. `kind` is a word to count by, `reason` is for a person."""
+    """A file that is there and is not to be sent. `kind` is a word to count by, `reason` is for a person; one that
+    `may_pass` says nothing about the file itself, which is tried again."""
 
     kind: str
     reason: str
+    may_pass: bool = False
 
 
 class Audio(io.FileIO):
@@ -106,10 +109,16 @@ class Folder:
             return Unfit("unsafe", "the name leads out of the recordings folder")
         if "/" in name:
             return self.at(name)
-        found = self.named.get(_folded(name), [])
+        found = self.named.get(folded(name), [])
         if len(found) > 1:
             return Unfit("ambiguous", f"{len(found)} files of that name: {found[0]} and {found[1]}")
         return self.at(found[0]) if found else None
+
+    def meant(self, name: str) -> str:
+        """Equal for names that mean the same file, whether it is there or not."""
+        plain = folded(posixpath.normpath(name))
+        found = self.named.get(plain, ())
+        return folded(found[0]) if len(found) == 1 else plain
 
     @property
     def named(self) -> dict[str, list[str]]:
@@ -117,7 +126,7 @@ class Folder:
         if self._names is None:
             names: dict[str, list[str]] = defaultdict(list)
             for path in sorted(self._walk(self._root)):
-                names[_folded(path.rpartition("/")[2])].append(path)
+                names[folded(path.rpartition("/")[2])].append(path)
             self._names = dict(names)
         return self._names
 
@@ -127,7 +136,7 @@ class Folder:
         try:
             handle = self._handle(real) if real else None
         except OSError as error:
-            return Unfit("unreadable", f"cannot be read ({error.strerror}): check its rights")
+            return unreadable(error)
         if handle is None:
             return None
         kind: str | Unfit | None = None
@@ -135,11 +144,13 @@ class Folder:
             found = os.fstat(handle)
             seen = File(path, found.st_size, found.st_mtime_ns)
             kind = self._fault(found) or sniffed(os.pread(handle, _HEAD_BYTES, 0))
+            if isinstance(kind, str):
+                return Audio(handle, seen, kind)
+        except OSError as error:
+            kind = unreadable(error)
         finally:
             if not isinstance(kind, str):
                 os.close(handle)
-        if isinstance(kind, str):
-            return Audio(handle, seen, kind)
         return kind or Unfit("not audio", "neither a WAV nor an MP3, whatever its name says")
 
     def at(self, path: str) -> File | Unfit | None:
@@ -149,8 +160,8 @@ class Folder:
             return Unfit("unsafe", "a link on its path leads out of the recordings folder")
         try:
             found = Path(self._root, real).lstat()
-        except OSError:
-            return None
+        except OSError as error:
+            return None if error.errno in _NOT_THERE else unreadable(error)
         return self._fault(found) or File(path, found.st_size, found.st_mtime_ns)
 
     def _inside(self, path: str) -> str | None:
@@ -200,6 +211,11 @@ class Folder:
                 yield os.path.relpath(entry.path, self._root).replace(os.sep, "/")
 
 
+def unreadable(error: OSError) -> Unfit:
+    """As where the disk or the share it lies on is away for a while, or its rights are mended later."""
+    return Unfit("unreadable", f"cannot be read ({error.strerror}): check its rights, and its disk", may_pass=True)
+
+
 def sniffed(head: bytes) -> str | None:
     """`wav`, `mp3`, or None for what is neither, by its first bytes."""
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
@@ -215,6 +231,6 @@ def _is_mpeg_frame(head: bytes) -> bool:
     return is_layer_three and head[1] & 0x18 != 0x08 and head[2] >> 4 not in (0, 15) and head[2] & 0x0C != 0x0C
 
 
-def _folded(name: str) -> str:
-    # macOS keeps names with their accents apart.
+def folded(name: str) -> str:
+    """Equal for names that a person sees as the same: macOS keeps them with their accents apart."""
     return unicodedata.normalize("NFC", name)

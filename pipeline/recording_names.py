@@ -1,7 +1,8 @@
 """Whose call a recording is, by what its file name tells, where no row of the export names the file.
 
 A wrong guess would put a stranger's voice on a customer's page. So the number in the name must be the customer's, and
-the id must be the call's, or the time be its own; and it counts only where one file fits one call and no other.
+the id must be the call's or a leg's of it; the time counts only in a name that has no id, for an id that is nobody's
+may be of a call that is not known yet. And it counts only where one file fits one call and no other.
 """
 
 import re
@@ -19,6 +20,8 @@ from pipeline.model import Key
 
 # From the first ring to the first word, the clocks of two machines included.
 NEAR_SECONDS = 120
+# A leg may be told as server-id/number.
+_BETWEEN_IDS = re.compile(r"[\n/-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Owners(Generic[Key]):
-    """Files that fit one call and no other, by the call; those that fit several calls, or a call with several."""
+    """Files that fit one call and no other, by the call; those that fit several calls, or a call with several, or a
+    call by all but their id."""
 
     path_of: Mapping[Key, str] = field(default_factory=dict)
     unclear: tuple[str, ...] = ()
@@ -81,20 +85,25 @@ class Names:
 
 
 def owners(files: Iterable[Told], calls: Iterable[model.Nameless[Key]]) -> Owners[Key]:
-    """Whose each file is. `calls` is gone through once."""
+    """Whose each file is. `calls` is gone through once; it has those, too, that cannot get a recording now, so that
+    theirs goes to no other."""
     of_phone: dict[str, list[Told]] = defaultdict(list)
     for one in files:
         of_phone[one.phone].append(one)
     by_id: dict[Key, list[str]] = defaultdict(list)
     by_time: dict[Key, list[str]] = defaultdict(list)
+    of_other_id: set[str] = set()
     for call in calls:
         for one in of_phone.get(call.phone, ()):
             if one.direction not in ("", call.direction):
                 continue
-            if one.call_id is not None and one.call_id == call.call_id:
+            is_near = one.at is not None and abs(one.at - call.started_at) <= NEAR_SECONDS
+            if one.call_id is not None and one.call_id in _ids(call):
                 by_id[call.key].append(one.path)
-            elif one.at is not None and abs(one.at - call.started_at) <= NEAR_SECONDS:
+            elif is_near and one.call_id is None:
                 by_time[call.key].append(one.path)
+            elif is_near:
+                of_other_id.add(one.path)
     settled, of_id = _one_to_one(by_id), {path for paths in by_id.values() for path in paths}
     # An id says more than a time: what it speaks of is out of the question for the others.
     rest = {
@@ -103,8 +112,12 @@ def owners(files: Iterable[Told], calls: Iterable[model.Nameless[Key]]) -> Owner
         if key not in by_id and (left := [p for p in paths if p not in of_id])
     }
     settled |= _one_to_one(rest)
-    questioned = of_id | {path for paths in rest.values() for path in paths}
+    questioned = of_id | of_other_id | {path for paths in rest.values() for path in paths}
     return Owners(settled, tuple(sorted(questioned - set(settled.values()))))
+
+
+def _ids(call: model.Nameless[Key]) -> set[str | None]:
+    return {call.call_id, *_BETWEEN_IDS.split(call.legs or "")}
 
 
 def _one_to_one(fitting: Mapping[Key, Sequence[str]]) -> dict[Key, str]:

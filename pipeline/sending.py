@@ -60,6 +60,15 @@ class Sending:
             return error
         return None
 
+    def names_only(self) -> errors.ImporterError | None:
+        """Send nothing. Changed calls that tell of another recording, and of nothing else, are known so from now on."""
+        try:
+            self.updating.take_up_known()
+        except errors.GuardStopped as error:
+            self.updating.set_aside()
+            return error
+        return None
+
     def _most(self, batch_id: str) -> int | None:
         """How many calls this run may send, None for as many as there are."""
         if self.settings.pilot is None:

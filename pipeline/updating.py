@@ -83,11 +83,11 @@ class Updating:
 
     def brake(self) -> None:
         """Raises GuardStopped where so much would change that a changed recipe is more likely than changed calls."""
-        count, known = len(self._plan.to_make), self._enrolled.unchanged
-        is_much = count >= BRAKE_FROM and count > BRAKE_SHARE * known
-        if not self._is_asked_for or not is_much or count <= (self._settings.allow_updates or 0):
+        self.brake_recordings([*self._plan.to_make, *self._plan.nothing])
+        count = len(self._plan.to_make)
+        if not self._is_too_much(count):
             return
-        of = f" of {known:,}" if count <= known else ""
+        of = self._of_known(count)
         fields = ", ".join(f"{name} of {times:,}" for name, times in self._plan.fields.most_common())
         raise errors.GuardStopped(
             f"{count:,}{of} known calls would be changed in the CRM ({fields}; such as {self._plan.example}): if the "
@@ -99,6 +99,23 @@ class Updating:
         """What the brake has stopped comes again with its file, and not with whatever is imported next."""
         if self._enrolled.unchanged:
             self._record.set_aside()
+
+    def brake_recordings(self, keys: Sequence[str]) -> None:
+        """The same for recordings that the CRM has: each would be replaced by the one that the calls name now."""
+        count = self._record.recordings_replaced(keys) if self._is_asked_for and keys else 0
+        if self._is_too_much(count):
+            raise errors.GuardStopped(
+                f"{count:,}{self._of_known(count)} known calls name another recording than the one that the CRM has: "
+                f"if the files are right, say --allow-updates {len(keys)}; if a column slipped or a setting changed, "
+                "mend that and run again; --on-change report replaces none"
+            )
+
+    def take_up_known(self) -> None:
+        """The stories that change nothing in the CRM but the recording, for a run that changes nothing else. Raises
+        GuardStopped as the brake does."""
+        if self._is_asked_for and self._plan.nothing:
+            self.brake_recordings([*self._plan.nothing])
+            self._record.taken_as_known(self._plan.nothing)
 
     def to_send(self) -> Iterator[tuple[str, str]]:
         """What the code of a plan covers of them: the key, and what the source tells otherwise."""
@@ -165,6 +182,13 @@ class Updating:
                     workers.start_soon(maker.work, leads, scope)
         if maker.stopped_by is not None:
             raise maker.stopped_by
+
+    def _is_too_much(self, count: int) -> bool:
+        is_much = count >= BRAKE_FROM and count > BRAKE_SHARE * self._enrolled.unchanged
+        return self._is_asked_for and is_much and count > (self._settings.allow_updates or 0)
+
+    def _of_known(self, count: int) -> str:
+        return f" of {self._enrolled.unchanged:,}" if count <= self._enrolled.unchanged else ""
 
     @property
     def _is_asked_for(self) -> bool:

@@ -18,7 +18,7 @@ from pipeline.courier import Courier
 from pipeline.ledger import Ledger
 from pipeline.ledger.recordings import FAILED, REFUSED, Evidence, Recordings
 from pipeline.pacer import Pacer
-from pipeline.recording import MEBIBYTE, Audio, Folder, Unfit
+from pipeline.recording import MEBIBYTE, Audio, Folder, Unfit, unreadable
 from pipeline.recording_names import Names
 from pipeline.recordings_due import Due, Errand, Looking, standing
 
@@ -40,7 +40,8 @@ class Uploaded:
 
 @dataclass(slots=True)
 class Uploading:
-    """Of one run. `names` and `system` say how the phone system calls its recordings, where that is known."""
+    """Of one run. `names` and `system` say how the phone system calls its recordings, where that is known; `due` says
+    what there was to do, once it has run."""
 
     settings: config.Settings
     clock: model.Clock
@@ -51,6 +52,7 @@ class Uploading:
     ledger: Ledger
     names: Names
     system: str
+    due: Due = field(default_factory=Due)
     _queue: deque[Errand] = field(default_factory=deque)
     _unattached: list[endings.Unattached] = field(default_factory=list)
     _uploaded: int = 0
@@ -69,20 +71,28 @@ class Uploading:
             return Uploaded()
         return self._account(0, standing(Recordings(self.ledger.database, self.clock)))
 
+    async def look(self) -> Due:
+        """What a run would upload, asked of a copy of the ledger; nothing is said of it."""
+        if self.settings.recordings is None:
+            return Due()
+        return await self._looking(self._folder(self.settings.recordings), plan_only=True).look(
+            self.names, self.system, lambda: False
+        )
+
     async def run(self, run_id: str | None, *, plan_only: bool = False) -> Uploaded:
         """Upload what is due, until nothing is left, somebody asks for an end, or the CRM cannot be used. Without
         --recordings there is nothing to do."""
         if self.settings.recordings is None:
             return Uploaded()
         book = Recordings(self.ledger.database, self.clock)
-        folder = Folder(self.settings.recordings, round(self.settings.max_recording * MEBIBYTE))
-        due = Due()
+        folder = self._folder(self.settings.recordings)
+        due = self.due = Due()
         try:
             with anyio.CancelScope() as scope:
                 self.interruption.on_request(lambda: self._drain(scope))
-                looking = Looking(book, folder, self.settings.overwrite, or_pending=plan_only)
-                due = await looking.look(self.names, self.system, lambda: self._is_draining)
-                self._unattached += due.refused
+                looking = self._looking(folder, plan_only=plan_only)
+                due = self.due = await looking.look(self.names, self.system, lambda: self._is_draining)
+                self._unattached += due.not_sent
                 self._say_what_is_due(due)
                 self._is_broken_off = self._is_draining
                 if not plan_only and not self._is_draining:
@@ -92,6 +102,14 @@ class Uploading:
         # Where the look was broken off, nobody knows but the ledger.
         pending = standing(book) if self._is_broken_off else len(due.errands) - self._ended
         return self._account(due.missing, pending)
+
+    def _folder(self, root: Path) -> Folder:
+        return Folder(root, round(self.settings.max_recording * MEBIBYTE))
+
+    def _looking(self, folder: Folder, *, plan_only: bool) -> Looking:
+        book = Recordings(self.ledger.database, self.clock)
+        or_parked = plan_only and self.settings.on_change == "update"
+        return Looking(book, folder, self.settings.overwrite, or_pending=plan_only, or_parked=or_parked)
 
     async def _work(self, run_id: str | None, book: Recordings, folder: Folder, due: Due) -> None:
         self._queue.extend(due.errands)
@@ -112,6 +130,12 @@ class Uploading:
 
     async def _upload(self, errand: Errand, book: Recordings, folder: Folder) -> None:
         audio = folder.opened(errand.file.path)
+        if errand.is_claim:
+            # Not before it is this file's turn: a call that comes to be known meanwhile may turn out to be its own.
+            book.found([(errand.key, errand.file.path)])
+        if isinstance(audio, Unfit) and audio.may_pass:
+            self._fail(book, errand, audio.reason)
+            return
         if isinstance(audio, Unfit):
             self._refuse(book, errand, audio.reason, _evidence(errand))
             return
@@ -121,7 +145,10 @@ class Uploading:
             self._ended += 1
             return
         with audio:
-            await self._send(errand, book, audio)
+            try:
+                await self._send(errand, book, audio)
+            except OSError as error:
+                self._fail(book, errand, unreadable(error).reason)
 
     async def _send(self, errand: Errand, book: Recordings, audio: Audio) -> None:
         seen = Evidence(audio.seen.path, audio.seen.size, audio.seen.modified_ns)
@@ -136,9 +163,7 @@ class Uploading:
             self._refuse(book, errand, why, _with(seen, audio.read_through()))
             self._lose_patience(outcome, why)
         except (errors.NotApplied, errors.InDoubt) as outcome:
-            book.failed(errand.key, outcome.evidence)
-            self._ended += 1
-            self._unattached.append(endings.Unattached(FAILED, errand.reference, seen.path, outcome.evidence))
+            self._fail(book, errand, outcome.evidence)
         else:
             # Of the bytes that left, whatever the file holds by now.
             book.uploaded(errand.key, _with(seen, audio.sha256))
@@ -148,6 +173,11 @@ class Uploading:
 
     def _stop(self, error: errors.ImporterError) -> None:
         self._stopped_by = self._stopped_by or error
+
+    def _fail(self, book: Recordings, errand: Errand, why: str) -> None:
+        book.failed(errand.key, why)
+        self._ended += 1
+        self._unattached.append(endings.Unattached(FAILED, errand.reference, errand.file.path, why))
 
     def _refuse(self, book: Recordings, errand: Errand, why: str, seen: Evidence) -> None:
         book.refused(errand.key, why, seen)
@@ -177,8 +207,9 @@ class Uploading:
 
     def _say_what_is_due(self, due: Due) -> None:
         for line in report.due_lines(
-            len(due.errands), due.bytes, self.pacer.allowed_per_minute, foreign=due.foreign, unclear=due.unclear
-        ):
+            len(due.errands), due.bytes, self.pacer.allowed_per_minute, foreign=due.foreign, kept=due.kept,
+            unclear=due.unclear,
+        ):  # fmt: skip
             self.talk.say(line)
 
     def _beat(self, run_id: str | None) -> None:

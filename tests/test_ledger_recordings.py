@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from pipeline import errors, mapping
-from pipeline.ledger import Ledger, recordings
+from pipeline.ledger import Ledger, leadless, recordings
 from pipeline.ledger.recordings import Evidence, Known, Recordings
+from pipeline.ledger.updates import Updates
 from pipeline.model import ItemStatus
 from tests import making
 from tests.shown import stored
@@ -42,6 +43,11 @@ def known(book: Recordings) -> Known:
 
 def enrol_again(ledger: Ledger, name: str, **changes: Any) -> None:
     making.enrol(ledger, making.batch(name), making.call(**{"recording": "a.wav", **changes}), OTHER)
+
+
+def take_up(ledger: Ledger, book: Recordings, *keys: str) -> None:
+    Updates(ledger.database, making.clock(), "").taken_as_known(keys)
+    book.take_up_names()
 
 
 def test_what_a_source_names_is_kept_with_the_call(book: Recordings) -> None:
@@ -88,13 +94,25 @@ def test_the_same_name_the_next_night_changes_nothing(ledger: Ledger, book: Reco
 def test_another_name_is_to_be_uploaded(ledger: Ledger, book: Recordings) -> None:
     book.uploaded(KEY, SEEN)
     enrol_again(ledger, "tuesday.csv", recording="b.wav")
+    take_up(ledger, book, KEY)
     found = known(book)
     assert (found.name, found.status, found.sha256) == ("b.wav", "todo", SHA)
+
+
+def test_the_name_of_a_parked_story_is_parked_with_it(ledger: Ledger, book: Recordings) -> None:
+    book.uploaded(KEY, SEEN)
+    enrol_again(ledger, "tuesday.csv", recording="b.wav")
+    book.take_up_names()
+    assert known(book).name == "a.wav"
+    enrol_again(ledger, "wednesday.csv")
+    book.take_up_names()
+    assert (known(book).name, known(book).status) == ("a.wav", "uploaded")
 
 
 def test_a_name_that_comes_later_is_taken_up(ledger: Ledger, book: Recordings) -> None:
     making.bring(ledger, OTHER_KEY, "run-1", ItemStatus.DELIVERED, communication_id=901)
     making.enrol(ledger, making.batch("tuesday.csv"), making.call("B-1", row=3, recording="late.wav"))
+    take_up(ledger, book, OTHER_KEY)
     assert {one.name for one in book.of_delivered()} == {"a.wav", "late.wav"}
 
 
@@ -152,7 +170,8 @@ def test_what_was_refused_is_nothing_that_the_crm_has(book: Recordings) -> None:
 def test_another_name_of_what_was_refused_is_nothing_that_the_crm_has(ledger: Ledger, book: Recordings) -> None:
     book.refused(KEY, "must be a file of type: wav, mp3", SEEN)
     enrol_again(ledger, "tuesday.csv", recording="b.wav")
-    assert known(book).sha256 is None
+    take_up(ledger, book, KEY)
+    assert (known(book).name, known(book).sha256) == ("b.wav", None)
 
 
 def test_what_was_uploaded_stays_known_while_a_newer_one_is_on_its_way(book: Recordings) -> None:
@@ -172,12 +191,30 @@ def test_a_file_known_by_its_own_name_begins_as_todo(ledger: Ledger, book: Recor
     making.bring(ledger, OTHER_KEY, "run-1", ItemStatus.DELIVERED, communication_id=901)
     assert [one.key for one in book.nameless("main")] == [OTHER_KEY]
     assert [one.key for one in book.nameless("elsewhere")] == []
+    (claim,) = book.to_claim({OTHER_KEY: "2024/b.wav"})
+    assert (claim.key, claim.communication_id, claim.path, claim.status) == (OTHER_KEY, 901, "2024/b.wav", "todo")
     book.found([(OTHER_KEY, "2024/b.wav")])
     assert [(one.name, one.path, one.status) for one in book.of_delivered() if one.key == OTHER_KEY] == [
         (None, "2024/b.wav", "todo")
     ]
     assert list(book.nameless("main")) == []
     assert book.claimed() == {"a.wav", "2024/b.wav"}
+
+
+def test_a_call_that_is_not_delivered_vies_for_a_file_and_gets_none(book: Recordings) -> None:
+    """The one that is delivered is not its neighbour's heir."""
+    assert [one.key for one in book.nameless("main")] == [OTHER_KEY]
+    assert book.to_claim({OTHER_KEY: "2024/b.wav"}) == []
+    assert [one.key for one in book.to_claim({OTHER_KEY: "2024/b.wav"}, or_pending=True)] == [OTHER_KEY]
+
+
+def test_a_call_that_waits_for_its_lead_vies_for_a_file(ledger: Ledger, book: Recordings) -> None:
+    waits = making.call("C-1", row=4)
+    sighting = mapping.sighting(waits, id_is_unique=True, account_id=making.ACCOUNT.id, with_mark=True)
+    with ledger.database.transaction():
+        leadless.keep(ledger.database, making.batch(), "shape", [sighting], making.clock().wall())
+    assert {one.key for one in book.nameless("main")} == {OTHER_KEY, making.key(waits)}
+    assert book.to_claim({making.key(waits): "2024/b.wav"}, or_pending=True) == []
 
 
 @pytest.mark.parametrize("how", ["adopted", "accepted"])

@@ -207,6 +207,20 @@ def test_a_file_that_may_not_be_read_is_told(root: Path, monkeypatch: pytest.Mon
     found = folder(root).opened("2024/05/call-17.wav")
     assert unfit(found) == "unreadable"
     assert "Permission denied" in str(found)
+    assert isinstance(found, Unfit)
+    assert found.may_pass
+
+
+def test_a_disk_that_is_away_is_told_and_no_missing_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(*_: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    its = folder(root)
+    assert its.named
+    monkeypatch.setattr(Path, "lstat", stale)
+    assert unfit(its.look("call-17.wav")) == "unreadable"
+    monkeypatch.setattr(os, "pread", stale)
+    assert unfit(its.opened("2024/05/call-17.wav")) == "unreadable"
 
 
 def test_hidden_files_are_no_recordings(root: Path) -> None:

@@ -91,6 +91,18 @@ def test_what_an_id_speaks_of_is_no_other_calls() -> None:
     assert found.path_of == {"a": "x.wav"}
 
 
+def test_a_file_whose_id_is_nobodys_is_not_a_neighbours() -> None:
+    """It may be of a call that was rejected, or that is to come with the next export."""
+    found = owners([told("x.wav", "1.1")], [call("b", "2.2", started_at=EPOCH + 60)])
+    assert (found.path_of, found.unclear) == ({}, ("x.wav",))
+
+
+@pytest.mark.parametrize("legs", ["9.9/1\n1.1/4", "1.1", "asterisk-1.1/4"])
+def test_the_id_of_a_leg_makes_it_the_calls(legs: str) -> None:
+    assert owners([told("x.wav", "1.1")], [call("a", "9.9", legs=legs)]).path_of == {"a": "x.wav"}
+    assert owners([told("x.wav", "1.1")], [call("a", "9.9", legs="11.1/4")]).path_of == {}
+
+
 @pytest.mark.parametrize(
     "written",
     ["file = '('", "file = '(?P<number>.)'", "file = '(?P<id>.)'", "file = '(?P<number>.)(?P<id>.)(?P<speed>.)'",

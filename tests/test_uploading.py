@@ -19,6 +19,7 @@ from pipeline.errors import ExitCode
 from pipeline.interruption import Interruption
 from pipeline.ledger import Ledger
 from pipeline.ledger.recordings import Recordings
+from pipeline.ledger.updates import Updates
 from pipeline.model import ItemStatus
 from pipeline.pacer import Pacer
 from pipeline.recording_names import Names
@@ -149,10 +150,12 @@ async def test_another_name_for_the_same_bytes_sends_nothing(tmp_path: Path) -> 
         of.put("0.wav")
         await of.run()
         making.enrol(of.ledger, making.batch("renamed.csv"), calls(1)[0]._replace(recording="renamed.wav"))
+        Updates(of.ledger.database, making.clock(), "").taken_as_known([making.key(calls(1)[0])])
         of.put("renamed.wav")
         assert of.counts(await of.run()) == {}
         assert of.crm.recordings == {900: [wav()]}
-        assert Recordings(of.ledger.database, making.clock()).of_delivered()[0].status == "uploaded"
+        (known,) = Recordings(of.ledger.database, making.clock()).of_delivered()
+        assert (known.status, known.name, known.path) == ("uploaded", "renamed.wav", "renamed.wav")
 
 
 @in_virtual_time
@@ -416,10 +419,12 @@ async def test_a_plan_uploads_nothing_and_counts_what_it_would(tmp_path: Path) -
         clock = model.Clock(wall=making.Ticking(), monotonic=anyio.current_time)
         pacer = Pacer((model.Rate(190, 60.0),), anyio.current_time)
         settings = config.Settings(files=(), recordings=of.root)
+        copy = of.ledger.snapshot()
+        making.enrol(copy, making.batch(), *calls(2))
         async with of.crm.reached() as there:
             stage = Uploading(
                 settings, clock, report.Talk(Console(file=of.said), clock.wall), of.interruption,
-                Courier(there, pacer), pacer, of.ledger.snapshot(), NO_NAMES, "main",
+                Courier(there, pacer), pacer, copy, NO_NAMES, "main",
             )  # fmt: skip
             planned = await stage.run(None, plan_only=True)
         assert planned.counts == endings.Recordings(missing=1, pending=1)

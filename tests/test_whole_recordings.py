@@ -64,7 +64,7 @@ def test_three_nights_of_recordings(tmp_path: Path) -> None:
 
         (folder / "2.wav").write_bytes(wav(2))
         (folder / "3.wav").write_bytes(wav(3))
-        third = crm.run("--recordings-only", *given)
+        third = crm.run(monday, "--recordings-only", *given)
         assert third.code == 0, third.said
         assert third.summary["recordings"] == {"uploaded": 2, "refused": 0, "failed": 0, "missing": 0, "pending": 0}
 

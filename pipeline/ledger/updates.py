@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import errors, model
+from pipeline.ledger import recordings
 from pipeline.ledger.database import Database
 from pipeline.ledger.moves import Moves
 
@@ -71,6 +72,10 @@ class Updates(Moves):
             f"SELECT {_UPDATE} FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE key = ?", (key,)
         )
         return _update(found[0])
+
+    def recordings_replaced(self, keys: Iterable[str]) -> int:
+        """Calls with another story of which the CRM has a recording, and that story names another one."""
+        return recordings.would_be_replaced(self.database, keys)
 
     def intend(self, update: model.Update, run_id: str, changes: Mapping[str, object]) -> int:
         """Write down what is about to leave. Returns the attempt."""

@@ -12,7 +12,9 @@ _TO_DO = {
 }
 
 
-def due_lines(count: int, size: int, per_minute: float, *, foreign: int, unclear: Sequence[str]) -> Iterator[str]:
+def due_lines(
+    count: int, size: int, per_minute: float, *, foreign: int, kept: int, unclear: Sequence[str]
+) -> Iterator[str]:
     """Before the first upload; `size` in bytes, the rate in requests a minute."""
     if count:
         about = duration.told(count * 60 / per_minute)
@@ -21,6 +23,11 @@ def due_lines(count: int, size: int, per_minute: float, *, foreign: int, unclear
         yield (
             f"{counted(foreign)} of calls that this ledger did not surely make (adopted, or named by a person): left "
             "alone; --overwrite uploads them"
+        )
+    if kept:
+        yield (
+            f"{counted(kept)} that the CRM has would be replaced by a file that looks changed, but no row of this run "
+            "names it for this call alone: left alone; name the export that has the calls"
         )
     if unclear:
         yield f"{_files(len(unclear))} fit several calls by their names, so they are nobody's: {_some(unclear)}"
