@@ -1,5 +1,6 @@
 """Whose a call is and who made it, over whole runs: decided once, by what the CRM says now, never without a word."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from tests import exporting
@@ -51,6 +52,34 @@ async def test_a_call_out_of_doubt_goes_to_the_lead_of_its_first_sending(nights:
     result = await nights.run(_call(1).replace(",60,", ",61,"), find_leads=False, leads=second)
     assert _calls(result) == {"delivered": 1}
     assert nights.leads_of_calls() == [11]
+
+
+@night_after_night
+async def test_no_old_answer_says_whose_a_newer_call_is(nights: Nights) -> None:
+    """A lead that was created, or made a duplicate, since the CRM was asked is the customer's now."""
+    nights.crm.leads = [lead(11, ONE)]
+    await nights.run(_call(1))
+    nights.crm.leads.append(lead(12, ONE, created_at="2026-11-22T12:00:00+00:00"))
+    undecided = await nights.run(_call(5, day=22))
+    assert exporting.rules(undecided) == {"lead_several": 1}
+    nights.crm.leads[0]["status"] = "duplicate"
+    assert _calls(await nights.run(_call(5, day=22))) == {"delivered": 1}
+    assert nights.leads_of_calls() == [11, 12]
+
+
+@night_after_night
+async def test_an_answer_of_the_same_day_is_none_for_a_call_that_began_after_it(nights: Nights) -> None:
+    nights.crm.leads = [lead(11, ONE)]
+    await nights.run(_call(1))
+    nights.crm.leads = [lead(12, ONE)]
+    # In the same night an older call goes by the answer that is there; a call of an hour later does not.
+    nights.night -= timedelta(hours=22)
+    assert _calls(await nights.run(_call(2))) == {"delivered": 1}
+    assert nights.looked_up() == []
+    nights.night -= timedelta(hours=22)
+    later = _call(3).replace("2026-11-20T14:03", "2026-11-21T22:30")
+    assert _calls(await nights.run(later)) == {"delivered": 1}
+    assert nights.leads_of_calls() == [11, 11, 12]
 
 
 def _leads_file(folder: Path, lead_id: int) -> Path:
