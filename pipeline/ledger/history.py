@@ -125,7 +125,8 @@ def _history(database: Database, row: tuple[Any, ...]) -> History:
         (key,),
     )
     updates = database.rows(
-        "SELECT run_id, intended_at, ended_at, kind, http_status, evidence FROM update_attempt AS made "
+        "SELECT run_id, intended_at, ended_at, iif(kind = 'updated' AND json_extract(changes, '$.method') IS NOT NULL, "
+        "'asked', kind), http_status, evidence FROM update_attempt AS made "
         "LEFT JOIN update_outcome ON attempt_id = made.id WHERE made.key = ? ORDER BY made.id",
         (key,),
     )

@@ -21,6 +21,7 @@ _CHANGES = {
     "refused": "the CRM said no",
     "failed": "no answer told whether it was made",
     "gone": "it was deleted there",
+    "asked": "asked whether it is still there",
     None: "no answer is on record",
 }
 _RULINGS = {
