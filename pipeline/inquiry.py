@@ -23,6 +23,7 @@ class Inquiry:
     now: datetime
     talk: report.Talk
     _users: tuple[model.User, ...] | None = None
+    _shows_no_users: bool = False
     _leads: dict[str, tuple[model.Lead, ...]] = field(default_factory=dict)
 
     async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
@@ -32,6 +33,8 @@ class Inquiry:
         intake.sent = lambda keys: lookups.sent(ledger.database, keys)
         if intake.may_need_users and await self._needs_users(intake):
             intake.agents.users = await self._active_users()
+        elif intake.may_check_users:
+            intake.agents.users = await self._users_if_shown()
         if self.settings.find_leads:
             earlier = dict.fromkeys(one for one in besides if not intake.knows_lead(one))
             await self._look_up({**earlier, **await self._numbers_without_lead(intake)}, ledger)
@@ -52,6 +55,19 @@ class Inquiry:
                     f"the CRM does not show this key its users ({outcome.evidence}): name them by user_id in --agents "
                     "FILE, and leave names and emails out of the export"
                 ) from outcome
+        return self._users
+
+    async def _users_if_shown(self) -> tuple[model.User, ...] | None:
+        """Where the agents file names everybody by user_id, the run can do without."""
+        if self._users is None and not self._shows_no_users:
+            try:
+                self._users = await self.courier.users(self.account.id)
+            except errors.Incomplete as outcome:
+                self._shows_no_users = True
+                self.talk.warn(
+                    f"the CRM does not show this key its users ({outcome.evidence}): whether those of the agents file "
+                    "are active is not known"
+                )
         return self._users
 
     async def _numbers_without_lead(self, intake: Intake) -> dict[str, datetime]:

@@ -82,5 +82,21 @@ async def test_an_answer_of_the_same_day_is_none_for_a_call_that_began_after_it(
     assert nights.leads_of_calls() == [11, 11, 12]
 
 
+@night_after_night
+async def test_a_user_who_has_left_is_credited_with_no_new_call(nights: Nights) -> None:
+    nights.crm.leads = [lead(11, ONE)]
+    nights.crm.users = [{"id": 101, "first_name": "Sophie", "last_name": "Gendron", "email": None}]
+    agents = exporting.write(nights.folder / "agents.txt", "extension,user_id", "12,101")
+    header = HEADER.replace("agent_id", "agent_extension")
+    assert _calls(await nights.run(_call(1), header=header, agents=agents)) == {"delivered": 1}
+    nights.crm.users = [{"id": 102, "first_name": "Max", "last_name": "Roy", "email": None}]
+    for dry_run in (True, False):
+        later = await nights.run(_call(1), _call(2), header=header, agents=agents, dry_run=dry_run)
+        assert _calls(later) == {"unchanged": 1}
+        assert exporting.rules(later) == {"agent_unknown": 1}
+        assert later.told[-1] == "2 calls of users who are not active in the CRM any more: user 101 (2)"
+    assert [one["user_id"] for one in nights.crm.stored] == [101]
+
+
 def _leads_file(folder: Path, lead_id: int) -> Path:
     return exporting.write(folder / f"leads-{lead_id}.txt", "phone,lead_id", f"{ONE},{lead_id}")
