@@ -3,9 +3,11 @@
 from datetime import timedelta
 from pathlib import Path
 
-from tests import exporting
+from pipeline import trace
+from pipeline.report.history import history_lines
+from tests import exporting, making
 from tests.fake_crm import RESETS, FakeDealer, Reply, Request, lead, reply
-from tests.test_find_leads import HEADER, ONE, Nights, _call, _calls, night_after_night
+from tests.test_find_leads import HEADER, ONE, TWO, Nights, _call, _calls, night_after_night
 
 
 def _doubtful_once(crm: FakeDealer) -> None:
@@ -96,6 +98,19 @@ async def test_a_user_who_has_left_is_credited_with_no_new_call(nights: Nights) 
         assert exporting.rules(later) == {"agent_unknown": 1}
         assert later.told[-1] == "2 calls of users who are not active in the CRM any more: user 101 (2)"
     assert [one["user_id"] for one in nights.crm.stored] == [101]
+
+
+@night_after_night
+async def test_find_does_not_say_that_the_row_named_a_lead_which_the_crm_did(nights: Nights) -> None:
+    nights.crm.leads = [lead(11, ONE)]
+    await nights.run(_call(1))
+    await nights.run(_call(2, TWO) + ",12", header=f"{HEADER},lead_id", find_leads=False)
+    told = {
+        phone: list(history_lines(trace.find(nights.settings(), making.clock(), phone).histories[0]))
+        for phone in (ONE, TWO)
+    }
+    assert "  lead 11: named in the row, or found by the number in the CRM" in told[ONE]
+    assert "  lead 12: named in the row" in told[TWO]
 
 
 def _leads_file(folder: Path, lead_id: int) -> Path:

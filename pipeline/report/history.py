@@ -65,8 +65,13 @@ def history_lines(one: History) -> Iterator[str]:
 
 
 def _why_this_lead(one: History) -> str:
-    leads = one.settings.get("leads")
-    return f"named in the row, or found by the number in the leads file {leads}" if leads else "named in the row"
+    """In the order in which they come; the ledger does not tell which of them it was."""
+    ways = ["named in the row"]
+    if leads := one.settings.get("leads"):
+        ways.append(f"found by the number in the leads file {leads}")
+    if one.was_looked_up:
+        ways.append("found by the number in the CRM")
+    return ", or ".join(ways)
 
 
 def _attempted(attempt: Attempt) -> str:
