@@ -4,7 +4,7 @@ It writes: some communications on that lead and nowhere else, each said to be a 
 a ledger. Nothing is sent twice but where that is the question, and no status is used that opens a window on a screen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -54,7 +54,7 @@ async def probe(settings: config.Settings, tools: importer.Tools, lead_id: int, 
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
         account.confirm(target, whose, settings, tools.ask)
         account.consent_to_trial(whose, lead_id, tools.ask, given=consent)
-        return await _Trial(crm, pacer, tools.clock.wall(), lead_id).run()
+        return await _Trial(crm, pacer, tools.clock.wall(), lead_id, tools.talk.say).run()
 
 
 @dataclass(slots=True)
@@ -63,6 +63,7 @@ class _Trial:
     pacer: Pacer
     now: datetime
     lead_id: int
+    say: Callable[[str], None]
     learned: list[Learned] = field(default_factory=list)
     made: list[int] = field(default_factory=list)
 
@@ -125,6 +126,14 @@ class _Trial:
 
     async def _undo(self, first: int) -> None:
         self._note("a communication is read by its id", await self._ask("GET", f"/communications/{first}"))
+        for question, changes in (
+            ("an update that names nothing", {}),
+            ("an update that names the method alone", {"method": "phone"}),
+            ("an update of the duration", {"call_duration": 1}),
+        ):
+            changed = await self._ask("PUT", f"/communications/{first}", changes)
+            kept = f", call_duration {changed.data.get('call_duration')}" if changed.data else ""
+            self._note(f"{question}{kept}", changed)
         reply = await self._ask("DELETE", f"/communications/{self.made[-1]}")
         self._note("a communication is deleted", reply)
         if reply.status is not None and 200 <= reply.status < 300:
@@ -138,7 +147,11 @@ class _Trial:
         numbers = [one.get("number") for one in phones if isinstance(one, dict)] if isinstance(phones, list) else []
         number = next((one for one in numbers if isinstance(one, str) and len(one) > 9), None)
         if number is not None:
-            for form, text in (("as it is", number), ("its last ten digits", number[-10:])):
+            for form, text in (
+                ("as it is", number),
+                ("its last ten digits", number[-10:]),
+                ("all but its last digit and a %", f"{number[:-1]}%"),
+            ):
                 found = await self._ask("GET", f"/leads?filter%5Bphone%5D={quote(text, safe='')}")
                 body = found.body.get("data") if isinstance(found.body, dict) else None
                 self._note(f"leads by the number, {form}: {len(body) if isinstance(body, list) else 0} found", found)
@@ -161,6 +174,8 @@ class _Trial:
         made = reply.data.get("id")
         if isinstance(made, int):
             self.made.append(made)
+            # At once: whoever stops the probe midway must know what to delete.
+            self.say(f"made communication {made} on lead {self.lead_id}, a trial to be deleted")
         return reply
 
     async def _ask(self, method: str, path: str, payload: Mapping[str, Any] | None = None) -> Reply:
