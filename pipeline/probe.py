@@ -5,7 +5,7 @@ a ledger. Nothing is sent twice but where that is the question, and no status is
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from pipeline.pacer import Pacer
 TEXT = "callimport probe, a trial that may be deleted [1]"
 NUMBER = "+15145550100"
 NOBODY = 999_999_999
+NO_KEY = "callimport-probe-no-key"
 _EASTERN = timezone(timedelta(hours=-5))
 _YEARS = timedelta(days=5 * 365)
 
@@ -54,7 +55,16 @@ async def probe(settings: config.Settings, tools: importer.Tools, lead_id: int, 
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
         account.confirm(target, whose, settings, tools.ask)
         account.consent_to_trial(whose, lead_id, tools.ask, given=consent)
-        return await _Trial(crm, pacer, tools.clock.wall(), lead_id, tools.talk.say).run()
+        trial = _Trial(crm, pacer, tools.clock.wall(), lead_id, tools.talk.say)
+        probed = await trial.run()
+    await pacer.slot()
+    async with tools.connect(target.base_url, privacy.Secret(NO_KEY), connections=1) as crm:
+        return replace(probed, learned=(*probed.learned, await _of_no_key(crm)))
+
+
+async def _of_no_key(crm: Destination) -> Learned:
+    reply = await crm.ask("GET", "/account")
+    return Learned("a key that is none", f"{reply.status or 'no answer'} {privacy.hide_numbers(reply.told)}".strip())
 
 
 @dataclass(slots=True)
@@ -80,6 +90,9 @@ class _Trial:
             await self._variants()
             await self._undo(first)
         await self._lists(before)
+        await self.pacer.slot()
+        rate = (await self.crm.handshake()).rate
+        self._say("headers that tell the limit", ", ".join(f"{name} {value}" for name, value in rate) or "none")
         return Probed(self.lead_id, tuple(self.learned), tuple(self.made))
 
     async def _creates(self, before: Reply) -> int | None:

@@ -47,6 +47,8 @@ def test_it_learns_what_a_call_becomes_and_what_it_does_to_its_lead(crm: Crm) ->
     assert learned["leads by the number, as it is: 1 found"] == "200"
     assert learned["an update that names the method alone, call_duration 0"] == "200"
     assert learned["an update of the duration, call_duration 1"] == "200"
+    assert learned["a key that is none"].startswith("401")
+    assert learned["headers that tell the limit"].startswith(("none", "x-ratelimit-limit"))
     assert any(question.startswith("leads by the number, all but its last digit and a %") for question in learned)
     assert "555" not in ended.said
 
