@@ -62,11 +62,13 @@ class Agent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Who an agent is: a user's id, or why that is not known. `is_open`: the CRM's users are still to be asked."""
+    """Who an agent is: a user's id, or why that is not known. `is_open`: the CRM's users are still to be asked. `left`
+    is the user whom the agents file names, and who is not active."""
 
     user_id: int | None = None
     reason: model.Reason | None = None
     is_open: bool = False
+    left: int | None = None
 
 
 class Agents:
@@ -104,6 +106,10 @@ class Agents:
         """Whether rows that say something for these canonical columns may not be resolved without the CRM's users."""
         named = set(columns) & set(AGENT_COLUMNS)
         return bool(named & set(_OF_THE_CRM)) or (bool(named) and self._names_emails)
+
+    def may_check_users(self, columns: Iterable[str]) -> bool:
+        """Whether the agents file names users of whom the CRM may say that they are not active."""
+        return self.file is not None and bool(set(columns) & set(AGENT_COLUMNS))
 
     def resolve(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, model.Reason]]:
         """`calls` with executed_by, who the CRM is told conducted the call (null: nobody is named); and, by `_row`, why
@@ -170,11 +176,17 @@ class Agents:
         emails = [email] if email else []
         for target in stated:
             if isinstance(target, int):
-                return Found(target)
+                return self._by_id(agent, target)
             emails = [target]
         if self.users is None and (emails or name):
             return Found(is_open=True)
         return self._among_users(agent, emails, "" if stated else name)
+
+    def _by_id(self, agent: Agent, user_id: int) -> Found:
+        if self.users is None or any(user.id == user_id for user in self.users):
+            return Found(user_id)
+        told = f'"{agent}" is user {user_id} by the agents file, who is no active user of the CRM'
+        return Found(reason=_unknown(told), left=user_id)
 
     def _among_users(self, agent: Agent, emails: list[str], name: str) -> Found:
         users = self.users or ()
@@ -190,7 +202,7 @@ class Agents:
             who = f'"{agent}" is {emails[0]} by the agents file, who is no active user of the CRM'
         else:
             who = f'"{agent}" is no active user of the CRM' if emails or name else f'"{agent}" stands in no agents file'
-        return Found(reason=model.Reason("agent_unknown", f"{who}; name the user in --agents FILE, {_HOW}"))
+        return Found(reason=_unknown(who))
 
     def _count(self, found: "_Findings", unknown: pl.DataFrame, users: pl.Series) -> None:
         for number, count in unknown.group_by("_finding").len().iter_rows():
@@ -198,6 +210,8 @@ class Agents:
                 self._open[str(found.agents[number])] += count
             else:
                 self._unknown["nobody named" if number is None else str(found.agents[number])] += count
+                if number is not None and (left := found.found[number].left) is not None:
+                    self._ids[left] += count
         if self.users is not None:
             self._ids.update(dict(users.drop_nulls().value_counts().iter_rows()))
 
@@ -217,6 +231,10 @@ class _Findings:
     agents: list[Agent]
     found: list[Found]
     table: pl.DataFrame
+
+
+def _unknown(told: str) -> model.Reason:
+    return model.Reason("agent_unknown", f"{told}; name the user in --agents FILE, {_HOW}")
 
 
 def _several(agent: Agent, users: list[model.User]) -> Found:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import endings, model
+from pipeline import config, endings, model
+from pipeline.intake import Intake
 from pipeline.recording import MEBIBYTE, Audio, File, Folder, Unfit
 from pipeline.recording_names import Names, owners
 from pipeline.recordings_due import unclaimed
@@ -26,6 +27,14 @@ class AudioCheck:
         self._missing = 0
         self._unfit = Counter[str]()
         self._examples: list[str] = []
+
+    @classmethod
+    def of(cls, settings: config.Settings, intake: Intake) -> "AudioCheck | None":
+        """None where no recordings are asked for. Raises ConfigError where their folder cannot be used."""
+        if settings.recordings is None:
+            return None
+        names = Names(intake.profile.recordings, intake.zone, settings.region)
+        return cls(settings.recordings, settings.max_recording, names)
 
     def see(self, position: int, calls: pl.DataFrame) -> None:
         """A frame of calls as `Intake.frames` yields it."""

@@ -8,8 +8,9 @@ Lead, method, direction and phone are pinned: naming them could move a communica
 is documented for a create only. A field that the source tells as before is nobody's business, whatever the CRM keeps.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline import canonical, mapping, model
@@ -94,3 +95,17 @@ def _with_mark(description: str | None, update: model.Update) -> str | None:
     mark = mapping.with_reference(None, update.reference)
     text = (description or "").replace(mark, "").strip() or None
     return mapping.with_reference(text, update.reference) if mark in (update.sent.description or "") else text
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run would change: calls by key, each with whether a row of this run tells of it; how often each field; and
+    one of them, to show a person. `nothing` are calls whose new story has nothing for the CRM, `refused` those of which
+    it refused this very story before."""
+
+    to_make: dict[str, bool] = field(default_factory=dict)
+    nothing: dict[str, bool] = field(default_factory=dict)
+    fields: Counter[str] = field(default_factory=Counter)
+    example: str = ""
+    listed: list[model.Listed] = field(default_factory=list)
+    refused: list[model.Listed] = field(default_factory=list)

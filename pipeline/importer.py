@@ -72,7 +72,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     _say_what_it_is(intake, tools)
     if not intake.finds_leads:
         tools.talk.warn("no lead_id column and no --leads FILE: the rows are checked, but no call could find its lead")
-    hearing = _audio_check(settings, intake)
+    hearing = AudioCheck.of(settings, intake)
     for position, calls in intake.frames():
         # Counted on their way; what they are to one another shows when all have passed.
         if hearing is not None:
@@ -98,13 +98,6 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     if html is not None:
         report.write_html(html, result, files=tuple(opened.name for opened in intake.sources))
     return result
-
-
-def _audio_check(settings: config.Settings, intake: Intake) -> AudioCheck | None:
-    if settings.recordings is None:
-        return None
-    names = Names(intake.profile.recordings, intake.zone, settings.region)
-    return AudioCheck(settings.recordings, settings.max_recording, names)
 
 
 async def run(settings: config.Settings, tools: Tools) -> endings.Result:

@@ -1,6 +1,6 @@
 """What only the CRM can tell before rows become calls: who its users are, and whose a number is. Asked once a run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,6 +23,7 @@ class Inquiry:
     now: datetime
     talk: report.Talk
     _users: tuple[model.User, ...] | None = None
+    _shows_no_users: bool = False
     _leads: dict[str, tuple[model.Lead, ...]] = field(default_factory=dict)
 
     async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
@@ -32,9 +33,11 @@ class Inquiry:
         intake.sent = lambda keys: lookups.sent(ledger.database, keys)
         if intake.may_need_users and await self._needs_users(intake):
             intake.agents.users = await self._active_users()
+        elif intake.may_check_users:
+            intake.agents.users = await self._users_if_shown()
         if self.settings.find_leads:
-            wanted = await self._numbers_without_lead(intake) | {one for one in besides if not intake.knows_lead(one)}
-            await self._look_up(sorted(wanted), ledger)
+            earlier = dict.fromkeys(one for one in besides if not intake.knows_lead(one))
+            await self._look_up({**earlier, **await self._numbers_without_lead(intake)}, ledger)
             intake.found = directory.Leads.of_the_crm(self._leads, self.settings.several_leads)
 
     async def _needs_users(self, intake: Intake) -> bool:
@@ -54,9 +57,22 @@ class Inquiry:
                 ) from outcome
         return self._users
 
-    async def _numbers_without_lead(self, intake: Intake) -> set[str]:
-        """A number is asked for once, however many calls it has."""
-        return (await self._survey(intake)).unknown_callers.numbers()
+    async def _users_if_shown(self) -> tuple[model.User, ...] | None:
+        """Where the agents file names everybody by user_id, the run can do without."""
+        if self._users is None and not self._shows_no_users:
+            try:
+                self._users = await self.courier.users(self.account.id)
+            except errors.Incomplete as outcome:
+                self._shows_no_users = True
+                self.talk.warn(
+                    f"the CRM does not show this key its users ({outcome.evidence}): whether those of the agents file "
+                    "are active is not known"
+                )
+        return self._users
+
+    async def _numbers_without_lead(self, intake: Intake) -> dict[str, datetime]:
+        """A number is asked for once, however many calls it has; the last of them has to be later than no answer."""
+        return (await self._survey(intake)).unknown_callers.last_calls()
 
     async def _survey(self, intake: Intake) -> Intake:
         """A way through the files before the one that counts."""
@@ -66,7 +82,7 @@ class Inquiry:
             await anyio.lowlevel.checkpoint()
         return survey
 
-    async def _look_up(self, wanted: list[str], ledger: Ledger) -> None:
+    async def _look_up(self, wanted: Mapping[str, datetime | None], ledger: Ledger) -> None:
         self._leads |= lookups.known(ledger.database, wanted, self.now)
 
         def keep(found: Found) -> None:
@@ -75,7 +91,7 @@ class Inquiry:
 
         search = LeadSearch(self.courier, self.account, self.now, self.settings.region, self.talk.say, keep)
         try:
-            await search.look_up([phone for phone in wanted if phone not in self._leads])
+            await search.look_up([phone for phone in sorted(wanted) if phone not in self._leads])
         except errors.Incomplete as outcome:
             raise errors.DestinationUnusable(
                 f"the CRM does not show its leads as documented ({outcome.evidence}): give --leads FILE instead of "

@@ -90,7 +90,9 @@ class Intake:
         self.origins = Origins(announced=self.exports.marks())
         self.batch = mapping.batch(self.sources, self._shaping(settings))
         self.finds_leads = self._leads is not None or self.exports.has("lead_id") or settings.find_leads
-        self.may_need_users = self.agents.may_need_users(name for name in AGENT_COLUMNS if self.exports.has(name))
+        named = [name for name in AGENT_COLUMNS if self.exports.has(name)]
+        self.may_need_users = self.agents.may_need_users(named)
+        self.may_check_users = self.agents.may_check_users(named)
 
     def frames(self) -> Iterator[tuple[int, pl.DataFrame]]:
         """The calls of every file, chunk by chunk, each with the number of its source. To be gone through once.

@@ -37,7 +37,9 @@ class LeadSearch:
             count = f"{len(wanted):,} numbers to look up in the CRM, which has {first.total or 0:,} leads"
             if first.total is not None and first.pages - 1 < len(wanted):
                 self.say(f"{count}: reading them all takes {_requests(first.pages)}, fewer than one for each number")
-                await self._read_all(first, wanted)
+                if await self._found_in_all(first, wanted):
+                    return
+                await self._one_by_one(wanted)
                 return
             why = f"reading them all takes {first.pages:,}" if first.total is not None else "how many it does not say"
             self.say(f"{count}: {_requests(len(wanted))}, one for each number ({why})")
@@ -45,23 +47,38 @@ class LeadSearch:
             self.say(f"{len(wanted):,} numbers to look up in the CRM: one request for each")
         await self._one_by_one(wanted)
 
-    async def _read_all(self, page: model.LeadPage, wanted: Sequence[str]) -> None:
+    async def _found_in_all(self, first: model.LeadPage, wanted: Sequence[str]) -> bool:
+        """Whether all leads were read and so every number is answered. Of a reading that was not whole nothing is kept:
+        the lead that slid past may be another one of a number that was found."""
+        found = await self._read_all(first, wanted)
+        if found is None:
+            self.say("leads went or came while they were read: they are read once more")
+            found = await self._read_all(await self.courier.leads(1, self.now), wanted)
+        if found is None:
+            self.say("and again: each number is asked for instead")
+            return False
+        self.keep(found)
+        return True
+
+    async def _read_all(self, page: model.LeadPage, wanted: Sequence[str]) -> Found | None:
+        """The leads of each number; None where not every lead was shown, and shown once."""
         found: dict[str, dict[int, model.Lead]] = {phone: {} for phone in wanted}
         seen: set[int] = set()
-        number, most = 1, 0
+        number, most, shown = 1, 0, 0
         while True:
             for lead, phones in self._of_this_account(page.leads):
                 for phone in phones & found.keys():
                     found[phone][lead.id] = lead
             seen |= {lead.id for lead in page.leads}
+            shown += len(page.leads)
             most = max(most, page.total or 0)
             if number >= page.pages or not page.leads:
                 break
             number += 1
             page = await self.courier.leads(number, self.now)
-        # If leads went while they were read, others slid past: who was not found may be there all the same.
-        is_whole = len(seen) >= most
-        self.keep({phone: tuple(leads.values()) for phone, leads in found.items() if leads or is_whole})
+        if not len(seen) == shown == most:
+            return None
+        return {phone: tuple(leads.values()) for phone, leads in found.items()}
 
     async def _one_by_one(self, wanted: Sequence[str]) -> None:
         """By the filter, as long as it does what it says; else by the search, which finds more."""

@@ -4,8 +4,8 @@ It writes: some communications on that lead and nowhere else, each said to be a 
 a ledger. Nothing is sent twice but where that is the question, and no status is used that opens a window on a screen.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from pipeline.pacer import Pacer
 TEXT = "callimport probe, a trial that may be deleted [1]"
 NUMBER = "+15145550100"
 NOBODY = 999_999_999
+NO_KEY = "callimport-probe-no-key"
 _EASTERN = timezone(timedelta(hours=-5))
 _YEARS = timedelta(days=5 * 365)
 
@@ -54,7 +55,16 @@ async def probe(settings: config.Settings, tools: importer.Tools, lead_id: int, 
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
         account.confirm(target, whose, settings, tools.ask)
         account.consent_to_trial(whose, lead_id, tools.ask, given=consent)
-        return await _Trial(crm, pacer, tools.clock.wall(), lead_id).run()
+        trial = _Trial(crm, pacer, tools.clock.wall(), lead_id, tools.talk.say)
+        probed = await trial.run()
+    await pacer.slot()
+    async with tools.connect(target.base_url, privacy.Secret(NO_KEY), connections=1) as crm:
+        return replace(probed, learned=(*probed.learned, await _of_no_key(crm)))
+
+
+async def _of_no_key(crm: Destination) -> Learned:
+    reply = await crm.ask("GET", "/account")
+    return Learned("a key that is none", f"{reply.status or 'no answer'} {privacy.hide_numbers(reply.told)}".strip())
 
 
 @dataclass(slots=True)
@@ -63,6 +73,7 @@ class _Trial:
     pacer: Pacer
     now: datetime
     lead_id: int
+    say: Callable[[str], None]
     learned: list[Learned] = field(default_factory=list)
     made: list[int] = field(default_factory=list)
 
@@ -79,6 +90,9 @@ class _Trial:
             await self._variants()
             await self._undo(first)
         await self._lists(before)
+        await self.pacer.slot()
+        rate = (await self.crm.handshake()).rate
+        self._say("headers that tell the limit", ", ".join(f"{name} {value}" for name, value in rate) or "none")
         return Probed(self.lead_id, tuple(self.learned), tuple(self.made))
 
     async def _creates(self, before: Reply) -> int | None:
@@ -125,6 +139,14 @@ class _Trial:
 
     async def _undo(self, first: int) -> None:
         self._note("a communication is read by its id", await self._ask("GET", f"/communications/{first}"))
+        for question, changes in (
+            ("an update that names nothing", {}),
+            ("an update that names the method alone", {"method": "phone"}),
+            ("an update of the duration", {"call_duration": 1}),
+        ):
+            changed = await self._ask("PUT", f"/communications/{first}", changes)
+            kept = f", call_duration {changed.data.get('call_duration')}" if changed.data else ""
+            self._note(f"{question}{kept}", changed)
         reply = await self._ask("DELETE", f"/communications/{self.made[-1]}")
         self._note("a communication is deleted", reply)
         if reply.status is not None and 200 <= reply.status < 300:
@@ -138,7 +160,11 @@ class _Trial:
         numbers = [one.get("number") for one in phones if isinstance(one, dict)] if isinstance(phones, list) else []
         number = next((one for one in numbers if isinstance(one, str) and len(one) > 9), None)
         if number is not None:
-            for form, text in (("as it is", number), ("its last ten digits", number[-10:])):
+            for form, text in (
+                ("as it is", number),
+                ("its last ten digits", number[-10:]),
+                ("all but its last digit and a %", f"{number[:-1]}%"),
+            ):
                 found = await self._ask("GET", f"/leads?filter%5Bphone%5D={quote(text, safe='')}")
                 body = found.body.get("data") if isinstance(found.body, dict) else None
                 self._note(f"leads by the number, {form}: {len(body) if isinstance(body, list) else 0} found", found)
@@ -161,6 +187,8 @@ class _Trial:
         made = reply.data.get("id")
         if isinstance(made, int):
             self.made.append(made)
+            # At once: whoever stops the probe midway must know what to delete.
+            self.say(f"made communication {made} on lead {self.lead_id}, a trial to be deleted")
         return reply
 
     async def _ask(self, method: str, path: str, payload: Mapping[str, Any] | None = None) -> Reply:

@@ -39,7 +39,15 @@ class UnknownCallers:
 
     def numbers(self) -> set[str]:
         """All of them."""
-        return {number for part in self._numbers for number in part["number"]}
+        return set(self.last_calls())
+
+    def last_calls(self) -> dict[str, datetime]:
+        """When the last call of each number began, in UTC."""
+        found: dict[str, datetime] = {}
+        for part in self._numbers:
+            for number, began in part.select("number", "last_call").iter_rows():
+                found[number] = max(began, found.get(number, began))
+        return found
 
     def write(self, path: Path, zone: str | None = None) -> int:
         """One row a number, most calls first, then the latest; times in `zone` (None: UTC). Returns how many there are.

@@ -26,22 +26,10 @@ LEADS_THAT_PROVE_THE_ADDRESS = 3
 # A dead process may have been at it for so long; what it sent is stored within the settle time after that.
 LONGEST_UNDER_WAY = timedelta(minutes=15)
 SAID_EVERY_SECONDS = 30.0
+# Names what no person can change, since a body may have to name something: it changes nothing.
+ASK: dict[str, object] = {"method": "phone"}
 # What is shown of a list is less; what is beyond is counted all the same.
 LISTED_AT_MOST = 1_000
-
-
-@dataclass(slots=True)
-class Plan:
-    """What a run would change: calls by key, each with whether a row of this run tells of it; how often each field; and
-    one of them, to show a person. `nothing` are calls whose new story has nothing for the CRM, `refused` those of which
-    it refused this very story before."""
-
-    to_make: dict[str, bool] = field(default_factory=dict)
-    nothing: dict[str, bool] = field(default_factory=dict)
-    fields: Counter[str] = field(default_factory=Counter)
-    example: str = ""
-    listed: list[model.Listed] = field(default_factory=list)
-    refused: list[model.Listed] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -78,7 +66,7 @@ class Updating:
         self._enrolled = enrolled
         self._opened_at = clock.monotonic()
         self._record = Updates(ledger.database, clock, batch_id)
-        self._plan = self._made_plan() if enrolled.parked and settings.on_change != "skip" else Plan()
+        self._plan = self._made_plan() if enrolled.parked and settings.on_change != "skip" else changes.Plan()
         self._came = _Came()
 
     def brake(self) -> None:
@@ -194,8 +182,8 @@ class Updating:
     def _is_asked_for(self) -> bool:
         return self._settings.on_change == "update"
 
-    def _made_plan(self) -> Plan:
-        plan = Plan(refused=self._record.refused_before())
+    def _made_plan(self) -> changes.Plan:
+        plan = changes.Plan(refused=self._record.refused_before())
         for update, is_seen in self._record.all():
             wanted = changes.wanted(update)
             if not wanted:
@@ -247,12 +235,7 @@ class _Maker:
         await self._let_earlier_ones_end(updates)
         shown = await self._shown(lead_id)
         for update in updates:
-            try:
-                await self._change(update, shown.get(update.communication_id))
-            except errors.Refused as outcome:
-                self._end_refused(update, None, outcome)
-            except (errors.NotApplied, errors.InDoubt) as outcome:
-                self._end_failed(update, None, outcome)
+            await self._change(update, shown.get(update.communication_id))
             self._tell()
 
     async def _let_earlier_ones_end(self, updates: Sequence[model.Update]) -> None:
@@ -284,14 +267,14 @@ class _Maker:
             return
 
     async def _change(self, update: model.Update, shown: dict[str, object] | None) -> None:
-        """One call. Raises Refused, NotApplied or InDoubt where it cannot even be asked for."""
+        """One call."""
         if not changes.wanted(update):
             self.record.taken_as_known([update.key])
             return
         if shown is None:
-            # A person may have moved it. The API reads no single communication; an update that names nothing changes
-            # nothing, and answers with the whole of it.
-            shown = (await self.courier.update(update.communication_id, {}, lambda: None)).body
+            shown = await self._asked_for(update)
+        if shown is None:
+            return
         comparison = changes.compare(update, shown, overwrite=self.settings.overwrite)
         if comparison.send:
             await self._send(update, comparison)
@@ -300,6 +283,23 @@ class _Maker:
         is_made = bool(comparison.there and update.unanswered)
         self._take(update, comparison, model.Echo(update.communication_id, shown), None)
         self._end(update, "updated" if is_made else "unchanged")
+
+    async def _asked_for(self, update: model.Update) -> dict[str, object] | None:
+        """A person may have moved it. The API reads no single communication, but answers an update with the whole of
+        it; None where it did not, and the call has its ending."""
+        attempt = _Attempt(self.record, update, self.run_id, ASK)
+        try:
+            echo = await self.courier.update(update.communication_id, ASK, attempt.write_down)
+        except (errors.Refused, errors.NotApplied, errors.InDoubt) as outcome:
+            if isinstance(outcome, errors.Refused) and outcome.status == 404:
+                self._end_refused(update, attempt.number, outcome)
+            else:
+                # Whatever was refused here, it was not the story.
+                self._end_failed(update, attempt.number, outcome)
+            return None
+        if attempt.number is not None:
+            self.record.seen(attempt.number)
+        return echo.body
 
     async def _send(self, update: model.Update, comparison: changes.Comparison) -> None:
         if self.left == 0:

@@ -2,12 +2,12 @@
 
 Each lead that has one is read once. What the CRM keeps otherwise than as sent was recorded when it answered, and is no
 news: compared is what it last said that it keeps. A call that its own lead does not show may have gone to another one,
-as when leads are merged; so `missing` is said only when all leads were read.
+as when leads are merged; so `missing` is said only when all leads were read, and else `unread`.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import anyio
 
@@ -35,6 +35,7 @@ class Verification:
         self.leads = delivered.leads(ledger.database)
         self.read = 0
         self.counts = Counter[Kind]()
+        self._unread = 0
         self._absent: dict[str, Proof] = {}
         self._elsewhere: dict[str, Proof] = {}
 
@@ -58,7 +59,16 @@ class Verification:
         if stopped_by:
             raise stopped_by[0]
         for key, absent in self._absent.items():
-            self._tell(self._elsewhere.get(key, absent))
+            self._tell(self._elsewhere.get(key) or self._unless_unread(absent))
+
+    def _unless_unread(self, absent: Proof) -> Proof:
+        """A lead that could not be read may be the one that has it now."""
+        if not self._unread:
+            return absent
+        some = f"{self._unread:,} lead{'s' if self._unread > 1 else ''}"
+        return replace(
+            absent, kind=Kind.UNREAD, told=f"{absent.told}; {some} that may have it by now could not be read"
+        )
 
     async def _verify(self, lead_id: int) -> None:
         expected = delivered.of_lead(self._ledger.database, lead_id)
@@ -128,6 +138,7 @@ class Verification:
             self._absent[kept.key] = Proof(Kind.MISSING, kept.reference, kept.communication_id, kept.lead_id, told=why)
 
     def _give_up(self, expected: Sequence[Kept], outcome: errors.Outcome) -> None:
+        self._unread += 1
         for kept in expected:
             told = f"the lead cannot be read: {privacy.hide_numbers(outcome.evidence)}"
             self._tell(Proof(Kind.UNREAD, kept.reference, kept.communication_id, kept.lead_id, told=told))

@@ -133,19 +133,19 @@ def test_an_extension_alone_needs_the_file() -> None:
 def test_the_file_comes_before_the_users(tmp_path: Path) -> None:
     file = _file(
         tmp_path,
-        "201,,,,12,,",
+        "201,,,,104,,",
         "202,,,jean@example.com,,,",
-        ",Sophie Gendron,,,13,,",
+        ",Sophie Gendron,,,106,,",
         ",,jroy,jean.roy@example.com,,,",
-        ",,,moved@example.com,14,,",
+        ",,,moved@example.com,101,,",
         "204,,,left@example.com,,,",
     )
     agents = _agents(file=file)
-    assert _who(agents, extension="201") == (12, None)
+    assert _who(agents, extension="201") == (104, None)
     assert _who(agents, extension="202") == (102, None)
-    assert _who(agents, name="Sophie Gendron", email="sophie@example.com") == (13, None)
+    assert _who(agents, name="Sophie Gendron", email="sophie@example.com") == (106, None)
     assert _who(agents, name="JRoy") == (103, None)
-    assert _who(agents, email="moved@example.com") == (14, None)
+    assert _who(agents, email="moved@example.com") == (101, None)
     # Whom the file names is not looked for under another name.
     who, reason = _who(agents, extension="204", name="Sophie Gendron X")
     assert who is None
@@ -161,12 +161,12 @@ def test_two_lines_that_name_two_people_are_never_chosen_from(tmp_path: Path) ->
 
 
 def test_an_extension_that_changed_hands_is_who_had_it_on_that_day(tmp_path: Path) -> None:
-    agents = _agents(file=_file(tmp_path, "201,,,,12,,2024-05-31", "201,,,,13,2024-06-01,"))
+    agents = _agents(file=_file(tmp_path, "201,,,,101,,2024-05-31", "201,,,,102,2024-06-01,"))
     # In Toronto it is still May.
     evening = _calls((None, None, "201"), at=datetime(2024, 6, 1, 3, 59, tzinfo=UTC))
     morning = _calls((None, None, "201"), at=datetime(2024, 6, 1, 4, 0, tzinfo=UTC))
-    assert agents.resolve(evening)[0]["executed_by"].item() == 12
-    assert agents.resolve(morning)[0]["executed_by"].item() == 13
+    assert agents.resolve(evening)[0]["executed_by"].item() == 101
+    assert agents.resolve(morning)[0]["executed_by"].item() == 102
 
 
 def test_days_without_a_zone_are_an_error(tmp_path: Path) -> None:
@@ -187,9 +187,24 @@ def test_offline_an_agent_whom_only_the_crm_knows_is_no_reject_but_said() -> Non
 
 
 def test_users_who_have_left_are_named_though_the_row_or_the_file_states_them(tmp_path: Path) -> None:
-    agents = _agents(file=_file(tmp_path, "201,,,,105,,"))
-    assert _who(agents, extension="201") == (105, None)
+    calls = _calls((None, "Sophie Gendron", None)).with_columns(pl.lit(105, pl.Int64).alias("agent_id"))
+    agents = _agents()
+    assert agents.resolve(calls)[0]["executed_by"].to_list() == [105]
     assert agents.told() == ("1 call of users who are not active in the CRM any more: user 105 (1)",)
+
+
+@pytest.mark.parametrize(("policy", "user"), [("reject", None), ("omit", None), ("default:104", 104)])
+def test_a_user_of_the_file_who_has_left_is_an_unknown_agent(tmp_path: Path, policy: str, user: int | None) -> None:
+    agents = _agents(policy, _file(tmp_path, "201,,,,105,,"))
+    who, reason = _who(agents, extension="201")
+    assert who == user
+    if policy == "reject":
+        assert reason is not None
+        assert reason.rule == "agent_unknown"
+        assert '"extension 201" is user 105 by the agents file, who is no active user of the CRM' in reason.message
+    assert agents.told()[-1] == "1 call of users who are not active in the CRM any more: user 105 (1)"
+    # As long as nobody has asked, the file is believed.
+    assert _who(_agents(policy, agents.file, asked=False), extension="201") == (105, None)
 
 
 def test_of_many_agents_the_most_frequent_are_named() -> None:

@@ -57,6 +57,36 @@ def test_users_are_asked_for_once(tmp_path: Path) -> None:
     story()
 
 
+def test_users_whom_the_agents_file_names_by_number_are_asked_for_too(tmp_path: Path) -> None:
+    """Else calls of somebody who has left would be credited to him without a word."""
+    file = exporting.write(tmp_path / "agents.txt", "name,user_id", "Sophie Gendron,999")
+
+    @in_virtual_time
+    async def story() -> None:
+        crm = FakeDealer([SOPHIE])
+        intake = _intake(tmp_path, "agent_extension", agents=file)
+        await _answer(crm, intake, intake)
+        assert len(crm.asked("/account")) == 1
+        assert [user.id for user in intake.agents.users or ()] == [101]
+
+    story()
+
+
+def test_where_no_users_are_shown_the_numbers_of_the_agents_file_are_believed(tmp_path: Path) -> None:
+    file = exporting.write(tmp_path / "agents.txt", "extension,user_id", "Sophie Gendron,999")
+
+    @in_virtual_time
+    async def story() -> None:
+        crm = FakeDealer()
+        crm.script.append(reply(200, {"data": [{"id": 7, "name": "A"}]}))
+        intake = _intake(tmp_path, "agent_extension", agents=file)
+        await _answer(crm, intake, intake)
+        assert len(crm.received) == 1
+        assert exporting.calls(intake)[0]["executed_by"] == 999
+
+    story()
+
+
 def test_nothing_is_asked_where_no_row_names_an_agent(tmp_path: Path) -> None:
     @in_virtual_time
     async def story() -> None:

@@ -185,13 +185,20 @@ def _seen_again(ledger: Ledger, name: str = "calls.csv", **changes: Any) -> None
     making.enrol(ledger, making.batch(name), making.call(**changes), run_id="run-1")
 
 
-def test_absent_takes_up_what_was_parked_with_its_lead(doubtful: Ledger) -> None:
-    _seen_again(doubtful, duration_seconds=99, lead_id=5009)
-    assert doubtful.doubts()[0].communication.call_duration == 95
-    doubtful.settle(KEY, Verdict("absent", ""))
-    item = making.row(doubtful, KEY)
-    assert item["lead_id"] == 5009
-    assert '"call_duration": 99' in item["payload"]
+@pytest.mark.parametrize("decides", ["absent", "resend"])
+def test_a_call_out_of_doubt_takes_its_new_story_and_keeps_its_lead_and_agent(ledger: Ledger, decides: str) -> None:
+    making.bring(ledger, KEY, "run-1", ItemStatus.IN_DOUBT if decides == "absent" else ItemStatus.HELD)
+    _seen_again(ledger, duration_seconds=99, lead_id=5009, executed_by=None)
+    if decides == "absent":
+        assert ledger.doubts()[0].communication.call_duration == 95
+        ledger.settle(KEY, Verdict("absent", ""))
+    else:
+        ledger.resend(REFERENCE)
+    item = making.row(ledger, KEY)
+    told = json.loads(making.sighting(CALL).payload)
+    assert json.loads(item["payload"]) == told | {"call_duration": 99}
+    assert item["lead_id"] == told["lead_id"] != 5009
+    assert told["executed_by"] is not None
     assert item["next_payload"] is item["next_facts"] is None
 
 

@@ -45,6 +45,11 @@ def test_it_learns_what_a_call_becomes_and_what_it_does_to_its_lead(crm: Crm) ->
     assert "422" in learned["an outgoing call that was interrupted"]
     assert learned["a communication is deleted"] == "405"
     assert learned["leads by the number, as it is: 1 found"] == "200"
+    assert learned["an update that names the method alone, call_duration 0"] == "200"
+    assert learned["an update of the duration, call_duration 1"] == "200"
+    assert learned["a key that is none"].startswith("401")
+    assert learned["headers that tell the limit"].startswith(("none", "x-ratelimit-limit"))
+    assert any(question.startswith("leads by the number, all but its last digit and a %") for question in learned)
     assert "555" not in ended.said
 
 
@@ -56,6 +61,9 @@ def test_it_writes_to_that_lead_only_and_says_what_is_to_be_deleted(crm: Crm) ->
     assert all("probe" in one["description"] for one in stored)
     assert crm.ask("counts")["popups"] == 0
     told = _probe(crm, "--test-lead", LEAD, "--yes")
+    # As they are made: a person who stops it midway knows what to delete.
+    for one in crm.stored()[len(stored) :]:
+        assert f"made communication {one['id']} on lead {LEAD}" in told.err
     assert "to be deleted in the CRM: 4253" in told.out
 
 

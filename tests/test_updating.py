@@ -17,10 +17,11 @@ from pipeline.courier import Courier
 from pipeline.destination import Destination
 from pipeline.errors import ExitCode
 from pipeline.ledger import updates
+from pipeline.ledger.updates import Updates
 from pipeline.model import ItemStatus
 from pipeline.pacer import Pacer
 from tests import fake_crm, making
-from tests.fake_crm import Reply, Request, in_virtual_time, reply
+from tests.fake_crm import NO_REPLY, Reply, Request, in_virtual_time, reply
 from tests.nights import HOUSE, SETTINGS, Nights, endings_of, nights, on_put, puts, reads, several
 from tests.shown import virtual_clock
 
@@ -300,14 +301,41 @@ async def test_a_lead_that_is_gone_is_another_matter_where_others_can_be_read(tm
 
 @in_virtual_time
 async def test_a_call_that_a_person_moved_is_asked_for_by_its_id(tmp_path: Path) -> None:
-    """An update that names nothing changes nothing, and shows all of it."""
+    """An update that names the method alone changes nothing, and shows all of it."""
     with nights(tmp_path) as them:
         them.crm.stored[0] |= {"lead_id": 7000, "call_status": "attempted"}
         told = making.call(status=model.CallStatus.ERROR, **TOLD)
         result = await them.tells(told).make()
-        assert [sent for _, sent in puts(them.crm)] == [{}, {"call_duration": 120}]
+        assert [sent for _, sent in puts(them.crm)] == [{"method": "phone"}, {"call_duration": 120}]
         assert [one.reason for one in result.updates.left] == ["call_status"]
         assert them.crm.stored[0]["lead_id"] == 7000
+
+
+@in_virtual_time
+async def test_where_it_cannot_even_be_asked_for_an_update_failed_and_is_tried_again(tmp_path: Path) -> None:
+    """The CRM may require a field of every update: that says nothing of the story."""
+    with nights(tmp_path) as them:
+        them.crm.stored[0] |= {"lead_id": 7000}
+        on_put(them.crm, reply(422, {"errors": {"lead_id": ["The field lead_id is required."]}}))
+        result = await them.tells(making.call(**TOLD)).make()
+        assert endings_of(result) == {"failed": 1}
+        assert "status 422" in (result.updates.failed_ones[0].reason or "")
+        assert them.ledger.database.rows("SELECT changes, kind, http_status FROM update_attempt, update_outcome") == [
+            ('{"method": "phone"}', "failed", 422)
+        ]
+        assert endings_of(await them.goes_on().make()) == {"carried": 1, "updated": 1}
+        assert them.crm.stored[0]["call_duration"] == 120
+
+
+@in_virtual_time
+async def test_that_a_call_is_there_says_nothing_of_an_update_whose_answer_was_lost(tmp_path: Path) -> None:
+    """Else the next run would not know that the CRM may keep a story that is no more."""
+    with nights(tmp_path) as them:
+        them.crm.stored[0] |= {"lead_id": 7000}
+        on_put(them.crm, them.crm.keep, *([NO_REPLY] * 4))
+        assert endings_of(await them.tells(making.call(duration_seconds=118)).make()) == {"failed": 1}
+        (update,) = [one for one, _ in Updates(them.ledger.database, making.clock(), making.batch("2.csv").id).all()]
+        assert update.unanswered == ({"call_duration": 118},)
 
 
 @in_virtual_time
@@ -346,13 +374,13 @@ def test_a_refused_update_is_made_when_a_person_says_so_or_the_story_changes(tmp
 
 
 @in_virtual_time
-async def test_an_id_that_the_crm_refuses_to_show_is_a_refused_update(tmp_path: Path) -> None:
+async def test_an_id_that_the_crm_refuses_to_show_is_a_failed_update(tmp_path: Path) -> None:
     other = OTHER
     with nights(tmp_path, making.call(), other) as them:
         them.crm.stored[0]["lead_id"] = 7000
         on_put(them.crm, reply(403))
         result = await them.tells(making.call(**TOLD), other).make()
-        assert endings_of(result) == {"refused": 1, "unchanged": 1}
+        assert endings_of(result) == {"failed": 1, "unchanged": 1}
 
 
 @in_virtual_time
@@ -518,7 +546,7 @@ async def test_a_call_that_cannot_even_be_asked_for_fails(tmp_path: Path) -> Non
         on_put(them.crm, *[reply(500)] * 4)
         result = await them.tells(making.call(**TOLD), OTHER).make()
         assert endings_of(result) == {"failed": 1, "unchanged": 1}
-        assert them.ledger.database.one("SELECT count(*) FROM update_attempt") == 0
+        assert them.ledger.database.rows("SELECT kind, http_status FROM update_outcome") == [("failed", 500)]
 
 
 def _intend(them: Nights, changes: dict[str, object]) -> None:

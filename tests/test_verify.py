@@ -241,6 +241,17 @@ async def test_a_lead_that_is_gone_has_its_calls_missing(tmp_path: Path) -> None
 
 
 @in_virtual_time
+async def test_nothing_is_missing_while_a_lead_that_may_have_it_cannot_be_read(tmp_path: Path) -> None:
+    with ledger_with(tmp_path, CALL, OTHER) as ledger:
+        _deliver(ledger, CALL, 900)
+        _deliver(ledger, OTHER, 901)
+        found = await _verify(ledger, [], lead_5004=errors.Incomplete("the answer was cut short"))
+        assert set(found) == {Kind.UNREAD}
+        (one,) = [one for one in found[Kind.UNREAD] if one.lead_id == 5003]
+        assert one.told == "the lead does not show it; 1 lead that may have it by now could not be read"
+
+
+@in_virtual_time
 async def test_a_call_that_another_lead_shows_has_moved_and_is_not_missing(tmp_path: Path) -> None:
     with ledger_with(tmp_path, CALL, OTHER) as ledger:
         moved = _deliver(ledger, CALL, 900)

@@ -46,7 +46,8 @@ class Ruling:
 @dataclass(frozen=True, slots=True)
 class History:
     """An item with all that happened to it. `settings` shaped the calls of its batch, by name; `has_changed` says that
-    the source tells a new story that the CRM has not been told; `updates` are the requests that told it one."""
+    the source tells a new story that the CRM has not been told, `was_looked_up` that the CRM was asked
+    whose its number is; `updates` are the requests that told it one."""
 
     item: model.Listed
     key: str
@@ -56,6 +57,7 @@ class History:
     moved_at: str
     is_adopted: bool
     has_changed: bool
+    was_looked_up: bool
     attempts: tuple[Attempt, ...]
     updates: tuple[Attempt, ...]
     rulings: tuple[Ruling, ...]
@@ -114,7 +116,8 @@ def named(database: Database, text: str, phone: str | None, *, limit: int) -> li
         SELECT item.key, item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction,
             item.phone, item.started_at, item.communication_id, item.reason,
             EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key), item.system, item.batch_id, batch.settings,
-            item.moved_at, item.adopted, item.next_facts IS NOT NULL
+            item.moved_at, item.adopted, item.next_facts IS NOT NULL,
+            EXISTS (SELECT 1 FROM lookup WHERE lookup.phone = item.phone)
         FROM item JOIN source ON source.sha256 = item.source_sha256 JOIN batch ON batch.id = item.batch_id
         WHERE {_NAMED} ORDER BY item.started_at, item.key LIMIT :limit
         """,
@@ -163,7 +166,8 @@ def _history(database: Database, row: tuple[Any, ...]) -> History:
         (key,),
     )
     updates = database.rows(
-        "SELECT run_id, intended_at, ended_at, kind, http_status, evidence FROM update_attempt AS made "
+        "SELECT run_id, intended_at, ended_at, iif(kind = 'updated' AND json_extract(changes, '$.method') IS NOT NULL, "
+        "'asked', kind), http_status, evidence FROM update_attempt AS made "
         "LEFT JOIN update_outcome ON attempt_id = made.id WHERE made.key = ? ORDER BY made.id",
         (key,),
     )
@@ -189,6 +193,7 @@ def _history(database: Database, row: tuple[Any, ...]) -> History:
         moved_at=row[15],
         is_adopted=bool(row[16]),
         has_changed=bool(row[17]),
+        was_looked_up=bool(row[18]),
         attempts=tuple(Attempt(*one) for one in attempts),
         updates=tuple(Attempt(*one) for one in updates),
         rulings=tuple(Ruling(*one) for one in rulings),

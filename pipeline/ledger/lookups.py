@@ -7,24 +7,30 @@ from datetime import datetime, timedelta
 from pipeline import model
 from pipeline.ledger.database import Database
 
-FOUND_LASTS = timedelta(days=7)
 # Less than a day: the next night asks again, though it may begin a little earlier.
-NONE_LASTS = timedelta(hours=20)
+LASTS = timedelta(hours=20)
 
 
-def known(database: Database, phones: Iterable[str], now: datetime) -> dict[str, tuple[model.Lead, ...]]:
-    """Of these numbers those that need not be looked up again; () is nobody's. What was said before a call of it
-    was refused is not believed any more: the lead may have been merged into another."""
+def known(
+    database: Database, last_calls: Mapping[str, datetime | None], now: datetime
+) -> dict[str, tuple[model.Lead, ...]]:
+    """Of these numbers those that need not be looked up again; () is nobody's. Each comes with the beginning of its
+    last call, None where that was asked for before: what was said earlier is no answer, as whose the number is may have
+    changed since. Nor is what was said before a call of it was refused: the lead may have been merged into another."""
     found = database.rows(
         """
-        SELECT phone, leads FROM lookup WHERE phone IN (SELECT value FROM json_each(?))
-            AND looked_up_at > CASE WHEN leads = '[]' THEN ? ELSE ? END AND looked_up_at <= ?
+        SELECT phone, leads, looked_up_at FROM lookup WHERE phone IN (SELECT value FROM json_each(?))
+            AND looked_up_at > ? AND looked_up_at <= ?
             AND NOT EXISTS (SELECT 1 FROM item JOIN attempt USING (key) JOIN outcome ON outcome.attempt_id = attempt.id
                 WHERE item.phone = lookup.phone AND outcome.kind = 'refused' AND outcome.ended_at > looked_up_at)
         """,
-        (json.dumps(list(phones)), _text(now - NONE_LASTS), _text(now - FOUND_LASTS), _text(now)),
+        (json.dumps(list(last_calls)), _text(now - LASTS), _text(now)),
     )
-    return {phone: tuple(_lead(*one) for one in json.loads(leads)) for phone, leads in found}
+    return {
+        phone: tuple(_lead(*one) for one in json.loads(leads))
+        for phone, leads, looked_up_at in found
+        if (began := last_calls[phone]) is None or began <= datetime.fromisoformat(looked_up_at)
+    }
 
 
 def keep(database: Database, found: Mapping[str, tuple[model.Lead, ...]], now: datetime) -> None:

@@ -158,6 +158,11 @@ class Updates(Moves):
         with self.database.transaction():
             self._end(attempt, "failed", outcome.status, outcome.evidence)
 
+    def seen(self, attempt: int) -> None:
+        """It was asked for, and is there."""
+        with self.database.transaction():
+            self._end(attempt, "updated", 200, "it is there")
+
     def gone(self, update: model.Update, attempt: int | None, outcome: errors.Refused) -> None:
         """A person has deleted it in the CRM. It is never sent again."""
         with self.database.transaction():

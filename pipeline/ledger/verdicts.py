@@ -8,6 +8,9 @@ from pipeline import canonical, errors, model
 from pipeline.ledger.database import Database
 from pipeline.ledger.moves import Moves
 
+# What a call keeps of its first sending, whatever is read of it later.
+_PINNED = ("lead_id", "type", "call_phone", "executed_by")
+
 
 class Verdicts(Moves):
     """The verbs that end a doubt. `_in_doubt_since` is in monotonic seconds of this process."""
@@ -196,13 +199,18 @@ class Verdicts(Moves):
         )
 
     def _back_from_doubt(self, key: str, before: model.ItemStatus) -> None:
+        """Pending again, with the story that its source told meanwhile. To whom it goes and who made it stays: what was
+        read of a call that may have been sent need name neither."""
         self._move(key, before, model.ItemStatus.PENDING)
-        self.database.execute(
-            "UPDATE item SET facts = next_facts, payload = next_payload, legs = next_legs, "
-            "next_facts = NULL, next_payload = NULL, next_legs = NULL, "
-            "lead_id = json_extract(next_payload, '$.lead_id') WHERE key = ? AND next_facts IS NOT NULL",
-            (key,),
-        )
+        sent, story = self.database.rows("SELECT payload, next_payload FROM item WHERE key = ?", (key,))[0]
+        if story is not None:
+            told = json.loads(sent)
+            payload = json.loads(story) | {name: told[name] for name in _PINNED}
+            self.database.execute(
+                "UPDATE item SET facts = next_facts, payload = ?, legs = next_legs, "
+                "next_facts = NULL, next_payload = NULL, next_legs = NULL WHERE key = ?",
+                (json.dumps(payload, ensure_ascii=False), key),
+            )
         self._send_with_this_run(key)
 
     def _send_with_this_run(self, key: str) -> None:

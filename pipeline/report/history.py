@@ -23,6 +23,7 @@ _CHANGES = {
     "refused": "the CRM said no",
     "failed": "no answer told whether it was made",
     "gone": "it was deleted there",
+    "asked": "asked whether it is still there",
     None: "no answer is on record",
 }
 _RULINGS = {
@@ -78,8 +79,13 @@ def _without_lead_lines(one: WithoutLead, grace: timedelta) -> Iterator[str]:
 
 
 def _why_this_lead(one: History) -> str:
-    leads = one.settings.get("leads")
-    return f"named in the row, or found by the number in the leads file {leads}" if leads else "named in the row"
+    """In the order in which they come; the ledger does not tell which of them it was."""
+    ways = ["named in the row"]
+    if leads := one.settings.get("leads"):
+        ways.append(f"found by the number in the leads file {leads}")
+    if one.was_looked_up:
+        ways.append("found by the number in the CRM")
+    return ", or ".join(ways)
 
 
 def _attempted(attempt: Attempt) -> str:
