@@ -70,8 +70,10 @@ async def test_a_column_that_slipped_replaces_no_recording(nights: Nights) -> No
     assert uploads(nights) == COUNT
     said = await stopped(nights, *rows(slipped_by=1))
     assert "59 of 59 known calls name another recording than the one that the CRM has" in said
-    await stopped(nights, recordings_only=True)
+    # What was stopped comes again with its file, and with nothing else.
+    assert (await night(nights, recordings_only=True)).summary.exit_code == 0
     await stopped(nights, *rows(slipped_by=1), recordings_only=True)
+    assert uploads(nights) == COUNT
     # Mended, all is as it was.
     assert (await night(nights, *rows())).summary.exit_code == 0
     assert uploads(nights) == COUNT
