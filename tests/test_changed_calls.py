@@ -166,7 +166,8 @@ def test_killed_in_the_midst_of_changes_the_next_run_makes_the_rest(tmp_path: Pa
         running.communicate()
         again = crm.run(changed, *FAST)
         assert again.code == 0, again.said
-        assert _calls(again)["updated"] <= 31
+        # The ten had arrived; of the two under way when it died the answers may not have been written down.
+        assert _calls(again)["updated"] <= 40 - 10 + 2
         assert _calls(crm.run(changed, *FAST)) == {"unchanged": 40}
         assert _counts(crm)[0] == 40
         assert {one["call_duration"] for one in crm.stored()} == {7}
