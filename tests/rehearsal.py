@@ -90,17 +90,28 @@ def callimport(*arguments: str | Path, state: Path, cwd: Path = ROOT, **environm
 def started(
     *arguments: str | Path, state: Path, cwd: Path = ROOT, stdout: Any = subprocess.PIPE, **environment: str
 ) -> subprocess.Popen[str]:
-    """The command as a process of its own, in an environment that holds nothing of the developer's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALLIMPORT_")}
+    """The command as a process of its own, as a user has it installed: with nothing of the developer's."""
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline", *map(str, arguments)],
         cwd=cwd,
-        env={**kept, "CALLIMPORT_STATE_DIR": str(state), "NO_COLOR": "1", **environment},
+        env={**installed(), "CALLIMPORT_STATE_DIR": str(state), "NO_COLOR": "1", **environment},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def installed() -> dict[str, str]:
+    """The environment of a process that has what pip installs for a user: no settings of the developer's, none of the
+    libraries of tests (pandera imports all of hypothesis where it finds it), and modules that are compiled."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CALLIMPORT_", "PYTHON"))}
+    stand_ins = Path(__file__).parent / "installed"
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join([str(stand_ins), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONPYCACHEPREFIX": str(ROOT / "build" / "compiled"),
+    }
 
 
 def wait_until(true: Any) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import signal
 import socket
@@ -18,7 +17,6 @@ from pipeline.sandbox import __main__ as entry
 from pipeline.sandbox import server
 from tests import rehearsal
 
-ROOT = pathlib.Path(__file__).parent.parent
 PATIENCE_SECONDS = 20
 
 
@@ -29,8 +27,8 @@ def running(
     """A sandbox that is ready, and what it said; killed at the end if nobody stopped it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.sandbox", "--address-file", str(address_file), *options],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        cwd=rehearsal.ROOT,
+        env={**rehearsal.installed(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -49,8 +47,8 @@ def complaint(tmp_path: pathlib.Path, *options: str) -> str:
     """The one line a sandbox that cannot start leaves on stderr."""
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.sandbox", "--address-file", str(tmp_path / "a.json"), *options],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=rehearsal.ROOT,
+        env=rehearsal.installed(),
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,

@@ -20,7 +20,7 @@ import polars as pl
 
 from pipeline import config, intake, model
 from pipeline.ledger import Binding, Ledger
-from tests.rehearsal import ROOT
+from tests.rehearsal import ROOT, installed
 
 BATCH_ROWS = 250_000
 MOST_FAST, MOST_TOLERANT, MOST_MIB, LEAST_CALLS_A_SECOND, LONGEST_AGAIN = 6.0, 15.0, 700.0, 50_000.0, 30.0
@@ -79,19 +79,17 @@ def _sink(path: Path) -> None:
 
 
 def _checked(path: Path) -> tuple[float, float]:
-    """Seconds and the highest memory in MiB of `callimport check`, as it is once pip has installed it: with its modules
-    compiled, whatever this machine says about writing them down."""
+    """Seconds and the highest memory in MiB of `callimport check`, as it is once pip has installed it."""
     command = [sys.executable, "-m", "pipeline"]
-    compiled = os.environ | {"PYTHONPYCACHEPREFIX": str(path.parent / "compiled"), "PYTHONDONTWRITEBYTECODE": ""}
-    # Once over a few rows: pandera imports half of itself when it is first asked.
+    # Once over a few rows: what pip compiles when it installs is compiled.
     few = path.parent / "few.csv"
     write(few, 10)
     subprocess.run(
-        [*command, "check", str(few), "--quiet", "--json"], cwd=ROOT, env=compiled, stdout=subprocess.DEVNULL
+        [*command, "check", str(few), "--quiet", "--json"], cwd=ROOT, env=installed(), stdout=subprocess.DEVNULL
     )
     began = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "check", str(path), "--quiet", "--json"], cwd=ROOT, env=compiled, stdout=subprocess.DEVNULL
+        [*command, "check", str(path), "--quiet", "--json"], cwd=ROOT, env=installed(), stdout=subprocess.DEVNULL
     )
     _, status, used = os.wait4(process.pid, 0)
     if status:

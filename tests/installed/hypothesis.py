@@ -1,0 +1,3 @@
+"""Not there where callimport is installed: see `rehearsal.started`."""
+
+raise ImportError
