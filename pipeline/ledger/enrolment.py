@@ -117,10 +117,12 @@ class Enrolment:
         given = ", ".join("?" * len(model.Sighting._fields))
         self._database.execute_many(f"INSERT INTO temp.sighting VALUES ({given}, NULL)", self._noticed(sightings))
 
-    def _noticed(self, sightings: Iterable[model.Sighting]) -> Iterator[model.Sighting]:
+    def _noticed(self, sightings: Iterable[model.Sighting]) -> Iterator[tuple[object, ...]]:
         for one in sightings:
-            self._names_recordings = self._names_recordings or one.recording is not None
-            yield one
+            if one.recording is not None:
+                self._names_recordings = True
+            # Of a million, a fifth of the time: sqlite3 takes plain tuples by a shorter way than those with names.
+            yield tuple(one)
 
     def note_origins(
         self, mended: Iterable[tuple[model.Place, str]], repeated: Iterable[tuple[model.Place, str]]
@@ -305,7 +307,7 @@ class Enrolment:
         The trigger that a new item is pending makes SQLite write all of them down once more before the first is
         entered; what enters them names no status, so they are, and the trigger stands again with the indexes.
         """
-        entered = int(self._database.one("SELECT count(*) FROM temp.sighting"))
+        entered = int(self._database.one("SELECT ifnull(max(rowid), 0) FROM temp.sighting"))
         known = int(self._database.one("SELECT count(*) FROM item"))
         set_aside = self._database.rows(
             "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name = 'item' "
