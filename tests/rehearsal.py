@@ -70,9 +70,9 @@ class Crm:
 
 @contextmanager
 def crm(state: Path, *options: str, **environment: Any) -> Iterator[Crm]:
-    """A rehearsal CRM for the length of the block."""
-    process = started("sandbox", "--quiet", *options, state=state, **environment)
+    """A rehearsal CRM for the length of the block. Started past the command line, which loads the importer."""
     address = state / "sandbox.json"
+    process = _process("pipeline.sandbox", "--quiet", "--address-file", address, *options, environment=environment)
     try:
         wait_until(lambda: address.exists() or process.poll() is not None)
         yield Crm(state, json.loads(address.read_text()))
@@ -91,10 +91,21 @@ def started(
     *arguments: str | Path, state: Path, cwd: Path = ROOT, stdout: Any = subprocess.PIPE, **environment: str
 ) -> subprocess.Popen[str]:
     """The command as a process of its own, as a user has it installed: with nothing of the developer's."""
+    its = {"CALLIMPORT_STATE_DIR": str(state), "NO_COLOR": "1", **environment}
+    return _process("pipeline", *arguments, environment=its, cwd=cwd, stdout=stdout)
+
+
+def _process(
+    module: str,
+    *arguments: str | Path,
+    environment: dict[str, str],
+    cwd: Path = ROOT,
+    stdout: Any = subprocess.PIPE,
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        [sys.executable, "-m", module, *map(str, arguments)],
         cwd=cwd,
-        env={**installed(), "CALLIMPORT_STATE_DIR": str(state), "NO_COLOR": "1", **environment},
+        env={**installed(), **environment},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,

@@ -23,7 +23,7 @@ def test_leads_that_are_hard_to_get_right_are_got_right(tmp_path: Path, profile:
     """101: two people. 103: three leads of one customer. 106: a duplicate and its lead. 190: another dealer's. 199:
     nobody's. 110: a number with an extension."""
     export = write(tmp_path / "calls.csv", _HEADER, *_rows(101, 103, 106, 190, 199, 110))
-    options = ("--limit", "100000", "--cases", "--crm-profile", profile)
+    options = ("--limit", "100000", "--cases", "--profile", profile)
     with rehearsal.crm(tmp_path / "state", *options) as crm:
         planned = crm.run(export, *FAST, "--dry-run")
         assert crm.creates() == 0

@@ -332,7 +332,7 @@ def test_a_reject_of_a_phone_system_can_be_mended(crm: Crm, tmp_path: Path) -> N
 
 def test_what_the_crm_keeps_otherwise_is_said(tmp_path: Path) -> None:
     source = write_csv(tmp_path / "calls.csv", [{**calls(1)[0], "agent_id": "4711"}])
-    with rehearsal.crm(tmp_path / "state", "--limit", "100000", "--crm-profile", "sloppy") as crm:
+    with rehearsal.crm(tmp_path / "state", "--limit", "100000", "--profile", "sloppy") as crm:
         ended = crm.run(source, *FAST)
     assert ended.code == 0
     assert "otherwise than as sent (user_id)" in ended.err
