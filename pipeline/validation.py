@@ -178,7 +178,8 @@ def _typed(frame: pl.DataFrame, reading: Reading) -> pl.DataFrame:
     latest = reading.now.astimezone(UTC) + checks.CLOCK_TOLERANCE
     read = (_whole(frame["lead_id"]), _seconds(frame["duration_seconds"]), _whole(frame["agent_id"]))
     words = (checks.lowered(frame["direction"]), checks.lowered(frame["status"]))
-    return frame.with_columns(*(pl.col(name).alias(f"{name}_text") for name in texts), *read, *words).select(
+    phones = checks.cleaned_phone(frame["customer_phone"])
+    return frame.with_columns(*(pl.col(name).alias(f"{name}_text") for name in texts), *read, *words, phones).select(
         "_row",
         *(f"{name}_text" for name in texts),
         "call_id",
@@ -188,7 +189,7 @@ def _typed(frame: pl.DataFrame, reading: Reading) -> pl.DataFrame:
         *_start(frame["started_at"], reading),
         pl.lit(latest, dtype=checks.UTC_SECONDS).alias("latest_start"),
         "duration_seconds",
-        checks.cleaned_phone(pl.col("customer_phone")),
+        "customer_phone",
         pl.col("_customer_unknown").alias("customer_unknown"),
         pl.when(agent_id > 0).then(agent_id).alias("agent_id"),
         "agent_email",

@@ -25,8 +25,8 @@ _PHONE_FILLING = (
 def on_column(rule: str, test: Callable[[pl.Expr], pl.Expr]) -> pa.Check:
     """A rule on one column: `test` gets the column and answers for each row."""
 
-    def check(data: pa.PolarsData) -> pl.LazyFrame:
-        return data.lazyframe.select(test(pl.col(data.key)))
+    def check(data: pa.PolarsData) -> pl.LazyFrame | bool:
+        return _answered(data, test(pl.col(data.key)))
 
     return pa.Check(check, name=rule)
 
@@ -34,15 +34,26 @@ def on_column(rule: str, test: Callable[[pl.Expr], pl.Expr]) -> pa.Check:
 def on_row(rule: str, passes: pl.Expr) -> pa.Check:
     """A rule on several columns of one row."""
 
-    def check(data: pa.PolarsData) -> pl.LazyFrame:
-        return data.lazyframe.select(passes.alias("passes"))
+    def check(data: pa.PolarsData) -> pl.LazyFrame | bool:
+        return _answered(data, passes)
 
     return pa.Check(check, name=rule)
 
 
-def cleaned_phone(text: pl.Expr) -> pl.Expr:
+def _answered(data: pa.PolarsData, passes: pl.Expr) -> pl.LazyFrame | bool:
+    """One word where every row passes: of an answer for each row pandera asks three times what they come to."""
+    rows = data.lazyframe.select(passes.alias("passes")).collect()
+    return bool(rows["passes"].all()) or rows.lazy()
+
+
+def cleaned_phone(text: pl.Series) -> pl.Series:
     """A number that begins with + without what stands between its digits; any other text as it is."""
-    return pl.when(text.str.starts_with("+")).then(text.str.replace_all(_PHONE_FILLING, "")).otherwise(text)
+    # Nearly every column is + and digits alone, and to look at the form of each cell takes four times as long.
+    if text.str.slice(1).cast(pl.UInt64, strict=False).null_count() == text.null_count():
+        return text
+    cell = pl.col(text.name)
+    cleaned = pl.when(cell.str.starts_with("+")).then(cell.str.replace_all(_PHONE_FILLING, "")).otherwise(cell)
+    return text.to_frame().select(cleaned).to_series()
 
 
 def lowered(words: pl.Series) -> pl.Series:

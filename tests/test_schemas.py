@@ -69,10 +69,12 @@ def test_e164_is_plus_and_seven_to_fifteen_plain_digits(text: str, sound: bool) 
 
 def test_only_numbers_that_begin_with_plus_are_cleaned() -> None:
     texts = pl.Series("phone", ["+1 (514) 555-0123", "(514) 555-0123"])
-    assert pl.DataFrame(texts).select(checks.cleaned_phone(pl.col("phone"))).to_series().to_list() == [
-        "+15145550123",
-        "(514) 555-0123",
-    ]
+    assert checks.cleaned_phone(texts).to_list() == ["+15145550123", "(514) 555-0123"]
+
+
+def test_numbers_without_anything_between_their_digits_stay_as_they_are() -> None:
+    texts = pl.Series("phone", ["+15145550123", None, "15145550123", "++15145550123"])
+    assert checks.cleaned_phone(texts).equals(texts, null_equal=True)
 
 
 def test_the_limits_are_those_of_the_design() -> None:
