@@ -119,9 +119,12 @@ class Agents:
             day = pl.col("started_at").dt.convert_time_zone(self._zone).dt.date()
         calls = calls.with_columns(day.alias("_day"))
         found = self._found(calls)
-        stated = calls.join(
-            found.table, on=_IN_TABLE, how="left", nulls_equal=True, maintain_order="left"
-        ).with_columns(pl.coalesce("agent_id", "_user").alias("_user"))
+        if found.agents:
+            stated = calls.join(found.table, on=_IN_TABLE, how="left", nulls_equal=True, maintain_order="left")
+        else:
+            nobody = pl.lit(None, pl.Int64)
+            stated = calls.with_columns(nobody.alias("_user"), nobody.alias("_finding"))
+        stated = stated.with_columns(pl.coalesce("agent_id", "_user").alias("_user"))
         unknown = stated.filter(pl.col("_user").is_null()).select("_row", "_finding")
         self._count(found, unknown, stated["_user"])
         default = pl.lit(self.unknown.default_id, dtype=pl.Int64)

@@ -52,10 +52,11 @@ class Twins:
     def see(self, source: int, calls: pl.DataFrame) -> None:
         """`calls` as `Intake.frames` gives them; `source` counts the sources of the batch from 0."""
         has_id = pl.col("call_id").is_not_null() if self._id_is_unique else pl.lit(False)
-        instant = pl.struct("started_at", "direction", "customer_phone")
-        first, second = (
-            pl.when(has_id).then(pl.struct("call_id").hash(seed)).otherwise(instant.hash(seed)) for seed in _SEEDS[:2]
-        )
+        by_id, by_instant = pl.struct("call_id"), pl.struct("started_at", "direction", "customer_phone")
+        if self._id_is_unique and not calls["call_id"].has_nulls():
+            # Nearly every system names all of its calls: nothing is to be looked for in their instants.
+            by_instant = by_id
+        first, second = (pl.when(has_id).then(by_id.hash(seed)).otherwise(by_instant.hash(seed)) for seed in _SEEDS[:2])
         self._seen.append(
             calls.select(
                 pl.lit(source, dtype=pl.UInt16).alias("source"),
