@@ -311,7 +311,8 @@ class Enrolment:
         known = int(self._database.one("SELECT count(*) FROM item"))
         set_aside = self._database.rows(
             "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name = 'item' "
-            "AND (type = 'index' OR name = 'items_begin_pending')"
+            # A partial index has next to nothing of new items.
+            "AND ((type = 'index' AND instr(sql, ' WHERE ') = 0) OR name = 'items_begin_pending')"
         )
         is_large = entered > max(known, SMALL)
         for kind, name, _ in set_aside if is_large else ():
