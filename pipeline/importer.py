@@ -7,12 +7,12 @@ plan   run without the delivery, on a copy of the ledger
 """
 
 import contextlib
+import functools
 import itertools
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -106,20 +106,11 @@ async def run(settings: config.Settings, tools: Tools) -> endings.Result:
     Raises ImporterError for whatever shows before anything is sent; what comes later is part of the result.
     """
     interruption = Interruption()
-    async with anyio.create_task_group() as beside:
-        if tools.hears_signals:
-            await beside.start(interruption.listen)
-        if settings.max_duration is not None:
-            beside.start_soon(interruption.after, settings.max_duration.total_seconds())
-        with anyio.CancelScope() as before_sending:
-            interruption.on_request(before_sending.cancel)
-            result = await _errors_kept(_run(settings, tools, interruption))
-        beside.cancel_scope.cancel()
-    if before_sending.cancelled_caught and interruption.exit_code is not None:
-        raise errors.Interrupted(interruption.exit_code)
-    if isinstance(result, Exception):
-        raise result
-    return result
+    return await interruption.until_asked(
+        functools.partial(_run, settings, tools, interruption),
+        hears_signals=tools.hears_signals,
+        at_most_seconds=settings.max_duration.total_seconds() if settings.max_duration is not None else None,
+    )
 
 
 async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> endings.Result:
@@ -369,14 +360,6 @@ def _too_many_rejects(
     if settings.max_rejects is None or intake is None:
         return None
     return settings.max_rejects.guard(len(intake.tally.rejects) + len(enrolled.rejects), intake.tally.read)
-
-
-async def _errors_kept(story: Coroutine[Any, Any, endings.Result]) -> endings.Result | Exception:
-    """As a value, past the task group: a group would wrap it in another exception."""
-    try:
-        return await story
-    except Exception as error:  # noqa: BLE001 - it is raised again on the other side of the group
-        return error
 
 
 def _numbers_to_look_up(settings: config.Settings, intake: Intake) -> tuple[str, ...]:

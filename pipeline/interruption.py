@@ -2,12 +2,16 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskStatus
 
+from pipeline import errors
 from pipeline.errors import ExitCode
+
+Result = TypeVar("Result")
 
 EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 if hasattr(signal, "SIGHUP"):
@@ -36,6 +40,32 @@ class Interruption:
             os._exit(exit_code)
         self.exit_code = exit_code
         self._act()
+
+    async def until_asked(
+        self, work: Callable[[], Awaitable[Result]], *, hears_signals: bool, at_most_seconds: float | None = None
+    ) -> Result:
+        """What `work` comes to. Whoever asks for an end, or the time, ends it, unless it has said what else to do.
+
+        Raises Interrupted where it was ended so, and what `work` raises.
+        """
+        ended: Result | Exception | None = None
+        async with anyio.create_task_group() as beside:
+            if hears_signals:
+                await beside.start(self.listen)
+            if at_most_seconds is not None:
+                beside.start_soon(self.after, at_most_seconds)
+            with anyio.CancelScope() as working:
+                self.on_request(working.cancel)
+                try:
+                    ended = await work()
+                except Exception as error:  # noqa: BLE001 - as a value, past the task group, which would wrap it
+                    ended = error
+            beside.cancel_scope.cancel()
+        if ended is None:
+            raise errors.Interrupted(self.exit_code or ExitCode.INTERRUPTED)
+        if isinstance(ended, Exception):
+            raise ended
+        return ended
 
     async def after(self, seconds: float) -> None:
         """Ask for an end when so much time has gone, unless somebody has asked before."""

@@ -5,6 +5,7 @@ decide   what a person says of held calls; no network
 """
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,23 +61,9 @@ async def settle(settings: config.Settings, tools: importer.Tools) -> Settled:
     Raises ImporterError where the CRM or the ledger cannot be used; verdicts given by then stand.
     """
     interruption = Interruption()
-    async with anyio.create_task_group() as beside:
-        if tools.hears_signals:
-            await beside.start(interruption.listen)
-        result: Settled | errors.ImporterError | None = None
-        with anyio.CancelScope() as waiting:
-            interruption.on_request(waiting.cancel)
-            try:
-                result = await _settle(settings, tools, interruption)
-            except errors.ImporterError as error:
-                # As a value, past the task group: a group would wrap it in another exception.
-                result = error
-        beside.cancel_scope.cancel()
-    if result is None:
-        raise errors.Interrupted(interruption.exit_code or ExitCode.INTERRUPTED)
-    if isinstance(result, errors.ImporterError):
-        raise result
-    return result
+    return await interruption.until_asked(
+        functools.partial(_settle, settings, tools, interruption), hears_signals=tools.hears_signals
+    )
 
 
 def decide(

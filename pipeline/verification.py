@@ -1,6 +1,7 @@
 """The story of `callimport verify`: whose CRM is it → its ledger, held alone → each lead read once → what was found."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,24 +56,9 @@ async def verify(settings: config.Settings, tools: importer.Tools, *, combined: 
     """
     if combined is not None:
         outfile.refuse_existing(combined, force=settings.force)
-    interruption = Interruption()
-    result: Verified | errors.ImporterError | None = None
-    async with anyio.create_task_group() as beside:
-        if tools.hears_signals:
-            await beside.start(interruption.listen)
-        with anyio.CancelScope() as reading:
-            interruption.on_request(reading.cancel)
-            try:
-                result = await _verify(settings, tools, combined)
-            except errors.ImporterError as error:
-                # As a value, past the task group: a group would wrap it in another exception.
-                result = error
-        beside.cancel_scope.cancel()
-    if result is None:
-        raise errors.Interrupted(interruption.exit_code or ExitCode.INTERRUPTED)
-    if isinstance(result, errors.ImporterError):
-        raise result
-    return result
+    return await Interruption().until_asked(
+        functools.partial(_verify, settings, tools, combined), hears_signals=tools.hears_signals
+    )
 
 
 async def _verify(settings: config.Settings, tools: importer.Tools, combined: Path | None) -> Verified:

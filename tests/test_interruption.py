@@ -6,6 +6,7 @@ import signal
 import anyio
 import pytest
 
+from pipeline import errors
 from pipeline.errors import ExitCode
 from pipeline.interruption import Interruption
 
@@ -82,3 +83,31 @@ async def test_signals_are_given_back_when_nobody_listens_any_more() -> None:
         await group.start(Interruption().listen)
         group.cancel_scope.cancel()
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+async def test_what_work_comes_to_is_what_is_told() -> None:
+    async def work() -> str:
+        return "done"
+
+    assert await Interruption().until_asked(work, hears_signals=True) == "done"
+
+
+async def test_an_error_of_the_work_arrives_as_itself() -> None:
+    async def work() -> str:
+        raise errors.ConfigError("no")
+
+    with pytest.raises(errors.ConfigError):
+        await Interruption().until_asked(work, hears_signals=True, at_most_seconds=60)
+
+
+async def test_whoever_asks_for_an_end_ends_the_work() -> None:
+    one = Interruption()
+
+    async def work() -> str:
+        one.request(ExitCode.TERMINATED)
+        await anyio.sleep_forever()
+        return "never"
+
+    with pytest.raises(errors.Interrupted) as ended:
+        await one.until_asked(work, hears_signals=False)
+    assert ended.value.exit_code == ExitCode.TERMINATED
