@@ -66,7 +66,7 @@ class Reckoning:
         return endings.Result(
             summary=summary,
             findings=findings(self.tally, self.sources),
-            left_out=self.tally.left_out.told(self.sources),
+            left_out=self.tally.left_out(self.sources),
             in_doubt=tuple(listing.members(database, ItemStatus.IN_DOUBT)),
             held=tuple(listing.members(database, ItemStatus.HELD)),
             refused=tuple(listing.members(database, ItemStatus.REFUSED)),
