@@ -103,21 +103,24 @@ class Destination:
     async def leads(self, page: int, created_until: datetime) -> model.LeadPage:
         """GET /leads with their phones, newest first, a hundred a page. Those created later than `created_until` would
         push the others from page to page while they are read."""
-        bound = created_until.astimezone(UTC).isoformat(timespec="seconds")
-        return await self._lead_page("/leads", page, {"include[]": "phones", "filter[created_at][lte]": bound})
+        return shapes.lead_page(await self._page("/leads", page, _all("phones", created_until)))
+
+    async def leads_with_communications(self, page: int, created_until: datetime) -> model.ShownPage:
+        """GET /leads with their communications, in the same order and under the same bound."""
+        return shapes.shown_page(await self._page("/leads", page, _all("communications", created_until)))
 
     async def leads_by_number(self, number: str, page: int) -> model.LeadPage:
         """GET /leads with this very number, in E.164, says the filter; who asks looks whether they have it."""
-        return await self._lead_page("/leads", page, {"include[]": "phones", "filter[phone]": number})
+        return shapes.lead_page(await self._page("/leads", page, {"include[]": "phones", "filter[phone]": number}))
 
     async def search_leads(self, text: str, page: int) -> model.LeadPage:
         """GET /leads/search: everything in which the text is found, with its phones."""
-        return await self._lead_page("/leads/search", page, {"query": text})
+        return shapes.lead_page(await self._page("/leads/search", page, {"query": text}))
 
-    async def _lead_page(self, path: str, page: int, asked: Mapping[str, str]) -> model.LeadPage:
+    async def _page(self, path: str, page: int, asked: Mapping[str, str]) -> Any:
         # The links of an answer are never followed: they name http, and may name another host.
         query = urlencode({**asked, "per_page": LEADS_A_PAGE, "page": page}, quote_via=quote)
-        return shapes.lead_page(await self._exchange.send("GET", f"{path}?{query}"))
+        return await self._exchange.send("GET", f"{path}?{query}")
 
     async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
         """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,
@@ -197,6 +200,11 @@ async def connected(
         trust_env=not loopback,
     ) as client:
         yield Destination(client, base_url, token)
+
+
+def _all(included: str, created_until: datetime) -> dict[str, str]:
+    bound = created_until.astimezone(UTC).isoformat(timespec="seconds")
+    return {"include[]": included, "filter[created_at][lte]": bound}
 
 
 def _tls() -> ssl.SSLContext:
