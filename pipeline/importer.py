@@ -242,7 +242,7 @@ class Crossing:
             batch_id = self._batch_to_go_on_with()
             return ledger.resume(run_id, batch_id), batch_id
         late = None
-        if self.settings.find_leads:
+        if self.settings.find_leads or self.settings.leads:
             late = Latecomers(ledger, intake, self.tools.clock.wall(), self.settings.lead_grace)
         await self.inquiry.answer(intake, ledger, late.numbers if late else ())
         batch = late.batch() if late else intake.batch
