@@ -82,11 +82,13 @@ class Destination:
         except errors.Outcome as outcome:
             return handshake.Handshake(**look.seen, error=handshake.why(outcome))
 
-    async def ask(self, method: str, path: str, payload: Mapping[str, Any] | None = None) -> question.Reply:
-        """Any request, once. Raises nothing: whatever it comes to is the reply."""
+    async def ask(
+        self, method: str, path: str, payload: Mapping[str, Any] | None = None, part: Part | None = None
+    ) -> question.Reply:
+        """Any request, once, with an object or a file. Raises nothing: whatever it comes to is the reply."""
         look = self._exchange.look = handshake.Look()
         try:
-            body = await self._exchange.send(method, path, payload)
+            body = await self._exchange.send(method, path, payload, part=part)
         except (errors.Outcome, errors.DestinationUnusable) as error:
             status = look.seen.get("status")
             return question.Reply(status, told=question.told(error, status))
