@@ -7,6 +7,7 @@ one that was read by itself and held no more than its page had shown. Every othe
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pipeline import errors, model
 from pipeline.courier import Courier
@@ -52,7 +53,7 @@ class Bulk:
         self._clock = clock
         self.say = say
         self._until = 0.0
-        self._created_until = clock.wall()
+        self._created_until = datetime.fromtimestamp(0, UTC)
 
     @property
     def is_good(self) -> bool:

@@ -187,7 +187,7 @@ async def test_a_lead_that_is_shown_half_is_read_by_itself(play: Play) -> None:
     assert play.alone() == [500, 7]
 
 
-@pytest.mark.parametrize("status", [403, 422, 500])
+@pytest.mark.parametrize("status", [403, 404, 422, 500])
 @pytest.mark.parametrize("page", [1, 2])
 def test_where_the_list_is_not_to_be_had_each_lead_is_read_by_itself(tmp_path: Path, status: int, page: int) -> None:
     async def story(play: Play) -> None:

@@ -16,6 +16,7 @@ any error after that (reset, timeout, half an answer)               InDoubt     
 404 of a create, before an account and a lead were read here        DestinationUnusable  stop; the item stays pending
 404 of a create, once both were                                     Refused              reported: no such lead
 404 of a lead's read                                                Refused              there is no such lead
+404 of the list of leads with what they hold                        Refused              each lead is read by itself
 404 of an update, once an account and a lead were read here         Refused              it was deleted there
 404 of an upload                                                    Refused              the communication is gone
 415 of an upload                                                    Refused              reported: that one file
@@ -108,8 +109,10 @@ class Destination:
         return shapes.lead_page(await self._page("/leads", page, _all("phones", created_until)))
 
     async def leads_with_communications(self, page: int, created_until: datetime) -> model.ShownPage:
-        """GET /leads with their communications, in the same order and under the same bound."""
-        return shapes.shown_page(await self._page("/leads", page, _all("communications", created_until)))
+        """GET /leads with their communications, in the same order and under the same bound. Refused (404) where there
+        is no such list: whoever asks can do without."""
+        none = errors.Refused("no such list (status 404)", status=404)
+        return shapes.shown_page(await self._page("/leads", page, _all("communications", created_until), none))
 
     async def leads_by_number(self, number: str, page: int) -> model.LeadPage:
         """GET /leads with this very number, in E.164, says the filter; who asks looks whether they have it."""
@@ -119,10 +122,10 @@ class Destination:
         """GET /leads/search: everything in which the text is found, with its phones."""
         return shapes.lead_page(await self._page("/leads/search", page, {"query": text}))
 
-    async def _page(self, path: str, page: int, asked: Mapping[str, str]) -> Any:
+    async def _page(self, path: str, page: int, asked: Mapping[str, str], missing: errors.Refused | None = None) -> Any:
         # The links of an answer are never followed: they name http, and may name another host.
         query = urlencode({**asked, "per_page": LEADS_A_PAGE, "page": page}, quote_via=quote)
-        return await self._exchange.send("GET", f"{path}?{query}")
+        return await self._exchange.send("GET", f"{path}?{query}", missing=missing)
 
     async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
         """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,
