@@ -40,8 +40,13 @@ def consent_to_trial(whose: model.Account, lead_id: int, ask: Callable[[str], st
     if given:
         return
     if ask is None:
-        raise errors.ConfigError(f"trial calls would be written to lead {lead_id}: say --yes if it was made for that")
-    question = f"Some trial calls are written to a lead of {whose.name}, for good. Type its id ({lead_id}) to go on"
+        raise errors.ConfigError(
+            f"trial calls and a silent recording would be written to lead {lead_id}: say --yes if it was made for that"
+        )
+    question = (
+        f"Some trial calls, one with a silent recording, are written to a lead of {whose.name}, for good. Type its id "
+        f"({lead_id}) to go on"
+    )
     if ask(question).strip() != str(lead_id):
         raise errors.ConfigError("the lead's id was not typed: nothing was sent")
 

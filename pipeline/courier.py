@@ -45,6 +45,16 @@ class Courier:
         with _refusal_is_the_end("leads"):
             return await self._carry(lambda: self._destination.leads(page, created_until))
 
+    async def leads_with_communications(self, page: int, created_until: datetime) -> model.ShownPage:
+        """A page of all leads with what they hold. Refused or Incomplete where this page is not to be had, time and
+        again, while the CRM answers otherwise."""
+        try:
+            return await self._carry_unless_it_alone_fails(
+                lambda: self._destination.leads_with_communications(page, created_until)
+            )
+        except (errors.NotApplied, errors.InDoubt) as outcome:
+            raise errors.Incomplete(f"the list cannot be read: {outcome.evidence}") from outcome
+
     async def leads_by_number(self, number: str, page: int) -> model.LeadPage:
         """Leads that the CRM's filter finds for a number."""
         with _refusal_is_the_end("leads"):

@@ -1,7 +1,8 @@
 """Calls that are in the CRM already, typed in by a person or brought by another system (--existing).
 
-Each lead is read once a run, right before its first call goes. A communication of the same method and direction within
-two minutes, that is none of ours, is the call: it is skipped, and its id is kept.
+Each lead is read once a run: right before its first call goes, or with all others where that takes fewer requests. A
+communication of the same method and direction within two minutes, that is none of ours, is the call: it is skipped, and
+its id is kept.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 import anyio
 
 from pipeline import config, duration, errors, likeness, mapping, model
+from pipeline.bulk import FEW, GOOD_FOR_SECONDS, Bulk, Choice
 from pipeline.courier import Courier
 from pipeline.ledger import Ledger, listing
 
@@ -20,10 +22,16 @@ PAUSES = 10
 
 class Existing:
     """Of one run. `unread` are the leads of which nobody can say what they hold: their calls stay pending. `reads_left`
-    is how many leads will be read yet, as far as it is known."""
+    is how many leads will be read yet, as far as it is known. Without `bulk` each is read by itself."""
 
     def __init__(
-        self, settings: config.Settings, ledger: Ledger, courier: Courier, batch_id: str, warn: Callable[[str], None]
+        self,
+        settings: config.Settings,
+        ledger: Ledger,
+        courier: Courier,
+        batch_id: str,
+        warn: Callable[[str], None],
+        bulk: Bulk | None = None,
     ) -> None:
         self._settings = settings
         self._choice = settings.existing
@@ -32,6 +40,11 @@ class Existing:
         self._batch_id = batch_id
         self._warn = warn
         self._shown: dict[int, tuple[model.Stored, ...]] = {}
+        self._bulk = bulk
+        self._in_bulk: dict[int, tuple[model.Stored, ...]] = {}
+        # At what pace, as long as the list may be worth reading again.
+        self._per_minute: float | None = None
+        self._reading = anyio.Lock()
         self._looked_at: set[int] = set()
         self.unread: set[int] = set()
         self.reads_left = 0
@@ -45,13 +58,35 @@ class Existing:
         )
         return (*self._cost, unread) if self.unread else self._cost
 
-    def tell_cost(self, per_minute: float) -> None:
-        """Of a plan: how many requests it will take, and how long."""
-        reads = self.reads_to_come(self._settings.pilot or self._settings.limit)
-        if reads and not self._settings.recordings_only:
-            about = duration.told(reads * 60 / per_minute)
-            cost = f"{reads:,} leads are read before their first call goes (--existing): {reads:,} requests"
-            self._cost = (f"{cost}, about {about}; --existing send does without",)
+    async def tell_cost(self, per_minute: float) -> None:
+        """Of a plan: how many requests it will take, which way is chosen, and how long. Raises DestinationUnusable."""
+        most = self._settings.pilot or self._settings.limit
+        if self._settings.recordings_only or not self.reads_to_come(most):
+            return
+        choice = await self._choose(most, per_minute)
+        about = duration.told(choice.requests * 60 / per_minute)
+        calls = listing.pending_count(self._ledger.database, self._batch_id)
+        lasts = most is None and calls * 60 / per_minute > GOOD_FOR_SECONDS
+        again = ", and again every hour while that is cheaper" if choice.first and lasts else ""
+        cost = f"{choice.leads:,} leads are read before their first call goes (--existing): {choice.told}"
+        self._cost = (f"{cost}; about {about}{again}; --existing send does without",)
+
+    async def read_ahead(self, most: int | None, per_minute: float) -> None:
+        """Before so many calls at most go: read many leads a request, where that costs less. Raises DestinationUnusable
+        or LedgerError."""
+        self._per_minute = None
+        if self._bulk is None or self.reads_to_come(most) <= FEW:
+            return
+        choice = await self._choose(most, per_minute)
+        self._bulk.say(f"{choice.leads:,} leads to read before their first call goes (--existing): {choice.told}")
+        if choice.first is None:
+            return
+        # What was read by itself an hour ago proves nothing of a list of now.
+        known = {} if self._looked_at else self._shown
+        self._in_bulk = await self._bulk.read(choice.first, self._unread_leads(), known, self._near_its_calls)
+        self.reads_to_come(most)
+        if most is None and self._bulk.is_good:
+            self._per_minute = per_minute
 
     def heard(self, lead_id: int, shown: Sequence[model.Stored]) -> None:
         """What somebody else has read of a lead need not be read again."""
@@ -62,8 +97,7 @@ class Existing:
         """How many leads are to be read before so many calls at most can go."""
         if self._choice == "send":
             return 0
-        leads = listing.leads_to_send_to(self._ledger.database, self._batch_id)
-        new = len(leads - self._looked_at - self._shown.keys())
+        new = len(self._unread_leads())
         self.reads_left = new if most is None else min(new, most)
         return self.reads_left
 
@@ -72,6 +106,10 @@ class Existing:
         if self._choice == "send" or lead_id in self._looked_at:
             return ()
         shown = self._shown.pop(lead_id, None)
+        if shown is None and self._per_minute is not None:
+            await self._renew(self._per_minute)
+        if shown is None:
+            shown = self._in_bulk.pop(lead_id, None)
         try:
             shown = await self._read(lead_id) if shown is None else shown
         except (errors.Refused, errors.Incomplete) as outcome:
@@ -79,6 +117,28 @@ class Existing:
             shown = ()
         self._looked_at.add(lead_id)
         return self._judge(lead_id, shown)
+
+    def _unread_leads(self) -> set[int]:
+        leads = listing.leads_to_send_to(self._ledger.database, self._batch_id)
+        return leads - self._looked_at - self._shown.keys() - self._in_bulk.keys()
+
+    async def _choose(self, most: int | None, per_minute: float) -> Choice:
+        if self._bulk is None:
+            return Choice(self.reads_to_come(most))
+        return await self._bulk.choose(self._unread_leads(), most, per_minute)
+
+    async def _renew(self, per_minute: float) -> None:
+        """The list, once it is too old: whoever comes meanwhile waits for it."""
+        async with self._reading:
+            if self._bulk is not None and not self._bulk.is_good and self._per_minute is not None:
+                self._in_bulk.clear()
+                await self.read_ahead(None, per_minute)
+
+    def _near_its_calls(self, lead_id: int, shown: Sequence[model.Stored]) -> tuple[model.Stored, ...]:
+        """What may be a call of the lead that is to be sent: all that needs to be kept of it."""
+        sent = [item.communication for item in listing.pending_of_lead(self._ledger.database, self._batch_id, lead_id)]
+        dated = (one for one in shown if one.executed_at is not None)
+        return tuple(one for one in dated if any(likeness.may_be(each, one, near=NEAR) for each in sent))
 
     async def _read(self, lead_id: int) -> tuple[model.Stored, ...]:
         try:

@@ -31,6 +31,7 @@ from pipeline import (
     report,
 )
 from pipeline.audio_check import AudioCheck
+from pipeline.bulk import Bulk
 from pipeline.courier import Courier
 from pipeline.destination import Destination, connected
 from pipeline.drift import Drift
@@ -174,7 +175,7 @@ class Crossing:
         try:
             updating.brake()
             await sending.look_first(batch_id)
-            self.existing.tell_cost(self.pacer.allowed_per_minute)
+            await self.existing.tell_cost(self.pacer.allowed_per_minute)
         except errors.GuardStopped as error:
             # The counts are worth having all the same.
             stopped_by = stopped_by or error
@@ -232,7 +233,7 @@ class Crossing:
             batch_id = self._batch_to_go_on_with()
             return ledger.resume(run_id, batch_id), batch_id
         late = None
-        if self.settings.find_leads:
+        if self.settings.find_leads or self.settings.leads:
             late = Latecomers(ledger, intake, self.tools.clock.wall(), self.settings.lead_grace)
         await self.inquiry.answer(intake, ledger, late.numbers if late else ())
         batch = late.batch() if late else intake.batch
@@ -305,7 +306,8 @@ class Crossing:
     def _sending(self, updating: Updating, batch_id: str) -> Sending:
         tools = self.tools
         courier = Courier(self.crm, self.pacer, tools.rng)
-        self.existing = Existing(self.settings, self.ledger, courier, batch_id, tools.talk.warn)
+        bulk = Bulk(courier, self.ledger, tools.clock, tools.talk.say)
+        self.existing = Existing(self.settings, self.ledger, courier, batch_id, tools.talk.warn, bulk)
         return Sending(
             self.settings, tools.clock, tools.talk, tools.rng, self.interruption, self.crm, self.pacer, self.drift,
             self.ledger, updating, self.existing,

@@ -20,8 +20,10 @@ class Latecomers:
         self._grace = grace
         intake.keeps_leadless = True
         self._shape = mapping.settings_fingerprint(intake.shape)
-        self._waiting = leadless.waiting(self._database, self._shape, now - grace)
+        # However long they have waited: none is given up by a run that has not looked for its lead once more.
+        self._waiting = leadless.waiting(self._database, self._shape) if grace else []
         self._found: list[tuple[leadless.Leadless, int]] = []
+        self._held_back: set[str] = set()
         self._today: list[model.Sighting] = []
         self.told: tuple[str, ...] = ()
 
@@ -35,6 +37,7 @@ class Latecomers:
             lead_id = self._intake.lead_of(one.call.phone, datetime.fromtimestamp(one.call.started_at, UTC))
             if lead_id is not None:
                 self._found.append((one, lead_id))
+        self._held_back = {one.call.key for one, _ in self._found}
         earlier = leadless.sources(self._database, (one.source_sha256 for one, _ in self._found))
         files = self._intake.batch.sources
         known = {source.sha256 for source in files}
@@ -46,7 +49,6 @@ class Latecomers:
         theirs. Of those that may be one call only the first comes now: by the next run it is known, and the others are
         held beside it.
         """
-        leadless.judge_withdrawn(self._database)
         leadless.make_whole(self._database, self._waiting)
         place = {source.sha256: position for position, source in enumerate(batch.sources)}
         replaced = self._intake.origins.replaced()
@@ -77,8 +79,9 @@ class Latecomers:
             leadless.keep(self._database, batch, self._shape, self._today, self._now)
             keys = {model.Place(one.source, one.row): one.key for one in self._today}
             leadless.keep_marks(self._database, keys, self._intake.origins.mended_calls())
-        given_up = leadless.give_up(self._database, self._now - self._grace)
-        left = len(leadless.waiting(self._database, self._shape, self._now - self._grace))
+        over, long_over = self._now - self._grace, self._now - 2 * self._grace
+        given_up = leadless.give_up(self._database, self._shape, over, long_over, self._held_back)
+        left = len(leadless.waiting(self._database, self._shape))
         lines = (
             (len(self._found), "of earlier files found a lead and came along"),
             (left, f"without a lead kept: tried again for {self._grace.days} days, whatever files a run has"),

@@ -361,6 +361,16 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownPage:
+    """Some leads of a list, by id, with the communications of each, None where these are not shown. `total` are the
+    leads of the whole list, None where the CRM does not say; `pages` its pages."""
+
+    leads: tuple[tuple[int, tuple[Stored, ...] | None], ...]
+    total: int | None
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """An item that may or may not be stored. `intended_at` is when the first of the attempts that came into doubt was
     about to leave: each of them may have stored it, under an id above `id_floor`. `since` is in monotonic seconds of

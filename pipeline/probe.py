@@ -1,27 +1,32 @@
 """callimport probe: what only a real key can tell, asked on one lead that somebody made for it.
 
 It writes: some communications on that lead and nowhere else, each said to be a trial in its text, none of them known to
-a ledger. Nothing is sent twice but where that is the question, and no status is used that opens a window on a screen.
+a ledger, and recordings of silence on the first of them. Nothing is sent twice but where that is the question, and no
+status is used that opens a window on a screen.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from pipeline import account, canonical, config, errors, importer, model, privacy
+from pipeline import account, canonical, config, errors, importer, model, privacy, silence
 from pipeline.courier import Courier
 from pipeline.destination import Destination
+from pipeline.destination.exchange import Part
 from pipeline.destination.question import Reply
 from pipeline.errors import ExitCode
 from pipeline.pacer import Pacer
+from pipeline.recording import MEBIBYTE
 
 # With brackets, as a reference has them.
 TEXT = "callimport probe, a trial that may be deleted [1]"
 NUMBER = "+15145550100"
 NOBODY = 999_999_999
 NO_KEY = "callimport-probe-no-key"
+# Web servers are often set to 1, PHP to 2 or 8; a call of an hour has 20 and more. Each a little more than it says.
+SIZES_MB = (1, 5, 20)
 _EASTERN = timezone(timedelta(hours=-5))
 _YEARS = timedelta(days=5 * 365)
 
@@ -55,7 +60,7 @@ async def probe(settings: config.Settings, tools: importer.Tools, lead_id: int, 
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
         account.confirm(target, whose, settings, tools.ask)
         account.consent_to_trial(whose, lead_id, tools.ask, given=consent)
-        trial = _Trial(crm, pacer, tools.clock.wall(), lead_id, tools.talk.say)
+        trial = Trial(crm, pacer, tools.clock.wall(), lead_id, tools.talk.say)
         probed = await trial.run()
     await pacer.slot()
     async with tools.connect(target.base_url, privacy.Secret(NO_KEY), connections=1) as crm:
@@ -68,7 +73,9 @@ async def _of_no_key(crm: Destination) -> Learned:
 
 
 @dataclass(slots=True)
-class _Trial:
+class Trial:
+    """The questions, and what was learned and made by now; `say` is told of what takes long or is to be deleted."""
+
     crm: Destination
     pacer: Pacer
     now: datetime
@@ -87,6 +94,7 @@ class _Trial:
         first = await self._creates(before)
         if first is not None:
             await self._after(before, first)
+            await self._recordings(first)
             await self._variants()
             await self._undo(first)
         await self._lists(before)
@@ -111,14 +119,40 @@ class _Trial:
 
     async def _after(self, before: Reply, first: int) -> None:
         after = await self._ask("GET", self._lead())
-        shown = after.data.get("communications")
-        found = [one for one in shown if isinstance(one, dict)] if isinstance(shown, list) else []
-        one = next((one for one in found if str(one.get("id")) == str(first)), None)
-        self._say("the lead shows it at once", "yes" if one else f"no, {len(found)} others")
-        if one is not None:
+        one = _one(after, first)
+        self._say("the lead shows it at once", "yes" if one else f"no, {len(_shown(after))} others")
+        if one:
             self._say("its text comes back unchanged", "yes" if one.get("description") == TEXT else "no")
+        self._compare("the call", before, after)
+
+    async def _recordings(self, first: int) -> None:
+        """Silence, all of it on the first call: each upload takes the place of the one before."""
+        before = await self._ask("GET", self._lead())
+        self._note("a recording is uploaded, a second of WAV", await self._upload(first, "wav", silence.wav()))
+        after = await self._ask("GET", self._lead())
+        self._compare("the recording", before, after)
+        changed = sorted(name for name, value in _one(after, first).items() if _one(before, first).get(name) != value)
+        self._say("what the recording changes in its call", ", ".join(changed) or "nothing")
+        self._note("the same recording again", await self._upload(first, "wav", silence.wav()))
+        self._note("an MP3 without an ID3 tag", await self._upload(first, "mp3", silence.mp3()))
+        for size in SIZES_MB:
+            self.say(f"uploading {size} MB of silence: on a slow line this takes minutes")
+            reply = await self._upload(first, "wav", silence.wav(size * MEBIBYTE))
+            self._note(f"a recording of {size} MB", reply)
+            if reply.status is None or not 200 <= reply.status < 300:
+                # What is larger will not pass, either.
+                break
+
+    async def _upload(self, communication_id: int, kind: str, file: BinaryIO) -> Reply:
+        await self.pacer.slot()
+        media_type = "audio/wav" if kind == "wav" else "audio/mpeg"
+        part = Part("recording", f"recording.{kind}", media_type, file)
+        return await self.crm.ask("POST", f"/communications/{communication_id}/recording", part=part)
+
+    def _compare(self, what: str, before: Reply, after: Reply) -> None:
         for name in ("result", "status", "updated_at"):
-            self._say(f"the lead's {name} before and after", f"{before.data.get(name)}, {after.data.get(name)}")
+            answer = f"{before.data.get(name)}, {after.data.get(name)}"
+            self._say(f"the lead's {name} before and after {what}", answer)
 
     async def _variants(self) -> None:
         twice = await self._create(self._payload())
@@ -207,3 +241,14 @@ class _Trial:
 
 def _kept_otherwise(payload: Mapping[str, object], kept: Mapping[str, object], name: str) -> bool:
     return canonical.form(kept.get(name)) != canonical.form(payload[name])
+
+
+def _shown(lead: Reply) -> list[dict[str, Any]]:
+    """The communications of a lead as it shows them."""
+    shown = lead.data.get("communications")
+    return [one for one in shown if isinstance(one, dict)] if isinstance(shown, list) else []
+
+
+def _one(lead: Reply, communication_id: int) -> dict[str, Any]:
+    """One of them, empty where it does not show it."""
+    return next((one for one in _shown(lead) if str(one.get("id")) == str(communication_id)), {})

@@ -45,6 +45,8 @@ class Sending:
             if not await self.look_first(batch_id):
                 return None
             left = self._most(batch_id)
+            if not await self._read_ahead(left):
+                return None
             while True:
                 sending = await self._deliver_pending(run_id, batch_id, left, reconciliation, with_canary=with_canary)
                 left = None if left is None else left - sending.taken
@@ -92,6 +94,13 @@ class Sending:
                 await preflight.look(
                     self._courier(), self.ledger, batch_id, self.rng, self.talk.say, self.existing.heard
                 )
+        return self.interruption.exit_code is None
+
+    async def _read_ahead(self, most: int | None) -> bool:
+        """See what the leads hold, where that is cheaper at once. False where somebody asked for an end."""
+        with anyio.CancelScope() as reading:
+            self.interruption.on_request(reading.cancel)
+            await self.existing.read_ahead(most, self.pacer.allowed_per_minute)
         return self.interruption.exit_code is None
 
     async def _adopt(self, batch_id: str) -> None:

@@ -342,6 +342,8 @@ class FakeDealer(FakeCrm):
         # How a number is compared with those of a lead; None: the filter is not heard.
         self.filters_phones: Callable[[str, list[str]], bool] | None = lambda wanted, numbers: wanted in numbers
         self.on_page: Callable[[int], None] = lambda page: None
+        # What a list shows of the communications of a lead.
+        self.lists: Callable[[list[dict[str, Any]]], object] = lambda there: there
 
     def receive(self, request: Request) -> Reply:
         self.received.append(request)
@@ -358,8 +360,7 @@ class FakeDealer(FakeCrm):
             return reply(200, {"data": [{"id": 7, "name": "Concession fictive", **users}]})
         if path.startswith("/leads/") and path != "/leads/search":
             lead_id = int(path.removeprefix("/leads/"))
-            there = [one for one in self.stored if one["lead_id"] == lead_id]
-            return reply(200, {"data": {"id": lead_id, "communications": there}})
+            return reply(200, {"data": {"id": lead_id, "communications": self._of_lead(lead_id)}})
         return self._listed(path, {name: values[0] for name, values in asked.items()})
 
     def _listed(self, path: str, asked: dict[str, str]) -> Reply:
@@ -375,7 +376,13 @@ class FakeDealer(FakeCrm):
         self.on_page(page)
         meta = {"current_page": page, "last_page": max(-(-len(leads) // length), 1), "total": len(leads)}
         links = {"next": "http://crm.example/v2/leads?page=2"}
-        return reply(200, {"data": leads[(page - 1) * length : page * length], "links": links, "meta": meta})
+        shown = leads[(page - 1) * length : page * length]
+        if asked.get("include[]") == "communications":
+            shown = [{**one, "communications": self.lists(self._of_lead(one["id"]))} for one in shown]
+        return reply(200, {"data": shown, "links": links, "meta": meta})
+
+    def _of_lead(self, lead_id: int) -> list[dict[str, Any]]:
+        return [one for one in self.stored if one["lead_id"] == lead_id]
 
     def asked(self, path: str) -> list[str]:
         """The targets of the reads that begin with a path."""

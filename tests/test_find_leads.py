@@ -54,8 +54,9 @@ class Nights:
         return result
 
     def looked_up(self) -> list[str]:
-        """What the last run asked about leads as such."""
-        return [target for target in self.asked[-1] if target.startswith(("/v2/leads?", "/v2/leads/search"))]
+        """What the last run asked about leads as such, and not about what they hold."""
+        asked = (target for target in self.asked[-1] if target.startswith(("/v2/leads?", "/v2/leads/search")))
+        return [target for target in asked if "communications" not in target]
 
     def settings(self) -> config.Settings:
         return exporting.settings(ledger=self.folder / "ledger.sqlite3", state_dir=self.folder)

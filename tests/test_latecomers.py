@@ -4,11 +4,12 @@ sent in a story that its row does not tell any more."""
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from pipeline import report, trace, upkeep
+from pipeline import errors, limits, report, trace, upkeep
 from pipeline.ledger import Ledger
 from tests import exporting, making
 from tests.fake_crm import lead
@@ -314,3 +315,80 @@ async def test_many_calls_that_waited_under_two_ids_are_held_and_stop_no_run(nig
     assert (await nights.run()).summary.calls.delivered == 25
     assert (await nights.run()).summary.calls.held == 25
     assert len(nights.crm.stored) == 25
+
+
+def _leads(nights: Nights, *lines: str) -> Path:
+    """The leads file of that night."""
+    return exporting.write(nights.folder / f"leads-{nights.night:%d}.txt", "phone,lead_id", *lines)
+
+
+@night_after_night
+async def test_with_a_leads_file_alone_calls_without_a_lead_wait_for_a_file_that_has_one(nights: Nights) -> None:
+    first = await nights.run(_call(), find_leads=False, leads=_leads(nights, f"{TWO},12"))
+    assert first.summary.skipped == {"no_lead": 1}
+    assert first.told == ("1 call without a lead kept: tried again for 30 days, whatever files a run has",)
+    later = await nights.run(find_leads=False, leads=_leads(nights, f"{TWO},12", f"{ONE},11"))
+    assert (later.summary.calls.carried, later.summary.calls.delivered) == (1, 1)
+    assert (nights.leads_of_calls(), nights.looked_up()) == ([11], [])
+
+
+@night_after_night
+async def test_a_waiting_call_that_was_withdrawn_is_not_sent_by_a_run_without_look_ups(nights: Nights) -> None:
+    """Its row names the lead by now."""
+    batch = (await nights.run(_call())).summary.batch
+    assert batch is not None
+    upkeep.withdraw(nights.settings(), making.clock(nights.night), batch)
+    row = _call() + ",11"
+    for _ in range(2):
+        again = await nights.run(row, row, header=HEADER + ",lead_id", find_leads=False)
+        assert (again.summary.skipped, again.summary.calls.duplicate) == ({"withdrawn": 1}, 1)
+    assert nights.crm.stored == []
+
+
+_TWO_DAYS = timedelta(days=2)
+
+
+@pytest.mark.parametrize("held_back", ["guard", "limit", "pilot", "no run"])
+def test_a_call_held_back_on_the_last_night_of_its_grace_has_its_chance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_back: str
+) -> None:
+    @night_after_night
+    async def story(nights: Nights) -> None:
+        await nights.run(_call(), _call("15:00:00", "c2"), lead_grace=_TWO_DAYS)
+        nights.crm.leads = [lead(11, ONE)]
+        nights.night += timedelta(days=1)
+        if held_back == "guard":
+            with pytest.raises(errors.GuardStopped):
+                await nights.run("broken", lead_grace=_TWO_DAYS, max_rejects=limits.max_rejects("0"))
+        elif held_back != "no run":
+            changes: dict[str, Any] = {held_back: 1}
+            last = await nights.run(lead_grace=_TWO_DAYS, **changes)
+            assert (last.summary.calls.delivered, last.summary.calls.pending) == (1, 1)
+        nights.night += timedelta(days=1)
+        over = await nights.run(lead_grace=_TWO_DAYS)
+        assert over.summary.calls.delivered == (1 if held_back in ("limit", "pilot") else 2)
+        assert not any("given up" in line for line in over.told)
+
+    story(tmp_path, monkeypatch)
+
+
+@night_after_night
+async def test_a_call_that_stands_back_behind_one_that_may_be_it_is_not_given_up(nights: Nights) -> None:
+    await nights.run(_call("14:01:01", "a"), _call("14:01:31", "b"), lead_grace=_TWO_DAYS)
+    nights.crm.leads = [lead(11, ONE)]
+    nights.night += timedelta(days=5)
+    first = await nights.run(lead_grace=_TWO_DAYS)
+    assert (first.summary.calls.delivered, len(first.told)) == (1, 2)
+    assert (await nights.run(lead_grace=_TWO_DAYS)).summary.calls.delivered == 1
+
+
+@night_after_night
+async def test_a_run_of_other_settings_gives_up_what_it_has_not_looked_for_only_after_twice_as_long(
+    nights: Nights,
+) -> None:
+    await nights.run(_call(), lead_grace=_TWO_DAYS, system="east")
+    nights.crm.leads = [lead(11, ONE)]
+    nights.night += _TWO_DAYS
+    assert (await nights.run(lead_grace=_TWO_DAYS, system="west")).told == ()
+    nights.night += _TWO_DAYS
+    assert "1 call given up" in (await nights.run(lead_grace=_TWO_DAYS, system="west")).told[0]

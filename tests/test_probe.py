@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from pipeline import account, errors, probe
-from pipeline.destination.question import Reply
+from pipeline import account, errors, model, probe, recording, silence
+from pipeline.destination import question
+from pipeline.pacer import Pacer
 from tests import making, rehearsal
-from tests.fake_crm import FakeCrm, Line, in_virtual_time, reply
+from tests.fake_crm import FIRST_ID, FakeCrm, Line, Reply, Request, in_virtual_time, reply
 from tests.rehearsal import Crm, Ended, callimport
 
 LEAD = "5001"
@@ -38,9 +40,19 @@ def test_it_learns_what_a_call_becomes_and_what_it_does_to_its_lead(crm: Crm) ->
     assert learned["kept otherwise than as sent"] == "nothing"
     assert "T19:00:00+00:00" in learned["executed_at 14:00-05:00 comes back as"]
     assert learned["its text comes back unchanged"] == "yes"
-    assert learned["the lead's result before and after"] == "None, attempted"
-    before, after = learned["the lead's updated_at before and after"].split(", ")
+    assert learned["the lead's result before and after the call"] == "None, attempted"
+    before, after = learned["the lead's updated_at before and after the call"].split(", ")
     assert before < after
+    assert learned["a recording is uploaded, a second of WAV"] == learned["the same recording again"] == "200"
+    assert learned["the lead's result before and after the recording"] == "attempted, attempted"
+    assert "the lead's updated_at before and after the recording" in learned
+    assert learned["what the recording changes in its call"] == "nothing"
+    assert learned["an MP3 without an ID3 tag"] == "200"
+    sizes = {question: answer[:3] for question, answer in learned.items() if question.endswith(" MB")}
+    # The rehearsal CRM takes 16.
+    assert sizes == {"a recording of 1 MB": "200", "a recording of 5 MB": "200", "a recording of 20 MB": "413"}
+    uploads = {one["path"] for one in crm.ask("journal")["requests"] if one["path"].endswith("/recording")}
+    assert uploads == {f"/v2/communications/{json.loads(ended.out)['made'][0]}/recording"}
     assert learned["the very same call again makes another communication"] == "201"
     assert "422" in learned["an outgoing call that was interrupted"]
     assert learned["a communication is deleted"] == "405"
@@ -51,6 +63,37 @@ def test_it_learns_what_a_call_becomes_and_what_it_does_to_its_lead(crm: Crm) ->
     assert learned["headers that tell the limit"].startswith(("none", "x-ratelimit-limit"))
     assert any(question.startswith("leads by the number, all but its last digit and a %") for question in learned)
     assert "555" not in ended.said
+
+
+@in_virtual_time
+async def test_recordings_grow_only_until_one_is_refused() -> None:
+    """A large one takes minutes on a slow line, and a larger one than was refused would tell nothing new."""
+    crm = FakeCrm()
+
+    def answer(request: Request) -> Reply:
+        path = request.target.partition("?")[0]
+        if path == "/v2/communications" or (request.method == "GET" and path.startswith("/v2/leads/")):
+            return crm.keep(request)
+        if not path.endswith("/recording"):
+            return reply(404, {})
+        head, audio = request.part
+        if "audio/mpeg" in head:
+            return reply(422, {"message": "no", "errors": {"recording": ["wrong type"]}})
+        return reply(413, b"<html>Too Large</html>") if len(audio) > 4 * recording.MEBIBYTE else crm.upload(request)
+
+    crm.answer = answer
+    async with crm.reached() as there:
+        pacer = Pacer((model.Rate(60_000, 60.0),), anyio.current_time)
+        probed = await probe.Trial(there, pacer, making.NOW, int(LEAD), lambda _: None).run()
+    learned = {one.question: one.answer for one in probed.learned}
+    assert learned["an MP3 without an ID3 tag"] == "422 recording: wrong type"
+    assert learned["a recording of 1 MB"] == "200"
+    assert learned["a recording of 5 MB"].startswith("413")
+    assert "a recording of 20 MB" not in learned
+    assert list(crm.recordings) == [FIRST_ID]
+    small, again, large = crm.recordings[FIRST_ID]
+    assert (again, recording.sniffed(small), len(large)) == (small, "wav", recording.MEBIBYTE)
+    assert recording.sniffed(silence.mp3().read()) == "mp3"
 
 
 def test_it_writes_to_that_lead_only_and_says_what_is_to_be_deleted(crm: Crm) -> None:
@@ -117,6 +160,7 @@ def _unreachable() -> FakeCrm:
 
 
 def test_a_reply_without_an_object_has_no_data() -> None:
-    assert Reply(200, {"data": [1]}).data == Reply(200, [1]).data == Reply(None).data == {}
-    assert Reply(200, {"data": {"id": 1}}).data == Reply(200, {"id": 1}).data == {"id": 1}
+    answered = question.Reply
+    assert answered(200, {"data": [1]}).data == answered(200, [1]).data == answered(None).data == {}
+    assert answered(200, {"data": {"id": 1}}).data == answered(200, {"id": 1}).data == {"id": 1}
     assert probe.TEXT.endswith("]")

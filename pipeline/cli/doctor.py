@@ -65,7 +65,7 @@ It asks for consent unless --yes is given; production must be confirmed as for c
     type=click.IntRange(1, 2**63 - 1),
     required=True,
     metavar="ID",
-    help="A lead made for trials: some calls are written to it, for good.",
+    help="A lead made for trials: some calls and a silent recording are written to it, for good.",
 )
 @click.option("--yes", is_flag=True, help="The lead was made for that: do not ask.")
 @options.placing

@@ -223,7 +223,7 @@ def sending(command: Command) -> Command:
             metavar="DAYS",
             default="30d",
             show_default=True,
-            help="With --find-leads: how long calls without a lead are kept and tried again.",
+            help="With --leads or --find-leads: how long calls without a lead are kept and tried again.",
         ),
         click.option(
             "--pilot",

@@ -16,6 +16,7 @@ any error after that (reset, timeout, half an answer)               InDoubt     
 404 of a create, before an account and a lead were read here        DestinationUnusable  stop; the item stays pending
 404 of a create, once both were                                     Refused              reported: no such lead
 404 of a lead's read                                                Refused              there is no such lead
+404 of the list of leads with what they hold                        Refused              each lead is read by itself
 404 of an update, once an account and a lead were read here         Refused              it was deleted there
 404 of an upload                                                    Refused              the communication is gone
 415 of an upload                                                    Refused              reported: that one file
@@ -82,11 +83,13 @@ class Destination:
         except errors.Outcome as outcome:
             return handshake.Handshake(**look.seen, error=handshake.why(outcome))
 
-    async def ask(self, method: str, path: str, payload: Mapping[str, Any] | None = None) -> question.Reply:
-        """Any request, once. Raises nothing: whatever it comes to is the reply."""
+    async def ask(
+        self, method: str, path: str, payload: Mapping[str, Any] | None = None, part: Part | None = None
+    ) -> question.Reply:
+        """Any request, once, with an object or a file. Raises nothing: whatever it comes to is the reply."""
         look = self._exchange.look = handshake.Look()
         try:
-            body = await self._exchange.send(method, path, payload)
+            body = await self._exchange.send(method, path, payload, part=part)
         except (errors.Outcome, errors.DestinationUnusable) as error:
             status = look.seen.get("status")
             return question.Reply(status, told=question.told(error, status))
@@ -103,21 +106,26 @@ class Destination:
     async def leads(self, page: int, created_until: datetime) -> model.LeadPage:
         """GET /leads with their phones, newest first, a hundred a page. Those created later than `created_until` would
         push the others from page to page while they are read."""
-        bound = created_until.astimezone(UTC).isoformat(timespec="seconds")
-        return await self._lead_page("/leads", page, {"include[]": "phones", "filter[created_at][lte]": bound})
+        return shapes.lead_page(await self._page("/leads", page, _all("phones", created_until)))
+
+    async def leads_with_communications(self, page: int, created_until: datetime) -> model.ShownPage:
+        """GET /leads with their communications, in the same order and under the same bound. Refused (404) where there
+        is no such list: whoever asks can do without."""
+        none = errors.Refused("no such list (status 404)", status=404)
+        return shapes.shown_page(await self._page("/leads", page, _all("communications", created_until), none))
 
     async def leads_by_number(self, number: str, page: int) -> model.LeadPage:
         """GET /leads with this very number, in E.164, says the filter; who asks looks whether they have it."""
-        return await self._lead_page("/leads", page, {"include[]": "phones", "filter[phone]": number})
+        return shapes.lead_page(await self._page("/leads", page, {"include[]": "phones", "filter[phone]": number}))
 
     async def search_leads(self, text: str, page: int) -> model.LeadPage:
         """GET /leads/search: everything in which the text is found, with its phones."""
-        return await self._lead_page("/leads/search", page, {"query": text})
+        return shapes.lead_page(await self._page("/leads/search", page, {"query": text}))
 
-    async def _lead_page(self, path: str, page: int, asked: Mapping[str, str]) -> model.LeadPage:
+    async def _page(self, path: str, page: int, asked: Mapping[str, str], missing: errors.Refused | None = None) -> Any:
         # The links of an answer are never followed: they name http, and may name another host.
         query = urlencode({**asked, "per_page": LEADS_A_PAGE, "page": page}, quote_via=quote)
-        return shapes.lead_page(await self._exchange.send("GET", f"{path}?{query}"))
+        return await self._exchange.send("GET", f"{path}?{query}", missing=missing)
 
     async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
         """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,
@@ -197,6 +205,11 @@ async def connected(
         trust_env=not loopback,
     ) as client:
         yield Destination(client, base_url, token)
+
+
+def _all(included: str, created_until: datetime) -> dict[str, str]:
+    bound = created_until.astimezone(UTC).isoformat(timespec="seconds")
+    return {"include[]": included, "filter[created_at][lte]": bound}
 
 
 def _tls() -> ssl.SSLContext:

@@ -57,13 +57,32 @@ def lead(one: Any) -> model.Lead:
 
 
 def lead_page(body: Any) -> model.LeadPage:
+    shown, total, pages = _listed(body)
+    return model.LeadPage(tuple(lead(one) for one in shown), total, pages)
+
+
+def shown_page(body: Any) -> model.ShownPage:
+    shown, total, pages = _listed(body)
+    return model.ShownPage(tuple((lead(one).id, _communications(one)) for one in shown), total, pages)
+
+
+def _communications(one: dict[str, Any]) -> tuple[model.Stored, ...] | None:
+    """Of a lead in a list; None where it does not show all of them well."""
+    try:
+        return tuple(stored(each) for each in one["communications"])
+    except (errors.Incomplete, KeyError, TypeError):
+        return None
+
+
+def _listed(body: Any) -> tuple[list[Any], int | None, int]:
+    """What a page of a list shows, how many there are in all, and on how many pages."""
     shown = body.get("data") if isinstance(body, dict) else None
     if not isinstance(shown, list):
         raise errors.Incomplete("a list of leads was shown without its leads")
     meta = body["meta"] if isinstance(body.get("meta"), dict) else {}
     total, pages = meta.get("total"), meta.get("last_page")
-    return model.LeadPage(
-        tuple(lead(one) for one in shown),
+    return (
+        shown,
         int(str(total)) if is_id(total) or total in (0, "0") else None,
         int(str(pages)) if is_id(pages) else 1,
     )

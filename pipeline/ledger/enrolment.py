@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from pipeline import model, twins
-from pipeline.ledger import origins, recordings, resemblance
+from pipeline.ledger import leadless, origins, recordings, resemblance
 from pipeline.ledger.database import Database
 
 REUSED_AFTER_SECONDS = 24 * 3600
@@ -177,17 +177,21 @@ class Enrolment:
         )
 
     def _mark(self, judged: twins.Judged) -> None:
-        """Those that are no calls of their own."""
+        """Those that are no calls of their own, and those that a person gave up while they waited for a lead."""
         self._database.execute("DROP TABLE IF EXISTS temp.judged")
         self._database.execute("CREATE TEMP TABLE judged (source INTEGER, row INTEGER, verdict TEXT)")
         self._database.execute_many("INSERT INTO temp.judged VALUES (?, ?, ?)", judged.verdicts())
-        if not self._database.one("SELECT 1 FROM temp.judged LIMIT 1"):
-            return
-        self._database.execute("CREATE UNIQUE INDEX temp.judged_by_place ON judged (source, row)")
-        self._run("""
-            UPDATE temp.sighting SET verdict = judged.verdict FROM temp.judged
-            WHERE judged.source = sighting.source AND judged.row = sighting.row
-        """)
+        has_judged, has_withdrawn = self._database.rows(
+            "SELECT EXISTS (SELECT 1 FROM temp.judged), EXISTS (SELECT 1 FROM leadless WHERE withdrawn_at IS NOT NULL)"
+        )[0]
+        if has_judged:
+            self._database.execute("CREATE UNIQUE INDEX temp.judged_by_place ON judged (source, row)")
+            self._run("""
+                UPDATE temp.sighting SET verdict = judged.verdict FROM temp.judged
+                WHERE judged.source = sighting.source AND judged.row = sighting.row
+            """)
+        if has_withdrawn:
+            leadless.judge_withdrawn(self._database)
 
     def _find_known(self) -> None:
         """Nothing needs to be done about a pending item of this very batch whose row tells what it told before: a

@@ -37,14 +37,12 @@ class Leadless(NamedTuple):
         )
 
 
-def waiting(database: Database, shape: str, since: datetime) -> list[Leadless]:
-    """The calls that settings of this shape left without a lead, first seen since then, and that are no items yet; the
-    oldest first."""
+def waiting(database: Database, shape: str) -> list[Leadless]:
+    """The calls that settings of this shape left without a lead, and that are no items yet; the oldest first."""
     found = database.rows(
         f"SELECT key, source_sha256, source_row, {_COLUMNS} FROM leadless "
-        f"WHERE {_WAITS} AND shape = ? AND first_seen_at >= ? AND key NOT IN (SELECT key FROM item) "
-        "ORDER BY started_at, key",
-        (shape, _text(since)),
+        f"WHERE {_WAITS} AND shape = ? AND key NOT IN (SELECT key FROM item) ORDER BY started_at, key",
+        (shape,),
     )
     return [_leadless(*row) for row in found]
 
@@ -54,11 +52,16 @@ def count(database: Database) -> int:
     return int(database.one(f"SELECT count(*) FROM leadless WHERE {_WAITS} AND key NOT IN (SELECT key FROM item)"))
 
 
-def give_up(database: Database, before: datetime) -> int:
-    """Inside an enrolment, once it has entered its batch: forget those that have become items, and those that were
-    first seen before this; how many these were."""
+def give_up(database: Database, shape: str, before: datetime, others_before: datetime, found: Iterable[str]) -> int:
+    """Inside an enrolment, once it has entered its batch: forget those that have become items, and those of this shape
+    that were first seen before this; how many these were. Those `found` have their lead and are only held back. Those
+    of another shape nobody has looked for just now: a run of their own settings is waited for somewhat longer."""
     database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
-    return database.execute(f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < ?", (_text(before),))
+    return database.execute(
+        f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < iif(shape = ?, ?, ?) "
+        "AND key NOT IN (SELECT value FROM json_each(?))",
+        (shape, _text(before), _text(others_before), json.dumps(list(found))),
+    )
 
 
 def withdraw(database: Database, batch_id: str, now: str) -> int:
@@ -78,7 +81,8 @@ def retry(database: Database, reference: str) -> int:
 
 
 def judge_withdrawn(database: Database) -> None:
-    """Inside an enrolment: what a person gave up while it waited for a lead stays so, now that its number has one."""
+    """Inside an enrolment, whether it looks for leads or not: what a person gave up while it waited for a lead stays
+    so, now that its number has one."""
     database.execute(
         "UPDATE temp.sighting SET verdict = 'withdrawn' WHERE verdict IS NULL "
         f"AND key IN (SELECT key FROM leadless WHERE NOT ({_WAITS}))"

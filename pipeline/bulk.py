@@ -1,0 +1,191 @@
+"""What many leads hold, read from the list of all leads, a hundred a request, where that costs less than one each.
+
+A list is less sure than a lead: its pages slide while they are read, and it may show less of a lead than the lead
+itself. So a lead counts as seen whole only where its page shows all that is ours on it, and fewer communications than
+one that was read by itself and held no more than its page had shown. Every other lead is to be read by itself.
+"""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pipeline import errors, model
+from pipeline.courier import Courier
+from pipeline.ledger import Ledger
+
+# For so few leads it is not worth asking how many there are.
+FEW = 10
+# People and other systems go on working in the CRM: later than this a lead is looked at anew.
+GOOD_FOR_SECONDS = 3600.0
+
+Shown = tuple[model.Stored, ...]
+Keep = Callable[[int, Shown], Shown]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How so many leads are read: from the list that begins with `first`, or one by one, and `why`."""
+
+    leads: int
+    first: model.ShownPage | None = None
+    why: str = ""
+
+    @property
+    def requests(self) -> int:
+        return self.leads if self.first is None else self.first.pages
+
+    @property
+    def told(self) -> str:
+        if self.first is None:
+            return f"{_requests(self.leads)}, one for each lead" + (f" ({self.why})" if self.why else "")
+        return (
+            f"{_requests(self.requests)} in bulk, for all {self.first.total:,} leads of the CRM, fewer than one for "
+            "each; what the list does not show whole is read by itself"
+        )
+
+
+class Bulk:
+    """The readings of one run."""
+
+    def __init__(self, courier: Courier, ledger: Ledger, clock: model.Clock, say: Callable[[str], None]) -> None:
+        self._courier = courier
+        self._ledger = ledger
+        self._clock = clock
+        self.say = say
+        self._until = 0.0
+        self._created_until = datetime.fromtimestamp(0, UTC)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether what was read last may still be gone by."""
+        return self._clock.monotonic() < self._until
+
+    async def choose(self, wanted: Set[int], most: int | None, per_minute: float) -> Choice:
+        """The way to read these leads, `most` of them at most. Raises DestinationUnusable."""
+        leads = len(wanted) if most is None else min(len(wanted), most)
+        if leads <= FEW:
+            return Choice(leads)
+        self._created_until = self._clock.wall()
+        try:
+            first = await self._page(1)
+        except errors.Incomplete as outcome:
+            return Choice(leads, why=f"the CRM does not list what they hold: {outcome.evidence}")
+        if all(held is None for _, held in first.leads):
+            return Choice(leads, why="the CRM does not list what they hold")
+        if first.total is None or first.total < leads:
+            return Choice(leads, why="the CRM does not list them all")
+        # More than that will not be looked at before the list is too old.
+        soon = min(leads, int(per_minute * GOOD_FOR_SECONDS / 60))
+        if first.pages >= soon:
+            return Choice(leads, why=f"in bulk it would be {first.pages:,}, for all {first.total:,} leads of the CRM")
+        return Choice(leads, first)
+
+    async def read(
+        self, first: model.ShownPage, wanted: Set[int], known: Mapping[int, Sequence[model.Stored]], keep: Keep
+    ) -> dict[int, Shown]:
+        """What those of the wanted leads hold that were seen whole, as far as `keep` wants it; nothing where the list
+        cannot be trusted. `known` are leads that were just read by themselves. Raises DestinationUnusable."""
+        self._until = self._clock.monotonic() + GOOD_FOR_SECONDS
+        reading = _Reading(self._courier, self._ledger, wanted, known, keep)
+        number, page = 1, first
+        try:
+            while True:
+                await reading.take(page)
+                if number >= page.pages or not page.leads or wanted <= reading.seen:
+                    break
+                number += 1
+                page = await self._page(number)
+        except errors.Incomplete as outcome:
+            self.say(f"leads cannot be read in bulk ({outcome.evidence}): each is read by itself")
+            self._until = 0.0
+            return {}
+        found = reading.whole()
+        self.say(f"{len(found):,} of {len(wanted):,} leads read in bulk; the others are read by themselves")
+        return found
+
+    async def _page(self, number: int) -> model.ShownPage:
+        """Raises Incomplete where it is not to be had, although the key is good."""
+        try:
+            return await self._courier.leads_with_communications(number, self._created_until)
+        except errors.Refused as outcome:
+            raise errors.Incomplete(outcome.evidence) from outcome
+        except errors.DestinationUnusable as error:
+            raise _no_answer(error) or error from error
+
+
+class _Reading:
+    """One way through the list."""
+
+    def __init__(
+        self,
+        courier: Courier,
+        ledger: Ledger,
+        wanted: Set[int],
+        known: Mapping[int, Sequence[model.Stored]],
+        keep: Keep,
+    ) -> None:
+        self._courier = courier
+        self._ledger = ledger
+        self._wanted = wanted
+        self._known = known
+        self._keep = keep
+        self._listed: dict[int, tuple[int, Shown]] = {}
+        self._alone: dict[int, Shown] = {}
+        self._whole_below = 0
+        self.seen: set[int] = set()
+
+    async def take(self, page: model.ShownPage) -> None:
+        """Raises Incomplete where the page shows less of a lead than the lead does, and DestinationUnusable."""
+        shown = {lead_id: held for lead_id, held in page.leads if held is not None}
+        for lead_id, held in shown.items():
+            self._ledger.saw(one.id for one in held)
+            if lead_id in self._known:
+                self._compare(lead_id, held, self._known[lead_id])
+        fullest = max(shown, key=lambda lead_id: len(shown[lead_id]), default=None)
+        if fullest is not None and len(shown[fullest]) > self._whole_below:
+            await self._read_alone(fullest, shown[fullest])
+        for lead_id in self._wanted & shown.keys():
+            # Of one that slid to the next page the later sight is the truer one.
+            self._listed.pop(lead_id, None)
+            if self._ledger.communications_of(lead_id) <= {one.id for one in shown[lead_id]}:
+                self._listed[lead_id] = len(shown[lead_id]), self._keep(lead_id, shown[lead_id])
+        self.seen |= {lead_id for lead_id, _ in page.leads}
+
+    def whole(self) -> dict[int, Shown]:
+        """A list that is cut shows the same number of every full lead: below what one was proved to show none is."""
+        listed = {lead_id: kept for lead_id, (count, kept) in self._listed.items() if count < self._whole_below}
+        return listed | self._alone
+
+    async def _read_alone(self, lead_id: int, listed: Shown) -> None:
+        try:
+            alone = await self._courier.communications_of(lead_id)
+        except errors.Refused:
+            # It went meanwhile, or may not be read: nothing is proved by it.
+            return
+        except errors.DestinationUnusable as error:
+            raise _no_answer(error) or error from error
+        self._ledger.saw(one.id for one in alone)
+        self._compare(lead_id, listed, alone)
+        if lead_id in self._wanted:
+            self._alone[lead_id] = self._keep(lead_id, alone)
+
+    def _compare(self, lead_id: int, listed: Shown, alone: Sequence[model.Stored]) -> None:
+        missing = {one.id for one in alone} - {one.id for one in listed}
+        if missing:
+            raise errors.Incomplete(
+                f"the list shows less than there is: of lead {lead_id} {len(missing):,} of {len(alone):,} "
+                "communications are missing"
+            )
+        self._whole_below = max(self._whole_below, len(listed))
+
+
+def _no_answer(error: errors.DestinationUnusable) -> errors.Incomplete | None:
+    """Leads that are read by themselves wait for a CRM that does not answer; a list is not worth it."""
+    why = error.__cause__
+    if isinstance(why, errors.NotApplied | errors.InDoubt) and not isinstance(why, errors.Limited):
+        return errors.Incomplete(why.evidence)
+    return None
+
+
+def _requests(count: int) -> str:
+    return f"{count:,} request{'' if count == 1 else 's'}"
