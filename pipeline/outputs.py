@@ -23,7 +23,9 @@ def refuse_unfit(settings: config.Settings, html: Path | None = None) -> None:
     )
     outfile.refuse_same(outputs, [*sources_of(settings), *(path for path in others if path is not None)])
     for path in outputs:
-        outfile.refuse_existing(path, force=settings.force)
+        # Whether a reject file of before is in the way shows when it is known what would be written.
+        is_of_before = path == settings.rejects and rejects.is_one(path)
+        outfile.refuse_existing(path, force=settings.force or is_of_before)
 
 
 def write(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> None:
@@ -33,14 +35,18 @@ def write(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) 
         intake.tally.reject(rejected)
     intake.take_legs_back()
     if settings.rejects is not None:
-        rejects.write(
-            settings.rejects,
-            intake.exports.chunks(),
-            intake.tally.rejects,
-            several_sources=len(intake.sources) > 1,
-            recipe=intake.profile,
-        )
+        rejects.place(settings.rejects, lambda path: _write_rejects(path, intake), force=settings.force)
     if settings.unknown_callers is not None:
         intake.unknown_callers.write(settings.unknown_callers, intake.zone)
     if settings.draft_agents is not None and intake.agents_found is not None:
         intake.agents_found.write(settings.draft_agents, intake.zone, intake.agents.file)
+
+
+def _write_rejects(path: Path, intake: Intake) -> None:
+    rejects.write(
+        path,
+        intake.exports.chunks(),
+        intake.tally.rejects,
+        several_sources=len(intake.sources) > 1,
+        recipe=intake.profile,
+    )

@@ -117,7 +117,7 @@ def test_a_bad_file_is_one_line_and_nothing_is_sent(
         (("--destination", "sandbox", "--ledger", "nowhere/ledger.sqlite3"), {}, 2, "does not exist"),
         (("--destination", "sandbox", "--unknown-agent", "guess"), {}, 2, "omit"),
         (("--destination", "sandbox", "--leads", "missing.csv"), {}, 5, "missing.csv"),
-        (("--destination", "sandbox", "--rejects", "pyproject.toml"), {}, 2, "--force"),
+        (("--destination", "sandbox", "--rejects", "sample_data/leads.csv"), {}, 2, "--force"),
         (("--destination", "sandbox", "--since", "yesterday"), {}, 2, "yesterday"),
         (
             ("--destination", "sandbox", "--timezone", "UTC", "--since", "2024-03-01", "--until", "2024-01-01"),

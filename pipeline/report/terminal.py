@@ -126,6 +126,8 @@ def lists(result: endings.Result) -> Iterator[str]:
         yield f"plan {result.plan}: the same command with --plan {result.plan} sends this and nothing else"
     if result.rejects and result.summary.rows.rejected:
         yield f"rejects {result.rejects}: mend them there and import that file; what was sent is not sent again"
+    elif result.rejects:
+        yield f"rejects {result.rejects}: none; the file has only its header, and the next run may replace it"
 
 
 def print_settled(
