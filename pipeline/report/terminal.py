@@ -21,7 +21,7 @@ _ENDINGS = {
     "delivered": "in the CRM now",
     "updated": "changed in the CRM",
     "adopted": "were there already",
-    "refused": "the CRM said no; callimport retry --refused tries again",
+    "refused": "the CRM said no; callimport retry --refused tries again, callimport withdraw KEY gives one up",
     "failed": "did not reach the CRM; callimport retry --failed tries again",
     "in_doubt": "may or may not be in the CRM; never sent again on a guess",
     "held": "a person decides",
@@ -45,7 +45,8 @@ _LEFT_OUT = {
 }
 _TO_DO = {
     model.ItemStatus.IN_DOUBT: ": callimport reconcile{where} looks them up",
-    model.ItemStatus.REFUSED: ": callimport retry --refused{where} tries them again, once the reason is mended",
+    model.ItemStatus.REFUSED: ": callimport retry --refused{where} tries them again, once the reason is mended; "
+    "callimport withdraw KEY{where} gives one up, as where its lead is gone",
     model.ItemStatus.FAILED: ": callimport retry --failed{where} tries them again",
 }
 _MEANING = {
@@ -96,7 +97,7 @@ def lists(result: endings.Result) -> Iterator[str]:
     )
     where = f" --destination {result.destination}" if result.destination else ""
     yield from _held(result.held, where)
-    yield from _items("refused by the CRM", result.refused)
+    yield from _items("refused by the CRM" + _TO_DO[model.ItemStatus.REFUSED].format(where=where), result.refused)
     yield from _items("failed", result.failed)
     yield from _items(
         f"in the CRM already, so not sent: look there; if one is another call, callimport retry KEY{where} has the "
