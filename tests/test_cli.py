@@ -197,6 +197,38 @@ def test_with_json_an_error_is_an_answer_too(tmp_path: Path) -> None:
     assert "empty" in ended.summary["error"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says", "is_of_rows"),
+    [
+        (("check", "x.csv", "--json", "--frobnicate"), "--frobnicate", True),
+        (("run", "--json", "--limit", "many"), "'many'", True),
+        (("check", "--json"), "FILES", True),
+        (("check", "x.csv", "--config", "missing.toml", "--json"), "missing.toml", True),
+        (("status", "--json", "--destination", "sandbox"), "sandbox", False),
+        (("verify", "--json", "more"), "more", False),
+        (("frobnicate", "--json"), "frobnicate", False),
+    ],
+)
+def test_with_json_what_cannot_be_read_as_a_command_is_answered_too(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    says: str,
+    is_of_rows: bool,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["callimport", *arguments])
+    monkeypatch.setenv("CALLIMPORT_STATE_DIR", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert ended.value.code == answer["exit_code"] == 2
+    assert says in answer["error"]
+    assert answer["error"] in err
+    assert ("rows" in answer) is is_of_rows
+
+
 def test_only_a_header_is_a_quiet_day(crm: Crm, tmp_path: Path) -> None:
     ended = crm.run(write_csv(tmp_path / "calls.csv", []), "--quiet")
     assert ended.code == 0

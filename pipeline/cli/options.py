@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from pipeline import config, errors, limits, numbers
+from pipeline.cli import answers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,7 +33,8 @@ def _take_defaults(context: click.Context, _: click.Parameter, config_file: str 
     root = context.find_root().command
     every = root.commands.values() if isinstance(root, click.Group) else [root]
     known = {name for command in every for name in _names(command)}
-    given = config.defaults(config_file, known)
+    with answers.errors_answered(answers.asked_for_json()):
+        given = config.defaults(config_file, known)
     context.default_map = {}
     for parameter in context.command.params:
         for name in _long_names(parameter):
