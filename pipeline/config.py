@@ -130,6 +130,11 @@ def defaults(config_file: str | None, options: Set[str]) -> dict[str, Any]:
     return given
 
 
+def variables() -> tuple[str, ...]:
+    """Names in the environment that are meant for us, known or not."""
+    return tuple(sorted(name for name in os.environ if name.startswith(PREFIX)))
+
+
 def rate(text: str) -> model.Rate:
     """`190/min`, `3/s`, `2000/h`, `50/10s`. ConfigError otherwise."""
     found = re.fullmatch(r"(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*([a-z]+)", text.strip().lower())
