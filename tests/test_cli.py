@@ -324,6 +324,14 @@ def test_every_help_has_examples(command: str) -> None:
     assert f"callimport {command}" in text
 
 
+@pytest.mark.parametrize("command", ["export", "find", "report"])
+def test_the_help_says_what_waits_for_a_run_to_end(command: str) -> None:
+    """SQLite's write-ahead log is kept by one process alone, so nobody reads the ledger beside a run."""
+    context = click.Context(cli.commands.commands[command], info_name=command)
+    text = " ".join(cli.commands.commands[command].get_help(context).split())
+    assert "not while a run goes on (exit 6)" in text
+
+
 def test_there_is_no_option_for_a_token() -> None:
     for command in cli.commands.commands.values():
         assert all("--token" not in parameter.opts for parameter in command.params)
