@@ -259,7 +259,7 @@ class Crossing:
                 outputs.write(self.settings, intake, enrolled)
                 raise too_many
             if late is not None:
-                enrolled = late.entered(enrolled, batch)
+                enrolled = late.entered(enrolled, batch, is_plan=run_id is None)
                 self.told = late.told
             return enrolled, batch.id
 

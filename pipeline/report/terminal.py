@@ -35,7 +35,8 @@ _LEFT_OUT = {
     "recording": "the recording of a call that has a row of its own",
     "other": "the recipe says that these are no customer's calls: callimport profiles show tells why",
     model.Skip.ANONYMOUS: "the caller hid the number, so nobody can say whose call it was",
-    model.Skip.NO_LEAD: "no lead has this number; --unknown-callers FILE lists them, most calls first",
+    model.Skip.NO_LEAD: "no lead found for the number: --leads FILE may name it, --find-leads asks the CRM; "
+    "--unknown-callers FILE lists them, most calls first",
     model.Skip.OWN_NUMBER: "the other side is a number of the house, see --own-number",
     model.Skip.EXCLUDED: "left out as asked: --exclude-numbers, --only or --min-duration",
     model.Skip.OUTSIDE_DATES: "outside --since and --until",
@@ -78,7 +79,7 @@ def meaning_of(exit_code: int | None) -> str:
 
 def print_result(console: Console, result: endings.Result, *, sent: bool) -> None:
     """A run's account of itself; `sent` is False for a check or a plan, where pending means 'would be sent'."""
-    _print_counts(console, result.summary, sent=sent)
+    _print_counts(console, result.summary, pending="not sent yet" if sent else _planned(result))
     for line in lists(result):
         _say(console, line)
     code = ExitCode(result.summary.exit_code)
@@ -220,7 +221,16 @@ def print_status(
             _say(console, line)
 
 
-def _print_counts(console: Console, summary: endings.Summary, *, sent: bool) -> None:
+def _planned(result: endings.Result) -> str:
+    """What a plan would do with what is pending."""
+    changed = result.updates.pending
+    new = result.summary.calls.pending - changed
+    if not changed:
+        return "would be sent"
+    return f"{new:,} would be sent, {changed:,} would be changed in the CRM" if new else "would be changed in the CRM"
+
+
+def _print_counts(console: Console, summary: endings.Summary, *, pending: str) -> None:
     rows, calls = summary.rows, summary.calls
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
@@ -237,8 +247,8 @@ def _print_counts(console: Console, summary: endings.Summary, *, sent: bool) -> 
     table.add_row(f"{calls.total:,}", "calls", told)
     for name, meaning in _ENDINGS.items():
         if count := getattr(calls, name):
-            if name == "pending" and not sent:
-                meaning = "would be sent"
+            if name == "pending":
+                meaning = pending
             if name == "skipped":
                 meaning += ": " + ", ".join(f"{count} {skip}" for skip, count in summary.skipped.items())
             table.add_row(f"{count:,}", name.replace("_", " "), meaning)
