@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import random
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     judged = intake.judged()
     enrolled = Enrolled(duplicate=judged.copies.height, rejects=judged.rejects(intake.batch.name_beside))
     too_many = _too_many_rejects(settings, intake, enrolled)
-    outputs.write(settings, intake, enrolled)
+    written = outputs.write(settings, intake, enrolled)
     reckoning = Reckoning(
         Ledger.of_nothing(tools.clock),
         enrolled,
@@ -90,13 +90,14 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         tools.clock.monotonic() - began,
         would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
         audio=hearing.found(settings.rates or (_USUAL_RATE,)) if hearing else None,
-        told=(*intake.agents.told(), *_numbers_to_look_up(settings, intake)),
+        told=(*intake.agents.told(), *_numbers_to_look_up(settings, intake), *written),
         stopped_by=too_many,
         fail_on=settings.fail_on,
     )
     result = reckoning.result(rejects=settings.rejects)
     if html is not None:
         report.write_html(html, result, files=tuple(opened.name for opened in intake.sources))
+        result = replace(result, told=(*result.told, f"page {html}: the report, for whoever made the export"))
     return result
 
 
@@ -177,7 +178,7 @@ class Crossing:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
         stopped_by = _too_many_rejects(self.settings, self.intake, enrolled)
-        outputs.write(self.settings, self.intake, enrolled)
+        self.told += outputs.write(self.settings, self.intake, enrolled)
         updating = self._updating(self.ledger, enrolled, batch_id)
         sending = self._sending(updating, batch_id)
         try:
@@ -209,7 +210,7 @@ class Crossing:
             )
         with self._end_recorded(run_id):
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
-            outputs.write(self.settings, self.intake, enrolled)
+            self.told += outputs.write(self.settings, self.intake, enrolled)
             only = self.settings.recordings_only
             updating = self._updating(self.ledger, enrolled, batch_id)
             sending = self._sending(updating, batch_id)

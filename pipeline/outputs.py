@@ -28,18 +28,23 @@ def refuse_unfit(settings: config.Settings, html: Path | None = None) -> None:
         outfile.refuse_existing(path, force=settings.force or is_of_before)
 
 
-def write(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> None:
+def write(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> tuple[str, ...]:
+    """What to say of them, but for the rejects: those are told with their number."""
     if intake is None:
-        return
+        return ()
+    told: list[str] = []
     for rejected in enrolled.rejects:
         intake.tally.reject(rejected)
     intake.take_legs_back()
     if settings.rejects is not None:
         rejects.place(settings.rejects, lambda path: _write_rejects(path, intake), force=settings.force)
     if settings.unknown_callers is not None:
-        intake.unknown_callers.write(settings.unknown_callers, intake.zone)
+        count = intake.unknown_callers.write(settings.unknown_callers, intake.zone)
+        told.append(f"unknown callers {settings.unknown_callers}: {count:,} without a lead, most calls first")
     if settings.draft_agents is not None and intake.agents_found is not None:
-        intake.agents_found.write(settings.draft_agents, intake.zone, intake.agents.file)
+        count = intake.agents_found.write(settings.draft_agents, intake.zone, intake.agents.file)
+        told.append(f"agents {settings.draft_agents}: {count:,}; fill in email or user_id, then give it to --agents")
+    return tuple(told)
 
 
 def _write_rejects(path: Path, intake: Intake) -> None:
