@@ -147,7 +147,9 @@ class Updating:
         if not by_lead:
             return
         count = sum(map(len, by_lead.values()))
-        self._say(f"{counted.calls(count, 'changed')} on {len(by_lead):,} leads: each lead is read, then they are sent")
+        self._say(
+            f"{counted.calls(count, 'changed')} on {counted.leads(len(by_lead))}: each lead is read, then they are sent"
+        )
         maker = _Maker(
             record=self._record,
             courier=courier,

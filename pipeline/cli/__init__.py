@@ -285,9 +285,12 @@ def reconcile(accept: tuple[tuple[str, int], ...], resend: tuple[str, ...], **gi
 
 
 def _tools(given: dict[str, Any]) -> importer.Tools:
+    talk = _talk(given)
+    if told := options.too_fast(given):
+        talk.warn(told)
     return importer.Tools(
         clock=_clock(),
-        talk=_talk(given),
+        talk=talk,
         rng=random.Random(),
         ask=_ask if sys.stdin is not None and sys.stdin.isatty() else None,
     )

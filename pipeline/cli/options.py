@@ -355,3 +355,15 @@ def settings(given: dict[str, Any]) -> config.Settings:
             known[name] = read(given[name])
     known["reference"] = not given.get("no_reference", False)
     return config.Settings(**known)
+
+
+def too_fast(given: dict[str, Any]) -> str | None:
+    """What to say of a rate that the real CRM does not allow; a rehearsal may allow another one."""
+    rates = [config.rate(text) for text in given.get("rates", ())]
+    highest = min((one.limit / one.seconds * 60 for one in rates), default=0.0)
+    if highest <= config.ALLOWED_PER_MINUTE or given.get("destination") in (None, config.SANDBOX):
+        return None
+    return (
+        f"--rate allows {highest:g} requests a minute and the CRM {config.ALLOWED_PER_MINUTE}: it will often say no, "
+        "and everything waits then; leave --rate out"
+    )
