@@ -188,7 +188,7 @@ def test_changes_that_are_not_sent_are_listed_where_a_person_asked_for_that() ->
     updates = endings.Updates(waiting=1, changed=(replace(_listed(), reason="call_status"),))
     told = list(report.lists(endings.Result(_summary(changed=1), updates=updates)))
     assert told[0].startswith("1 delivered call changed in the source since")
-    assert told[1] == "what changed:"
+    assert told[1] == "what changed, as it was → as the file has it now:"
     assert told[2].endswith("call_status")
 
 

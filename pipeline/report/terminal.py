@@ -112,7 +112,7 @@ def lists(result: endings.Result) -> Iterator[str]:
             f"{counted.calls(result.summary.changed, 'delivered')} changed in the source since; as asked "
             "(--on-change), the CRM keeps what it has"
         )
-    yield from _items("what changed", result.updates.changed)
+    yield from _items("what changed, as it was → as the file has it now", result.updates.changed)
     yield from result.told
     for names, count in result.kept_otherwise.items():
         kept = counted.calls(count, "delivered")
