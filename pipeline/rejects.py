@@ -6,22 +6,21 @@ that the reasons are about are coloured.
 
 import csv
 import json
-import tempfile
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 import polars as pl
 
-from pipeline import errors, formula, model, origin, outfile, profile, sheet, source
+from pipeline import errors, formula, model, origin, outfile, profile, sheet
 
 # Columns that this program adds. In a reject file that was fed in again they are of the last time.
 _OURS = ("_row", "_ragged", "_reasons", "_source", origin.CELLS, origin.COLUMN)
+# What a run can read again.
 _NAMED = (".csv", ".txt", ".xlsx")
-# Of a workbook, the part that says when it was written.
-_WHEN_WRITTEN = "docProps/core.xml"
+# Of every reject file, whatever its other columns.
+COLUMNS = ("_reasons", origin.COLUMN)
 _CUT = f"cut: a cell was longer than the {sheet.LONGEST_CELL:,} characters that a sheet takes; copy it from the export"
 _TO_BE_CLEARED = f"mend the row, then clear {origin.CELLS}"
 # The cell that is wrong, by how the rule's name begins: the first of these columns that the file has.
@@ -46,40 +45,6 @@ def refuse_unfit(path: Path) -> None:
         raise errors.ConfigError(f"{path}: rejects are written as .csv or .xlsx; call it so")
     if sheet.is_one(path):
         sheet.refuse_missing(path)
-
-
-def is_one(path: Path) -> bool:
-    """Whether what lies there is a reject file of ours, mended or not."""
-    try:
-        return {"_reasons", origin.COLUMN} <= set(source.header(source.open_source(path)))
-    except errors.SourceError:
-        return False
-
-
-def place(path: Path, make: Callable[[Path], object], *, force: bool) -> None:
-    """Have `make` write the reject file at `path`, where another one of ours may lie (`is_one`).
-
-    One without a row may be replaced, and one that says the same stays: so a dry run's is no obstacle to the run. Any
-    other may have been mended: raises ConfigError unless `force`.
-    """
-    if force or not path.exists() or not any(source.read(source.open_source(path))):
-        make(path)
-        return
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        fresh = Path(folder) / path.name
-        make(fresh)
-        if _content(fresh) != _content(path):
-            raise errors.ConfigError(
-                f"{path} holds other rejects, or mended ones; nothing was sent: choose another name, or allow "
-                "replacing it with --force"
-            )
-
-
-def _content(path: Path) -> object:
-    if not sheet.is_one(path):
-        return path.read_bytes()
-    with zipfile.ZipFile(path) as parts:
-        return {part.filename: part.CRC for part in parts.infolist() if part.filename != _WHEN_WRITTEN}
 
 
 def write(
@@ -134,9 +99,9 @@ class _Rows:
         for name in columns:
             self.positions.setdefault(name, len(self.positions))
         fed = _fed(columns, self.recipe)
-        name_of_source = pl.DataFrame({"source": [chunk.source.name]})
+        source = pl.DataFrame({"source": [chunk.source.name]})
         if self.in_csv:
-            name_of_source = formula.guarded(name_of_source, in_csv=True)
+            source = formula.guarded(source, in_csv=True)
         cells_of = formula.guarded(rejected.select(columns), in_csv=self.in_csv)
         marks = origin.kept(rejected)
         ragged = [_to_be_cleared(fault) for fault in rejected["_ragged"]]
@@ -149,7 +114,7 @@ class _Rows:
             placed: list[str | None] = [None] * len(self.positions)
             for name, cell in zip(columns, cells, strict=True):
                 placed[self.positions[name]] = cell
-            ours = {"_row": str(row), "_reasons": told, "_source": name_of_source.item(), origin.CELLS: fault}
+            ours = {"_row": str(row), "_reasons": told, "_source": source.item(), origin.CELLS: fault}
             yield [ours | {origin.COLUMN: mark}, wrong, placed]
 
 
