@@ -39,6 +39,14 @@ def wanted(update: model.Update) -> dict[str, Any]:
     return found
 
 
+def in_words(update: model.Update, new: Mapping[str, object]) -> str:
+    """Each of these fields as it was and as it would be; of a description only that, as its text may name people."""
+    return ", ".join(
+        name if name == "description" else f"{name} {getattr(update.sent, name)} → {value}"
+        for name, value in new.items()
+    )
+
+
 def is_overtaken(update: model.Update) -> bool:
     """An update that may still be under way tells another story than the one that is to be told now."""
     return any(

@@ -27,6 +27,7 @@ DESTINATIONS = {
 SANDBOX = "sandbox"
 PRODUCTION_HOST = "api.crm.activix.ca"
 DEFAULT_RATE = "190/min"
+ALLOWED_PER_MINUTE = 200
 # The vendor names no limit. What is larger than this, a usual web server turns away, and not always in words.
 LARGEST_RECORDING_MB = 16.0
 _USUAL_PORT = {"http": 80, "https": 443}
@@ -130,6 +131,11 @@ def defaults(config_file: str | None, options: Set[str]) -> dict[str, Any]:
     return given
 
 
+def variables() -> tuple[str, ...]:
+    """Names in the environment that are meant for us, known or not."""
+    return tuple(sorted(name for name in os.environ if name.startswith(PREFIX)))
+
+
 def rate(text: str) -> model.Rate:
     """`190/min`, `3/s`, `2000/h`, `50/10s`. ConfigError otherwise."""
     found = re.fullmatch(r"(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*([a-z]+)", text.strip().lower())
@@ -226,7 +232,7 @@ def find_ledger(settings: Settings) -> Path:
             )
         return settings.ledger
     folder = state_dir(settings)
-    known = [one for one in known_ledgers(folder) if one.path.is_file()]
+    known = every = [one for one in known_ledgers(folder) if one.path.is_file()]
     if settings.destination is not None:
         host = _host_named(settings.destination, folder)
         known = [one for one in known if one.host == host]
@@ -235,7 +241,9 @@ def find_ledger(settings: Settings) -> Path:
         known = [one for one in known if wanted in (str(one.account.id), one.account.name.casefold())]
     paths = sorted({one.path for one in known})
     if not paths:
-        raise errors.ConfigError(f"no ledger is known in {folder}: name one with --ledger, or run an import first")
+        others = "; ".join(sorted({f"{one.account.name} ({one.account.id}) at {one.host}" for one in every}))
+        which = f"such ledger is known in {folder}, but of {others}" if others else f"ledger is known in {folder}"
+        raise errors.ConfigError(f"no {which}: name one with --ledger, or run an import first")
     if len(paths) > 1:
         raise errors.ConfigError(f"several ledgers are known: name one with --ledger: {', '.join(map(str, paths))}")
     return paths[0]

@@ -1,6 +1,11 @@
-"""So many calls, in words for a person."""
+"""So many calls or leads, in words for a person."""
 
 
 def calls(count: int, kind: str = "") -> str:
     """`1 call`, `2,000 pending calls`."""
     return f"{count:,} {kind + ' ' if kind else ''}call{'' if count == 1 else 's'}"
+
+
+def leads(count: int) -> str:
+    """`1 lead`, `2,000 leads`."""
+    return f"{count:,} lead{'' if count == 1 else 's'}"

@@ -23,6 +23,8 @@ def of_a_run(
     binding = Binding(target.host, whose)
     if settings.dry_run:
         with _held_if_there(path), contextlib.closing(Ledger.copied(path, clock, binding)) as ledger:
+            stands = "planned on a copy of it" if path.exists() else "not there yet: the import makes it"
+            say(f"ledger {path} (account {whose.id}, {whose.name}), {stands}")
             yield ledger
         return
     account.refuse_missing_ledger(target, whose, path, settings)

@@ -11,7 +11,7 @@ import functools
 import itertools
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -81,7 +81,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     judged = intake.judged()
     enrolled = Enrolled(duplicate=judged.copies.height, rejects=judged.rejects(intake.batch.name_beside))
     too_many = _too_many_rejects(settings, intake, enrolled)
-    outputs.write(settings, intake, enrolled)
+    written = outputs.write(settings, intake, enrolled)
     reckoning = Reckoning(
         Ledger.of_nothing(tools.clock),
         enrolled,
@@ -91,13 +91,14 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         tools.clock.monotonic() - began,
         would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
         audio=hearing.found(settings.rates or (_USUAL_RATE,)) if hearing else None,
-        told=(*intake.agents.told(), *_numbers_to_look_up(settings, intake)),
+        told=(*intake.agents.told(), *_numbers_to_look_up(settings, intake), *written),
         stopped_by=too_many,
         fail_on=settings.fail_on,
     )
     result = reckoning.result(rejects=settings.rejects)
     if html is not None:
         report.write_html(html, result, files=tuple(opened.name for opened in intake.sources))
+        result = replace(result, told=(*result.told, f"page {html}: the report, for whoever made the export"))
     return result
 
 
@@ -169,7 +170,7 @@ class Crossing:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
         stopped_by = _too_many_rejects(self.settings, self.intake, enrolled)
-        outputs.write(self.settings, self.intake, enrolled)
+        self.told += outputs.write(self.settings, self.intake, enrolled)
         updating = self._updating(self.ledger, enrolled, batch_id)
         sending = self._sending(updating, batch_id)
         try:
@@ -201,7 +202,7 @@ class Crossing:
             )
         with self._end_recorded(run_id):
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
-            outputs.write(self.settings, self.intake, enrolled)
+            self.told += outputs.write(self.settings, self.intake, enrolled)
             only = self.settings.recordings_only
             updating = self._updating(self.ledger, enrolled, batch_id)
             sending = self._sending(updating, batch_id)
@@ -251,7 +252,7 @@ class Crossing:
                 outputs.write(self.settings, intake, enrolled)
                 raise too_many
             if late is not None:
-                enrolled = late.entered(enrolled, batch)
+                enrolled = late.entered(enrolled, batch, is_plan=run_id is None)
                 self.told = late.told
             return enrolled, batch.id
 

@@ -72,9 +72,9 @@ class Latecomers:
         places = {rejected.place for rejected in rejects}
         self._today = [one for one in found if model.Place(one.source, one.row) not in places]
 
-    def entered(self, enrolled: Enrolled, batch: model.Batch) -> Enrolled:
+    def entered(self, enrolled: Enrolled, batch: model.Batch, *, is_plan: bool = False) -> Enrolled:
         """Once all is entered: keep the calls of today's files that have no lead. Those of earlier files are counted as
-        carried along, as they are no rows of this run."""
+        carried along, as they are no rows of this run. A plan says what would be."""
         if self._grace:
             leadless.keep(self._database, batch, self._shape, self._today, self._now)
             keys = {model.Place(one.source, one.row): one.key for one in self._today}
@@ -82,10 +82,12 @@ class Latecomers:
         over, long_over = self._now - self._grace, self._now - 2 * self._grace
         given_up = leadless.give_up(self._database, self._shape, over, long_over, self._held_back)
         left = len(leadless.waiting(self._database, self._shape))
+        would = "would be " if is_plan else ""
+        along = "would come along" if is_plan else "came along"
         lines = (
-            (len(self._found), "of earlier files found a lead and came along"),
-            (left, f"without a lead kept: tried again for {self._grace.days} days, whatever files a run has"),
-            (given_up, "given up: no lead has come within --lead-grace"),
+            (len(self._found), f"of earlier files found a lead and {along}"),
+            (left, f"without a lead {would}kept: tried again for {self._grace.days} days, whatever files a run has"),
+            (given_up, f"{would}given up: no lead has come within --lead-grace"),
         )
         self.told = tuple(f"{counted.calls(count)} {what}" for count, what in lines if count)
         return replace(enrolled, carried=enrolled.carried + len(self._found))

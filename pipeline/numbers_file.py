@@ -12,6 +12,7 @@ _COMMENT = re.compile(r"(?:^|\s)#(?![0-9]).*")
 _BETWEEN_CELLS = re.compile(r"[,;\t|]")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 40
+_OF_LEADS = re.compile(r"\blead[ _]?id\b", re.IGNORECASE)
 _SEVERAL = "holds several numbers; write one a line"
 _SHORT = "is an extension, from which nobody calls in; write whole numbers"
 
@@ -41,7 +42,8 @@ def read(path: Path, region: str) -> frozenset[str]:
 
     Left out: blank lines, what follows a #, and a first line without a digit, which is a header. Bare numbers are of
     `region`. Raises SourceError with the first line that holds no number or several: half a list would let calls
-    through in silence, and so would an empty one.
+    through in silence, and so would an empty one. So it does for a leads file, by which every customer would be left
+    out.
     """
     found = {_only_number(path, line, text, region) for line, text in _lines(path)}
     if not found:
@@ -57,6 +59,11 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         if text.strip(",;\t| "):
             if not is_first or re.search("[0-9]", text):
                 yield line, text
+            elif _OF_LEADS.search(text):
+                raise errors.SourceError(
+                    f"{path} names leads, so it is a list of customers: give it with --leads, and here the "
+                    "numbers that are nobody's customer"
+                )
             is_first = False
 
 

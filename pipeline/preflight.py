@@ -6,7 +6,7 @@ Then it is not the memory it should be: a new one where the old is lost, a copy 
 import random
 from collections.abc import Callable, Sequence
 
-from pipeline import errors, likeness, mapping, model
+from pipeline import counted, errors, likeness, mapping, model
 from pipeline.courier import Courier
 from pipeline.ledger import Ledger, listing
 
@@ -30,7 +30,7 @@ async def look(
     unknown: list[str] = []
     leads = _sample(ledger, batch_id, rng)
     if leads:
-        say(f"looking at {len(leads)} leads first: do they hold calls that this ledger never sent?")
+        say(f"looking at {counted.leads(len(leads))} first, for calls that this ledger never sent")
     unseen = 0
     for lead_id in leads:
         try:

@@ -61,7 +61,7 @@ class Reckoning:
             dropped=dict(sorted(self.tally.dropped.items())),
             skipped=skipped,
             changed=self.updates.waiting,
-            recordings=self.recordings,
+            recordings=self._recordings(),
         )
         return endings.Result(
             summary=summary,
@@ -85,6 +85,12 @@ class Reckoning:
             plan=plan,
             error=error,
         )
+
+    def _recordings(self) -> endings.Recordings:
+        """Of a check, those that would be uploaded are pending."""
+        if self.audio is None:
+            return self.recordings
+        return endings.Recordings(missing=self.audio.missing, pending=self.audio.matched)
 
     def _rows(self) -> endings.Rows:
         """The ledger's rejects are in the tally by now: twins and reused ids show only when all rows are known."""

@@ -16,9 +16,13 @@ import polars as pl
 from pipeline import errors, formula, model, origin, outfile, profile, sheet
 
 # Columns that this program adds. In a reject file that was fed in again they are of the last time.
-_OURS = ("_row", "_ragged", "_reasons", "_source", origin.COLUMN)
-_OTHER_SHEETS = (".xls", ".xlsm", ".ods")
+_OURS = ("_row", "_ragged", "_reasons", "_source", origin.CELLS, origin.COLUMN)
+# What a run can read again.
+_NAMED = (".csv", ".txt", ".xlsx")
+# Of every reject file, whatever its other columns.
+COLUMNS = ("_reasons", origin.COLUMN)
 _CUT = f"cut: a cell was longer than the {sheet.LONGEST_CELL:,} characters that a sheet takes; copy it from the export"
+_TO_BE_CLEARED = f"mend the row, then clear {origin.CELLS}"
 # The cell that is wrong, by how the rule's name begins: the first of these columns that the file has.
 _BLAMED = {
     "lead": ("lead_id",),
@@ -37,7 +41,7 @@ _BLAMED = {
 
 def refuse_unfit(path: Path) -> None:
     """Raise ConfigError where a file of that name could not be written; called before hours of work, not after."""
-    if path.suffix.lower() in _OTHER_SHEETS:
+    if path.suffix.lower() not in _NAMED:
         raise errors.ConfigError(f"{path}: rejects are written as .csv or .xlsx; call it so")
     if sheet.is_one(path):
         sheet.refuse_missing(path)
@@ -54,10 +58,12 @@ def write(
     """Write the rows of `chunks` (number of the source in the batch, chunk) that have `reasons`; return how many.
 
     The input's columns with their cells as they were (of several headers the union, in order of appearance), then
-    `_row`, `_reasons` ("rule: message", joined by " | "), with several sources `_source` (the file's name), and
-    `_origin` (see `origin.kept`). In CSV (UTF-8 with its mark) what a spreadsheet would calculate with has an
-    apostrophe before it, which is taken away when the file is read. In a workbook the cells that `recipe` (None: the
-    canonical columns) makes a wrong value of are coloured. Whole or not at all; raises ConfigError where it cannot be.
+    `_row`, `_reasons` ("rule: message", joined by " | "), with several sources `_source` (the file's name), `_cells`
+    where rows had too many cells or too few, with those that have no place (until it is cleared, such a row is
+    rejected again), and `_origin` (see `origin.kept`). In CSV (UTF-8 with its mark) what a spreadsheet would calculate
+    with has an apostrophe before it, which is taken away when the file is read. In a workbook the cells that `recipe`
+    (None: the canonical columns) makes a wrong value of are coloured. Whole or not at all; raises ConfigError where it
+    cannot be.
     """
     refuse_unfit(path)
     with outfile.spool(path) as spool:
@@ -69,7 +75,8 @@ def write(
                 spool.write(json.dumps(row) + "\n")
                 count += 1
         spool.seek(0)
-        ours = ("_row", "_reasons", *(("_source",) if several_sources else ()), origin.COLUMN)
+        optional = (("_source", several_sources), (origin.CELLS, rows.any_is_ragged))
+        ours = ("_row", "_reasons", *(name for name, is_told in optional if is_told), origin.COLUMN)
         told = _Told(list(rows.positions), ours, count)
         (_write_sheet if sheet.is_one(path) else _write_csv)(path, told, spool)
     return count
@@ -83,6 +90,7 @@ class _Rows:
     recipe: profile.Profile | None
     in_csv: bool
     positions: dict[str, int] = field(default_factory=dict)
+    any_is_ragged: bool = False
 
     def of(self, number: int, chunk: model.Chunk) -> Iterator[list[Any]]:
         is_rejected = [model.Place(number, row) in self.reasons for row in chunk.frame["_row"]]
@@ -96,14 +104,24 @@ class _Rows:
             source = formula.guarded(source, in_csv=True)
         cells_of = formula.guarded(rejected.select(columns), in_csv=self.in_csv)
         marks = origin.kept(rejected)
-        for row, mark, cells in zip(rejected["_row"], marks, cells_of.iter_rows(), strict=True):
+        ragged = [_to_be_cleared(fault) for fault in rejected["_ragged"]]
+        self.any_is_ragged |= any(ragged)
+        rows = zip(rejected["_row"], marks, ragged, cells_of.iter_rows(), strict=True)
+        for row, mark, fault, cells in rows:
             why = self.reasons[model.Place(number, row)]
             told = " | ".join(f"{reason.rule}: {reason.message}" for reason in why)
             wrong = sorted({self.positions[name] for reason in why for name in _blamed(reason.rule, fed)})
             placed: list[str | None] = [None] * len(self.positions)
             for name, cell in zip(columns, cells, strict=True):
                 placed[self.positions[name]] = cell
-            yield [{"_row": str(row), "_reasons": told, "_source": source.item(), origin.COLUMN: mark}, wrong, placed]
+            ours = {"_row": str(row), "_reasons": told, "_source": source.item(), origin.CELLS: fault}
+            yield [ours | {origin.COLUMN: mark}, wrong, placed]
+
+
+def _to_be_cleared(ragged: str | None) -> str:
+    """What is wrong with the number of cells; what to do about it is another thing in a spreadsheet than in the
+    export."""
+    return f"{ragged.rpartition('; ')[0]}; {_TO_BE_CLEARED}" if ragged else ""
 
 
 def _fed(columns: Sequence[str], recipe: profile.Profile | None) -> dict[str, list[str]]:

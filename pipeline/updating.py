@@ -147,7 +147,9 @@ class Updating:
         if not by_lead:
             return
         count = sum(map(len, by_lead.values()))
-        self._say(f"{counted.calls(count, 'changed')} on {len(by_lead):,} leads: each lead is read, then they are sent")
+        self._say(
+            f"{counted.calls(count, 'changed')} on {counted.leads(len(by_lead))}: each lead is read, then they are sent"
+        )
         maker = _Maker(
             record=self._record,
             courier=courier,
@@ -193,7 +195,9 @@ class Updating:
             plan.fields.update(wanted.keys())
             plan.example = plan.example or _told(update, wanted)
             if len(plan.listed) < LISTED_AT_MOST:
-                plan.listed.append(replace(update.listed, reason=", ".join(wanted)))
+                plan.listed.append(replace(update.listed, reason=changes.in_words(update, wanted)))
+        if self._settings.on_change == "report":
+            plan.listed = self._record.as_told_now(plan.listed)
         return plan
 
 
@@ -382,10 +386,6 @@ class _Attempt:
 
 
 def _told(update: model.Update, wanted: dict[str, object]) -> str:
-    """One of them as an example: no text of the source, as that may name people."""
-    listed = update.listed
-    what = ", ".join(
-        name if name == "description" else f"{name} {getattr(update.sent, name)} → {value}"
-        for name, value in wanted.items()
-    )
+    """One of them as an example."""
+    listed, what = update.listed, changes.in_words(update, wanted)
     return f"the call of {listed.started_at:%Y-%m-%d %H:%M:%S}Z, {privacy.mask_phone(listed.phone)}: {what}"

@@ -69,7 +69,7 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
 
 
 def withdraw(settings: config.Settings, clock: model.Clock, what: str) -> int:
-    """Give up what is pending of a batch, or one held call; how many that were."""
+    """Give up what is pending of a batch, or one call by its KEY; how many that were."""
     with custody.offline(settings, clock) as ledger:
         is_key = what.count("-") > 1 or ":" in what
         return ledger.withdraw_one(what) if is_key else ledger.withdraw(what.upper())

@@ -211,6 +211,8 @@ class Uploading:
             unclear=due.unclear,
         ):  # fmt: skip
             self.talk.say(line)
+        if self.settings.recordings_only and not due.errands:
+            self.talk.say("no recording is due: whatever the calls name was uploaded, was refused or has no file here")
 
     def _beat(self, run_id: str | None) -> None:
         now = self.clock.monotonic()

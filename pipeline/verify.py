@@ -19,6 +19,7 @@ from pipeline.proofs import Kind, Proof
 
 # So many reads are under way at once: enough to keep the pace while the CRM takes a second for each.
 READERS = 4
+_MOVED = "merged into it, or moved there by a person: nothing to do if that is right"
 _UNSETTLED = (model.ItemStatus.IN_FLIGHT, model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD)
 # What a copy has in common with the call that it copies; who made it is not among them.
 _COPIED = ("method", "type", "executed_at", "call_status", "call_duration", "call_phone")
@@ -168,7 +169,8 @@ def _change(name: str, was: object, now: object) -> str:
         return "description is another"
     if name == "call_phone":
         return f"call_phone {privacy.mask_phone(str(was))}, now {privacy.mask_phone(str(now))}"
-    return privacy.hide_numbers(f"{name} {was}, now {now}")
+    told = privacy.hide_numbers(f"{name} {was}, now {now}")
+    return f"{told} ({_MOVED})" if name == "lead_id" else told
 
 
 def _look(fields: Mapping[str, object]) -> tuple[object, ...]:

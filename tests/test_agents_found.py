@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import agents_file
+from pipeline import agents_file, errors, importer
 from pipeline.agents_found import HEADER, AgentsFound
 from tests import exporting
 
@@ -87,6 +87,29 @@ def test_check_drafts_the_agents_of_an_export_and_calls_no_reject_what_only_the_
     assert exporting.rules(result) == {"agent_unknown": 1}
     assert result.summary.calls.pending == 2
     assert [row[1] for row in _read(tmp_path / "draft.csv")[1:]] == ["Bo"]
+    said = f"agents {tmp_path / 'draft.csv'}: 1; fill in email or user_id, then give it to --agents"
+    assert result.told[-1] == said
+
+
+def test_what_check_has_written_is_told(tmp_path: Path) -> None:
+    page, callers = tmp_path / "page.html", tmp_path / "callers.csv"
+    export = exporting.write(
+        tmp_path / "calls.csv",
+        "direction,started_at,duration_seconds,customer_phone,agent_id",
+        "incoming,2024-05-31T14:05:00-04:00,9,+15145550123,12",
+    )
+    settings = exporting.settings(export, unknown_callers=callers)
+    result = importer.check(settings, exporting.tools(), html=page)
+    assert result.told == (
+        f"unknown callers {callers}: 1 without a lead, most calls first",
+        f"page {page}: the report, for whoever made the export",
+    )
+    assert page.exists()
+    # The same command again, as after a dry run; not over what a person has worked on.
+    assert importer.check(settings, exporting.tools()).told == result.told[:1]
+    callers.write_text(callers.read_text("utf-8") + "5145550124,1,1,0,,\n", "utf-8")
+    with pytest.raises(errors.ConfigError, match="was worked on"):
+        importer.check(settings, exporting.tools())
 
 
 @pytest.mark.parametrize("policy", ["reject", "omit"])

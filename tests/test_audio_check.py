@@ -9,7 +9,8 @@ from rich.console import Console
 from pipeline import endings, model, profile, report
 from pipeline.audio_check import AudioCheck
 from pipeline.recording_names import Names
-from tests import making
+from tests import exporting, making
+from tests.rehearsal import SAMPLES
 from tests.test_recording import wav
 
 RATE = (model.Rate(190, 60.0),)
@@ -60,6 +61,19 @@ def test_a_file_that_fits_two_calls_is_told(tmp_path: Path) -> None:
     put(tmp_path, **{f"in-4505550100-5145550123-20240531-100509-{EPOCH}.7": wav()})
     one = found(tmp_path, making.call("1.1"), making.call("2.2", row=3))
     assert (one.matched, one.orphan, one.unfit) == (0, 0, {"unclear": 1})
+
+
+def test_a_folder_that_has_none_of_the_recordings_is_asked_about(tmp_path: Path) -> None:
+    """No error: they may come nights later. But most likely it is the wrong folder."""
+    (tmp_path / "empty").mkdir()
+    result = exporting.check(SAMPLES / "calls.csv", recordings=tmp_path / "empty")
+    assert (result.summary.recordings.missing, result.summary.recordings.pending) == (2, 0)
+    first, second, *_ = report.lists(result)
+    assert first.startswith("recordings: 0 matched")
+    assert second == "  no call would get one: is this the folder, and does the export name its recordings?"
+    there = exporting.check(SAMPLES / "calls.csv", recordings=SAMPLES / "recordings")
+    assert (there.summary.recordings.missing, there.summary.recordings.pending) == (0, 2)
+    assert len([line for line in report.lists(there) if "recordings" in line]) == 1
 
 
 def test_no_full_number_of_a_file_name_is_shown(tmp_path: Path) -> None:

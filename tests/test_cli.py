@@ -117,7 +117,7 @@ def test_a_bad_file_is_one_line_and_nothing_is_sent(
         (("--destination", "sandbox", "--ledger", "nowhere/ledger.sqlite3"), {}, 2, "does not exist"),
         (("--destination", "sandbox", "--unknown-agent", "guess"), {}, 2, "omit"),
         (("--destination", "sandbox", "--leads", "missing.csv"), {}, 5, "missing.csv"),
-        (("--destination", "sandbox", "--rejects", "pyproject.toml"), {}, 2, "--force"),
+        (("--destination", "sandbox", "--rejects", "sample_data/leads.csv"), {}, 2, "--force"),
         (("--destination", "sandbox", "--since", "yesterday"), {}, 2, "yesterday"),
         (
             ("--destination", "sandbox", "--timezone", "UTC", "--since", "2024-03-01", "--until", "2024-01-01"),
@@ -195,6 +195,38 @@ def test_with_json_an_error_is_an_answer_too(tmp_path: Path) -> None:
     assert ended.code == ended.summary["exit_code"] == 5
     assert rehearsal.adds_up(ended.summary)
     assert "empty" in ended.summary["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "is_of_rows"),
+    [
+        (("check", "x.csv", "--json", "--frobnicate"), "--frobnicate", True),
+        (("run", "--json", "--limit", "many"), "'many'", True),
+        (("check", "--json"), "FILES", True),
+        (("check", "x.csv", "--config", "missing.toml", "--json"), "missing.toml", True),
+        (("status", "--json", "--destination", "sandbox"), "sandbox", False),
+        (("verify", "--json", "more"), "more", False),
+        (("frobnicate", "--json"), "frobnicate", False),
+    ],
+)
+def test_with_json_what_cannot_be_read_as_a_command_is_answered_too(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    says: str,
+    is_of_rows: bool,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["callimport", *arguments])
+    monkeypatch.setenv("CALLIMPORT_STATE_DIR", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert ended.value.code == answer["exit_code"] == 2
+    assert says in answer["error"]
+    assert answer["error"] in err
+    assert ("rows" in answer) is is_of_rows
 
 
 def test_only_a_header_is_a_quiet_day(crm: Crm, tmp_path: Path) -> None:
@@ -290,6 +322,14 @@ def test_every_help_has_examples(command: str) -> None:
     text = cli.commands.commands[command].get_help(context)
     assert "Example" in text
     assert f"callimport {command}" in text
+
+
+@pytest.mark.parametrize("command", ["export", "find", "report"])
+def test_the_help_says_what_waits_for_a_run_to_end(command: str) -> None:
+    """SQLite's write-ahead log is kept by one process alone, so nobody reads the ledger beside a run."""
+    context = click.Context(cli.commands.commands[command], info_name=command)
+    text = " ".join(cli.commands.commands[command].get_help(context).split())
+    assert "not while a run goes on (exit 6)" in text
 
 
 def test_there_is_no_option_for_a_token() -> None:

@@ -345,6 +345,10 @@ def test_where_no_ledger_is_known_it_says_so(tmp_path: Path) -> None:
     _remember(tmp_path, "crm.example", _ACCOUNT).unlink()
     with pytest.raises(errors.ConfigError, match="no ledger is known"):
         config.find_ledger(_settings(tmp_path))
+    _remember(tmp_path, "crm.example", _ACCOUNT)
+    told = f"no such ledger is known in .*, but of {_ACCOUNT.name} \\({_ACCOUNT.id}\\) at crm.example: name one"
+    with pytest.raises(errors.ConfigError, match=told):
+        config.find_ledger(_settings(tmp_path, account="999"))
 
 
 def test_of_several_ledgers_none_is_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -260,6 +260,7 @@ async def test_a_plan_looks_leads_up_and_writes_nothing(nights: Nights) -> None:
     nights.crm.leads = [lead(11, ONE)]
     planned = await nights.run(_call(1), _call(2, TWO), dry_run=True)
     assert _calls(planned) == {"skipped": 1, "pending": 1}
+    assert planned.told[0].startswith("1 call without a lead would be kept: ")
     assert len(nights.looked_up()) == 2
     assert not (nights.folder / "ledger.sqlite3").exists()
     sent = await nights.run(_call(1), _call(2, TWO), plan=planned.plan)

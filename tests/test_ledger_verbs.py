@@ -392,6 +392,27 @@ def test_a_withdrawn_call_is_taken_back_only_by_name(ledger: Ledger) -> None:
     assert making.row(ledger, _KEY)["status"] == "pending"
 
 
+@pytest.mark.parametrize("status", [ItemStatus.REFUSED, ItemStatus.FAILED, ItemStatus.PENDING, ItemStatus.HELD])
+def test_a_call_that_comes_along_for_ever_can_be_given_up_by_name(ledger: Ledger, status: ItemStatus) -> None:
+    """As one whose lead was merged away: no retry will ever do."""
+    making.bring(ledger, _KEY, "run-1", status)
+    assert ledger.withdraw_one(making.row(ledger, _KEY)["reference"].lower()) == 1
+    assert making.row(ledger, _KEY)["reason"] == "withdrawn by a person"
+    assert making.enrol(ledger, making.batch("again.csv"), _CALL).withdrawn == 1
+    # Taken back, it stands where it can be sent from; what may be in the CRM is held as before.
+    taken_back = ItemStatus.HELD if status is ItemStatus.HELD else ItemStatus.PENDING
+    assert ledger.retry_one(_KEY) == making.status(ledger, _KEY) == taken_back
+
+
+@pytest.mark.parametrize("status", [ItemStatus.DELIVERED, ItemStatus.IN_DOUBT, ItemStatus.GONE, ItemStatus.WITHDRAWN])
+def test_nothing_else_can_be_given_up(ledger: Ledger, status: ItemStatus) -> None:
+    making.bring(ledger, _KEY, "run-1", status)
+    before = making.everything(ledger)
+    with pytest.raises(errors.ConfigError, match="no held, refused, failed or pending call has the key"):
+        ledger.withdraw_one(_KEY)
+    assert making.everything(ledger) == before
+
+
 _TRIED_AGAIN = (ItemStatus.REFUSED, ItemStatus.FAILED, ItemStatus.WITHDRAWN)
 
 

@@ -104,3 +104,8 @@ def test_a_file_whose_name_is_a_number_is_a_file(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     Path("5145550100").write_text("5145550101\n")
     assert numbers_file.stated(["5145550100"], "CA", "--own-number") == {_OTHER}
+
+
+@pytest.mark.parametrize("header", ["phone,lead_id", "Lead ID;Téléphone"])
+def test_a_leads_file_is_no_list_of_numbers_to_leave_out(tmp_path: Path, header: str) -> None:
+    assert "give it with --leads" in _message(_file(tmp_path, f"{header}\n5145550100\n"))

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from pipeline import cli, config, errors, importer, limits
+from pipeline.cli import options
 
 # Option, its words on the command line, as a variable, in TOML, and what becomes of it in the settings.
 _GIVEN: list[tuple[str, Sequence[str], str, str, Any]] = [
@@ -156,3 +157,37 @@ def _refused(words: Sequence[str], says: str) -> None:
     told = error.format_message() if isinstance(error, click.UsageError) else str(error)
     assert says in told
     assert "\n" not in told
+
+
+def test_a_misspelt_variable_is_warned_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of another program may begin so, too; its value may be a key, and is never shown."""
+    for name in ("TOKEN", "CONFIG", "SANDBOX_TOKEN", "ONLY", "KNOB"):
+        monkeypatch.setenv(f"CALLIMPORT_{name}", "")
+    _asked()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("CALLIMPORT_TOKN", "abcdef")
+    monkeypatch.setenv("CALLIMPORT_NO_REFERNCE", "true")
+    _asked("--quiet")
+    first, second = capsys.readouterr().err.splitlines()
+    ignored = "is no setting of callimport, so it is ignored: did you mean"
+    assert first == f"warning: CALLIMPORT_NO_REFERNCE {ignored} CALLIMPORT_NO_REFERENCE?"
+    assert second == f"warning: CALLIMPORT_TOKN {ignored} CALLIMPORT_TOKEN?"
+
+
+def test_a_day_is_told_how_it_is_written() -> None:
+    _refused(["--since", "05/01/2024"], "'05/01/2024' is no day: write it as year, month, day, such as 2024-05-31")
+
+
+@pytest.mark.parametrize(
+    ("destination", "rates", "is_told"),
+    [
+        ("production", ["300/min"], True),
+        ("https://crm.example/v2", ["4/s"], True),
+        ("production", ["300/min", "2000/h"], False),
+        ("production", ["200/min"], False),
+        ("sandbox", ["6000/min"], False),
+    ],
+)
+def test_a_rate_above_what_the_crm_allows_is_warned_of(destination: str, rates: list[str], is_told: bool) -> None:
+    told = options.too_fast({"destination": destination, "rates": rates})
+    assert (told is not None) is is_told

@@ -98,6 +98,17 @@ def test_what_a_report_lacks_is_told_with_how_to_have_it() -> None:
     assert profile.detect(_peek([*_FREEPBX, "linkedid", "uniqueid", "lastapp"])).notes == ()
 
 
+@pytest.mark.parametrize(
+    ("header", "option"),
+    [(["Phone", "lead_id", "created_at"], "--leads"), (["extension", "name", "email"], "--agents")],
+)
+def test_a_file_that_stands_beside_the_calls_is_known_as_one(header: list[str], option: str) -> None:
+    """Of all recipes some one is always the nearest, and says how to export calls from a phone system nobody has."""
+    with pytest.raises(errors.SchemaMismatch, match=f"looks like a file for {option}: ") as caught:
+        profile.detect(_peek(header))
+    assert "nearest" not in str(caught.value)
+
+
 def test_a_chosen_recipe_that_does_not_fit_says_how_to_export() -> None:
     with pytest.raises(errors.SchemaMismatch) as caught:
         profile.fit(profile.load("aircall"), _peek(["datetime (utc)", "direction", "from", "to", "answerd", "user"]))

@@ -125,3 +125,33 @@ def test_a_mended_reject_file_is_accepted(tmp_path: Path) -> None:
         row = row.replace(old, new, 1)
     (tmp_path / "mended.csv").write_text(f"{head}\n{row}\n", "utf-8")
     assert _check(tmp_path / "mended.csv", tmp_path / "r3.csv") == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        (
+            "incoming,2024-05-31T14:05:09Z,95,+15145550123,Rappel, Éloïse",
+            '6 cells where the header has 5, too many: " ',
+        ),
+        ("incoming,2024-05-31T14:05:09Z,95,+15145550123", "4 cells where the header has 5; "),
+    ],
+)
+def test_a_row_with_a_wrong_number_of_cells_is_rejected_again_until_a_person_has_seen_to_it(
+    tmp_path: Path, row: str, fault: str
+) -> None:
+    """A reject file is square, and fed back as it is the row would look sound: what was cut off would be lost."""
+    (tmp_path / "calls.csv").write_text(f"{_HEADER}{row}\nincoming,soon,95,+15145550124,ok\n", "utf-8")
+    assert _check(tmp_path / "calls.csv", tmp_path / "r1.csv") == (0, 2)
+    # As it is, twice: still a reject, still with what was cut off.
+    assert _check(tmp_path / "r1.csv", tmp_path / "r2.csv") == (0, 2)
+    assert _check(tmp_path / "r2.csv", tmp_path / "r3.csv") == (0, 2)
+    with (tmp_path / "r3.csv").open(encoding="utf-8-sig", newline="") as file:
+        its, other = csv.DictReader(file)
+    assert its["_cells"].startswith(fault)
+    assert its["_cells"].endswith("; mend the row, then clear _cells")
+    assert its["_reasons"] == f"ragged: the row has {its['_cells']}"
+    assert other["_cells"] == ""
+    mended = (tmp_path / "r3.csv").read_text("utf-8").replace(its["_cells"].replace('"', '""'), "")
+    (tmp_path / "mended.csv").write_text(mended, "utf-8")
+    assert _check(tmp_path / "mended.csv", tmp_path / "r4.csv") == (1, 1)

@@ -12,7 +12,8 @@ import openpyxl
 import polars as pl
 import pytest
 
-from pipeline import errors, model, origin, profile, rejects, sheet, source, validation
+from pipeline import errors, model, origin, profile, rejects, report, sheet, source, validation
+from tests import exporting
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 _HEADER = ("call_id", "direction", "started_at", "duration_seconds", "customer_phone", "agent_name", "description")
@@ -203,6 +204,32 @@ def test_a_mended_file_that_is_rejected_again_keeps_marks_and_cells(tmp_path: Pa
     ]
 
 
+@pytest.mark.parametrize("name", ["rejects.csv", "rejects.xlsx"])
+def test_a_reject_file_of_before_is_no_obstacle_unless_there_is_something_to_lose(tmp_path: Path, name: str) -> None:
+    """The same command again, as after a dry run; a mended file is replaced by --force only."""
+    export, output = tmp_path / "calls.csv", tmp_path / name
+    _write(export, (_HEADER, _EXPORT[1]))
+    quiet = exporting.check(export, rejects=output)
+    assert f"rejects {output}: none; the file has only its header, and the next run may replace it" in [
+        *report.lists(quiet)
+    ]
+    _write(export, _EXPORT)
+    assert exporting.check(export, rejects=output).summary.rows.rejected == 3
+    written = output.read_bytes()
+    assert exporting.check(export, rejects=output).summary.rows.rejected == 3
+    assert output.read_bytes() == written
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.csv", name]
+
+    _write(export, _EXPORT[:-1])
+    with pytest.raises(errors.ConfigError, match="has other rows than it would have now, or was worked on"):
+        exporting.check(export, rejects=output)
+    assert output.read_bytes() == written
+    assert exporting.check(export, rejects=output, force=True).summary.rows.rejected == 2
+    (tmp_path / "notes.csv").write_text("a,b\n")
+    with pytest.raises(errors.ConfigError, match="exists already"):
+        exporting.check(export, rejects=tmp_path / "notes.csv")
+
+
 # ── the workbook ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -252,8 +279,9 @@ def test_more_rejects_than_a_sheet_has_rows_are_for_csv(tmp_path: Path, monkeypa
 def test_a_name_that_cannot_be_written_is_refused_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("rejects.csv", "rejects.XLSX", "rejects.txt"):
         rejects.refuse_unfit(Path(name))
-    with pytest.raises(errors.ConfigError, match=r"as \.csv or \.xlsx"):
-        rejects.refuse_unfit(Path("rejects.xls"))
+    for name in ("rejects.xls", "rejects.pdf", "rejects", "rejects.csv.gz"):
+        with pytest.raises(errors.ConfigError, match=r"as \.csv or \.xlsx"):
+            rejects.refuse_unfit(Path(name))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(errors.ConfigError, match="pip install openpyxl"):
         rejects.refuse_unfit(Path("rejects.xlsx"))

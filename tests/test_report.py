@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from pipeline import endings, model, report
@@ -113,6 +114,22 @@ def test_the_answer_for_a_person_names_every_ending_and_what_to_do() -> None:
     assert "(exit 4, 12 s)" in text
 
 
+@pytest.mark.parametrize(
+    ("pending", "changed", "meaning"),
+    [
+        (5, 0, "would be sent"),
+        (5, 3, "2 would be sent, 3 would be changed in the CRM"),
+        (3, 3, "would be changed in the CRM"),
+    ],
+)
+def test_a_plan_tells_new_calls_from_changed_ones(pending: int, changed: int, meaning: str) -> None:
+    out, calls = io.StringIO(), endings.Calls(total=pending, pending=pending)
+    updates = endings.Updates(known=changed)
+    result = endings.Result(replace(_summary(), calls=calls), updates=updates)
+    report.print_result(Console(file=out, width=200), result, sent=False)
+    assert f"{pending}  pending    {meaning}" in [line.strip() for line in out.getvalue().splitlines()]
+
+
 def test_the_answer_for_machines_is_the_contract() -> None:
     answer = json.loads(report.summary_json(_summary(skipped={"no_lead": 2})))
     assert "reasons" not in answer
@@ -129,10 +146,13 @@ def test_what_was_left_out_is_told_by_kind_with_examples_and_what_to_do() -> Non
         endings.LeftOut("no_lead", 12, ("calls.csv row 3", "calls.csv row 4", "calls.csv row 9")),
         endings.LeftOut("fax", 1, ("calls.csv row 5",)),
     )
+    what_to_do = (
+        "--leads FILE may name it, --find-leads asks the CRM; --unknown-callers FILE lists them, most calls first"
+    )
     assert list(report.lists(endings.Result(_summary(), left_out=left_out))) == [
         "left out:",
         "     12  no_lead                  calls.csv row 3, calls.csv row 4, calls.csv row 9, …",
-        "         no lead has this number; --unknown-callers FILE lists them, most calls first",
+        f"         no lead found for the number: {what_to_do}",
         "      1  fax                      calls.csv row 5",
         "         no voice call",
     ]
@@ -168,7 +188,7 @@ def test_changes_that_are_not_sent_are_listed_where_a_person_asked_for_that() ->
     updates = endings.Updates(waiting=1, changed=(replace(_listed(), reason="call_status"),))
     told = list(report.lists(endings.Result(_summary(changed=1), updates=updates)))
     assert told[0].startswith("1 delivered call changed in the source since")
-    assert told[1] == "what changed:"
+    assert told[1] == "what changed, as it was → as the file has it now:"
     assert told[2].endswith("call_status")
 
 

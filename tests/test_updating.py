@@ -767,13 +767,14 @@ def test_changes_that_nobody_wants_sent_are_counted(tmp_path: Path, on_change: A
     async def story() -> None:
         settings = config.Settings(files=(), on_change=on_change)
         with nights(tmp_path) as them:
-            night = them.tells(making.call(**TOLD), settings=settings)
+            night = them.tells(making.call(**TOLD, row=7), settings=settings)
             result = await night.make()
             assert (puts(them.crm), reads(them.crm)) == ([], [])
             assert endings_of(result) == {"unchanged": 1}
             assert result.summary.changed == 1
-            assert [one.reason for one in result.updates.changed] == (
-                ["call_duration"] if on_change == "report" else []
+            # With the row that tells it so, and not the one that it was imported from.
+            assert [(one.reason, one.source, one.row) for one in result.updates.changed] == (
+                [("call_duration 95 → 120", "2.csv", 7)] if on_change == "report" else []
             )
             assert list(night.updating.to_send()) == []
             # They wait for a run that wants them.

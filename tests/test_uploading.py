@@ -105,6 +105,18 @@ async def test_each_recording_goes_to_its_own_call(tmp_path: Path) -> None:
 
 
 @in_virtual_time
+async def test_where_nothing_is_due_a_run_for_recordings_alone_says_so(tmp_path: Path) -> None:
+    with nights(tmp_path, *calls(1)) as of:
+        of.put("0.wav")
+        await of.run(recordings_only=True)
+        assert "no recording is due" not in of.said.getvalue()
+        await of.run()
+        assert "no recording is due" not in of.said.getvalue()
+        await of.run(recordings_only=True)
+        assert "no recording is due" in of.said.getvalue()
+
+
+@in_virtual_time
 async def test_without_a_folder_nothing_is_done(tmp_path: Path) -> None:
     with nights(tmp_path, *calls(1)) as of:
         before = making.everything(of.ledger)

@@ -258,7 +258,9 @@ async def test_a_call_that_another_lead_shows_has_moved_and_is_not_missing(tmp_p
         other = _deliver(ledger, OTHER, 901)
         found = await _verify(ledger, errors.Refused("no such lead", status=404), lead_5004=[moved, other])
         assert found.keys() == {Kind.MATCH, Kind.DIFFERS}
-        assert found[Kind.DIFFERS][0].told == "lead_id 5003, now 5004"
+        assert found[Kind.DIFFERS][0].told == (
+            "lead_id 5003, now 5004 (merged into it, or moved there by a person: nothing to do if that is right)"
+        )
 
 
 @in_virtual_time

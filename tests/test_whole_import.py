@@ -248,6 +248,7 @@ def test_a_dry_run_writes_nothing_and_its_plan_is_kept_to(crm: Crm, tmp_path: Pa
     source = write_csv(tmp_path / "calls.csv", rows)
     dry = crm.run(source, "--dry-run", *FAST)
     assert dry.code == 0
+    assert "Rehearsal Motors), not there yet: the import makes it" in dry.err
     assert dry.summary["calls"]["pending"] == 6
     assert crm.creates() == 0
     assert not list((crm.state / "ledgers").glob("*.sqlite3"))

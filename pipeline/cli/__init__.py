@@ -1,12 +1,10 @@
 """The command line: parse, call one function, print, exit."""
 
-import contextlib
 import json
 import os
 import random
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -16,8 +14,8 @@ import click
 from rich.console import Console
 
 import pipeline
-from pipeline import counted, endings, errors, importer, model, privacy, report, settlement, upkeep
-from pipeline.cli import doctor, options, profiles, proof, sandbox
+from pipeline import counted, endings, errors, importer, model, report, settlement, upkeep
+from pipeline.cli import answers, doctor, options, profiles, proof, sandbox
 from pipeline.errors import ExitCode
 
 _EXIT_CODES = """\b
@@ -40,11 +38,8 @@ def main() -> NoReturn:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = ExitCode.USAGE
-    except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else "callimport"
-        code = _stop(f"{error.format_message()} See {where} --help", ExitCode.USAGE)
     except click.ClickException as error:
-        code = _stop(error.format_message(), ExitCode.USAGE)
+        code = _stop_unparsed(error)
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = _stop("interrupted: callimport status shows where it stands", ExitCode.INTERRUPTED)
     except BrokenPipeError:
@@ -114,7 +109,7 @@ Examples:
 @options.answering
 def check(html: Path | None, **given: Any) -> ExitCode:
     """Say what is wrong with FILES and what an import would send. Files only: no network, no ledger."""
-    with _errors_answered(given):
+    with answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
         result = importer.check(settings, _tools(given), html=html)
         return _answer(result, given, sent=False)
@@ -141,7 +136,7 @@ Examples:
 @options.answering
 def run(**given: Any) -> ExitCode:
     """Import FILES. The same command again goes on where it ended; without FILES the last batch goes on."""
-    with _errors_answered(given):
+    with answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
         result = anyio.run(importer.run, settings, _tools(given))
         return _answer(result, given, sent=not settings.dry_run)
@@ -159,7 +154,8 @@ Examples:
 @options.configured
 def status(as_json: bool, **given: Any) -> ExitCode:
     """What the ledger says; while a run goes on, how far it is."""
-    found = upkeep.status(options.settings(given), _clock())
+    with answers.errors_answered(as_json):
+        found = upkeep.status(options.settings(given), _clock())
     if as_json:
         click.echo(json.dumps(found.for_machines(), ensure_ascii=False))
     else:
@@ -192,7 +188,7 @@ Examples:
 @options.placing
 @options.configured
 def withdraw(what: str, **given: Any) -> ExitCode:
-    """Give up what is pending of BATCH or waits for a lead, or the held call KEY."""
+    """Give up what is pending of BATCH or waits for a lead; or the held, refused, failed or pending call KEY."""
     count = upkeep.withdraw(options.settings(given), _clock(), what)
     click.echo(f"{what.upper()}: {counted.calls(count)} given up; no run sends them, from whichever file")
     return ExitCode.OK
@@ -263,7 +259,7 @@ Examples:
 @options.answering
 def reconcile(accept: tuple[tuple[str, int], ...], resend: tuple[str, ...], **given: Any) -> ExitCode:
     """Look calls in doubt up in the CRM, sending nothing, and list those that a person must decide."""
-    with _errors_answered(given):
+    with answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
         if accept or resend:
             settled = settlement.decide(settings, _tools(given), resend=resend, accept=accept)
@@ -289,9 +285,12 @@ def reconcile(accept: tuple[tuple[str, int], ...], resend: tuple[str, ...], **gi
 
 
 def _tools(given: dict[str, Any]) -> importer.Tools:
+    talk = _talk(given)
+    if told := options.too_fast(given):
+        talk.warn(told)
     return importer.Tools(
         clock=_clock(),
-        talk=_talk(given),
+        talk=talk,
         rng=random.Random(),
         ask=_ask if sys.stdin is not None and sys.stdin.isatty() else None,
     )
@@ -332,21 +331,19 @@ def _answer(result: endings.Result, given: dict[str, Any], *, sent: bool) -> Exi
     return ExitCode(result.summary.exit_code)
 
 
-@contextlib.contextmanager
-def _errors_answered(given: dict[str, Any]) -> Iterator[None]:
-    """With --json even an early error is an answer, with nothing in it but the exit code and the reason."""
-    try:
-        yield
-    except errors.ImporterError as error:
-        if given["as_json"]:
-            nothing = endings.Summary(None, "", error.exit_code, 0.0, 0, 0, endings.Rows(), endings.Calls())
-            click.echo(report.summary_json(nothing, error=privacy.scrub(str(error))))
-        raise
-
-
 def _stop(message: str, code: ExitCode) -> ExitCode:
     _talk().error(message)
     return code
+
+
+def _stop_unparsed(error: click.ClickException) -> ExitCode:
+    """What cannot be read as a command is an answer, too, where it asks for JSON."""
+    context, message = getattr(error, "ctx", None), error.format_message()
+    if isinstance(error, click.UsageError):
+        message += f" See {context.command_path if context else 'callimport'} --help"
+    if answers.asked_for_json():
+        answers.error(context, message, ExitCode.USAGE)
+    return _stop(message, ExitCode.USAGE)
 
 
 commands.add_command(sandbox.command)

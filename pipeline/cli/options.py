@@ -1,5 +1,6 @@
 """The options that several commands share, and how what was given becomes Settings."""
 
+import difflib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from pipeline import config, errors, limits, numbers
+from pipeline.cli import answers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,9 +24,21 @@ class _Finite(click.FloatRange):
         return number
 
 
+class _Day(click.DateTime):
+    """A calendar day, in the one order that nobody reads otherwise."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, None, None)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no day: write it as year, month, day, such as 2024-05-31", param, ctx)
+
+
 FINITE, FINITE_ABOVE_ZERO = _Finite(0), _Finite(0, min_open=True)
 PATH = click.Path(path_type=Path)
-_DAY = click.DateTime(["%Y-%m-%d"])
+# Variables of ours that stand for no option.
+_NO_OPTIONS = ("CALLIMPORT_TOKEN", "CALLIMPORT_CONFIG", "CALLIMPORT_SANDBOX_TOKEN")
+_DAY = _Day(["%Y-%m-%d"])
 
 
 def _take_defaults(context: click.Context, _: click.Parameter, config_file: str | None) -> None:
@@ -32,7 +46,9 @@ def _take_defaults(context: click.Context, _: click.Parameter, config_file: str 
     root = context.find_root().command
     every = root.commands.values() if isinstance(root, click.Group) else [root]
     known = {name for command in every for name in _names(command)}
-    given = config.defaults(config_file, known)
+    with answers.errors_answered(answers.asked_for_json()):
+        given = config.defaults(config_file, known)
+    _warn_of_unknown_variables(known)
     context.default_map = {}
     for parameter in context.command.params:
         for name in _long_names(parameter):
@@ -43,6 +59,16 @@ def _take_defaults(context: click.Context, _: click.Parameter, config_file: str 
                 context.default_map[parameter.name or name] = (
                     value.split() if is_list and isinstance(value, str) else value
                 )
+
+
+def _warn_of_unknown_variables(options: set[str]) -> None:
+    """No error, as other programs may have variables that begin so; but a misspelt one would change nothing."""
+    known = {*_NO_OPTIONS, *(config.PREFIX + name.upper().replace("-", "_") for name in options)}
+    for name in config.variables():
+        if name.upper() not in known:
+            nearest = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+            meant = f"did you mean {nearest[0]}?" if nearest else "callimport run --help lists the options"
+            click.echo(f"warning: {name} is no setting of callimport, so it is ignored: {meant}", err=True)
 
 
 def _names(command: click.Command) -> set[str]:
@@ -329,3 +355,15 @@ def settings(given: dict[str, Any]) -> config.Settings:
             known[name] = read(given[name])
     known["reference"] = not given.get("no_reference", False)
     return config.Settings(**known)
+
+
+def too_fast(given: dict[str, Any]) -> str | None:
+    """What to say of a rate that the real CRM does not allow; a rehearsal may allow another one."""
+    rates = [config.rate(text) for text in given.get("rates", ())]
+    highest = min((one.limit / one.seconds * 60 for one in rates), default=0.0)
+    if highest <= config.ALLOWED_PER_MINUTE or given.get("destination") in (None, config.SANDBOX):
+        return None
+    return (
+        f"--rate allows {highest:g} requests a minute and the CRM {config.ALLOWED_PER_MINUTE}: it will often say no, "
+        "and everything waits then; leave --rate out"
+    )

@@ -90,7 +90,8 @@ The API has no delete: of a batch that should not have been sent, this is the li
 @options.configured
 @click.pass_obj
 def _export(tools: Tools, /, output: Path, statuses: tuple[str, ...], batch: str | None, **given: Any) -> ExitCode:
-    """Write the ledger as a table: each call, its row, where it stands, and as which communication on which lead."""
+    """Write the ledger as a table: each call, its row, where it stands, and as which communication on which lead.
+    Offline, and not while a run goes on (exit 6)."""
     exported = inventory.export(
         options.settings(given),
         tools(given).clock,
@@ -116,7 +117,8 @@ Examples:
 @options.configured
 @click.pass_obj
 def _report(tools: Tools, /, output: Path, **given: Any) -> ExitCode:
-    """Write the last import as one page: how it ended, where its calls stand now, and which need a person."""
+    """Write the last import as one page: how it ended, where its calls stand now, and which need a person. Offline,
+    and not while a run goes on (exit 6)."""
     run_id = aftermath.write(options.settings(given), tools(given).clock, output)
     click.echo(f"{output}: run {run_id}")
     return ExitCode.OK
@@ -139,7 +141,7 @@ Examples:
 @click.pass_obj
 def _find(tools: Tools, /, what: str, as_json: bool, **given: Any) -> ExitCode:
     """What became of a call: its row, its lead, each attempt. By a customer's number, the phone system's call id, KEY,
-    communication or lead. Offline."""
+    communication or lead. Offline, and not while a run goes on (exit 6)."""
     with answers.errors_answered(as_json):
         found = trace.find(options.settings(given), tools(given).clock, what)
     if as_json:

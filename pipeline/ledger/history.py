@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import model
+from pipeline.ledger import listing
 from pipeline.ledger.database import Database
 
 # Of `rows`, in this order.
@@ -173,19 +174,7 @@ def _history(database: Database, row: tuple[Any, ...]) -> History:
     )
     rulings = database.rows("SELECT kind, decided_at, evidence FROM verdict WHERE key = ? ORDER BY id", (key,))
     return History(
-        item=model.Listed(
-            reference=row[1],
-            source=row[2],
-            row=row[3],
-            status=model.ItemStatus(row[4]),
-            lead_id=row[5],
-            direction=model.Direction(row[6]),
-            phone=row[7],
-            started_at=datetime.fromtimestamp(row[8], UTC),
-            communication_id=row[9],
-            reason=row[10],
-            was_sent=bool(row[11]),
-        ),
+        item=listing.listed(row[1:12]),
         key=key,
         system=row[12],
         batch=row[13],

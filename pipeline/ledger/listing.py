@@ -1,8 +1,9 @@
 """What the ledger can tell, changing nothing."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from pipeline import model
 from pipeline.ledger.database import Database
@@ -215,19 +216,22 @@ def _listed(database: Database, which: str, *values: str) -> list[model.Listed]:
         """,
         values,
     )
-    return [
-        model.Listed(
-            reference=row[0],
-            source=row[1],
-            row=row[2],
-            status=model.ItemStatus(row[3]),
-            lead_id=row[4],
-            direction=model.Direction(row[5]),
-            phone=row[6],
-            started_at=datetime.fromtimestamp(row[7], UTC),
-            communication_id=row[8],
-            reason=row[9],
-            was_sent=bool(row[10]),
-        )
-        for row in found
-    ]
+    return [listed(row) for row in found]
+
+
+def listed(row: Sequence[Any]) -> model.Listed:
+    """Of a row of: reference, file, row, status, lead, direction, phone, start, communication, reason, was it sent."""
+    reference, source, number, status, lead_id, direction, phone, started_at, communication_id, reason, was_sent = row
+    return model.Listed(
+        reference=reference,
+        source=source,
+        row=number,
+        status=model.ItemStatus(status),
+        lead_id=lead_id,
+        direction=model.Direction(direction),
+        phone=phone,
+        started_at=datetime.fromtimestamp(started_at, UTC),
+        communication_id=communication_id,
+        reason=reason,
+        was_sent=bool(was_sent),
+    )

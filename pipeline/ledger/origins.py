@@ -11,6 +11,10 @@ from pipeline.ledger.database import Database
 
 _TABLES = ("mended", "repeated")
 _AT = "(sighting.source, sighting.row)"
+# Of a mended call: not surely unknown to the CRM. One that was skipped as existing is there.
+_MAY_BE_THERE = """
+    (status NOT IN ('failed', 'refused', 'withdrawn') OR (status = 'withdrawn' AND existing_id IS NOT NULL))
+"""
 
 
 def begin(database: Database) -> None:
@@ -95,10 +99,8 @@ def rejects_of_leadless(
             None
             if key is None
             else database.rows(
-                """
-            SELECT min(reference) FROM mended_call WHERE mark = ? AND system = ?
-                AND (status NOT IN ('failed', 'refused', 'withdrawn')
-                    OR (status = 'withdrawn' AND existing_id IS NOT NULL))
+                f"""
+            SELECT min(reference) FROM mended_call WHERE mark = ? AND system = ? AND {_MAY_BE_THERE}
                 AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = ?)
                 AND NOT EXISTS (SELECT 1 FROM leadless WHERE leadless.key = ?)
             """,
@@ -133,11 +135,7 @@ def keep(database: Database) -> None:
 
 
 # Mended rows beside the calls that their originals have become, but for those that surely never reached the CRM.
-_FIRST = """
-    temp.mended JOIN mended_call AS first ON first.mark = mended.mark
-        AND (first.status NOT IN ('failed', 'refused', 'withdrawn')
-            OR (first.status = 'withdrawn' AND first.existing_id IS NOT NULL))
-"""
+_FIRST = f"temp.mended JOIN mended_call AS first ON first.mark = mended.mark AND {_MAY_BE_THERE}"
 
 
 def _any(database: Database, table: str) -> bool:

@@ -54,6 +54,22 @@ class Updates(Moves):
         ):
             yield _update(row), bool(is_seen)
 
+    def as_told_now(self, listed: Iterable[model.Listed]) -> list[model.Listed]:
+        """Of each the row of this run that tells of it, where there is one."""
+        calls = list(listed)
+        found = self.database.rows(
+            """
+            SELECT sighting.reference, source.name, sighting.row
+            FROM temp.sighting JOIN temp.batch_source USING (source)
+                JOIN source ON source.sha256 = batch_source.sha256
+            WHERE verdict = 'unchanged' AND reference IN (SELECT value FROM json_each(?))
+            """,
+            (_json([one.reference for one in calls]),),
+        )
+        rows = {reference: (name, row) for reference, name, row in found}
+        places = (rows.get(one.reference, (one.source, one.row)) for one in calls)
+        return [replace(one, source=name, row=row) for one, (name, row) in zip(calls, places, strict=True)]
+
     def refused_before(self) -> list[model.Listed]:
         """Calls of this run's rows of which the CRM refused to be told just this story, with its reasons."""
         found = self.database.rows(f"""

@@ -236,12 +236,27 @@ class Ledger(Verdicts):
             return withdrawn + updates.withdraw(self.database, batch_id)
 
     def withdraw_one(self, reference: str) -> int:
-        """Give up a held call: no run sends it, be it in the CRM or not. ConfigError for one that is not held."""
+        """Give up a call that is held, refused, failed or pending: no run sends it, be it in the CRM or not.
+        ConfigError for any other."""
         with self.database.transaction():
-            key = self._held(reference)
-            self._record_verdict(key, "withdraw", "a person gave it up")
+            found = self.database.rows(
+                "SELECT key, status FROM item WHERE status IN ('held', 'refused', 'failed', 'pending') "
+                "AND (reference = ? OR key = ?)",
+                (reference.upper(), reference),
+            )
+            if not found:
+                raise errors.ConfigError(
+                    f"no held, refused, failed or pending call has the key {reference}: callimport status lists them"
+                )
+            key, before = str(found[0][0]), model.ItemStatus(found[0][1])
+            if before is model.ItemStatus.HELD:
+                # By this, a retry finds it held again.
+                self._record_verdict(key, "withdraw", "a person gave it up")
+            elif before is not model.ItemStatus.PENDING:
+                self._move(key, before, model.ItemStatus.PENDING)
+                before = model.ItemStatus.PENDING
             why = "withdrawn by a person"
-            self._move(key, model.ItemStatus.HELD, model.ItemStatus.WITHDRAWN, existing_id=None, reason=why)
+            self._move(key, before, model.ItemStatus.WITHDRAWN, existing_id=None, reason=why)
         return 1
 
     def retry(self, status: model.ItemStatus) -> int:

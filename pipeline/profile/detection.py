@@ -212,6 +212,14 @@ def _missing(needs: Sequence[str], found: dict[str, str], cells: Sequence[str]) 
     return told
 
 
+def _beside_the_calls(peek: model.Peek) -> str | None:
+    """The option of a file that tells something of calls: of leads, or of agents."""
+    header = {cell.strip().casefold() for cell in peek.records[0][1]} if peek.records else set[str]()
+    if {"phone", "lead_id"} <= header:
+        return "--leads"
+    return "--agents" if header & {"extension", "name", "login"} and header & {"email", "user_id"} else None
+
+
 def _nothing_fits(profiles: Sequence[Profile], peek: model.Peek) -> errors.SchemaMismatch:
     for profile in profiles:
         if profile.unverified and _matched(profile, peek):
@@ -219,6 +227,11 @@ def _nothing_fits(profiles: Sequence[Profile], peek: model.Peek) -> errors.Schem
                 f"it looks like {profile.name}, whose recipe was never tried on a real export; "
                 f"if it is one, say --profile {profile.name} and look closely at what callimport check makes of it"
             )
+    if option := _beside_the_calls(peek):
+        return errors.SchemaMismatch(
+            f"it holds no calls, but looks like a file for {option}: name the phone system's export, and this one with "
+            f"{option} FILE"
+        )
     nearest = max(profiles, key=lambda profile: _lacking(profile, peek)[1])
     missing = privacy.scrub("; ".join(_lacking(nearest, peek)[0]))
     advice = f". How to export it: {' '.join(nearest.export.split())}" if nearest.export else ""

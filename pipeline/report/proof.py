@@ -21,7 +21,7 @@ _TITLES = {
 def verify_line(calls: int, leads: int, per_minute: float) -> str:
     """What is about to be read, and how long that takes."""
     about = duration.told(leads * 60 / per_minute)
-    return f"{counted.calls(calls, 'delivered')} on {leads:,} leads to compare with the CRM: about {about}"
+    return f"{counted.calls(calls, 'delivered')} on {counted.leads(leads)} to compare with the CRM: about {about}"
 
 
 def verified_so_far(read: int, leads: int, found: int, elapsed_seconds: float, allowed_per_minute: float) -> str:
@@ -40,7 +40,8 @@ def print_verified(
     """How many calls are in the CRM as the ledger says, and which are not."""
     compared = sum(counts.values()) - counts[Kind.EXTRA]
     _say(
-        console, f"{counted.calls(compared, 'delivered')} on {leads:,} leads: {counts[Kind.MATCH]:,} in the CRM as kept"
+        console,
+        f"{counted.calls(compared, 'delivered')} on {counted.leads(leads)}: {counts[Kind.MATCH]:,} in the CRM as kept",
     )
     for kind, group in groupby(sorted(found, key=lambda proof: list(Kind).index(proof.kind)), lambda proof: proof.kind):
         proofs = tuple(group)

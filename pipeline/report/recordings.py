@@ -41,7 +41,7 @@ def recording_lines(result: endings.Result) -> Iterator[str]:
         "uploaded": counts.uploaded, "refused": counts.refused, "failed": counts.failed,
         "named and not in the folder": counts.missing, "to upload still": counts.pending,
     }  # fmt: skip
-    if any(told.values()):
+    if any(told.values()) and result.audio is None:
         yield "recordings: " + ", ".join(f"{count:,} {what}" for what, count in told.items() if count)
     for ending, title in _TO_DO.items():
         yield from _unattached(title.format(where=where), [one for one in result.unattached if one.ending == ending])
@@ -54,6 +54,8 @@ def folder_lines(found: endings.AudioFolder) -> Iterator[str]:
         f"recordings: {found.matched:,} matched ({sized(found.bytes)}, about {duration.told(found.seconds)} to "
         f"upload), {found.missing:,} missing, {found.orphan:,} of no call"
     )
+    if not found.matched:
+        yield "  no call would get one: is this the folder, and does the export name its recordings?"
     if found.unfit:
         yield "  not fit: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.unfit.items()))
     for example in found.examples:

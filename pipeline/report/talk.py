@@ -59,7 +59,7 @@ class Talk:
         seconds = (to_do + reads) * 60 / per_minute
         until = (now + timedelta(seconds=seconds)).astimezone()
         about = duration.told(seconds)
-        first = f" and {reads:,} leads to read first (--existing)" if reads else ""
+        first = f" and {counted.leads(reads)} to read first (--existing)" if reads else ""
         self.say(
             f"{counted.calls(to_do)} to send{first} at {per_minute:g}/min: about {about}, until {until:%Y-%m-%d %H:%M}"
         )
@@ -123,7 +123,7 @@ def adoption_line(leads: Sequence[int], per_minute: float) -> str:
     """What --adopt is about to do, and how long that takes."""
     seconds = len(leads) * 60 / per_minute
     about = duration.told(seconds)
-    return f"reading {len(leads):,} leads for calls that are there already: about {about}, twice where needed"
+    return f"reading {counted.leads(len(leads))} for calls that are there already: about {about}, twice where needed"
 
 
 def adopted_line(endings: Mapping[str, int], *, is_plan: bool = False) -> str:

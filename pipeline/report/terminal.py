@@ -21,7 +21,7 @@ _ENDINGS = {
     "delivered": "in the CRM now",
     "updated": "changed in the CRM",
     "adopted": "were there already",
-    "refused": "the CRM said no; callimport retry --refused tries again",
+    "refused": "the CRM said no; callimport retry --refused tries again, callimport withdraw KEY gives one up",
     "failed": "did not reach the CRM; callimport retry --failed tries again",
     "in_doubt": "may or may not be in the CRM; never sent again on a guess",
     "held": "a person decides",
@@ -35,7 +35,8 @@ _LEFT_OUT = {
     "recording": "the recording of a call that has a row of its own",
     "other": "the recipe says that these are no customer's calls: callimport profiles show tells why",
     model.Skip.ANONYMOUS: "the caller hid the number, so nobody can say whose call it was",
-    model.Skip.NO_LEAD: "no lead has this number; --unknown-callers FILE lists them, most calls first",
+    model.Skip.NO_LEAD: "no lead found for the number: --leads FILE may name it, --find-leads asks the CRM; "
+    "--unknown-callers FILE lists them, most calls first",
     model.Skip.OWN_NUMBER: "the other side is a number of the house, see --own-number",
     model.Skip.EXCLUDED: "left out as asked: --exclude-numbers, --only or --min-duration",
     model.Skip.OUTSIDE_DATES: "outside --since and --until",
@@ -45,7 +46,8 @@ _LEFT_OUT = {
 }
 _TO_DO = {
     model.ItemStatus.IN_DOUBT: ": callimport reconcile{where} looks them up",
-    model.ItemStatus.REFUSED: ": callimport retry --refused{where} tries them again, once the reason is mended",
+    model.ItemStatus.REFUSED: ": callimport retry --refused{where} tries them again, once the reason is mended; "
+    "callimport withdraw KEY{where} gives one up, as where its lead is gone",
     model.ItemStatus.FAILED: ": callimport retry --failed{where} tries them again",
 }
 _MEANING = {
@@ -77,7 +79,7 @@ def meaning_of(exit_code: int | None) -> str:
 
 def print_result(console: Console, result: endings.Result, *, sent: bool) -> None:
     """A run's account of itself; `sent` is False for a check or a plan, where pending means 'would be sent'."""
-    _print_counts(console, result.summary, sent=sent)
+    _print_counts(console, result.summary, pending="not sent yet" if sent else _planned(result))
     for line in lists(result):
         _say(console, line)
     code = ExitCode(result.summary.exit_code)
@@ -96,7 +98,7 @@ def lists(result: endings.Result) -> Iterator[str]:
     )
     where = f" --destination {result.destination}" if result.destination else ""
     yield from _held(result.held, where)
-    yield from _items("refused by the CRM", result.refused)
+    yield from _items("refused by the CRM" + _TO_DO[model.ItemStatus.REFUSED].format(where=where), result.refused)
     yield from _items("failed", result.failed)
     yield from _items(
         f"in the CRM already, so not sent: look there; if one is another call, callimport retry KEY{where} has the "
@@ -110,7 +112,7 @@ def lists(result: endings.Result) -> Iterator[str]:
             f"{counted.calls(result.summary.changed, 'delivered')} changed in the source since; as asked "
             "(--on-change), the CRM keeps what it has"
         )
-    yield from _items("what changed", result.updates.changed)
+    yield from _items("what changed, as it was → as the file has it now", result.updates.changed)
     yield from result.told
     for names, count in result.kept_otherwise.items():
         kept = counted.calls(count, "delivered")
@@ -126,6 +128,8 @@ def lists(result: endings.Result) -> Iterator[str]:
         yield f"plan {result.plan}: the same command with --plan {result.plan} sends this and nothing else"
     if result.rejects and result.summary.rows.rejected:
         yield f"rejects {result.rejects}: mend them there and import that file; what was sent is not sent again"
+    elif result.rejects:
+        yield f"rejects {result.rejects}: none; the file has only its header, and the next run may replace it"
 
 
 def print_settled(
@@ -217,7 +221,16 @@ def print_status(
             _say(console, line)
 
 
-def _print_counts(console: Console, summary: endings.Summary, *, sent: bool) -> None:
+def _planned(result: endings.Result) -> str:
+    """What a plan would do with what is pending."""
+    changed = result.updates.pending
+    new = result.summary.calls.pending - changed
+    if not changed:
+        return "would be sent"
+    return f"{new:,} would be sent, {changed:,} would be changed in the CRM" if new else "would be changed in the CRM"
+
+
+def _print_counts(console: Console, summary: endings.Summary, *, pending: str) -> None:
     rows, calls = summary.rows, summary.calls
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
@@ -234,8 +247,8 @@ def _print_counts(console: Console, summary: endings.Summary, *, sent: bool) -> 
     table.add_row(f"{calls.total:,}", "calls", told)
     for name, meaning in _ENDINGS.items():
         if count := getattr(calls, name):
-            if name == "pending" and not sent:
-                meaning = "would be sent"
+            if name == "pending":
+                meaning = pending
             if name == "skipped":
                 meaning += ": " + ", ".join(f"{count} {skip}" for skip, count in summary.skipped.items())
             table.add_row(f"{count:,}", name.replace("_", " "), meaning)

@@ -49,8 +49,15 @@ def read(
     its = layout or _headed(source)
     for frame in _frames(source, its, chunk_rows):
         # A reject file of ours, come back.
-        yield model.Chunk(source, formula.restored(frame) if origin.COLUMN in frame.columns else frame)
+        restored = formula.restored(frame) if origin.COLUMN in frame.columns else frame
+        yield model.Chunk(source, _still_ragged(restored) if origin.CELLS in frame.columns else restored)
     refuse_changed(source)
+
+
+def _still_ragged(frame: pl.DataFrame) -> pl.DataFrame:
+    """A reject file is square: that cells were too many or missing stands in it until a person clears it."""
+    stated = pl.col(origin.CELLS).str.strip_chars().replace("", None)
+    return frame.with_columns(pl.coalesce("_ragged", stated).alias("_ragged"))
 
 
 def refuse_fractions(source: model.Source, column: str, layout: model.Layout | None = None) -> None:
