@@ -149,7 +149,7 @@ def test_changes_are_reported_and_left_where_that_is_asked_for(crm: Crm, tmp_pat
     export.rows[0]["duration_seconds"] = "7"
     reported = crm.run(export.write(), *FAST, "--on-change", "report")
     assert (reported.code, _calls(reported), reported.summary["changed"]) == (0, {"unchanged": 3}, 1)
-    assert "what changed:" in reported.err
+    assert "call_duration 30 → 7" in reported.err
     assert _counts(crm) == (3, 0)
 
 
