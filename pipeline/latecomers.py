@@ -22,6 +22,7 @@ class Latecomers:
         self._shape = mapping.settings_fingerprint(intake.shape)
         self._waiting = leadless.waiting(self._database, self._shape, now - grace)
         self._found: list[tuple[leadless.Leadless, int]] = []
+        self._held_back: list[str] = []
         self._today: list[model.Sighting] = []
         self.told: tuple[str, ...] = ()
 
@@ -52,7 +53,9 @@ class Latecomers:
         replaced = self._intake.origins.replaced()
         theirs = leadless.seen_today(self._database, (one for one, _ in self._found), replaced)
         theirs |= self._intake.in_question(one.call for one, _ in self._found)
+        found = {one.call.key for one, _ in self._found}
         self._found = leadless.apart([(one, lead_id) for one, lead_id in self._found if one.call.key not in theirs])
+        self._held_back = sorted(found - {one.call.key for one, _ in self._found})
         places = {one.call.key: model.Place(place[one.source_sha256], one.call.row) for one, _ in self._found}
         enrolment.see(one.with_lead(lead_id, places[one.call.key]) for one, lead_id in self._found)
         enrolment.note_origins(leadless.marks(self._database, places), ())
@@ -77,6 +80,7 @@ class Latecomers:
             leadless.keep(self._database, batch, self._shape, self._today, self._now)
             keys = {model.Place(one.source, one.row): one.key for one in self._today}
             leadless.keep_marks(self._database, keys, self._intake.origins.mended_calls())
+        leadless.spare(self._database, self._held_back, self._now)
         given_up = leadless.give_up(self._database, self._now - self._grace)
         left = len(leadless.waiting(self._database, self._shape, self._now - self._grace))
         lines = (

@@ -53,6 +53,14 @@ async def test_calls_of_one_number_that_wait_within_a_minute_all_go_in_the_end(n
 
 
 @night_after_night
+async def test_a_call_that_was_held_back_on_the_last_night_of_its_grace_goes_the_next_one(nights: Nights) -> None:
+    await nights.run(_call("14:01:01", "a"), _call("14:01:31", "b"), lead_grace=timedelta(days=1))
+    nights.crm.leads = [lead(11, ONE)]
+    delivered = [(await nights.run(lead_grace=timedelta(days=1))).summary.calls.delivered for _ in range(3)]
+    assert delivered == [1, 1, 0]
+
+
+@night_after_night
 async def test_withdrawing_a_batch_gives_up_its_calls_that_wait_for_a_lead(nights: Nights) -> None:
     batch = (await nights.run(_call())).summary.batch
     assert batch is not None

@@ -61,6 +61,16 @@ def give_up(database: Database, before: datetime) -> int:
     return database.execute(f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < ?", (_text(before),))
 
 
+def spare(database: Database, keys: Collection[str], now: datetime) -> None:
+    """Inside an enrolment, before any are given up: these have their lead, and only this run could not take them along.
+    They are there for the next one, however long they waited."""
+    if keys:
+        database.execute(
+            "UPDATE leadless SET first_seen_at = ? WHERE key IN (SELECT value FROM json_each(?))",
+            (_text(now), json.dumps(list(keys))),
+        )
+
+
 def withdraw(database: Database, batch_id: str, now: str) -> int:
     """A person gives up the calls of a batch that wait for a lead; how many they were."""
     return database.execute(
