@@ -47,7 +47,6 @@ class Latecomers:
         theirs. Of those that may be one call only the first comes now: by the next run it is known, and the others are
         held beside it.
         """
-        leadless.judge_withdrawn(self._database)
         leadless.make_whole(self._database, self._waiting)
         place = {source.sha256: position for position, source in enumerate(batch.sources)}
         replaced = self._intake.origins.replaced()

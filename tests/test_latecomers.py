@@ -73,6 +73,8 @@ async def test_withdrawing_a_batch_gives_up_its_calls_that_wait_for_a_lead(night
     assert (await nights.run()).summary.calls.delivered == 0
     # From whichever file, as is promised of every call that was given up.
     assert (await nights.run(_call())).summary.skipped == {"withdrawn": 1}
+    leads = exporting.write(nights.folder / "leads.txt", "phone,lead_id", f"{ONE},12")
+    assert (await nights.run(_call(), find_leads=False, leads=leads)).summary.skipped == {"withdrawn": 1}
     assert nights.crm.stored == []
     with closing(Ledger.glimpse(nights.folder / "ledger.sqlite3", making.clock())) as ledger:
         reference = str(ledger.database.one("SELECT reference FROM leadless"))

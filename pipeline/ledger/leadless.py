@@ -87,14 +87,6 @@ def retry(database: Database, reference: str) -> int:
     )
 
 
-def judge_withdrawn(database: Database) -> None:
-    """Inside an enrolment: what a person gave up while it waited for a lead stays so, now that its number has one."""
-    database.execute(
-        "UPDATE temp.sighting SET verdict = 'withdrawn' WHERE verdict IS NULL "
-        f"AND key IN (SELECT key FROM leadless WHERE NOT ({_WAITS}))"
-    )
-
-
 def seen_today(database: Database, among: Iterable[Leadless], besides: Collection[model.Place]) -> set[str]:
     """Inside an enrolment: the keys of those that the files of today have as well, or have something so near that it
     may be the same call under another id; rows at the places `besides` are no calls of their own."""
