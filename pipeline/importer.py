@@ -170,7 +170,7 @@ class Crossing:
     drift: Drift
     ledger: Ledger
     inquiry: Inquiry
-    told: tuple[str, ...] = ()
+    late: Latecomers | None = None
     existing: Existing = field(init=False)
 
     async def plan(self) -> endings.Result:
@@ -240,9 +240,9 @@ class Crossing:
         if intake is None:
             batch_id = self._batch_to_go_on_with()
             return ledger.resume(run_id, batch_id), batch_id
-        late = None
+        late = self.late = None
         if self.settings.find_leads:
-            late = Latecomers(ledger, intake, self.tools.clock.wall(), self.settings.lead_grace)
+            late = self.late = Latecomers(ledger, intake, self.tools.clock.wall(), self.settings.lead_grace)
         await self.inquiry.answer(intake, ledger, late.numbers if late else ())
         batch = late.batch() if late else intake.batch
         with ledger.enrolment(run_id, batch) as enrolment:
@@ -260,7 +260,6 @@ class Crossing:
                 raise too_many
             if late is not None:
                 enrolled = late.entered(enrolled, batch)
-                self.told = late.told
             return enrolled, batch.id
 
     def _batch_to_go_on_with(self) -> str:
@@ -359,7 +358,7 @@ class Crossing:
             updates=updating.account(),
             recordings=uploaded.counts,
             unattached=uploaded.unattached,
-            told=(*(self.intake.agents.told() if self.intake else ()), *self.told, *self.existing.told),
+            told=(*(self.intake.agents.told() if self.intake else ()), *(self.late.close() if self.late else ()), *self.existing.told),
         )
 
 

@@ -11,7 +11,7 @@ from pipeline.ledger import Enrolled, Enrolment, Ledger, leadless, origins
 
 
 class Latecomers:
-    """Of one run, for one enrolment. `told` says afterwards what became of them."""
+    """Of one run, for one enrolment."""
 
     def __init__(self, ledger: Ledger, intake: Intake, now: datetime, grace: timedelta) -> None:
         self._database = ledger.database
@@ -24,7 +24,6 @@ class Latecomers:
         self._found: list[tuple[leadless.Leadless, int]] = []
         self._held_back: list[str] = []
         self._today: list[model.Sighting] = []
-        self.told: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> set[str]:
@@ -79,13 +78,19 @@ class Latecomers:
             leadless.keep(self._database, batch, self._shape, self._today, self._now)
             keys = {model.Place(one.source, one.row): one.key for one in self._today}
             leadless.keep_marks(self._database, keys, self._intake.origins.mended_calls())
+        leadless.forget_items(self._database)
         leadless.spare(self._database, self._held_back, self._now)
-        given_up = leadless.give_up(self._database, self._now - self._grace)
-        left = len(leadless.waiting(self._database, self._shape, self._now - self._grace))
+        return replace(enrolled, carried=enrolled.carried + len(self._found))
+
+    def close(self) -> tuple[str, ...]:
+        """At the end of the run: give up those whose time is over, and say what became of all. Not before: who is killed
+        on the way tells nobody, and the next run would find nothing to tell of."""
+        since = self._now - self._grace
+        given_up = leadless.give_up(self._database, since)
+        left = len(leadless.waiting(self._database, self._shape, since))
         lines = (
             (len(self._found), "of earlier files found a lead and came along"),
             (left, f"without a lead kept: tried again for {self._grace.days} days, whatever files a run has"),
             (given_up, "given up: no lead has come within --lead-grace"),
         )
-        self.told = tuple(f"{counted.calls(count)} {what}" for count, what in lines if count)
-        return replace(enrolled, carried=enrolled.carried + len(self._found))
+        return tuple(f"{counted.calls(count)} {what}" for count, what in lines if count)

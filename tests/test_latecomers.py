@@ -4,6 +4,7 @@ sent in a story that its row does not tell any more."""
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from rich.console import Console
@@ -250,6 +251,22 @@ async def test_a_call_whose_agent_is_not_known_today_waits(nights: Nights) -> No
     nights.crm.leads = [lead(11, ONE)]
     header = HEADER.replace("agent_id", "agent_name")
     assert (await nights.run(_call().replace(",12", ",Nobody"), header=header)).summary.calls.delivered == 0
+
+
+class _Killed(BaseException):
+    """kill -9, as those meet it who go on."""
+
+
+# Who is killed in the midst of a request leaves it half read.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:Async generator:ResourceWarning")
+@night_after_night
+async def test_a_call_is_given_up_by_a_run_that_lives_to_tell_of_it(nights: Nights) -> None:
+    await nights.run(_call())
+    nights.crm.leads = [lead(12, TWO)]
+    later, at_once = _call("15:00:00", "c2", phone=TWO), {"lead_grace": timedelta(0)}
+    with mock.patch.object(nights.crm, "create", side_effect=_Killed), pytest.raises(BaseExceptionGroup):
+        await nights.run(later, **at_once)
+    assert "1 call given up: no lead has come within --lead-grace" in (await nights.run(later, **at_once)).told
 
 
 @night_after_night

@@ -54,15 +54,19 @@ def count(database: Database) -> int:
     return int(database.one(f"SELECT count(*) FROM leadless WHERE {_WAITS} AND key NOT IN (SELECT key FROM item)"))
 
 
-def give_up(database: Database, before: datetime) -> int:
-    """Inside an enrolment, once it has entered its batch: forget those that have become items, and those that were
-    first seen before this; how many these were."""
+def forget_items(database: Database) -> None:
+    """Inside an enrolment, once it has entered its batch: those that have become items wait no more."""
     database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
-    return database.execute(f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < ?", (_text(before),))
+
+
+def give_up(database: Database, before: datetime) -> int:
+    """Forget those that were first seen before this; how many they were."""
+    with database.transaction():
+        return database.execute(f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < ?", (_text(before),))
 
 
 def spare(database: Database, keys: Collection[str], now: datetime) -> None:
-    """Inside an enrolment, before any are given up: these have their lead, and only this run could not take them along.
+    """Inside an enrolment: these have their lead, and only this run could not take them along.
     They are there for the next one, however long they waited."""
     if keys:
         database.execute(
