@@ -99,8 +99,10 @@ class LeadSearch:
             if is_proved and nobodys:
                 self.keep(dict.fromkeys(nobodys, ()))
                 nobodys.clear()
-        if nobodys and any([await self._search(phone) for phone in nobodys[:DOUBTED]]):
-            await self._searched(nobodys)
+        tried = {phone: await self._search(phone) for phone in nobodys[:DOUBTED]}
+        if any(tried.values()):
+            self.keep(tried)
+            await self._searched(nobodys[DOUBTED:])
         elif nobodys:
             self.keep(dict.fromkeys(nobodys, ()))
 

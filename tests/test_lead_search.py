@@ -202,6 +202,14 @@ async def test_a_filter_that_finds_nobody_is_doubted() -> None:
 
 
 @in_virtual_time
+async def test_numbers_that_showed_the_filter_to_be_wrong_are_not_searched_again() -> None:
+    crm = FakeDealer(leads=[lead(number, f"+1 (514) 555-{number:04}") for number in range(100, 103)])
+    found, _ = await _look_up(crm, [_number(number) for number in range(100, 103)])
+    assert found == {_number(number): [number] for number in range(100, 103)}
+    assert len(crm.asked("/leads/search")) == 3
+
+
+@in_virtual_time
 async def test_once_the_filter_has_found_somebody_it_is_believed() -> None:
     crm = FakeDealer(leads=[lead(1, _number(102)), lead(2, _number(99))])
     found, _ = await _look_up(crm, [_number(100), _number(102), _number(103)])
