@@ -358,7 +358,11 @@ class Crossing:
             updates=updating.account(),
             recordings=uploaded.counts,
             unattached=uploaded.unattached,
-            told=(*(self.intake.agents.told() if self.intake else ()), *(self.late.close() if self.late else ()), *self.existing.told),
+            told=(
+                *(self.intake.agents.told() if self.intake else ()),
+                *(self.late.close() if self.late else ()),
+                *self.existing.told,
+            ),
         )
 
 

@@ -83,8 +83,8 @@ class Latecomers:
         return replace(enrolled, carried=enrolled.carried + len(self._found))
 
     def close(self) -> tuple[str, ...]:
-        """At the end of the run: give up those whose time is over, and say what became of all. Not before: who is killed
-        on the way tells nobody, and the next run would find nothing to tell of."""
+        """At the end of the run: give up those whose time is over, and say what became of all. Not before: who is
+        killed on the way tells nobody, and the next run would find nothing to tell of."""
         since = self._now - self._grace
         given_up = leadless.give_up(self._database, since)
         left = len(leadless.waiting(self._database, self._shape, since))

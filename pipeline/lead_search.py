@@ -122,9 +122,10 @@ class LeadSearch:
 
     async def _pages(self, ask: Callable[[int], Awaitable[model.LeadPage]]) -> list[model.Lead]:
         """The leads of an answer, all of them: one that is not shown may be the number's own. Raises Incomplete."""
+        shown: list[model.Lead] = []
+        most = 0
         for _ in range(READINGS):
-            shown: list[model.Lead] = []
-            most = 0
+            shown, most = [], 0
             for number in range(1, MOST_PAGES_A_NUMBER + 1):
                 page = await ask(number)
                 shown += page.leads

@@ -263,10 +263,10 @@ class _Killed(BaseException):
 async def test_a_call_is_given_up_by_a_run_that_lives_to_tell_of_it(nights: Nights) -> None:
     await nights.run(_call())
     nights.crm.leads = [lead(12, TWO)]
-    later, at_once = _call("15:00:00", "c2", phone=TWO), {"lead_grace": timedelta(0)}
+    later, at_once = _call("15:00:00", "c2", phone=TWO), timedelta(0)
     with mock.patch.object(nights.crm, "create", side_effect=_Killed), pytest.raises(BaseExceptionGroup):
-        await nights.run(later, **at_once)
-    assert "1 call given up: no lead has come within --lead-grace" in (await nights.run(later, **at_once)).told
+        await nights.run(later, lead_grace=at_once)
+    assert "1 call given up: no lead has come within --lead-grace" in (await nights.run(later, lead_grace=at_once)).told
 
 
 @night_after_night

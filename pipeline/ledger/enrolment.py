@@ -230,12 +230,12 @@ class Enrolment:
         )
 
     def _judge_known(self) -> None:
-        """The calls that this run has nothing to do for: delivered before, found to be there, given up by a person; also
-        while they waited for a lead, wherever they have it from now."""
+        """The calls that this run has nothing to do for: delivered before, found to be there, given up by a person;
+        also while they waited for a lead, wherever they have it from now."""
         self._run("""
             UPDATE temp.sighting SET verdict = found.verdict FROM (
-                SELECT again.sighting, CASE WHEN item.status = 'delivered' THEN 'unchanged' WHEN item.status = 'withdrawn'
-                    AND item.existing_id IS NOT NULL THEN 'existing' ELSE item.status END AS verdict
+                SELECT again.sighting, CASE WHEN item.status = 'delivered' THEN 'unchanged' WHEN item.status =
+                    'withdrawn' AND item.existing_id IS NOT NULL THEN 'existing' ELSE item.status END AS verdict
                 FROM temp.again CROSS JOIN item ON item.rowid = again.item
                 WHERE again.verdict IS NULL AND item.status IN ('delivered', 'withdrawn', 'gone')
                 UNION ALL SELECT rowid, 'withdrawn' FROM temp.sighting WHERE verdict IS NULL

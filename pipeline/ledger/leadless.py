@@ -66,8 +66,8 @@ def give_up(database: Database, before: datetime) -> int:
 
 
 def spare(database: Database, keys: Collection[str], now: datetime) -> None:
-    """Inside an enrolment: these have their lead, and only this run could not take them along. However long they waited,
-    their time begins anew."""
+    """Inside an enrolment: these have their lead, and only this run could not take them along. However long they
+    waited, their time begins anew."""
     if keys:
         database.execute(
             "UPDATE leadless SET first_seen_at = ? WHERE key IN (SELECT value FROM json_each(?))",
