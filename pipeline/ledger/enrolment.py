@@ -230,8 +230,7 @@ class Enrolment:
         )
 
     def _judge_known(self) -> None:
-        """The calls that this run has nothing to do for: delivered before, found to be there, given up by a person;
-        also while they waited for a lead, wherever they have it from now."""
+        """Nothing is to be done for these: delivered before, found to be there, given up, even waiting for a lead."""
         self._run("""
             UPDATE temp.sighting SET verdict = found.verdict FROM (
                 SELECT again.sighting, CASE WHEN item.status = 'delivered' THEN 'unchanged' WHEN item.status =
@@ -239,7 +238,8 @@ class Enrolment:
                 FROM temp.again CROSS JOIN item ON item.rowid = again.item
                 WHERE again.verdict IS NULL AND item.status IN ('delivered', 'withdrawn', 'gone')
                 UNION ALL SELECT rowid, 'withdrawn' FROM temp.sighting WHERE verdict IS NULL
-                    AND key IN (SELECT key FROM leadless WHERE withdrawn_at IS NOT NULL EXCEPT SELECT key FROM item)
+                    AND key IN (SELECT key FROM leadless WHERE withdrawn_at IS NOT NULL
+                        AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = leadless.key))
             ) AS found WHERE sighting.rowid = found.sighting
         """)
 
