@@ -163,6 +163,7 @@ class Crossing:
     drift: Drift
     ledger: Ledger
     inquiry: Inquiry
+    late: Latecomers | None = None
     told: tuple[str, ...] = ()
     existing: Existing = field(init=False)
 
@@ -233,9 +234,9 @@ class Crossing:
         if intake is None:
             batch_id = self._batch_to_go_on_with()
             return ledger.resume(run_id, batch_id), batch_id
-        late = None
+        late = self.late = None
         if self.settings.find_leads or self.settings.leads:
-            late = Latecomers(ledger, intake, self.tools.clock.wall(), self.settings.lead_grace)
+            late = self.late = Latecomers(ledger, intake, self.tools.clock.wall(), self.settings.lead_grace)
         await self.inquiry.answer(intake, ledger, late.numbers if late else ())
         batch = late.batch() if late else intake.batch
         with ledger.enrolment(run_id, batch) as enrolment:
@@ -252,8 +253,7 @@ class Crossing:
                 outputs.write(self.settings, intake, enrolled)
                 raise too_many
             if late is not None:
-                enrolled = late.entered(enrolled, batch, is_plan=run_id is None)
-                self.told = late.told
+                enrolled = late.entered(enrolled, batch)
             return enrolled, batch.id
 
     def _batch_to_go_on_with(self) -> str:
@@ -353,7 +353,12 @@ class Crossing:
             updates=updating.account(),
             recordings=uploaded.counts,
             unattached=uploaded.unattached,
-            told=(*(self.intake.agents.told() if self.intake else ()), *self.told, *self.existing.told),
+            told=(
+                *(self.intake.agents.told() if self.intake else ()),
+                *(self.late.close(is_plan=run_id is None) if self.late else ()),
+                *self.told,
+                *self.existing.told,
+            ),
         )
 
 

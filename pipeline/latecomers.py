@@ -11,7 +11,7 @@ from pipeline.ledger import Enrolled, Enrolment, Ledger, leadless, origins
 
 
 class Latecomers:
-    """Of one run, for one enrolment. `told` says afterwards what became of them."""
+    """Of one run, for one enrolment."""
 
     def __init__(self, ledger: Ledger, intake: Intake, now: datetime, grace: timedelta) -> None:
         self._database = ledger.database
@@ -25,7 +25,6 @@ class Latecomers:
         self._found: list[tuple[leadless.Leadless, int]] = []
         self._held_back: set[str] = set()
         self._today: list[model.Sighting] = []
-        self.told: tuple[str, ...] = ()
 
     @property
     def numbers(self) -> set[str]:
@@ -72,13 +71,19 @@ class Latecomers:
         places = {rejected.place for rejected in rejects}
         self._today = [one for one in found if model.Place(one.source, one.row) not in places]
 
-    def entered(self, enrolled: Enrolled, batch: model.Batch, *, is_plan: bool = False) -> Enrolled:
+    def entered(self, enrolled: Enrolled, batch: model.Batch) -> Enrolled:
         """Once all is entered: keep the calls of today's files that have no lead. Those of earlier files are counted as
-        carried along, as they are no rows of this run. A plan says what would be."""
+        carried along, as they are no rows of this run."""
         if self._grace:
             leadless.keep(self._database, batch, self._shape, self._today, self._now)
             keys = {model.Place(one.source, one.row): one.key for one in self._today}
             leadless.keep_marks(self._database, keys, self._intake.origins.mended_calls())
+        leadless.forget_items(self._database)
+        return replace(enrolled, carried=enrolled.carried + len(self._found))
+
+    def close(self, *, is_plan: bool) -> tuple[str, ...]:
+        """At the end of the run: give up those whose time is over, and say what became of all; a plan says what would.
+        Not before: who is killed on the way tells nobody, and the next run would find nothing to tell of."""
         over, long_over = self._now - self._grace, self._now - 2 * self._grace
         given_up = leadless.give_up(self._database, self._shape, over, long_over, self._held_back)
         left = len(leadless.waiting(self._database, self._shape))
@@ -89,5 +94,4 @@ class Latecomers:
             (left, f"without a lead {would}kept: tried again for {self._grace.days} days, whatever files a run has"),
             (given_up, f"{would}given up: no lead has come within --lead-grace"),
         )
-        self.told = tuple(f"{counted.calls(count)} {what}" for count, what in lines if count)
-        return replace(enrolled, carried=enrolled.carried + len(self._found))
+        return tuple(f"{counted.calls(count)} {what}" for count, what in lines if count)

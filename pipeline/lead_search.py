@@ -6,13 +6,15 @@ from datetime import datetime
 
 import polars as pl
 
-from pipeline import model, numbers
+from pipeline import errors, model, numbers
 from pipeline.courier import Courier
 
 # For so few numbers it is not worth asking how many leads there are.
 FEW = 3
 # A number with more leads than this many pages is no customer's.
 MOST_PAGES_A_NUMBER = 5
+# So often it is asked in all, where it counts more of them than it shows.
+READINGS = 3
 # If the filter finds nobody at all, the search is asked as well for so many numbers: it may read numbers otherwise.
 DOUBTED = 3
 
@@ -97,8 +99,10 @@ class LeadSearch:
             if is_proved and nobodys:
                 self.keep(dict.fromkeys(nobodys, ()))
                 nobodys.clear()
-        if nobodys and any([await self._search(phone) for phone in nobodys[:DOUBTED]]):
-            await self._searched(nobodys)
+        tried = {phone: await self._search(phone) for phone in nobodys[:DOUBTED]}
+        if any(tried.values()):
+            self.keep(tried)
+            await self._searched(nobodys[DOUBTED:])
         elif nobodys:
             self.keep(dict.fromkeys(nobodys, ()))
 
@@ -117,13 +121,22 @@ class LeadSearch:
         return self._with(phone, await self._pages(lambda page: self.courier.search_leads(phone[1:], page)))
 
     async def _pages(self, ask: Callable[[int], Awaitable[model.LeadPage]]) -> list[model.Lead]:
+        """The leads of an answer, all of them: one that is not shown may be the number's own. Raises Incomplete."""
         shown: list[model.Lead] = []
-        for number in range(1, MOST_PAGES_A_NUMBER + 1):
-            page = await ask(number)
-            shown += page.leads
-            if number >= page.pages:
-                break
-        return shown
+        most = 0
+        for _ in range(READINGS):
+            shown, most = [], 0
+            for number in range(1, MOST_PAGES_A_NUMBER + 1):
+                page = await ask(number)
+                shown += page.leads
+                most = max(most, page.total or 0)
+                if number >= page.pages:
+                    break
+            else:
+                return shown
+            if len(shown) >= most:
+                return shown
+        raise errors.Incomplete(f"of {most:,} leads that it counts for a number it shows {len(shown):,}")
 
     def _with(self, phone: str, shown: Sequence[model.Lead]) -> tuple[model.Lead, ...]:
         found = {lead.id: lead for lead, phones in self._of_this_account(shown) if phone in phones}

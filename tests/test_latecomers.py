@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from rich.console import Console
@@ -54,6 +55,14 @@ async def test_calls_of_one_number_that_wait_within_a_minute_all_go_in_the_end(n
 
 
 @night_after_night
+async def test_a_call_that_was_held_back_on_the_last_night_of_its_grace_goes_the_next_one(nights: Nights) -> None:
+    await nights.run(_call("14:01:01", "a"), _call("14:01:31", "b"), lead_grace=timedelta(days=1))
+    nights.crm.leads = [lead(11, ONE)]
+    delivered = [(await nights.run(lead_grace=timedelta(days=1))).summary.calls.delivered for _ in range(3)]
+    assert delivered == [1, 1, 0]
+
+
+@night_after_night
 async def test_withdrawing_a_batch_gives_up_its_calls_that_wait_for_a_lead(nights: Nights) -> None:
     batch = (await nights.run(_call())).summary.batch
     assert batch is not None
@@ -66,6 +75,8 @@ async def test_withdrawing_a_batch_gives_up_its_calls_that_wait_for_a_lead(night
     assert (await nights.run()).summary.calls.delivered == 0
     # From whichever file, as is promised of every call that was given up.
     assert (await nights.run(_call())).summary.skipped == {"withdrawn": 1}
+    leads = exporting.write(nights.folder / "leads.txt", "phone,lead_id", f"{ONE},12")
+    assert (await nights.run(_call(), find_leads=False, leads=leads)).summary.skipped == {"withdrawn": 1}
     assert nights.crm.stored == []
     with closing(Ledger.glimpse(nights.folder / "ledger.sqlite3", making.clock())) as ledger:
         reference = str(ledger.database.one("SELECT reference FROM leadless"))
@@ -241,6 +252,22 @@ async def test_a_call_whose_agent_is_not_known_today_waits(nights: Nights) -> No
     nights.crm.leads = [lead(11, ONE)]
     header = HEADER.replace("agent_id", "agent_name")
     assert (await nights.run(_call().replace(",12", ",Nobody"), header=header)).summary.calls.delivered == 0
+
+
+class _Killed(BaseException):
+    """kill -9, as those meet it who go on."""
+
+
+# Who is killed in the midst of a request leaves it half read.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:Async generator:ResourceWarning")
+@night_after_night
+async def test_a_call_is_given_up_by_a_run_that_lives_to_tell_of_it(nights: Nights) -> None:
+    await nights.run(_call())
+    nights.crm.leads = [lead(12, TWO)]
+    later, at_once = _call("15:00:00", "c2", phone=TWO), timedelta(0)
+    with mock.patch.object(nights.crm, "create", side_effect=_Killed), pytest.raises(BaseExceptionGroup):
+        await nights.run(later, lead_grace=at_once)
+    assert "1 call given up: no lead has come within --lead-grace" in (await nights.run(later, lead_grace=at_once)).told
 
 
 @night_after_night

@@ -9,7 +9,7 @@ import pytest
 from pipeline import errors, lead_search, model
 from pipeline.courier import Courier
 from pipeline.lead_search import LeadSearch
-from tests.fake_crm import FakeDealer, in_virtual_time, lead, reply
+from tests.fake_crm import FakeDealer, Reply, in_virtual_time, lead, reply
 from tests.test_courier import pace
 
 WHOSE = model.Account(7, "Concession fictive")
@@ -44,6 +44,24 @@ async def test_a_few_numbers_are_asked_for_one_by_one() -> None:
     assert crm.received[0].target == (
         "/v2/leads?include%5B%5D=phones&filter%5Bphone%5D=%2B15145550100&per_page=100&page=1"
     )
+
+
+def _page(*leads: dict[str, Any], total: int) -> Reply:
+    return reply(200, {"data": leads, "meta": {"current_page": 1, "last_page": 1, "total": total}})
+
+
+@in_virtual_time
+async def test_an_answer_that_shows_fewer_leads_than_it_counts_is_none() -> None:
+    """The one that it keeps back may be the number's own."""
+    crm = FakeDealer(leads=[lead(1, _number(100)), lead(2, _number(100))])
+    crm.script.extend([_page(total=2), _page(lead(1, _number(100)), total=2)])
+    assert await _look_up(crm, [_number(100)]) == (
+        {_number(100): [2, 1]},
+        ["1 numbers to look up in the CRM: one request for each"],
+    )
+    crm.script.extend([_page(lead(1, _number(100)), total=2)] * lead_search.READINGS)
+    with pytest.raises(errors.Incomplete, match="of 2 leads that it counts for a number it shows 1"):
+        await _look_up(crm, [_number(100)])
 
 
 @in_virtual_time
@@ -181,6 +199,14 @@ async def test_a_filter_that_finds_nobody_is_doubted() -> None:
     found, _ = await _look_up(crm, [_number(100), _number(101)])
     assert found == {_number(100): [], _number(101): []}
     assert len(crm.received) == 4
+
+
+@in_virtual_time
+async def test_numbers_that_showed_the_filter_to_be_wrong_are_not_searched_again() -> None:
+    crm = FakeDealer(leads=[lead(number, f"+1 (514) 555-{number:04}") for number in range(100, 103)])
+    found, _ = await _look_up(crm, [_number(number) for number in range(100, 103)])
+    assert found == {_number(number): [number] for number in range(100, 103)}
+    assert len(crm.asked("/leads/search")) == 3
 
 
 @in_virtual_time

@@ -155,11 +155,8 @@ class Enrolment:
         resemblance.hold_look_alikes(self._database, self._now)
         carried = _carry_pending(self._database, self._batch.id)
         found, parked = _carry_keys(self._database, self._in_flight)
-        counts = dict(
-            self._database.rows(
-                "SELECT verdict, count(*) FROM temp.sighting WHERE verdict IS NOT NULL GROUP BY verdict"
-            )
-        )
+        by_verdict = "SELECT verdict, count(*) FROM temp.sighting WHERE verdict IS NOT NULL GROUP BY verdict"
+        counts = dict(self._database.rows(by_verdict))
         return Enrolled(
             duplicate=counts.get("duplicate", 0),
             unchanged=counts.get("unchanged", 0) + counts.get("replaced", 0),

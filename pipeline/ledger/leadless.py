@@ -52,16 +52,21 @@ def count(database: Database) -> int:
     return int(database.one(f"SELECT count(*) FROM leadless WHERE {_WAITS} AND key NOT IN (SELECT key FROM item)"))
 
 
-def give_up(database: Database, shape: str, before: datetime, others_before: datetime, found: Iterable[str]) -> int:
-    """Inside an enrolment, once it has entered its batch: forget those that have become items, and those of this shape
-    that were first seen before this; how many these were. Those `found` have their lead and are only held back. Those
-    of another shape nobody has looked for just now: a run of their own settings is waited for somewhat longer."""
+def forget_items(database: Database) -> None:
+    """Inside an enrolment, once it has entered its batch: those that have become items wait no more."""
     database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
-    return database.execute(
-        f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < iif(shape = ?, ?, ?) "
-        "AND key NOT IN (SELECT value FROM json_each(?))",
-        (shape, _text(before), _text(others_before), json.dumps(list(found))),
-    )
+
+
+def give_up(database: Database, shape: str, before: datetime, others_before: datetime, found: Iterable[str]) -> int:
+    """Forget those of this shape that were first seen before this; how many they were. Those `found` have their lead
+    and are only held back. Those of another shape nobody has looked for just now: a run of their own settings is waited
+    for somewhat longer."""
+    with database.transaction():
+        return database.execute(
+            f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < iif(shape = ?, ?, ?) "
+            "AND key NOT IN (SELECT value FROM json_each(?))",
+            (shape, _text(before), _text(others_before), json.dumps(list(found))),
+        )
 
 
 def withdraw(database: Database, batch_id: str, now: str) -> int:
@@ -84,8 +89,8 @@ def judge_withdrawn(database: Database) -> None:
     """Inside an enrolment, whether it looks for leads or not: what a person gave up while it waited for a lead stays
     so, now that its number has one."""
     database.execute(
-        "UPDATE temp.sighting SET verdict = 'withdrawn' WHERE verdict IS NULL "
-        f"AND key IN (SELECT key FROM leadless WHERE NOT ({_WAITS}))"
+        "UPDATE temp.sighting SET verdict = 'withdrawn' WHERE verdict IS NULL AND key IN (SELECT key FROM leadless "
+        f"WHERE NOT ({_WAITS}) AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = leadless.key))"
     )
 
 

@@ -103,6 +103,7 @@ def judged(scene: Scene, end: World, undisturbed: World | None = None) -> tuple[
     findings += _ids(now, end)
     findings += _recordings(end, undisturbed or end)
     findings += _told(now, end)
+    findings += _waiting(end, undisturbed or end)
     findings += _truth(now, end, undisturbed or end, spared)
     return findings, held
 
@@ -165,6 +166,20 @@ def _told(now: dict[str, Item], end: World) -> list[Finding]:
         and item.communication_id in there
         and (there[item.communication_id] != item.duration or item.parked is not None)
     ]
+
+
+def _waiting(end: World, undisturbed: World) -> list[Finding]:
+    """Who waits for a lead in the undisturbed end does so here, and nobody else."""
+    wanted, found = _leadless(undisturbed), _leadless(end)
+    return [] if found == wanted else [Finding("waiting", f"{found}, not {wanted}")]
+
+
+def _leadless(world: World) -> list[tuple[str, bool]]:
+    """Those that wait, and those that a person gave up."""
+    with world.ledger() as ledger:
+        return ledger.execute("""
+            SELECT call_id, withdrawn_at IS NOT NULL FROM leadless WHERE key NOT IN (SELECT key FROM item) ORDER BY 1
+        """).fetchall()
 
 
 def _too_many(end: World, undisturbed: World) -> list[Finding]:

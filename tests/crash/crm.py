@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
+from urllib.parse import parse_qs
 
 import trio
 
@@ -51,7 +52,8 @@ _KEPT = {Kind.MANGLED: "(voir le dossier)", Kind.STRIPPED: "Rappel"}
 class Trouble:
     """The first `times` creates of one call (its phone), changes of one call or reads of one lead meet it, or the first
     connections that are asked for once a call is stored. That of a lead may wait until `once` a create of that call met
-    trouble of its own. `upload` is the phone of a call whose recording meets it."""
+    trouble of its own. `upload` is the phone of a call whose recording meets it, `looking` the number whose leads are
+    looked up, or ALL_LEADS where they are read page by page."""
 
     kind: Kind
     phone: str | None = None
@@ -60,9 +62,25 @@ class Trouble:
     times: int = 1
     upload: str | None = None
     changing: str | None = None
+    looking: str | None = None
 
 
 FOR_EVER = 10**6
+ALL_LEADS = "all leads"
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A lead that is found by its number; the younger the higher its id."""
+
+    id: int
+    phone: str
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        phones = [{"id": self.id, "number": self.phone}]
+        created_at = START + timedelta(seconds=self.id - 10**6)
+        return {"id": self.id, "account_id": 77, "created_at": created_at.isoformat(), "status": None, "phones": phones}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +169,7 @@ class Crm:
     act: int
     nursery: trio.Nursery
     now: Callable[[], float]
+    leads: tuple[Lead, ...] = ()
     requests: list[str] = field(default_factory=list)
 
     def go_on(self) -> None:
@@ -164,7 +183,7 @@ class Crm:
 
     def receive(self, method: str, target: str, body: bytes, wire: Answering) -> None:
         """A whole request is here. Whatever becomes of it happens in the CRM's own time."""
-        path = target.partition("?")[0].removeprefix("/v2")
+        path, _, query = target.removeprefix("/v2").partition("?")
         self.requests.append(f"{method} {path}")
         if path.endswith("/recording"):
             self.nursery.start_soon(self._attach, int(path.split("/")[2]), body, wire)
@@ -172,6 +191,10 @@ class Crm:
             self.nursery.start_soon(self._create, json.loads(body), wire)
         elif method == "PUT":
             self.nursery.start_soon(self._change, int(path.removeprefix("/communications/")), json.loads(body), wire)
+        elif path == "/leads":
+            self.nursery.start_soon(self._list, parse_qs(query).get("filter[phone]", [ALL_LEADS])[0], wire)
+        elif path == "/leads/search":
+            self.nursery.start_soon(self._list, f"+{parse_qs(query)['query'][0]}", wire)
         elif path.startswith("/leads/"):
             self.nursery.start_soon(self._show, int(path.removeprefix("/leads/")), wire)
         else:
@@ -250,6 +273,22 @@ class Crm:
         else:
             await trio.sleep(LATENCY_SECONDS)
             wire.drop()
+
+    async def _list(self, number: str, wire: Answering) -> None:
+        """All of them on one page, or those of a number."""
+        trouble = self._meets(lambda one: one.looking == number)
+        shown = [one.shown for one in self.leads if number in (one.phone, ALL_LEADS)]
+        body = {"data": shown, "meta": {"current_page": 1, "last_page": 1, "total": len(shown)}}
+        await trio.sleep(LATENCY_SECONDS)
+        match None if trouble is None else trouble.kind:
+            case None | Kind.CUT:
+                wire.answer(200, body, {"Connection": "close"}, cut=trouble is not None)
+            case Kind.LIMITED_FOR:
+                wire.answer(429, {"message": "Too Many Attempts."}, {"Retry-After": "4"})
+            case Kind.FAILED:
+                wire.answer(500, {"message": "Server Error"})
+            case _:
+                wire.drop()
 
     async def _answer(self, wire: Answering, status: int, body: object) -> None:
         await trio.sleep(LATENCY_SECONDS)

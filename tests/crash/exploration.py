@@ -97,6 +97,8 @@ class Exploration:
     def _play_undisturbed(self, world: World) -> list[tuple[World, tuple[Any, ...], Lived]]:
         played = []
         for act, said in enumerate(self.stage.scene.acts):
+            # A day between two nights passes whether anybody died in the first or not.
+            world = world.later(said.days) if said.days else world
             noted = said.command.note(world)
             lived = self.stage.live(world, act, noted, shows=True)
             assert lived.ended is not None
@@ -166,7 +168,9 @@ class Exploration:
         world, marks = left, tuple[Mark, ...]()
         findings = [Finding("ledger", fault) for fault in left.faults()]
         for number in range(act, len(self.stage.scene.acts)):
-            noted = noted if number == act else self.stage.scene.acts[number].command.note(world)
+            said = self.stage.scene.acts[number]
+            world = world.later(said.days) if said.days and number > act else world
+            noted = noted if number == act else said.command.note(world)
             lives = self._type_until_it_ends(number, world, noted, shows=shows and number == act)
             world, marks = lives[-1].world.later(), marks or lives[0].marks
             findings += [finding for lived in lives for finding in self._balance(lived)]
@@ -205,7 +209,7 @@ class Exploration:
         return [] if ended and ended.code in usual else [Finding("exit code", f"act {act + 1} ended with {ended}")]
 
     def _sends_more(self, world: World) -> list[Finding]:
-        lived = self.stage.live(world, Act(self.stage.scene.last_run), ())
+        lived = self.stage.live(world, Act(self.stage.scene.last_run, leads=self.stage.scene.acts[-1].leads), ())
         creates = [request for request in lived.requests if request.startswith(("POST", "PUT"))]
         return [Finding("resent", f"a run after the end sent {len(creates)} creates")] if creates else []
 

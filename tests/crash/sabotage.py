@@ -7,6 +7,7 @@ from typing import Any
 from unittest import mock
 
 from pipeline import changes, model, preflight
+from pipeline.latecomers import Latecomers
 from pipeline.ledger import Database, Ledger
 from pipeline.ledger.recordings import Evidence, Recordings
 from pipeline.recording import Audio
@@ -120,6 +121,19 @@ def _uploaded_before_it_is() -> list[Any]:
     return [mock.patch.object(Uploading, "_send", send)]
 
 
+def _forgotten_when_found() -> list[Any]:
+    """Who waited is struck off before it is an item."""
+    batch = Latecomers.batch
+
+    def struck_off(self: Latecomers) -> model.Batch:
+        found = batch(self)
+        for one, _ in self._found:
+            self._database.execute("DELETE FROM leadless WHERE key = ?", (one.call.key,))
+        return found
+
+    return [mock.patch.object(Latecomers, "batch", struck_off)]
+
+
 SABOTAGES = {
     "intent after the answer": Sabotage(_intent_after_the_answer, "one call", "duplicated", resends=True),
     "in flight is pending again": Sabotage(_in_flight_is_pending_again, "one call", "duplicated", resends=True),
@@ -133,5 +147,6 @@ SABOTAGES = {
         _unanswered_updates_forgotten, "a change that failed, then another", "not told"
     ),
     "no wait for updates": Sabotage(_no_wait_for_updates, "a change stored late, then another", "not told"),
+    "forgotten when found": Sabotage(_forgotten_when_found, "a lead a day later", "ended otherwise"),
     "no settle": Sabotage(_no_settle, "late commit", "duplicated"),
 }

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.errors import ExitCode
 from pipeline.model import ItemStatus
 from tests.crash.commands import Command, Reconcile, Run, decide, lose, resend, retry, retry_one, withdraw, withdraw_one
-from tests.crash.crm import FOR_EVER, Kind, Trouble
+from tests.crash.crm import ALL_LEADS, FOR_EVER, Kind, Lead, Trouble
 
 COLUMNS = (
     "call_id", "lead_id", "direction", "status", "started_at", "duration_seconds", "customer_phone", "agent_id",
@@ -26,11 +26,14 @@ _DELIVERED = "delivered"
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A command, what the CRM does to it, and the exit code it ends with when nobody dies."""
+    """A command, what the CRM does to it, and the exit code it ends with when nobody dies. `leads` are those that the
+    CRM then finds by their numbers; `days` pass before it, beside the moment that a person takes."""
 
     command: Command
     troubles: tuple[Trouble, ...] = ()
     code: int = 0
+    leads: tuple[Lead, ...] = ()
+    days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,13 @@ def recording(call: str) -> str:
     return f"RIFF----WAVE{call}"
 
 
-def csv(*calls: str, recorded: str = "", **changed: str) -> str:
-    """A file of these calls; `changed` gives some of them another duration, `recorded` have a recording."""
+def csv(*calls: str, recorded: str = "", leadless: str = "", **changed: str) -> str:
+    """A file of these calls; `changed` gives some of them another duration, `recorded` have a recording, of those that
+    are `leadless` only the CRM knows the lead."""
     rows = [
         (
-            call, str(lead(call)), "incoming", "answered", started(call).isoformat(), changed.get(call, "60"),
-            phone(call), "106", "Jean", "Rappel", f"{call}.wav" if call in recorded else "",
+            call, "" if call[0] in leadless else str(lead(call)), "incoming", "answered", started(call).isoformat(),
+            changed.get(call, "60"), phone(call), "106", "Jean", "Rappel", f"{call}.wav" if call in recorded else "",
         )
         for call in calls
     ]  # fmt: skip
@@ -321,6 +325,40 @@ def _of_recordings() -> list[Scene]:
     ]
 
 
+def _of_look_ups() -> list[Scene]:
+    """B and its like are found by their numbers, when they are found at all."""
+    finding: dict[str, Any] = {"find_leads": True, "lead_grace": timedelta(days=2), "several_leads": "newest"}
+    run, tomorrow, quiet = (Run((name,), options=finding) for name in ("calls.csv", "tomorrow.csv", QUIET))
+    there, newer = (Lead(lead("B"), phone("B")),), (Lead(lead("B"), phone("B")), Lead(6002, phone("B")))
+    files = {"calls.csv": csv("A", "B", leadless="B"), "tomorrow.csv": csv("B2", leadless="B")}
+    many = csv(*"ABCDE", leadless="ABCDE")
+    four = tuple(Lead(lead(call), phone(call)) for call in "ABCE")
+    lost = tuple(Trouble(kind, looking=phone("B")) for kind in (Kind.DROPPED, Kind.CUT, Kind.LIMITED_FOR, Kind.FAILED))
+    pages = tuple(Trouble(kind, looking=ALL_LEADS) for kind in (Kind.CUT, Kind.DROPPED))
+    doubt = (_lost(Kind.DROPPED), _unreadable("B"))
+    scenes: dict[str, tuple[Act, ...]] = {
+        "a lead looked up": (Act(run, lost, leads=there),),
+        "all leads read": (Act(run, pages, leads=four),),
+        "a lead a day later": (Act(run), Act(quiet, (_lost(Kind.DROPPED),), leads=there, days=1)),
+        "two ids wait": (
+            Act(run), Act(tomorrow), Act(quiet, leads=there, days=1), Act(quiet, code=_DOUBT, leads=there),
+        ),
+        "a newer lead": (Act(run, doubt, _DOUBT, leads=there), Act(run, leads=newer, days=1)),
+        "no lead in time": (Act(run), Act(quiet, days=3), Act(quiet, leads=there, days=1)),
+        "withdrawn while it waits": (Act(run), Act(withdraw()), Act(run, leads=there, days=1)),
+    }  # fmt: skip
+    only = {"A": _DELIVERED}
+    ends = {
+        "all leads read": _all("ABCE"),
+        # Which of them goes is for their keys to say, which come in no order.
+        "two ids wait": {"A": _DELIVERED, "B": "held", "B2": _DELIVERED},
+        "no lead in time": only,
+        "withdrawn while it waits": only,
+    }
+    its_files = {"all leads read": {"calls.csv": many}}
+    return [Scene(name, its_files.get(name, files), acts, ends.get(name, _all("AB"))) for name, acts in scenes.items()]
+
+
 SCENES = {
     scene.name: scene
     for scene in (
@@ -330,5 +368,6 @@ SCENES = {
         *_of_several_files(),
         *_of_recordings(),
         *_of_changes(),
+        *_of_look_ups(),
     )
 }  # fmt: skip

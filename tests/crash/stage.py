@@ -102,7 +102,7 @@ class Stage:
         number, played = (act, self.scene.acts[act]) if isinstance(act, int) else (-1, act)
         ended: Ended | None = None
         async with trio.open_nursery() as beside:
-            life.crm = Crm(life.began.crm, played.troubles, number, beside, life.now)
+            life.crm = Crm(life.began.crm, played.troubles, number, beside, life.now, played.leads)
             life.crm.go_on()
             desk = Desk(self._state, self._sources, self._tools(life), self.scene.reference, self.scene.concurrency)
             with life.scope:

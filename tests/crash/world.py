@@ -15,6 +15,7 @@ from tests.crash.crm import Memory
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
 # A person needs a moment to notice and to type; the same moment for whole stretches of points keeps worlds comparable.
 _LOOKS_EVERY_SECONDS = 10.0
+_DAY_SECONDS = 86400.0
 Files = tuple[tuple[str, bytes], ...]
 # A ledger is up to three files: itself, its log, and the journal by which it came to have a log.
 _SUFFIXES = ("", "-wal", "-journal")
@@ -46,9 +47,9 @@ class World:
     def ledgers(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.files if name.endswith(".sqlite3"))
 
-    def later(self) -> "World":
+    def later(self, days: int = 0) -> "World":
         """When somebody comes back to it. What the CRM was about to do by then, it has done."""
-        now = (self.now // _LOOKS_EVERY_SECONDS + 1) * _LOOKS_EVERY_SECONDS
+        now = (self.now // _LOOKS_EVERY_SECONDS + 1) * _LOOKS_EVERY_SECONDS + days * _DAY_SECONDS
         return replace(self, now=now, crm=self.crm.at(now))
 
     def faults(self) -> list[str]:

@@ -17,4 +17,11 @@ judge         what must be true, at every moment and at the end
 story         one seed from the first life to the verdict
 figures       what many seeds came to
 sabotage      breakages of the importer that the judge must notice; hunt looks for the seeds that do
+
+A world of its own, of nights of calls whose leads are looked up, in which some wait for theirs (`leads` plays it):
+callers       what a seed draws: numbers, leads that come to be, exports that overlap
+dealer        the CRM with its leads: page by page, by filter, by search
+lead_story    one seed, night after night, with crashes in their midst
+lead_judge    which lead was the right one at each moment, and where every call must end
+lead_sabotage breakages that this judge must notice
 """

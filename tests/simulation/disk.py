@@ -66,14 +66,25 @@ class Disk:
 
     def is_sound(self) -> bool:
         """Whether a ledger that lies there could be trusted; asked of a copy, for asking would mend it."""
-        with tempfile.TemporaryDirectory(dir=self.folder.parent) as copy:
-            for name, content in self._image().items():
-                (Path(copy) / name).write_bytes(content)
-            for path in Path(copy).glob("*.sqlite3"):
+        with self._copied() as copy:
+            for path in copy.glob("*.sqlite3"):
                 with contextlib.closing(sqlite3.connect(path)) as ledger:
                     if ledger.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
                         return False
         return True
+
+    @contextlib.contextmanager
+    def copied(self) -> Iterator[Path]:
+        """A copy of the ledger, empty where there is none yet."""
+        with self._copied() as copy:
+            yield min(copy.glob("*.sqlite3"), default=copy / "none.sqlite3")
+
+    @contextlib.contextmanager
+    def _copied(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(dir=self.folder.parent) as copy:
+            for name, content in self._image().items():
+                (Path(copy) / name).write_bytes(content)
+            yield Path(copy)
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:

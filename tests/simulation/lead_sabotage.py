@@ -1,0 +1,67 @@
+"""Breakages of what finds leads and keeps calls that wait, which the judge of leads must notice."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from unittest import mock
+
+from pipeline import directory, lead_search
+from pipeline.ledger import leadless, lookups
+from tests.simulation.sabotage import Sabotage
+
+_PROFILE = "leads"
+
+
+def _none_remembered_for_ever() -> list[Any]:
+    return [mock.patch.object(lookups, "LASTS", timedelta(days=365))]
+
+
+def _chosen_anew_each_night() -> list[Any]:
+    def nothing(*_: object) -> dict[str, int]:
+        return {}
+
+    return [mock.patch.object(lookups, "pins", nothing)]
+
+
+def _near_ones_all_at_once() -> list[Any]:
+    def at_once(found: Iterable[tuple[leadless.Leadless, int]]) -> list[tuple[leadless.Leadless, int]]:
+        return list(found)
+
+    def nobodys(*_: object) -> set[str]:
+        return set()
+
+    return [mock.patch.object(leadless, "apart", at_once), mock.patch.object(leadless, "seen_today", nobodys)]
+
+
+def _held_back_not_spared() -> list[Any]:
+    real = leadless.give_up
+
+    def all_of_them(database: Any, shape: str, before: datetime, others_before: datetime, found: Any) -> int:
+        return real(database, shape, before, others_before, ())
+
+    return [mock.patch.object(leadless, "give_up", all_of_them)]
+
+
+def _half_pages_believed() -> list[Any]:
+    async def pages(self: lead_search.LeadSearch, ask: Any) -> list[Any]:
+        page = await ask(1)
+        shown = list(page.leads)
+        for number in range(2, min(page.pages, lead_search.MOST_PAGES_A_NUMBER) + 1):
+            shown += (await ask(number)).leads
+        return shown
+
+    return [mock.patch.object(lead_search.LeadSearch, "_pages", pages)]
+
+
+def _duplicates_chosen() -> list[Any]:
+    return [mock.patch.object(directory, "NEVER_CHOSEN", ())]
+
+
+SABOTAGES = {
+    "chosen anew each night": Sabotage(_chosen_anew_each_night, _PROFILE, 89, "moved"),
+    "duplicates chosen": Sabotage(_duplicates_chosen, _PROFILE, 1, "wrong lead"),
+    "half pages believed": Sabotage(_half_pages_believed, _PROFILE, 17, "forgotten"),
+    "held back, not spared": Sabotage(_held_back_not_spared, _PROFILE, 0, "given up"),
+    "none remembered for ever": Sabotage(_none_remembered_for_ever, _PROFILE, 0, "forgotten"),
+    "waiting calls all at once": Sabotage(_near_ones_all_at_once, _PROFILE, 15, "twice"),
+}
