@@ -144,21 +144,17 @@ class LeadJudge:
         self._waited = dict(seen.waiting)
 
     def _judge_given_up(self, call: Call, one: str) -> None:
-        since = self._judge_time(one, self.judge.clocks.world())
-        for run in self.runs:
-            # Who could not be taken along then waits from that moment on.
-            in_time = since + 1 < run.began < run.ended <= since + self.callers.grace.total_seconds()
-            if in_time and None not in run.choices(self.callers, call):
-                self.judge.find("given up", f"{one} is given up, and its lead had come")
-                return
+        self._judge_time(one, self.judge.clocks.world())
+        # However long it has waited: the run that gives it up has looked once more.
+        if None not in self.runs[-1].choices(self.callers, call):
+            self.judge.find("given up", f"{one} is given up, and its lead has come")
 
-    def _judge_time(self, one: str, now: float) -> float:
-        """Whether it may be given up by then; since when it waited."""
+    def _judge_time(self, one: str, now: float) -> None:
+        """Whether it may be given up by then."""
         self._given_up.add(one)
         since = self._waited[one]
         if now - since <= self.callers.grace.total_seconds():
             self.judge.find("given up", f"{one} is given up {now - since:.0f} s after it was seen")
-        return since
 
     def _judge_candidates(self, message: str) -> None:
         found = _CANDIDATES.search(message)
