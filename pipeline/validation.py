@@ -301,9 +301,21 @@ def _accepted(sound: pl.DataFrame) -> pl.DataFrame:
 # ── the schema's answer → reasons ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _broken_rules(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> dict[int, set[str]]:
-    """Rules broken, by position of the row in `frame`. `frame` must be collected: on a LazyFrame pandera checks types
-    only and lets bad rows pass. The context is there because PANDERA_… variables of a machine can switch it all off."""
+def _broken_rules(rules: checks.Rules, frame: pl.DataFrame) -> dict[int, set[str]]:
+    """Rules broken, by position of the row in `frame`, which must be collected: on a LazyFrame pandera checks types
+    only and lets bad rows pass."""
+    _validate(rules.shape, frame)
+    # Each rule costs pandera a way through all rows; nearly all of them hold nearly everywhere.
+    positions = frame.select((~rules.is_sound).arg_true()).to_series().to_list()
+    found: dict[int, set[str]] = {}
+    for rule, index in _validate(rules.schema, frame[positions]) if positions else ():
+        found.setdefault(positions[index], set()).add(rule)
+    return found
+
+
+def _validate(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[tuple[str, int]]:
+    """Each rule broken with the position of the row. The context is there because PANDERA_… variables of a machine can
+    switch it all off. Raises SchemaMismatch where it is not the frame that the schema is of."""
     everything = pandera.config.config_context(
         validation_enabled=True, validation_depth=pandera.config.ValidationDepth.SCHEMA_AND_DATA
     )
@@ -311,13 +323,12 @@ def _broken_rules(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> dict[int, 
         with _ONE_AT_A_TIME, everything:
             schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as broken:
-        found: dict[int, set[str]] = {}
-        for rule, index in broken.failure_cases.select("check", "index").iter_rows():
+        found: list[tuple[str, int]] = broken.failure_cases.select("check", "index").rows()
+        for rule, index in found:
             if index is None:
                 raise errors.SchemaMismatch(f"the frame is not of the schema's shape ({rule}); report this") from None
-            found.setdefault(index, set()).add(rule)
         return found
-    return {}
+    return []
 
 
 def _recipe_faults(frame: pl.DataFrame) -> dict[int, list[model.Reason]]:

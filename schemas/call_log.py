@@ -73,49 +73,48 @@ def _readable(column: str) -> pl.Expr:
     return ~_present(column) | pl.col(column).is_not_null()
 
 
-def _optional(dtype: pl.DataType | type[pl.DataType], *rules: pa.Check) -> pa.Column:
-    return pa.Column(dtype, nullable=True, checks=list(rules))
-
-
 _blank_means_zero = _present("status") & (pl.col("status") != "answered")
 
-CALL_LOG = pa.DataFrameSchema(
+CALL_LOG = checks.rules(
     {
         "_row": pa.Column(pl.Int64),
-        **{f"{column}_text": _optional(pl.String) for column in ("lead_id", "direction", "status", "started_at")},
-        **{f"{column}_text": _optional(pl.String) for column in ("duration_seconds", "customer_phone", "agent_id")},
-        "call_id": _optional(pl.String),
-        "lead_id": _optional(pl.Int64),
-        "direction": _optional(pl.String, checks.on_column("direction_unknown", lambda c: c.is_in(DIRECTIONS))),
-        "status": _optional(pl.String, checks.on_column("status_unknown", lambda c: c.is_in(STATUS_WORDS))),
-        "started_at": _optional(
-            checks.UTC_SECONDS, checks.on_column("started_at_too_old", lambda c: c >= checks.EARLIEST_START)
-        ),
-        "started_at_fault": _optional(pl.String),
+        **{f"{column}_text": pa.Column(pl.String, nullable=True) for column in ("lead_id", "direction", "status")},
+        **{f"{column}_text": pa.Column(pl.String, nullable=True) for column in ("started_at", "duration_seconds")},
+        **{f"{column}_text": pa.Column(pl.String, nullable=True) for column in ("customer_phone", "agent_id")},
+        "call_id": pa.Column(pl.String, nullable=True),
+        "lead_id": pa.Column(pl.Int64, nullable=True),
+        "direction": pa.Column(pl.String, nullable=True),
+        "status": pa.Column(pl.String, nullable=True),
+        "started_at": pa.Column(checks.UTC_SECONDS, nullable=True),
+        "started_at_fault": pa.Column(pl.String, nullable=True),
         "latest_start": pa.Column(checks.UTC_SECONDS),
-        "duration_seconds": _optional(pl.Int64, checks.on_column("duration_range", checks.is_duration)),
-        "customer_phone": _optional(pl.String, checks.on_column("customer_phone_e164", checks.is_e164)),
+        "duration_seconds": pa.Column(pl.Int64, nullable=True),
+        "customer_phone": pa.Column(pl.String, nullable=True),
         "customer_unknown": pa.Column(pl.Boolean),
-        "agent_id": _optional(pl.Int64),
-        "agent_email": _optional(pl.String),
-        "agent_name": _optional(pl.String),
-        "agent_extension": _optional(pl.String),
-        "description": _optional(
-            pl.String, checks.on_column("description_length", lambda c: c.str.len_chars() <= MAX_DESCRIPTION)
-        ),
-        "recording": _optional(pl.String, checks.on_column("recording_path", lambda c: ~c.str.contains(_UNSAFE_PATH))),
+        "agent_id": pa.Column(pl.Int64, nullable=True),
+        "agent_email": pa.Column(pl.String, nullable=True),
+        "agent_name": pa.Column(pl.String, nullable=True),
+        "agent_extension": pa.Column(pl.String, nullable=True),
+        "description": pa.Column(pl.String, nullable=True),
+        "recording": pa.Column(pl.String, nullable=True),
     },
-    checks=[
-        checks.on_row("lead_id_number", _readable("lead_id")),
-        checks.on_row("direction_missing", _present("direction")),
-        checks.on_row("status_direction", (pl.col("status") != "interrupted") | (pl.col("direction") != "outgoing")),
-        checks.on_row("started_at_missing", _present("started_at")),
-        *(checks.on_row(rule, ~pl.col("started_at_fault").eq_missing(pl.lit(rule))) for rule in ZONE_RULES),
-        checks.on_row("started_at_future", pl.col("started_at") <= pl.col("latest_start")),
-        checks.on_row("duration_missing", _present("duration_seconds") | _blank_means_zero),
-        checks.on_row("duration_number", _readable("duration_seconds")),
-        checks.on_row("customer_phone_missing", _present("customer_phone") | pl.col("customer_unknown")),
-        checks.on_row("agent_id_number", _readable("agent_id")),
-    ],
-    strict=True,
+    {
+        "lead_id_number": _readable("lead_id"),
+        "direction_missing": _present("direction"),
+        "direction_unknown": pl.col("direction").is_in(DIRECTIONS),
+        "status_unknown": pl.col("status").is_in(STATUS_WORDS),
+        "status_direction": (pl.col("status") != "interrupted") | (pl.col("direction") != "outgoing"),
+        "started_at_missing": _present("started_at"),
+        **{rule: ~pl.col("started_at_fault").eq_missing(pl.lit(rule)) for rule in ZONE_RULES},
+        "started_at_future": pl.col("started_at") <= pl.col("latest_start"),
+        "started_at_too_old": pl.col("started_at") >= checks.EARLIEST_START,
+        "duration_missing": _present("duration_seconds") | _blank_means_zero,
+        "duration_number": _readable("duration_seconds"),
+        "duration_range": checks.is_duration(pl.col("duration_seconds")),
+        "customer_phone_missing": _present("customer_phone") | pl.col("customer_unknown"),
+        "customer_phone_e164": checks.is_e164(pl.col("customer_phone")),
+        "agent_id_number": _readable("agent_id"),
+        "description_length": pl.col("description").str.len_chars() <= MAX_DESCRIPTION,
+        "recording_path": ~pl.col("recording").str.contains(_UNSAFE_PATH),
+    },
 )

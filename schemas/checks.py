@@ -4,7 +4,8 @@ A check's name is the rule it holds, the word that reject files and summaries co
 or null for a row; null passes (a missing cell is another rule's business).
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pandera.polars as pa
@@ -22,28 +23,30 @@ _PHONE_FILLING = (
 )
 
 
-def on_column(rule: str, test: Callable[[pl.Expr], pl.Expr]) -> pa.Check:
-    """A rule on one column: `test` gets the column and answers for each row."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a frame must look like: `shape` is its columns and their types, `schema` every rule as well. Of a row that
+    `is_sound` the schema finds nothing wrong."""
 
-    def check(data: pa.PolarsData) -> pl.LazyFrame | bool:
-        return _answered(data, test(pl.col(data.key)))
+    shape: pa.DataFrameSchema
+    schema: pa.DataFrameSchema
+    is_sound: pl.Expr
+
+
+def rules(columns: dict[str, pa.Column], passes: Mapping[str, pl.Expr]) -> Rules:
+    """Of the frame's columns, all of them, and the rules by name."""
+    return Rules(
+        pa.DataFrameSchema(columns, strict=True),
+        pa.DataFrameSchema(columns, checks=[_check(rule, test) for rule, test in passes.items()], strict=True),
+        pl.all_horizontal(test.fill_null(True) for test in passes.values()),
+    )
+
+
+def _check(rule: str, passes: pl.Expr) -> pa.Check:
+    def check(data: pa.PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(passes.alias("passes"))
 
     return pa.Check(check, name=rule)
-
-
-def on_row(rule: str, passes: pl.Expr) -> pa.Check:
-    """A rule on several columns of one row."""
-
-    def check(data: pa.PolarsData) -> pl.LazyFrame | bool:
-        return _answered(data, passes)
-
-    return pa.Check(check, name=rule)
-
-
-def _answered(data: pa.PolarsData, passes: pl.Expr) -> pl.LazyFrame | bool:
-    """One word where every row passes: of an answer for each row pandera asks three times what they come to."""
-    rows = data.lazyframe.select(passes.alias("passes")).collect()
-    return bool(rows["passes"].all()) or rows.lazy()
 
 
 def cleaned_phone(text: pl.Series) -> pl.Series:

@@ -34,32 +34,29 @@ def _needed(column: str, passes: pl.Expr) -> pl.Expr:
     return pl.col(column).is_not_null() & passes
 
 
-COMMUNICATION = pa.DataFrameSchema(
+COMMUNICATION = checks.rules(
     {
         "_row": pa.Column(pl.Int64),
         "lead_id": pa.Column(pl.Int64, nullable=True),
         "method": pa.Column(pl.String, nullable=True),
         "type": pa.Column(pl.String, nullable=True),
         "executed_at": pa.Column(checks.UTC_SECONDS, nullable=True),
-        "executed_by": pa.Column(pl.Int64, nullable=True, checks=checks.on_column("executed_by_number", checks.is_id)),
-        "description": pa.Column(
-            pl.String,
-            nullable=True,
-            checks=checks.on_column("description_length", lambda c: c.str.len_chars() <= MAX_DESCRIPTION),
-        ),
+        "executed_by": pa.Column(pl.Int64, nullable=True),
+        "description": pa.Column(pl.String, nullable=True),
         "call_status": pa.Column(pl.String, nullable=True),
         "call_duration": pa.Column(pl.Int64, nullable=True),
         "call_phone": pa.Column(pl.String, nullable=True),
     },
-    checks=[
-        checks.on_row("lead_id_number", _needed("lead_id", checks.is_id(pl.col("lead_id")))),
-        checks.on_row("method_unknown", _needed("method", pl.col("method").is_in(METHODS))),
-        checks.on_row("type_unknown", _needed("type", pl.col("type").is_in(TYPES))),
-        checks.on_row("executed_at_instant", _needed("executed_at", checks.is_whole_second(pl.col("executed_at")))),
-        checks.on_row("call_status_unknown", _needed("call_status", pl.col("call_status").is_in(STATUSES))),
-        checks.on_row("status_direction", (pl.col("call_status") != "interrupted") | (pl.col("type") == "incoming")),
-        checks.on_row("duration_range", _needed("call_duration", checks.is_duration(pl.col("call_duration")))),
-        checks.on_row("call_phone_e164", _needed("call_phone", checks.is_e164(pl.col("call_phone")))),
-    ],
-    strict=True,
+    {
+        "lead_id_number": _needed("lead_id", checks.is_id(pl.col("lead_id"))),
+        "method_unknown": _needed("method", pl.col("method").is_in(METHODS)),
+        "type_unknown": _needed("type", pl.col("type").is_in(TYPES)),
+        "executed_at_instant": _needed("executed_at", checks.is_whole_second(pl.col("executed_at"))),
+        "executed_by_number": checks.is_id(pl.col("executed_by")),
+        "description_length": pl.col("description").str.len_chars() <= MAX_DESCRIPTION,
+        "call_status_unknown": _needed("call_status", pl.col("call_status").is_in(STATUSES)),
+        "status_direction": (pl.col("call_status") != "interrupted") | (pl.col("type") == "incoming"),
+        "duration_range": _needed("call_duration", checks.is_duration(pl.col("call_duration"))),
+        "call_phone_e164": _needed("call_phone", checks.is_e164(pl.col("call_phone"))),
+    },
 )

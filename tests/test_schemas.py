@@ -17,13 +17,13 @@ def _names(schema: pa.DataFrameSchema) -> list[str]:
 
 
 def test_every_check_of_a_call_is_a_rule_by_name() -> None:
-    names = _names(call_log.CALL_LOG)
+    names = _names(call_log.CALL_LOG.schema)
     assert len(names) == len(set(names))
     assert {*names, "ragged", "damaged"} == set(call_log.RULES)
 
 
 def test_every_check_of_a_communication_is_a_rule_by_name() -> None:
-    assert sorted(_names(communication.COMMUNICATION)) == sorted(communication.RULES)
+    assert sorted(_names(communication.COMMUNICATION.schema)) == sorted(communication.RULES)
 
 
 def test_the_words_are_those_of_the_model() -> None:
@@ -37,7 +37,7 @@ def test_live_and_click_to_call_states_are_never_sent() -> None:
 
 def test_a_frame_of_another_shape_is_not_a_call_log() -> None:
     with pytest.raises(pa.errors.SchemaErrors):
-        call_log.CALL_LOG.validate(pl.DataFrame({"_row": [1]}), lazy=True)
+        call_log.CALL_LOG.schema.validate(pl.DataFrame({"_row": [1]}), lazy=True)
 
 
 def test_a_null_passes_every_shared_test() -> None:
