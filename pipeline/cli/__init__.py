@@ -84,6 +84,9 @@ def _throw_away(stream: TextIO) -> None:
 @click.version_option(pipeline.__version__, prog_name="callimport")
 def commands() -> None:
     """Historical call logs into the CRM: right lead, right time, once, provably."""
+    talk = _talk({"log_format": "json" if answers.asked_for_json_lines() else "text"})
+    for told in options.unknown_variables(commands):
+        talk.warn(told)
 
 
 @commands.command(
