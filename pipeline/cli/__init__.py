@@ -49,7 +49,10 @@ def main() -> NoReturn:
     except errors.ImporterError as error:
         code = _stop(str(error), error.exit_code)
     except OSError as error:
-        code = _stop(f"{error.strerror or error}: free the disk or check the rights, then run again", ExitCode.STOPPED)
+        where = f"{error.filename}: " if error.filename else ""
+        code = _stop(
+            f"{where}{error.strerror or error}: free the disk or check the rights, then run again", ExitCode.STOPPED
+        )
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback ever reaches a user
         code = _stop(
             f"{type(error).__name__}: {error}: this is a fault of callimport, please report it; the ledger is sound",
