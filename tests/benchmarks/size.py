@@ -1,7 +1,7 @@
 """What a large file costs: time as a ratio to what Polars itself needs for it in the same run, memory, calls a second.
 
 The file is canonical, of about 100 bytes a row. `check` runs as a process of its own, its start included; Polars scans
-the same file as text and sinks it to Parquet, before and after. Enrolling is measured on a ledger on the disk.
+the same file as text and sinks it to Parquet, in turn with it. Enrolling is measured on a ledger on the disk.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
 import polars as pl
 
@@ -24,6 +25,7 @@ from tests.rehearsal import ROOT, installed
 
 BATCH_ROWS = 250_000
 MOST_FAST, MOST_TOLERANT, MOST_MIB, LEAST_CALLS_A_SECOND, LONGEST_AGAIN = 6.0, 15.0, 700.0, 50_000.0, 30.0
+TIMES = 5
 # Once in so many rows: a cell that only the csv module reads as it was meant.
 ODD_EVERY = 10
 
@@ -37,11 +39,8 @@ def main() -> int:
         plain, odd = Path(folder) / "plain.csv", Path(folder) / "odd.csv"
         write(plain, given.rows)
         write(odd, given.rows, odd_every=ODD_EVERY)
-        sinks = _seconds(lambda: _sink(plain))
-        good = _told("check, fast path", *_checked(plain), sinks, MOST_FAST)
-        good &= _told(
-            "check, tolerant path", *_checked(odd), (sinks + _seconds(lambda: _sink(plain))) / 2, MOST_TOLERANT
-        )
+        good = _told("check, fast path", plain, plain, MOST_FAST)
+        good &= _told("check, tolerant path", odd, plain, MOST_TOLERANT)
         if not given.skip_enrolling:
             good &= _enrolled(plain, Path(folder) / "ledger.sqlite3", given.rows)
     return 0 if good else 1
@@ -103,13 +102,21 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _told(what: str, seconds: float, mebibytes: float, sink_seconds: float, most: float) -> bool:
+def _told(what: str, path: Path, sunk: Path, most: float) -> bool:
+    """Each is done several times, in turn, as no machine is of one mind all the time; the median counts."""
+    sinks, checks, peaks = [], [], []
+    for _ in range(TIMES):
+        sinks.append(_seconds(lambda: _sink(sunk)))
+        seconds, mebibytes = _checked(path)
+        checks.append(seconds)
+        peaks.append(mebibytes)
+    seconds, sink_seconds, highest = median(checks), median(sinks), max(peaks)
     ratio = seconds / sink_seconds
     print(
-        f"{what}: {seconds:.2f} s, {ratio:.1f} × the {sink_seconds:.2f} s of Polars (at most {most:g}), "
-        f"{mebibytes:.0f} MiB (at most {MOST_MIB:g})"
+        f"{what}: {seconds:.2f} s ({min(checks):.2f} to {max(checks):.2f}), {ratio:.1f} × the {sink_seconds:.2f} s "
+        f"({min(sinks):.2f} to {max(sinks):.2f}) of Polars (at most {most:g}), {highest:.0f} MiB (at most {MOST_MIB:g})"
     )
-    return ratio <= most and mebibytes <= MOST_MIB
+    return ratio <= most and highest <= MOST_MIB
 
 
 def _enrolled(source: Path, place: Path, rows: int) -> bool:
