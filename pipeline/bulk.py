@@ -23,6 +23,23 @@ Keep = Callable[[int, Shown], Shown]
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """When something was seen, by both clocks: one stands still while the machine sleeps, the other may be set."""
+
+    monotonic: float
+    wall: datetime
+
+    @classmethod
+    def now(cls, clock: model.Clock) -> "Sight":
+        return cls(clock.monotonic(), clock.wall())
+
+    def is_good(self, clock: model.Clock) -> bool:
+        """Whether it may still be gone by."""
+        seconds = max(clock.monotonic() - self.monotonic, (clock.wall() - self.wall).total_seconds())
+        return seconds < GOOD_FOR_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """How so many leads are read: from the list that begins with `first`, or one by one, and `why`."""
 
@@ -45,27 +62,29 @@ class Choice:
 
 
 class Bulk:
-    """The readings of one run."""
+    """The readings of one run. `began` is when the last list was begun, as old as all that was read of it; None for a
+    list that is not gone by."""
 
     def __init__(self, courier: Courier, ledger: Ledger, clock: model.Clock, say: Callable[[str], None]) -> None:
         self._courier = courier
         self._ledger = ledger
         self._clock = clock
         self.say = say
-        self._until = 0.0
+        self.began: Sight | None = None
         self._created_until = datetime.fromtimestamp(0, UTC)
 
     @property
     def is_good(self) -> bool:
         """Whether what was read last may still be gone by."""
-        return self._clock.monotonic() < self._until
+        return self.began is not None and self.began.is_good(self._clock)
 
     async def choose(self, wanted: Set[int], most: int | None, per_minute: float) -> Choice:
         """The way to read these leads, `most` of them at most. Raises DestinationUnusable."""
         leads = len(wanted) if most is None else min(len(wanted), most)
         if leads <= FEW:
             return Choice(leads)
-        self._created_until = self._clock.wall()
+        self.began = Sight.now(self._clock)
+        self._created_until = self.began.wall
         try:
             first = await self._page(1)
         except errors.Incomplete as outcome:
@@ -85,19 +104,20 @@ class Bulk:
     ) -> dict[int, Shown]:
         """What those of the wanted leads hold that were seen whole, as far as `keep` wants it; nothing where the list
         cannot be trusted. `known` are leads that were just read by themselves. Raises DestinationUnusable."""
-        self._until = self._clock.monotonic() + GOOD_FOR_SECONDS
         reading = _Reading(self._courier, self._ledger, wanted, known, keep)
         number, page = 1, first
         try:
             while True:
                 await reading.take(page)
+                if not self.is_good:
+                    raise errors.Incomplete("it takes longer than what it shows is good for")
                 if number >= page.pages or not page.leads or wanted <= reading.seen:
                     break
                 number += 1
                 page = await self._page(number)
         except errors.Incomplete as outcome:
             self.say(f"leads cannot be read in bulk ({outcome.evidence}): each is read by itself")
-            self._until = 0.0
+            self.began = None
             return {}
         found = reading.whole()
         self.say(f"{len(found):,} of {len(wanted):,} leads read in bulk; the others are read by themselves")

@@ -3,8 +3,11 @@ than a read of one lead would be."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import anyio
 import pytest
@@ -14,7 +17,7 @@ from pipeline.courier import Courier
 from pipeline.existing import Existing
 from pipeline.model import ItemStatus
 from tests import making
-from tests.fake_crm import FakeDealer, in_virtual_time, lead, reply
+from tests.fake_crm import FakeDealer, Reply, in_virtual_time, lead, reply
 from tests.test_delivery import BATCH, Stage, stage
 from tests.test_existing import _executed_at, _row, _run, _typed, nights
 
@@ -28,10 +31,12 @@ class Play:
 
     def __init__(self, play: Stage, crm: FakeDealer) -> None:
         self.crm, self.stage, self.said = crm, play, list[str]()
+        self.woken_after = timedelta(0)
+        clock = replace(play.clock, wall=lambda: play.clock.wall() + self.woken_after)
         courier = Courier(play.there, play.pacer, play.rng)
         self.existing = Existing(
-            config.Settings(files=()), play.ledger, courier, BATCH.id, self.said.append,
-            bulk.Bulk(courier, play.ledger, play.clock, self.said.append),
+            config.Settings(files=()), play.ledger, courier, BATCH.id, self.said.append, clock,
+            bulk.Bulk(courier, play.ledger, clock, self.said.append),
         )  # fmt: skip
 
     def typed(self, lead_id: int, number: int) -> None:
@@ -237,6 +242,75 @@ async def test_whoever_comes_while_the_list_is_read_again_waits_for_it(play: Pla
             beside.start_soon(look, lead_id)
     assert sorted(found, key=str) == [{7: 1}, {8: 1}, {}]
     assert (play.pages(), play.alone()) == (4, [500, 500])
+
+
+@played
+async def test_whoever_comes_later_while_the_list_is_read_again_waits_as_well(play: Play) -> None:
+    """One after the other, as workers do: not only those who saw that it was old."""
+    await play.read_ahead()
+    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+
+    async def look(lead_id: int) -> None:
+        await anyio.sleep(lead_id * 0.3)
+        await play.look([lead_id])
+
+    async with anyio.create_task_group() as beside:
+        for lead_id in range(1, 9):
+            beside.start_soon(look, lead_id)
+    assert (play.pages(), play.alone()) == (4, [500, 500])
+
+
+@played
+async def test_a_list_grows_old_however_few_calls_may_go(play: Play) -> None:
+    await play.read_ahead(most=25)
+    assert await play.look([1, 2]) == {}
+    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    play.typed(7, 901)
+    assert await play.look([7]) == {7: 1}
+    assert (play.pages(), play.alone()) == (4, [500, 500])
+    # For the few calls that are left of 25 it is not worth it.
+    await play.look(range(8, 21))
+    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    play.typed(30, 902)
+    assert await play.look([29, 30]) == {30: 1}
+    assert (play.pages(), play.alone()[2:]) == (4, [29, 30])
+
+
+@played
+async def test_a_list_that_takes_longer_to_read_than_it_is_good_for_is_not_gone_by(play: Play) -> None:
+    usual = play.crm._listed
+
+    def listed(path: str, asked: dict[str, str]) -> Reply:
+        slow = 30.0 if asked["page"] == "2" else 0.0
+        return replace(usual(path, asked), after_seconds=slow)
+
+    play.crm._listed = listed  # type: ignore[method-assign]
+    with mock.patch.object(bulk, "GOOD_FOR_SECONDS", 20.0):
+        await play.read_ahead()
+        play.typed(7, 901)
+        assert await play.look([7]) == {7: 1}
+    assert "it takes longer than what it shows is good for" in play.said[-1]
+    assert play.alone() == [500, 7]
+
+
+@played
+async def test_what_others_have_read_grows_old_as_well(play: Play) -> None:
+    play.existing.heard(7, ())
+    play.existing.heard(8, ())
+    assert await play.look([8]) == {}
+    assert play.alone() == []
+    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    play.typed(7, 901)
+    assert await play.look([7]) == {7: 1}
+
+
+@played
+async def test_what_was_read_before_the_machine_slept_is_old(play: Play) -> None:
+    """The one clock stood still."""
+    await play.read_ahead()
+    play.typed(7, 901)
+    play.woken_after = timedelta(hours=5)
+    assert await play.look([7]) == {7: 1}
 
 
 @played
