@@ -52,6 +52,15 @@ class Play:
         found = {lead_id: len(await self.existing.look(lead_id)) for lead_id in lead_ids}
         return {lead_id: count for lead_id, count in found.items() if count}
 
+    def list_slowly(self, page: int) -> None:
+        """That page takes half a minute."""
+        usual = self.crm._listed
+
+        def listed(path: str, asked: dict[str, str]) -> Reply:
+            return replace(usual(path, asked), after_seconds=30.0 if int(asked["page"]) == page else 0.0)
+
+        self.crm._listed = listed  # type: ignore[method-assign]
+
     def pages(self) -> int:
         return len(self.crm.asked("/leads?"))
 
@@ -249,9 +258,10 @@ async def test_whoever_comes_later_while_the_list_is_read_again_waits_as_well(pl
     """One after the other, as workers do: not only those who saw that it was old."""
     await play.read_ahead()
     await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    play.list_slowly(page=2)
 
     async def look(lead_id: int) -> None:
-        await anyio.sleep(lead_id * 0.3)
+        await anyio.sleep(lead_id)
         await play.look([lead_id])
 
     async with anyio.create_task_group() as beside:
@@ -278,13 +288,7 @@ async def test_a_list_grows_old_however_few_calls_may_go(play: Play) -> None:
 
 @played
 async def test_a_list_that_takes_longer_to_read_than_it_is_good_for_is_not_gone_by(play: Play) -> None:
-    usual = play.crm._listed
-
-    def listed(path: str, asked: dict[str, str]) -> Reply:
-        slow = 30.0 if asked["page"] == "2" else 0.0
-        return replace(usual(path, asked), after_seconds=slow)
-
-    play.crm._listed = listed  # type: ignore[method-assign]
+    play.list_slowly(page=2)
     with mock.patch.object(bulk, "GOOD_FOR_SECONDS", 20.0):
         await play.read_ahead()
         play.typed(7, 901)
