@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipeline import errors, model
+from pipeline import counted, errors, model
 from pipeline.courier import Courier
 from pipeline.ledger import Ledger
 
@@ -54,10 +54,10 @@ class Choice:
     @property
     def told(self) -> str:
         if self.first is None:
-            return f"{_requests(self.leads)}, one for each lead" + (f" ({self.why})" if self.why else "")
+            return f"{counted.requests(self.leads)}, one for each lead" + (f" ({self.why})" if self.why else "")
         return (
-            f"{_requests(self.requests)} in bulk, for all {self.first.total:,} leads of the CRM, fewer than one for "
-            "each; what the list does not show whole is read by itself"
+            f"{counted.requests(self.requests)} in bulk, for all {self.first.total:,} leads of the CRM, fewer than one "
+            "for each; what the list does not show whole is read by itself"
         )
 
 
@@ -205,7 +205,3 @@ def _no_answer(error: errors.DestinationUnusable) -> errors.Incomplete | None:
     if isinstance(why, errors.NotApplied | errors.InDoubt) and not isinstance(why, errors.Limited):
         return errors.Incomplete(why.evidence)
     return None
-
-
-def _requests(count: int) -> str:
-    return f"{count:,} request{'' if count == 1 else 's'}"

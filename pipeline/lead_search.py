@@ -6,7 +6,7 @@ from datetime import datetime
 
 import polars as pl
 
-from pipeline import errors, model, numbers
+from pipeline import counted, errors, model, numbers
 from pipeline.courier import Courier
 
 # For so few numbers it is not worth asking how many leads there are.
@@ -38,13 +38,15 @@ class LeadSearch:
             first = await self.courier.leads(1, self.now)
             count = f"{len(wanted):,} numbers to look up in the CRM, which has {first.total or 0:,} leads"
             if first.total is not None and first.pages - 1 < len(wanted):
-                self.say(f"{count}: reading them all takes {_requests(first.pages)}, fewer than one for each number")
+                self.say(
+                    f"{count}: reading them all takes {counted.requests(first.pages)}, fewer than one for each number"
+                )
                 if await self._found_in_all(first, wanted):
                     return
                 await self._one_by_one(wanted)
                 return
             why = f"reading them all takes {first.pages:,}" if first.total is not None else "how many it does not say"
-            self.say(f"{count}: {_requests(len(wanted))}, one for each number ({why})")
+            self.say(f"{count}: {counted.requests(len(wanted))}, one for each number ({why})")
         elif wanted:
             self.say(f"{len(wanted):,} numbers to look up in the CRM: one request for each")
         await self._one_by_one(wanted)
@@ -152,7 +154,3 @@ class LeadSearch:
         e164 = numbers.read(pl.Series(written, dtype=pl.String), self.region)["e164"].to_list()
         read = dict(zip(written, e164, strict=True))
         return [(lead, {read[number] for number in lead.numbers if read[number]}) for lead in leads]
-
-
-def _requests(count: int) -> str:
-    return f"{count:,} request{'' if count == 1 else 's'}"
