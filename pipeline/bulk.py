@@ -113,7 +113,8 @@ class Bulk:
         self, first: model.ShownPage, wanted: Set[int], known: Mapping[int, Sequence[model.Stored]], keep: Keep
     ) -> dict[int, Shown]:
         """What those of the wanted leads hold that were seen whole, as far as `keep` wants it; nothing where the list
-        cannot be trusted. `known` are leads that were just read by themselves. Raises DestinationUnusable."""
+        cannot be trusted. Where a page is not to be had, it ends before that. `known` are leads that were just read by
+        themselves. Raises DestinationUnusable."""
         reading = _Reading(self._courier, self._ledger, self._rng, wanted, known, keep)
         number, page = 1, first
         try:
@@ -124,7 +125,12 @@ class Bulk:
                 if number >= page.pages or not page.leads or wanted <= reading.seen:
                     break
                 number += 1
-                page = await self._page(number)
+                try:
+                    page = await self._page(number)
+                except errors.Incomplete as outcome:
+                    # As one that is too large: what the others have cost is not thrown away.
+                    self.say(f"page {number:,} of the list cannot be read ({outcome.evidence}): it ends there")
+                    break
         except errors.Incomplete as outcome:
             self.say(f"leads cannot be read in bulk ({outcome.evidence}): each is read by itself")
             self.began = None

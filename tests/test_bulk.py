@@ -275,6 +275,24 @@ def test_where_the_list_is_not_to_be_had_each_lead_is_read_by_itself(tmp_path: P
 
 
 @played
+async def test_of_a_list_with_a_page_that_is_not_to_be_had_what_came_before_counts(play: Play) -> None:
+    """As with one that is larger than an answer may be: the pages before it were paid for."""
+    for lead_id, number in ((7, 901), (27, 902)):
+        play.typed(lead_id, number)
+    usual = play.crm._listed
+
+    def listed(path: str, asked: dict[str, str]) -> Reply:
+        return reply(500) if int(asked["page"]) == 3 else usual(path, asked)
+
+    play.crm._listed = listed  # type: ignore[method-assign]
+    await play.read_ahead()
+    assert "page 3 of the list cannot be read (the list cannot be read: status 500" in play.said[-2]
+    assert play.said[-1] == "10 of 30 leads read in bulk; the others are read by themselves"
+    assert await play.look() == {7: 1, 27: 1}
+    assert play.alone() == [500, 30, *range(1, 21)]
+
+
+@played
 async def test_a_list_is_good_for_an_hour_and_then_read_again(play: Play) -> None:
     await play.read_ahead()
     assert await play.look([1]) == {}
