@@ -1,4 +1,4 @@
-"""So many calls, numbers or leads, in words for a person."""
+"""So many calls, numbers, leads or requests, in words for a person."""
 
 
 def calls(count: int, kind: str = "") -> str:
@@ -14,3 +14,8 @@ def numbers(count: int) -> str:
 def leads(count: int) -> str:
     """`1 lead`, `2,000 leads`."""
     return f"{count:,} lead{'' if count == 1 else 's'}"
+
+
+def requests(count: int) -> str:
+    """`1 request`, `2,000 requests`."""
+    return f"{count:,} request{'' if count == 1 else 's'}"

@@ -1,6 +1,6 @@
 """Whose call it is: phone → lead, where that is certain or was decided. From a file, or from what the CRM answered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,11 +27,13 @@ _HOW = {
 @dataclass(frozen=True, slots=True)
 class Leads:
     """The leads of each number, ascending by id. `several` is one of SEVERAL: what becomes of a number that has more
-    than one. `sha256` is of the file they are from, part of what a batch covers; "" is the CRM."""
+    than one. `sha256` is of the file they are from, part of what a batch covers; "" is the CRM. Of `undecided` numbers
+    it does not show every lead: there are some, and none is certain."""
 
     sha256: str
     by_phone: Mapping[str, tuple[model.Lead, ...]]
     several: str = "reject"
+    undecided: Collection[str] = ()
 
     @classmethod
     def from_file(cls, path: Path, region: str = "CA", several: str = "reject") -> "Leads":
@@ -55,9 +57,11 @@ class Leads:
         return cls(opened.sha256, {phone: _ascending(found.values()) for phone, found in leads.items()}, several)
 
     @classmethod
-    def of_the_crm(cls, by_phone: Mapping[str, Sequence[model.Lead]], several: str) -> "Leads":
+    def of_the_crm(
+        cls, by_phone: Mapping[str, Sequence[model.Lead]], several: str, undecided: Collection[str] = ()
+    ) -> "Leads":
         """What the CRM answered."""
-        return cls("", {phone: _ascending(found) for phone, found in by_phone.items()}, several)
+        return cls("", {phone: _ascending(found) for phone, found in by_phone.items()}, several, undecided)
 
     def resolve(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, model.Reason]]:
         """`calls` with lead_id filled in where one lead has the number, or one of several is chosen; a lead that is
@@ -85,8 +89,8 @@ class Leads:
         return joined.with_columns(pl.coalesce("lead_id", "_only", of_row)).drop("_only", "_several"), reasons
 
     def knows(self, phone: str) -> bool:
-        """Whether a lead that may be chosen has the number."""
-        return bool(_fit(self.by_phone.get(phone, ())))
+        """Whether a lead that may be chosen has the number, or may have it."""
+        return phone in self.undecided or bool(_fit(self.by_phone.get(phone, ())))
 
     def lead_of(self, phone: str, started_at: datetime) -> int | None:
         """The lead of one call, None where there is none or it is not decided which."""
@@ -95,6 +99,9 @@ class Leads:
         return lead.id if lead else None
 
     def _reason(self, found: Sequence[model.Lead]) -> model.Reason:
+        if len(found) < 2:
+            told = "the CRM does not show every lead that it finds for this number; write the right one in a leads file"
+            return model.Reason("lead_several", told)
         names = f"{', '.join(str(lead.id) for lead in found[:-1])} and {found[-1].id}"
         told = f"leads {names} {'both' if len(found) == 2 else 'all'} have this number"
         if self.several != "reject" and any(lead.created_at is None for lead in found):

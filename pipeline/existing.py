@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import anyio
 
 from pipeline import config, duration, errors, likeness, mapping, model
-from pipeline.bulk import FEW, GOOD_FOR_SECONDS, Bulk, Choice
+from pipeline.bulk import FEW, GOOD_FOR_SECONDS, Bulk, Choice, Shown, Sight
 from pipeline.courier import Courier
 from pipeline.ledger import Ledger, listing
 
@@ -31,6 +31,7 @@ class Existing:
         courier: Courier,
         batch_id: str,
         warn: Callable[[str], None],
+        clock: model.Clock,
         bulk: Bulk | None = None,
     ) -> None:
         self._settings = settings
@@ -39,11 +40,14 @@ class Existing:
         self._courier = courier
         self._batch_id = batch_id
         self._warn = warn
-        self._shown: dict[int, tuple[model.Stored, ...]] = {}
+        self._clock = clock
         self._bulk = bulk
-        self._in_bulk: dict[int, tuple[model.Stored, ...]] = {}
+        # What was read of leads before their turn, and when.
+        self._seen: dict[int, tuple[Sight, Shown]] = {}
         # At what pace, as long as the list may be worth reading again.
         self._per_minute: float | None = None
+        # How many calls may go yet; None for all.
+        self._most: int | None = None
         self._reading = anyio.Lock()
         self._looked_at: set[int] = set()
         self.unread: set[int] = set()
@@ -65,8 +69,9 @@ class Existing:
             return
         choice = await self._choose(most, per_minute)
         about = duration.told(choice.requests * 60 / per_minute)
-        calls = listing.pending_count(self._ledger.database, self._batch_id)
-        lasts = most is None and calls * 60 / per_minute > GOOD_FOR_SECONDS
+        pending = listing.pending_count(self._ledger.database, self._batch_id)
+        calls = pending if most is None else min(pending, most)
+        lasts = calls * 60 / per_minute > GOOD_FOR_SECONDS
         again = ", and again every hour while that is cheaper" if choice.first and lasts else ""
         cost = f"{choice.leads:,} leads are read before their first call goes (--existing): {choice.told}"
         self._cost = (f"{cost}; about {about}{again}; --existing send does without",)
@@ -74,24 +79,31 @@ class Existing:
     async def read_ahead(self, most: int | None, per_minute: float) -> None:
         """Before so many calls at most go: read many leads a request, where that costs less. Raises DestinationUnusable
         or LedgerError."""
-        self._per_minute = None
+        self._most = most
+        # Not before it is read: who comes meanwhile would read the lead alone.
+        self._per_minute = per_minute if await self._read_list(most, per_minute) else None
+
+    async def _read_list(self, most: int | None, per_minute: float) -> bool:
+        """Whether it was read, and may be gone by."""
         if self._bulk is None or self.reads_to_come(most) <= FEW:
-            return
+            return False
         choice = await self._choose(most, per_minute)
         self._bulk.say(f"{choice.leads:,} leads to read before their first call goes (--existing): {choice.told}")
         if choice.first is None:
-            return
+            return False
         # What was read by itself an hour ago proves nothing of a list of now.
-        known = {} if self._looked_at else self._shown
-        self._in_bulk = await self._bulk.read(choice.first, self._unread_leads(), known, self._near_its_calls)
+        self._seen = {lead_id: one for lead_id, one in self._seen.items() if one[0].is_good(self._clock)}
+        known = {lead_id: shown for lead_id, (_, shown) in self._seen.items()}
+        found = await self._bulk.read(choice.first, self._unread_leads(), known, self._near_its_calls)
+        if self._bulk.began is not None:
+            self._seen |= {lead_id: (self._bulk.began, shown) for lead_id, shown in found.items()}
         self.reads_to_come(most)
-        if most is None and self._bulk.is_good:
-            self._per_minute = per_minute
+        return self._bulk.is_good
 
     def heard(self, lead_id: int, shown: Sequence[model.Stored]) -> None:
-        """What somebody else has read of a lead need not be read again."""
+        """What somebody else has just read of a lead need not be read again, unless it is old when its turn comes."""
         if self._choice != "send":
-            self._shown[lead_id] = tuple(shown)
+            self._seen[lead_id] = Sight.now(self._clock), tuple(shown)
 
     def reads_to_come(self, most: int | None = None) -> int:
         """How many leads are to be read before so many calls at most can go."""
@@ -105,22 +117,30 @@ class Existing:
         """Skip what the lead holds already; the keys of those calls. Raises DestinationUnusable or LedgerError."""
         if self._choice == "send" or lead_id in self._looked_at:
             return ()
-        shown = self._shown.pop(lead_id, None)
+        shown = self._seen_before(lead_id)
         if shown is None and self._per_minute is not None:
             await self._renew(self._per_minute)
-        if shown is None:
-            shown = self._in_bulk.pop(lead_id, None)
+            shown = self._seen_before(lead_id)
         try:
             shown = await self._read(lead_id) if shown is None else shown
         except (errors.Refused, errors.Incomplete) as outcome:
             self._leave(lead_id, outcome)
             shown = ()
         self._looked_at.add(lead_id)
+        if self._most is not None:
+            self._most = max(0, self._most - 1)
         return self._judge(lead_id, shown)
 
     def _unread_leads(self) -> set[int]:
         leads = listing.leads_to_send_to(self._ledger.database, self._batch_id)
-        return leads - self._looked_at - self._shown.keys() - self._in_bulk.keys()
+        seen = {lead_id for lead_id, (seen, _) in self._seen.items() if seen.is_good(self._clock)}
+        return leads - self._looked_at - seen
+
+    def _seen_before(self, lead_id: int) -> Shown | None:
+        """What was read of the lead, given once; None where nothing was, or so long ago that somebody may have typed
+        the call in since."""
+        seen, shown = self._seen.pop(lead_id, (None, ()))
+        return shown if seen is not None and seen.is_good(self._clock) else None
 
     async def _choose(self, most: int | None, per_minute: float) -> Choice:
         if self._bulk is None:
@@ -131,8 +151,7 @@ class Existing:
         """The list, once it is too old: whoever comes meanwhile waits for it."""
         async with self._reading:
             if self._bulk is not None and not self._bulk.is_good and self._per_minute is not None:
-                self._in_bulk.clear()
-                await self.read_ahead(None, per_minute)
+                await self.read_ahead(self._most, per_minute)
 
     def _near_its_calls(self, lead_id: int, shown: Sequence[model.Stored]) -> tuple[model.Stored, ...]:
         """What may be a call of the lead that is to be sent: all that needs to be kept of it."""

@@ -307,8 +307,8 @@ class Crossing:
     def _sending(self, updating: Updating, batch_id: str) -> Sending:
         tools = self.tools
         courier = Courier(self.crm, self.pacer, tools.rng)
-        bulk = Bulk(courier, self.ledger, tools.clock, tools.talk.say)
-        self.existing = Existing(self.settings, self.ledger, courier, batch_id, tools.talk.warn, bulk)
+        bulk = Bulk(courier, self.ledger, tools.clock, tools.rng, tools.talk.say)
+        self.existing = Existing(self.settings, self.ledger, courier, batch_id, tools.talk.warn, tools.clock, bulk)
         return Sending(
             self.settings, tools.clock, tools.talk, tools.rng, self.interruption, self.crm, self.pacer, self.drift,
             self.ledger, updating, self.existing,

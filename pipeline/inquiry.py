@@ -6,7 +6,7 @@ from datetime import datetime
 
 import anyio.lowlevel
 
-from pipeline import config, counted, directory, errors, model, report
+from pipeline import config, counted, directory, errors, model, privacy, report
 from pipeline.courier import Courier
 from pipeline.intake import Intake
 from pipeline.lead_search import Found, LeadSearch
@@ -25,6 +25,8 @@ class Inquiry:
     _users: tuple[model.User, ...] | None = None
     _shows_no_users: bool = False
     _leads: dict[str, tuple[model.Lead, ...]] = field(default_factory=dict)
+    # Numbers without an answer, and why: asked for again by the next run.
+    _undecided: dict[str, str] = field(default_factory=dict)
 
     async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
         """Give the intake what it needs to know of the CRM; `besides` are numbers that no file of today needs to have.
@@ -38,7 +40,7 @@ class Inquiry:
         if self.settings.find_leads:
             earlier = dict.fromkeys(one for one in besides if not intake.knows_lead(one))
             await self._look_up({**earlier, **await self._numbers_without_lead(intake)}, ledger)
-            intake.found = directory.Leads.of_the_crm(self._leads, self.settings.several_leads)
+            intake.found = directory.Leads.of_the_crm(self._leads, self.settings.several_leads, self._undecided)
 
     async def _needs_users(self, intake: Intake) -> bool:
         """Where rows may name a user by number as well, whether there is one that does not."""
@@ -94,10 +96,17 @@ class Inquiry:
             lookups.keep(ledger.database, found, self.now)
 
         search = LeadSearch(self.courier, self.account, self.now, self.settings.region, self.talk.say, keep)
+        unknown = [phone for phone in sorted(wanted) if phone not in self._leads and phone not in self._undecided]
         try:
-            await search.look_up([phone for phone in sorted(wanted) if phone not in self._leads])
+            await search.look_up(unknown)
         except errors.Incomplete as outcome:
             raise errors.DestinationUnusable(
                 f"the CRM does not show its leads as documented ({outcome.evidence}): give --leads FILE instead of "
                 "--find-leads"
             ) from outcome
+        self._undecided |= search.undecided
+        for phone, why in search.undecided.items():
+            self.talk.warn(
+                f"whose {privacy.mask_phone(phone)} is the CRM does not say ({why}): its calls have no lead in this "
+                "run; name it in a leads file (--leads FILE)"
+            )

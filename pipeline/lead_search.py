@@ -1,29 +1,32 @@
 """Which leads have a number: asked of the CRM, number by number or by reading all leads, whichever costs less."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
 
-from pipeline import errors, model, numbers
+from pipeline import counted, errors, model, numbers
 from pipeline.courier import Courier
 
 # For so few numbers it is not worth asking how many leads there are.
 FEW = 3
-# A number with more leads than this many pages is no customer's.
+# A number with more leads than this many pages is no customer's: it is not read to its end.
 MOST_PAGES_A_NUMBER = 5
 # So often it is asked in all, where it counts more of them than it shows.
 READINGS = 3
 # If the filter finds nobody at all, the search is asked as well for so many numbers: it may read numbers otherwise.
 DOUBTED = 3
+# For more numbers than these the CRM shows no answer that can be used, and they are more than a few odd ones.
+MOST_UNDECIDED = 10
 
 Found = Mapping[str, tuple[model.Lead, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class LeadSearch:
-    """The questions of one run. `keep` is given every answer as it comes; () is that of a number without a lead."""
+    """The questions of one run. `keep` is given every answer as it comes; () is that of a number without a lead. Those
+    `undecided` got none, and why: the CRM does not show all their leads, so that not one is certain."""
 
     courier: Courier
     account: model.Account
@@ -31,6 +34,7 @@ class LeadSearch:
     region: str
     say: Callable[[str], None]
     keep: Callable[[Found], None]
+    undecided: dict[str, str] = field(default_factory=dict)
 
     async def look_up(self, wanted: Sequence[str]) -> None:
         """Ask for each of these numbers, in E.164, once. Raises DestinationUnusable and Incomplete."""
@@ -38,13 +42,15 @@ class LeadSearch:
             first = await self.courier.leads(1, self.now)
             count = f"{len(wanted):,} numbers to look up in the CRM, which has {first.total or 0:,} leads"
             if first.total is not None and first.pages - 1 < len(wanted):
-                self.say(f"{count}: reading them all takes {_requests(first.pages)}, fewer than one for each number")
+                self.say(
+                    f"{count}: reading them all takes {counted.requests(first.pages)}, fewer than one for each number"
+                )
                 if await self._found_in_all(first, wanted):
                     return
                 await self._one_by_one(wanted)
                 return
             why = f"reading them all takes {first.pages:,}" if first.total is not None else "how many it does not say"
-            self.say(f"{count}: {_requests(len(wanted))}, one for each number ({why})")
+            self.say(f"{count}: {counted.requests(len(wanted))}, one for each number ({why})")
         elif wanted:
             self.say(f"{len(wanted):,} numbers to look up in the CRM: one request for each")
         await self._one_by_one(wanted)
@@ -87,7 +93,11 @@ class LeadSearch:
         nobodys: list[str] = []
         is_proved = False
         for position, phone in enumerate(wanted):
-            leads = await self._filtered(phone)
+            try:
+                leads = await self._filtered(phone)
+            except _NotAllShown as answer:
+                self._leave(phone, answer)
+                continue
             if leads is None:
                 await self._searched([*nobodys, *wanted[position:]])
                 return
@@ -100,28 +110,47 @@ class LeadSearch:
                 self.keep(dict.fromkeys(nobodys, ()))
                 nobodys.clear()
         tried = {phone: await self._search(phone) for phone in nobodys[:DOUBTED]}
-        if any(tried.values()):
-            self.keep(tried)
+        if any(found is None or found for found in tried.values()):
+            self.keep({phone: found for phone, found in tried.items() if found is not None})
             await self._searched(nobodys[DOUBTED:])
         elif nobodys:
             self.keep(dict.fromkeys(nobodys, ()))
 
     async def _filtered(self, phone: str) -> tuple[model.Lead, ...] | None:
-        """None where the filter shows leads that do not have the number: it is not heard."""
-        shown = await self._pages(lambda page: self.courier.leads_by_number(phone, page))
-        is_heard = all(phone in phones for _, phones in self._with_numbers(shown))
-        return self._with(phone, shown) if is_heard else None
+        """None where the filter shows leads that do not have the number: it is not heard. Raises _NotAllShown."""
+        try:
+            shown = await self._pages(lambda page: self.courier.leads_by_number(phone, page))
+        except _NotAllShown as answer:
+            if self._all_have(phone, answer.shown):
+                raise
+            return None
+        return self._with(phone, shown) if self._all_have(phone, shown) else None
+
+    def _all_have(self, phone: str, leads: Sequence[model.Lead]) -> bool:
+        return all(phone in phones for _, phones in self._with_numbers(leads))
 
     async def _searched(self, wanted: Iterable[str]) -> None:
         self.say("the CRM's filter does not find numbers as they are: its search is asked instead")
         for phone in wanted:
-            self.keep({phone: await self._search(phone)})
+            found = await self._search(phone)
+            if found is not None:
+                self.keep({phone: found})
 
-    async def _search(self, phone: str) -> tuple[model.Lead, ...]:
-        return self._with(phone, await self._pages(lambda page: self.courier.search_leads(phone[1:], page)))
+    async def _search(self, phone: str) -> tuple[model.Lead, ...] | None:
+        """None where that is not decided."""
+        try:
+            return self._with(phone, await self._pages(lambda page: self.courier.search_leads(phone[1:], page)))
+        except _NotAllShown as answer:
+            self._leave(phone, answer)
+            return None
+
+    def _leave(self, phone: str, answer: "_NotAllShown") -> None:
+        self.undecided[phone] = str(answer)
+        if len(self.undecided) > MOST_UNDECIDED:
+            raise errors.Incomplete(f"{answer}, and so for {MOST_UNDECIDED} others")
 
     async def _pages(self, ask: Callable[[int], Awaitable[model.LeadPage]]) -> list[model.Lead]:
-        """The leads of an answer, all of them: one that is not shown may be the number's own. Raises Incomplete."""
+        """The leads of an answer, all of them: one that is not shown may be the number's own. Raises _NotAllShown."""
         shown: list[model.Lead] = []
         most = 0
         for _ in range(READINGS):
@@ -133,10 +162,10 @@ class LeadSearch:
                 if number >= page.pages:
                     break
             else:
-                return shown
+                raise _NotAllShown(f"it finds more than {MOST_PAGES_A_NUMBER} pages of leads for a number", shown)
             if len(shown) >= most:
                 return shown
-        raise errors.Incomplete(f"of {most:,} leads that it counts for a number it shows {len(shown):,}")
+        raise _NotAllShown(f"of {most:,} leads that it counts for a number it shows {len(shown):,}", shown)
 
     def _with(self, phone: str, shown: Sequence[model.Lead]) -> tuple[model.Lead, ...]:
         found = {lead.id: lead for lead, phones in self._of_this_account(shown) if phone in phones}
@@ -154,5 +183,9 @@ class LeadSearch:
         return [(lead, {read[number] for number in lead.numbers if read[number]}) for lead in leads]
 
 
-def _requests(count: int) -> str:
-    return f"{count:,} request{'' if count == 1 else 's'}"
+class _NotAllShown(Exception):
+    """Of the leads of one number."""
+
+    def __init__(self, evidence: str, shown: Sequence[model.Lead]) -> None:
+        super().__init__(evidence)
+        self.shown = shown

@@ -140,6 +140,14 @@ def test_of_leads_whose_beginning_is_not_known_none_is_chosen(tmp_path: Path) ->
     assert "and it is not known when each was created; " in reason.message
 
 
+def test_of_a_number_whose_leads_are_not_all_shown_none_is_chosen_though_there_are_some() -> None:
+    leads = directory.Leads.of_the_crm({}, "newest", {_PHONE: "why"})
+    resolved, reasons = leads.resolve(_calls())
+    assert (resolved["lead_id"].to_list(), reasons) == ([None], {})
+    assert leads.knows(_PHONE)
+    assert leads.lead_of(_PHONE, datetime(2026, 1, 1, tzinfo=UTC)) is None
+
+
 def test_what_is_wrong_with_several_leads_says_what_was_decided() -> None:
     known = tuple(model.Lead(number, _AT + timedelta(days=40)) for number in (3, 1, 2))
     resolved, reasons = directory.Leads.of_the_crm({_PHONE: known}, "at-call").resolve(_calls())

@@ -46,7 +46,7 @@ def _looking(
     ledger: Ledger, shows: Shows, choice: Any = "skip", *, batch: str = BATCH, said: list[str] | None = None
 ) -> Existing:
     settings = config.Settings(files=(), existing=choice)
-    return Existing(settings, ledger, shows, batch, (said if said is not None else list[str]()).append)
+    return Existing(settings, ledger, shows, batch, (said if said is not None else list[str]()).append, making.clock())
 
 
 @contextmanager
@@ -312,7 +312,7 @@ def _executed_at(ledger: Ledger, key: str) -> str:
 
 def _existing(play: Stage) -> Existing:
     courier = Courier(play.there, play.pacer, play.rng)
-    return Existing(config.Settings(files=()), play.ledger, courier, OF_STAGE.id, play.said.append)
+    return Existing(config.Settings(files=()), play.ledger, courier, OF_STAGE.id, play.said.append, play.clock)
 
 
 class Hiding(FakeDealer):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import anyio
 import pytest
@@ -257,6 +258,25 @@ async def test_a_number_that_has_two_leads_by_now_keeps_its_call_waiting(nights:
     leads = exporting.write(nights.folder / "leads.txt", "phone,lead_id", f"{ONE},12")
     assert _calls(await nights.run(leads=leads)) == {"carried": 1, "delivered": 1}
     assert nights.leads_of_calls() == [12]
+
+
+@night_after_night
+async def test_a_number_whose_leads_are_not_all_shown_waits_alone(nights: Nights) -> None:
+    """The one that is shown may be the wrong one; the calls of other numbers go."""
+    nights.crm.leads = [lead(12, TWO), *(lead(number, ONE) for number in range(100, 701))]
+    with mock.patch.object(report.Talk, "warn") as warn:
+        first = await nights.run(_call(1), _call(2, TWO), several_leads="newest")
+    (warned,) = [call.args[0] for call in warn.call_args_list if "the CRM does not say" in call.args[0]]
+    assert warned.startswith(
+        "whose +1514•••0123 is the CRM does not say (it finds more than 5 pages of leads for a number): its calls have"
+    )
+    assert (_calls(first), first.summary.skipped) == ({"skipped": 1, "delivered": 1}, {"no_lead": 1})
+    assert nights.leads_of_calls() == [12]
+    nights.crm.leads = [lead(11, ONE)]
+    # That it was not decided is not remembered: it is asked for again.
+    nights.night -= timedelta(hours=23)
+    assert _calls(await nights.run()) == {"carried": 1, "delivered": 1}
+    assert nights.leads_of_calls() == [12, 11]
 
 
 @night_after_night

@@ -30,8 +30,10 @@ async def _look_up(crm: FakeDealer, wanted: Sequence[str]) -> tuple[dict[str, li
         found.update({phone: [one.id for one in leads] for phone, leads in answers.items()})
 
     async with crm.reached() as there:
-        await LeadSearch(Courier(there, pace()), WHOSE, NOW, "CA", said.append, keep).look_up(wanted)
-    return found, said
+        search = LeadSearch(Courier(there, pace()), WHOSE, NOW, "CA", said.append, keep)
+        await search.look_up(wanted)
+    assert search.undecided.keys() == set(wanted) - found.keys()
+    return found, [*said, *search.undecided.values()]
 
 
 @in_virtual_time
@@ -60,8 +62,20 @@ async def test_an_answer_that_shows_fewer_leads_than_it_counts_is_none() -> None
         ["1 numbers to look up in the CRM: one request for each"],
     )
     crm.script.extend([_page(lead(1, _number(100)), total=2)] * lead_search.READINGS)
-    with pytest.raises(errors.Incomplete, match="of 2 leads that it counts for a number it shows 1"):
-        await _look_up(crm, [_number(100)])
+    found, said = await _look_up(crm, [_number(100), _number(101)])
+    assert found == {_number(101): []}
+    assert said[-1] == "of 2 leads that it counts for a number it shows 1"
+
+
+@in_virtual_time
+async def test_a_crm_that_shows_all_leads_of_hardly_any_number_ends_the_search() -> None:
+    crm = FakeDealer()
+    wanted = [_number(number) for number in range(100, 101 + lead_search.MOST_UNDECIDED)]
+    crm.script.append(reply(200, {"data": [], "meta": {"total": 200_000, "last_page": 2000}}))
+    for number in wanted:
+        crm.script.extend([_page(lead(1, number), total=2)] * lead_search.READINGS)
+    with pytest.raises(errors.Incomplete, match="of 2 leads that it counts for a number it shows 1, and so for 10 "):
+        await _look_up(crm, wanted)
 
 
 @in_virtual_time
@@ -232,11 +246,23 @@ async def test_what_is_no_lead_of_this_account_with_this_number_is_left_out() ->
 
 
 @in_virtual_time
-async def test_a_number_with_pages_of_leads_is_read_to_an_end() -> None:
+async def test_a_number_with_pages_of_leads_is_left_undecided() -> None:
     crm = FakeDealer(leads=[lead(number, _number(100)) for number in range(1, 701)])
-    found, _ = await _look_up(crm, [_number(100)])
+    found, said = await _look_up(crm, [_number(100)])
     assert len(crm.received) == lead_search.MOST_PAGES_A_NUMBER
-    assert len(found[_number(100)]) == 500
+    assert (found, said[-1]) == ({}, "it finds more than 5 pages of leads for a number")
+
+
+@in_virtual_time
+async def test_no_lead_is_chosen_of_a_search_that_was_not_read_to_its_end() -> None:
+    """The one on the first page is not the only one."""
+    crm = FakeDealer(leads=[lead(number, "+44" + _number(100)[1:]) for number in range(2, 601)])
+    crm.leads += [lead(1, _number(100)), lead(900, _number(100))]
+    crm.filters_phones = lambda wanted, numbers: False
+    assert (await _look_up(crm, [_number(100)]))[0] == {}
+    crm.filters_phones = None
+    found, said = await _look_up(crm, [_number(100)])
+    assert (found, said[-1]) == ({}, "it finds more than 5 pages of leads for a number")
 
 
 @pytest.mark.parametrize("body", [{"data": {"id": 1}}, [], {"data": [{"phones": []}]}])
