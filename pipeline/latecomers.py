@@ -84,8 +84,7 @@ class Latecomers:
     def close(self, *, is_plan: bool) -> tuple[str, ...]:
         """At the end of the run: give up those whose time is over, and say what became of all; a plan says what would.
         Not before: who is killed on the way tells nobody, and the next run would find nothing to tell of."""
-        over, long_over = self._now - self._grace, self._now - 2 * self._grace
-        given_up = leadless.give_up(self._database, self._shape, over, long_over, self._held_back)
+        given_up = leadless.give_up(self._database, self._shape, self._now - self._grace, self._held_back)
         left = len(leadless.waiting(self._database, self._shape))
         would = "would be " if is_plan else ""
         along = "would come along" if is_plan else "came along"

@@ -57,15 +57,15 @@ def forget_items(database: Database) -> None:
     database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
 
 
-def give_up(database: Database, shape: str, before: datetime, others_before: datetime, found: Iterable[str]) -> int:
+def give_up(database: Database, shape: str, before: datetime, found: Iterable[str]) -> int:
     """Forget those of this shape that were first seen before this; how many they were. Those `found` have their lead
-    and are only held back. Those of another shape nobody has looked for just now: a run of their own settings is waited
-    for somewhat longer."""
+    and are only held back. Those of another shape nobody has looked for just now, nor is this grace theirs: they wait
+    for a run of their own settings."""
     with database.transaction():
         return database.execute(
-            f"DELETE FROM leadless WHERE {_WAITS} AND first_seen_at < iif(shape = ?, ?, ?) "
+            f"DELETE FROM leadless WHERE {_WAITS} AND shape = ? AND first_seen_at < ? "
             "AND key NOT IN (SELECT value FROM json_each(?))",
-            (shape, _text(before), _text(others_before), json.dumps(list(found))),
+            (shape, _text(before), json.dumps(list(found))),
         )
 
 
