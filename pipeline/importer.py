@@ -236,7 +236,8 @@ class Crossing:
             return ledger.resume(run_id, batch_id), batch_id
         late = self.late = None
         if self.settings.find_leads or self.settings.leads:
-            late = self.late = Latecomers(ledger, intake, self.tools.clock.wall(), self.settings.lead_grace)
+            now, grace = self.tools.clock.wall(), self.settings.lead_grace
+            late = self.late = Latecomers(ledger, intake, now, grace, asks_crm=self.settings.find_leads)
         await self.inquiry.answer(intake, ledger, late.numbers if late else ())
         batch = late.batch() if late else intake.batch
         with ledger.enrolment(run_id, batch) as enrolment:

@@ -13,11 +13,12 @@ from pipeline.ledger import Enrolled, Enrolment, Ledger, leadless, origins
 class Latecomers:
     """Of one run, for one enrolment."""
 
-    def __init__(self, ledger: Ledger, intake: Intake, now: datetime, grace: timedelta) -> None:
+    def __init__(self, ledger: Ledger, intake: Intake, now: datetime, grace: timedelta, *, asks_crm: bool) -> None:
         self._database = ledger.database
         self._intake = intake
         self._now = now
         self._grace = grace
+        self._asks_crm = asks_crm
         intake.keeps_leadless = True
         self._shape = mapping.settings_fingerprint(intake.shape)
         # However long they have waited: none is given up by a run that has not looked for its lead once more.
@@ -75,7 +76,7 @@ class Latecomers:
         """Once all is entered: keep the calls of today's files that have no lead. Those of earlier files are counted as
         carried along, as they are no rows of this run."""
         if self._grace:
-            leadless.keep(self._database, batch, self._shape, self._today, self._now)
+            leadless.keep(self._database, batch, self._shape, self._today, self._now, asks_crm=self._asks_crm)
             keys = {model.Place(one.source, one.row): one.key for one in self._today}
             leadless.keep_marks(self._database, keys, self._intake.origins.mended_calls())
         leadless.forget_items(self._database)
@@ -84,7 +85,8 @@ class Latecomers:
     def close(self, *, is_plan: bool) -> tuple[str, ...]:
         """At the end of the run: give up those whose time is over, and say what became of all; a plan says what would.
         Not before: who is killed on the way tells nobody, and the next run would find nothing to tell of."""
-        given_up = leadless.give_up(self._database, self._shape, self._now - self._grace, self._held_back)
+        over = self._now - self._grace
+        given_up = leadless.give_up(self._database, self._shape, over, self._held_back, asked_crm=self._asks_crm)
         left = len(leadless.waiting(self._database, self._shape))
         would = "would be " if is_plan else ""
         along = "would come along" if is_plan else "came along"

@@ -417,3 +417,26 @@ async def test_a_run_of_other_settings_never_gives_up_what_it_has_not_looked_for
     assert (await nights.run(lead_grace=_TWO_DAYS, system="west")).told == ()
     nights.crm.leads = [lead(11, ONE)]
     assert (await nights.run(lead_grace=_TWO_DAYS, system="east")).summary.calls.delivered == 1
+
+
+@night_after_night
+async def test_a_run_with_a_leads_file_alone_gives_up_no_call_that_waits_for_the_crm(nights: Nights) -> None:
+    await nights.run(_call(), lead_grace=_TWO_DAYS)
+    nights.crm.leads = [lead(11, ONE)]
+    nights.night += _TWO_DAYS
+    # In its own files, too: whoever waits for the CRM does so whichever run has seen the call since.
+    for rows in ((), (_call(),)):
+        file_alone = await nights.run(
+            *rows, find_leads=False, leads=_leads(nights, f"{TWO},12"), lead_grace=timedelta(0)
+        )
+        assert not any("given up" in line for line in file_alone.told)
+    assert (await nights.run(lead_grace=_TWO_DAYS)).summary.calls.delivered == 1
+
+
+@night_after_night
+async def test_a_run_with_a_leads_file_alone_gives_up_what_waits_for_such_a_file(nights: Nights) -> None:
+    alone: dict[str, Any] = {"find_leads": False, "lead_grace": _TWO_DAYS}
+    await nights.run(_call(), leads=_leads(nights, f"{TWO},12"), **alone)
+    nights.night += _TWO_DAYS
+    over = await nights.run(leads=_leads(nights, f"{TWO},12"), **alone)
+    assert over.told == ("1 call given up: no lead has come within --lead-grace",)

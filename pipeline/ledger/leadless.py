@@ -57,15 +57,15 @@ def forget_items(database: Database) -> None:
     database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
 
 
-def give_up(database: Database, shape: str, before: datetime, found: Iterable[str]) -> int:
+def give_up(database: Database, shape: str, before: datetime, found: Iterable[str], *, asked_crm: bool) -> int:
     """Forget those of this shape that were first seen before this; how many they were. Those `found` have their lead
     and are only held back. Those of another shape nobody has looked for just now, nor is this grace theirs: they wait
-    for a run of their own settings."""
+    for a run of their own settings; and those that wait for the CRM, for one that has asked it."""
     with database.transaction():
         return database.execute(
             f"DELETE FROM leadless WHERE {_WAITS} AND shape = ? AND first_seen_at < ? "
-            "AND key NOT IN (SELECT value FROM json_each(?))",
-            (shape, _text(before), json.dumps(list(found))),
+            "AND asks_crm <= ? AND key NOT IN (SELECT value FROM json_each(?))",
+            (shape, _text(before), asked_crm, json.dumps(list(found))),
         )
 
 
@@ -160,22 +160,33 @@ def apart(found: Iterable[tuple[Leadless, int]]) -> list[tuple[Leadless, int]]:
     return chosen
 
 
-def keep(database: Database, batch: model.Batch, shape: str, calls: Iterable[model.Sighting], now: datetime) -> None:
+def keep(
+    database: Database,
+    batch: model.Batch,
+    shape: str,
+    calls: Iterable[model.Sighting],
+    now: datetime,
+    *,
+    asks_crm: bool,
+) -> None:
     """Inside an enrolment, once it has entered its batch: remember the calls of its files that have no lead. One that
-    is known keeps the day it was first seen on, and its story where the rows of today are a part of it only."""
+    is known keeps the day it was first seen on, and its story where the rows of today are a part of it only; it waits
+    for the CRM once it does."""
     database.execute_many(
         f"""
-        INSERT INTO leadless (key, shape, batch_id, source_sha256, source_row, {_COLUMNS}, first_seen_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        INSERT INTO leadless (key, shape, batch_id, source_sha256, source_row, {_COLUMNS}, first_seen_at, asks_crm)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (key) DO UPDATE SET shape = excluded.shape, batch_id = excluded.batch_id,
             source_sha256 = excluded.source_sha256, source_row = excluded.source_row, facts = excluded.facts,
             payload = excluded.payload, legs = excluded.legs, started_at = excluded.started_at,
-            direction = excluded.direction, phone = excluded.phone, recording = excluded.recording
+            direction = excluded.direction, phone = excluded.phone, recording = excluded.recording,
+            asks_crm = max(asks_crm, excluded.asks_crm)
         WHERE {_SHOWS_ALL_LEGS}
         """,
         ((
             one.key, shape, batch.id, batch.sources[one.source].sha256, one.row, one.reference, one.facts, one.payload,
             one.system, one.call_id, one.direction, one.phone, one.started_at, one.legs, one.recording, _text(now),
+            int(asks_crm),
         ) for one in calls),
     )  # fmt: skip
 

@@ -36,8 +36,8 @@ def _near_ones_all_at_once() -> list[Any]:
 def _held_back_not_spared() -> list[Any]:
     real = leadless.give_up
 
-    def all_of_them(database: Any, shape: str, before: datetime, found: Any) -> int:
-        return real(database, shape, before, ())
+    def all_of_them(database: Any, shape: str, before: datetime, found: Any, *, asked_crm: bool) -> int:
+        return real(database, shape, before, (), asked_crm=asked_crm)
 
     return [mock.patch.object(leadless, "give_up", all_of_them)]
 
