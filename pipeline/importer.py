@@ -183,6 +183,7 @@ class Crossing:
             stopped_by = stopped_by or error
         uploading = self._uploading(self.ledger, self.intake, batch_id)
         uploaded = await uploading.run(None, plan_only=True)
+        self._close_latecomers(is_plan=True)
         code = self._code(self.ledger, updating, uploading.due, batch_id)
         return self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, stopped_by=stopped_by).result(
             rejects=self.settings.rejects,
@@ -213,6 +214,7 @@ class Crossing:
             uploading = self._uploading(self.ledger, self.intake, batch_id)
             uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
             stopped_by = stopped_by or uploaded.stopped_by
+            self._close_latecomers(is_plan=False)
             reckoning = self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, run_id, stopped_by)
             result = reckoning.result(rejects=self.settings.rejects, destination=self.settings.destination)
             self.ledger.end_run(run_id, result.summary.exit_code, result.error)
@@ -326,6 +328,14 @@ class Crossing:
             self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, ledger, *naming
         )
 
+    def _close_latecomers(self, *, is_plan: bool) -> None:
+        """A step of its own: what was sent by now is accounted for, whatever becomes of this."""
+        if self.late is not None:
+            try:
+                self.told = (*self.late.close(is_plan=is_plan), *self.told)
+            except errors.LedgerError as error:
+                self.told += (f"which calls wait for a lead is not known, and none was given up: {error}",)
+
     def _reckoning(
         self,
         ledger: Ledger,
@@ -356,7 +366,6 @@ class Crossing:
             unattached=uploaded.unattached,
             told=(
                 *(self.intake.agents.told() if self.intake else ()),
-                *(self.late.close(is_plan=run_id is None) if self.late else ()),
                 *self.told,
                 *self.existing.told,
             ),
