@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from pipeline import errors, limits, report, trace, upkeep
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, leadless
 from tests import exporting, making
 from tests.fake_crm import lead
 from tests.test_find_leads import HEADER, ONE, TWO, Nights, night_after_night
@@ -440,3 +440,27 @@ async def test_a_run_with_a_leads_file_alone_gives_up_what_waits_for_such_a_file
     nights.night += _TWO_DAYS
     over = await nights.run(leads=_leads(nights, f"{TWO},12"), **alone)
     assert over.told == ("1 call given up: no lead has come within --lead-grace",)
+
+
+@night_after_night
+async def test_withdrawing_a_key_gives_up_the_one_call_that_waits_for_a_lead(nights: Nights) -> None:
+    await nights.run(_call(), _call("15:00:00", "c2"))
+    clock = making.clock(nights.night)
+    with closing(Ledger.glimpse(nights.folder / "ledger.sqlite3", clock)) as ledger:
+        reference = str(ledger.database.one("SELECT reference FROM leadless WHERE call_id = 'c1'"))
+    assert upkeep.withdraw(nights.settings(), clock, reference) == 1
+    with pytest.raises(errors.ConfigError, match="nor one that waits for a lead"):
+        upkeep.withdraw(nights.settings(), clock, reference)
+    nights.crm.leads = [lead(11, ONE)]
+    assert (await nights.run(_call(), _call("15:00:00", "c2"))).summary.skipped == {"withdrawn": 1}
+    upkeep.retry(nights.settings(), clock, statuses=(), keys=(reference,))
+    assert (await nights.run()).summary.calls.delivered == 1
+
+
+@night_after_night
+async def test_an_account_stands_though_the_ledger_fails_when_calls_are_given_up(nights: Nights) -> None:
+    nights.crm.leads = [lead(12, TWO)]
+    with mock.patch.object(leadless, "give_up", side_effect=errors.LedgerError("the disk is full")):
+        result = await nights.run(_call(), _call("15:00:00", "c2", phone=TWO))
+    assert (result.summary.calls.delivered, result.summary.exit_code) == (1, 0)
+    assert result.told == ("which calls wait for a lead is not known, and none was given up: the disk is full",)

@@ -77,6 +77,15 @@ def withdraw(database: Database, batch_id: str, now: str) -> int:
     )
 
 
+def withdraw_one(database: Database, reference: str, now: str) -> int:
+    """The same of one call, by its reference or key."""
+    return database.execute(
+        f"UPDATE leadless SET withdrawn_at = ? WHERE {_WAITS} AND (reference = ? OR key = ?) "
+        "AND key NOT IN (SELECT key FROM item)",
+        (now, reference.upper(), reference),
+    )
+
+
 def retry(database: Database, reference: str) -> int:
     """One that a person gave up, by its reference or key, waits again; 0 where there is none."""
     return database.execute(
