@@ -245,11 +245,13 @@ class Crossing:
         with ledger.enrolment(run_id, batch) as enrolment:
             for sightings in intake.sightings(self.account.id, ledger.origins(intake.system)):
                 enrolment.see(sightings)
+                if late is not None:
+                    late.gather(self.account.id)
                 # Between two chunks Ctrl-C is heard; the ledger is then as it was before.
                 await anyio.lowlevel.checkpoint()
             enrolment.note_origins(intake.origins.mended_calls(), intake.origins.repeated_calls())
             if late is not None:
-                late.see(enrolment, batch, self.account.id)
+                late.see(enrolment, batch)
             enrolled = enrolment.enter(intake.judged())
             if run_id is not None and (too_many := _too_many_rejects(self.settings, intake, enrolled)):
                 # Said with every reason at hand, and the ledger is as it was.
