@@ -97,13 +97,12 @@ class Latecomers:
         would = "would be " if is_plan else ""
         along = "would come along" if is_plan else "came along"
         back = "it may be the same as one of today's or a rejected row; tried again by the next run"
+        in_time, beyond = leadless.left(self._database, self._shape, over)
         lines = (
             (leadless.came_along(self._database), f"of earlier files found a lead and {along}"),
             (leadless.stood_back(self._database), f"with a lead by now {would}held back: {back}"),
-            (
-                leadless.left(self._database, self._shape),
-                f"without a lead {would}kept: tried again for {self._grace.days} days, whatever files a run has",
-            ),
+            (in_time, f"without a lead {would}kept: tried again for {self._grace.days} days, whatever files a run has"),
+            (beyond, f"without a lead {would}kept until a run asks the CRM once more (--find-leads)"),
             (given_up, f"{would}given up: no lead has come within --lead-grace"),
         )
         return (*(f"{counted.calls(count)} {what}" for count, what in lines if count), *self._undecided(would))

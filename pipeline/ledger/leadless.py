@@ -295,15 +295,15 @@ def give_up(database: Database, shape: str, before: datetime, *, asked_crm: bool
         )
 
 
-def left(database: Database, shape: str) -> int:
-    """How many of this shape wait on without any lead."""
-    return int(
-        database.one(
-            f"SELECT count(*) FROM leadless WHERE {_WAITS} AND shape = ? AND {_IS_NO_ITEM} "
-            "AND NOT EXISTS (SELECT 1 FROM temp.latecomer WHERE latecomer.key = leadless.key)",
-            (shape,),
-        )
+def left(database: Database, shape: str, before: datetime) -> tuple[int, int]:
+    """How many of this shape wait on without any lead, and how many more that were first seen before this."""
+    ((in_time, beyond),) = database.rows(
+        "SELECT count(*) FILTER (WHERE first_seen_at >= ?1), count(*) FILTER (WHERE first_seen_at < ?1) FROM leadless "
+        f"WHERE {_WAITS} AND shape = ?2 AND {_IS_NO_ITEM} "
+        "AND NOT EXISTS (SELECT 1 FROM temp.latecomer WHERE latecomer.key = leadless.key)",
+        (_text(before), shape),
     )
+    return in_time, beyond
 
 
 def stood_back(database: Database) -> int:
