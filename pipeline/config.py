@@ -168,13 +168,15 @@ def state_dir(settings: Settings) -> Path:
 
 
 def target(settings: Settings) -> Target:
-    """The CRM that was named and the key to it. ConfigError where either is missing or unfit."""
+    """The CRM that was named and the key to it. ConfigError where either is unfit; a key file, at a rehearsal too."""
     if settings.destination is None:
         raise errors.ConfigError(
             "no destination is assumed: name one with --destination sandbox, dev, production or an https address"
         )
     from_environment = _token_of_environment()
     if settings.destination == SANDBOX:
+        if settings.token_file not in (None, "-"):
+            _token_of_file(settings.token_file)
         return _sandbox(state_dir(settings))
     base_url = DESTINATIONS.get(settings.destination, settings.destination)
     check_address(base_url)

@@ -1,9 +1,14 @@
-"""So many calls or leads, in words for a person."""
+"""So many calls, numbers or leads, in words for a person."""
 
 
 def calls(count: int, kind: str = "") -> str:
     """`1 call`, `2,000 pending calls`."""
     return f"{count:,} {kind + ' ' if kind else ''}call{'' if count == 1 else 's'}"
+
+
+def numbers(count: int) -> str:
+    """`1 number`, `2,000 numbers`."""
+    return f"{count:,} number{'' if count == 1 else 's'}"
 
 
 def leads(count: int) -> str:

@@ -287,8 +287,8 @@ class Crossing:
         code = self._code(copy, self._updating(copy, enrolled, batch_id), due, batch_id)
         if code != self.settings.plan.upper():
             raise errors.GuardStopped(
-                f"the plan is {code} now, not {self.settings.plan}: files, settings or ledger changed since; look at "
-                "run --dry-run again, then give the new code"
+                f"the plan is {code} now, not {self.settings.plan}: files, settings or ledger changed since, or "
+                "the plan was begun: look at run --dry-run again, then give the new code"
             )
 
     def _stops_early(self) -> bool:

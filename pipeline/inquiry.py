@@ -6,7 +6,7 @@ from datetime import datetime
 
 import anyio.lowlevel
 
-from pipeline import config, directory, errors, model, report
+from pipeline import config, counted, directory, errors, model, report
 from pipeline.courier import Courier
 from pipeline.intake import Intake
 from pipeline.lead_search import Found, LeadSearch
@@ -84,6 +84,10 @@ class Inquiry:
 
     async def _look_up(self, wanted: Mapping[str, datetime | None], ledger: Ledger) -> None:
         self._leads |= lookups.known(ledger.database, wanted, self.now)
+        if nobodys := sum(not self._leads.get(phone, True) for phone in wanted):
+            hours = round(lookups.LASTS.total_seconds() / 3600)
+            asked = f"{counted.numbers(nobodys)} without a lead when the CRM was asked last"
+            self.talk.say(f"{asked}: asked again {hours} hours after that")
 
         def keep(found: Found) -> None:
             self._leads.update(found)

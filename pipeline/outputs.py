@@ -4,6 +4,7 @@ What is to be gone through by a person, the rejects and the two lists, may be re
 says the same already stays, so that a dry run's file is no obstacle to the run, and one without a row is replaced.
 """
 
+import filecmp
 import tempfile
 import zipfile
 from collections.abc import Callable, Collection
@@ -92,7 +93,7 @@ def _place(path: Path, make: Callable[[Path], int], *, force: bool) -> int:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         fresh = Path(folder) / path.name
         count = make(fresh)
-        if _content(fresh) != _content(path):
+        if not _is_same(fresh, path):
             raise errors.ConfigError(
                 f"{path} has other rows than it would have now, or was worked on; nothing was sent: choose another "
                 "name, or allow replacing it with --force"
@@ -100,8 +101,12 @@ def _place(path: Path, make: Callable[[Path], int], *, force: bool) -> int:
     return count
 
 
-def _content(path: Path) -> object:
-    if not sheet.is_one(path):
-        return path.read_bytes()
-    with zipfile.ZipFile(path) as parts:
+def _is_same(fresh: Path, old: Path) -> bool:
+    if not sheet.is_one(fresh):
+        return filecmp.cmp(fresh, old, shallow=False)
+    return _parts(fresh) == _parts(old)
+
+
+def _parts(workbook: Path) -> dict[str, int]:
+    with zipfile.ZipFile(workbook) as parts:
         return {part.filename: part.CRC for part in parts.infolist() if part.filename != _WHEN_WRITTEN}

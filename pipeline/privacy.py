@@ -8,7 +8,8 @@ _PHONE = re.compile(
     r"|(?:1[ .\-]?)?\(?\d{3}\)?[ .\-]?\d{3}[ .\-]?\d{4}|\d{3}[ .\-]\d{4}"
     r"|\d{10,15})(?!\w)"
 )
-_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|[+-]\d\d:?\d\d))?(?!\d)"
+_DAY = r"(?:\d{4}-\d\d-\d\d|\d{1,2}(?P<mark>[./-])\d{1,2}(?P=mark)\d{4})"
+_TIME = rf"{_DAY}[T ]\d{{1,2}}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|[+-]\d\d:?\d\d))?(?!\d)"
 _ANY_NUMBER = re.compile(rf"(?P<time>{_TIME})|\+?\d(?:[\s\W_]{{0,3}}\d){{8,}}")
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")

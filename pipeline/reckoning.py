@@ -1,11 +1,11 @@
 """What a run came to: every row and every call counted once, and the exit code that follows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import endings, errors, limits, model
+from pipeline import counted, endings, errors, limits, model
 from pipeline.errors import ExitCode
 from pipeline.ledger import Enrolled, Ledger, listing
 from pipeline.model import ItemStatus, Skip
@@ -75,7 +75,7 @@ class Reckoning:
             pilot=tuple(listing.handed_out(database)) if self.is_pilot else (),
             updates=self.updates,
             waiting=tuple(listing.waiting(database, besides=self.batch_id)),
-            told=self.told,
+            told=(*self.told, *self._left(summary)),
             kept_otherwise=dict(Counter(listing.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
             unattached=self.unattached,
             audio=self.audio,
@@ -85,6 +85,14 @@ class Reckoning:
             plan=plan,
             error=error,
         )
+
+    def _left(self, summary: endings.Summary) -> Iterator[str]:
+        """What is left to do, where the exit code has something graver to tell than that."""
+        pending = summary.calls.pending
+        if self.work_may_be_left and pending and summary.exit_code in (ExitCode.IN_DOUBT, ExitCode.ROWS_FAILED):
+            is_late = self.interrupted is ExitCode.WORK_LEFT
+            why = "the time was up (--max-duration)" if is_late else "stopped as asked"
+            yield f"{why}, {counted.calls(pending, 'pending')} left: run again to go on"
 
     def _recordings(self) -> endings.Recordings:
         """Of a check, those that would be uploaded are pending."""

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import polars as pl
 
-from pipeline import errors, formula, model, origin, outfile, profile, sheet
+from pipeline import errors, formula, model, origin, outfile, profile, sheet, source
 
 # Columns that this program adds. In a reject file that was fed in again they are of the last time.
 _OURS = ("_row", "_ragged", "_reasons", "_source", origin.CELLS, origin.COLUMN)
@@ -23,6 +23,7 @@ _NAMED = (".csv", ".txt", ".xlsx")
 COLUMNS = ("_reasons", origin.COLUMN)
 _CUT = f"cut: a cell was longer than the {sheet.LONGEST_CELL:,} characters that a sheet takes; copy it from the export"
 _TO_BE_CLEARED = f"mend the row, then clear {origin.CELLS}"
+_ADVICE = (source.FILL_IN, source.PUT_QUOTES, _TO_BE_CLEARED)
 # The cell that is wrong, by how the rule's name begins: the first of these columns that the file has.
 _BLAMED = {
     "lead": ("lead_id",),
@@ -99,9 +100,9 @@ class _Rows:
         for name in columns:
             self.positions.setdefault(name, len(self.positions))
         fed = _fed(columns, self.recipe)
-        source = pl.DataFrame({"source": [chunk.source.name]})
+        named = pl.DataFrame({"source": [chunk.source.name]})
         if self.in_csv:
-            source = formula.guarded(source, in_csv=True)
+            named = formula.guarded(named, in_csv=True)
         cells_of = formula.guarded(rejected.select(columns), in_csv=self.in_csv)
         marks = origin.kept(rejected)
         ragged = [_to_be_cleared(fault) for fault in rejected["_ragged"]]
@@ -114,14 +115,18 @@ class _Rows:
             placed: list[str | None] = [None] * len(self.positions)
             for name, cell in zip(columns, cells, strict=True):
                 placed[self.positions[name]] = cell
-            ours = {"_row": str(row), "_reasons": told, "_source": source.item(), origin.CELLS: fault}
+            ours = {"_row": str(row), "_reasons": told, "_source": named.item(), origin.CELLS: fault}
             yield [ours | {origin.COLUMN: mark}, wrong, placed]
 
 
 def _to_be_cleared(ragged: str | None) -> str:
     """What is wrong with the number of cells; what to do about it is another thing in a spreadsheet than in the
     export."""
-    return f"{ragged.rpartition('; ')[0]}; {_TO_BE_CLEARED}" if ragged else ""
+    if not ragged:
+        return ""
+    told, _, advice = ragged.rpartition("; ")
+    # What a person noted there instead is kept whole.
+    return f"{told if advice in _ADVICE else ragged}; {_TO_BE_CLEARED}"
 
 
 def _fed(columns: Sequence[str], recipe: profile.Profile | None) -> dict[str, list[str]]:

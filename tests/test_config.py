@@ -263,6 +263,11 @@ def test_a_key_file_that_cannot_be_read_is_an_error_that_says_so(tmp_path: Path,
             config.target(_settings(tmp_path, "dev", token_file=name))
 
 
+def test_a_key_file_that_cannot_be_read_shows_at_the_rehearsal_already(tmp_path: Path) -> None:
+    with pytest.raises(errors.ConfigError, match=r"cannot be read.*check --token-file"):
+        config.target(_settings(tmp_path, "sandbox", token_file=str(tmp_path / "nowhere")))
+
+
 @pytest.fixture
 def stdin() -> Iterator[io.RawIOBase]:
     """The writing end of what the process reads on its file 0."""

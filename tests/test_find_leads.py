@@ -1,6 +1,7 @@
 """Leads found in the CRM, over whole runs: each number asked for once, the choice pinned, and calls without a lead
 tried again as long as was promised. Night after night, with the fake at the other end of the wire."""
 
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ from typing import Any
 
 import anyio
 import pytest
+from rich.console import Console
 
-from pipeline import config, destination, endings, errors, importer, model, upkeep
+from pipeline import config, destination, endings, errors, importer, model, report, upkeep
 from tests import exporting, making
 from tests.fake_crm import BASE_URL, TOKEN, FakeDealer, in_virtual_time, lead
 
@@ -34,6 +36,7 @@ class Nights:
     crm: FakeDealer
     night: datetime = FIRST_NIGHT
     asked: list[list[str]] = field(default_factory=list)
+    heard: io.StringIO = field(default_factory=io.StringIO)
 
     async def run(self, *rows: str, header: str = HEADER, **changes: Any) -> endings.Result:
         """One night: what it answered. `asked` gets the paths that were requested."""
@@ -45,7 +48,8 @@ class Nights:
         )  # fmt: skip
         began, before = anyio.current_time(), len(self.crm.received)
         clock = model.Clock(lambda: self.night + timedelta(seconds=anyio.current_time() - began), anyio.current_time)
-        tools = importer.Tools(clock=clock, talk=exporting.tools().talk, hears_signals=False, connect=self._connect)
+        talk = report.Talk(Console(file=self.heard, width=200), lambda: self.night)
+        tools = importer.Tools(clock=clock, talk=talk, hears_signals=False, connect=self._connect)
         result = await importer.run(settings, tools)
         exporting.assert_adds_up(result)
         self.asked.append([one.target for one in self.crm.received[before:]])
@@ -310,3 +314,21 @@ def test_check_asks_no_crm_and_counts_the_numbers(tmp_path: Path) -> None:
     assert result.told[-1] == (
         "3 calls of 2 numbers have no lead in the files: run looks them up in the CRM (--find-leads)"
     )
+
+
+@night_after_night
+async def test_where_the_exit_code_tells_of_rejects_what_is_left_is_told_as_well(nights: Nights) -> None:
+    nights.crm.leads = [lead(11, ONE)]
+    result = await nights.run(_call(1), _call(2), "c9,incoming,soon,60,+15145550123,12", limit=1)
+    assert (result.summary.exit_code, result.summary.calls.pending) == (3, 1)
+    assert "stopped as asked, 1 pending call left: run again to go on" in result.told
+
+
+@night_after_night
+async def test_that_the_crm_is_not_asked_again_yet_is_said(nights: Nights) -> None:
+    await nights.run(_call(1))
+    assert "asked again" not in nights.heard.getvalue()
+    nights.night -= timedelta(hours=20)
+    await nights.run(_call(1))
+    told = "1 number without a lead when the CRM was asked last: asked again 20 hours after that"
+    assert told in nights.heard.getvalue()

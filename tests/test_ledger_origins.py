@@ -122,6 +122,17 @@ def test_the_row_of_another_system_is_another_call(ledger: Ledger) -> None:
 # Mended more than once
 
 
+def test_a_second_mending_of_what_was_given_up_in_doubt_is_not_sent(ledger: Ledger) -> None:
+    """A person wished no more to be known of it; but it may be in the CRM."""
+    first = making.call(None)
+    _enrol(ledger, "a.csv", first, mended=[(first, _X)], ids=False)
+    making.bring(ledger, making.key(first, ids=False), "run-1", ItemStatus.HELD)
+    ledger.withdraw_one(making.key(first, ids=False))
+    second = making.call(None, started_at=_LATER)
+    assert _rules(_enrol(ledger, "b.csv", second, mended=[(second, _X)], ids=False)) == ["mended_before"]
+    assert _items(ledger) == 1
+
+
 def test_a_row_mended_twice_alike_is_one_item(ledger: Ledger) -> None:
     call = making.call()
     for name, seconds in (("a.csv", 95), ("b.csv", 96)):

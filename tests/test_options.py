@@ -1,6 +1,8 @@
 """Every option of `check` may be a flag, a variable of the environment or a line of the settings file, all alike."""
 
+import json
 import os
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -172,6 +174,18 @@ def test_a_misspelt_variable_is_warned_of(monkeypatch: pytest.MonkeyPatch, capsy
     ignored = "is no setting of callimport, so it is ignored: did you mean"
     assert first == f"warning: CALLIMPORT_NO_REFERNCE {ignored} CALLIMPORT_NO_REFERENCE?"
     assert second == f"warning: CALLIMPORT_TOKN {ignored} CALLIMPORT_TOKEN?"
+
+
+def test_a_warning_of_a_variable_is_a_line_of_json_where_the_talk_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CALLIMPORT_15145550123", "")
+    monkeypatch.setattr(sys, "argv", ["callimport", "run", "--log-format", "json"])
+    _asked("--log-format", "json")
+    told = json.loads(capsys.readouterr().err)
+    assert told["level"] == "warning"
+    assert "callimport run --help lists the options" in told["message"]
+    assert "5145550123" not in told["message"]
 
 
 def test_a_day_is_told_how_it_is_written() -> None:

@@ -82,6 +82,7 @@ def test_what_is_no_number_is_left_alone(text: str) -> None:
 
 def test_a_time_is_no_number_whatever_stands_around_it() -> None:
     said = 'started_at: "soon" is not a time; write it as 2024-05-31T14:05:09-04:00, not 2024-05-31 14:05, 514 555 0123'
+    said += ", not 31.06.2025 08:00:00 nor 31/06/2025 8:00"
     assert privacy.hide_numbers(said) == said.replace("514 555 0123", privacy.mask_phone("5145550123"))
 
 

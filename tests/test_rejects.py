@@ -155,3 +155,16 @@ def test_a_row_with_a_wrong_number_of_cells_is_rejected_again_until_a_person_has
     mended = (tmp_path / "r3.csv").read_text("utf-8").replace(its["_cells"].replace('"', '""'), "")
     (tmp_path / "mended.csv").write_text(mended, "utf-8")
     assert _check(tmp_path / "mended.csv", tmp_path / "r4.csv") == (1, 1)
+
+
+def test_a_note_in_place_of_what_was_wrong_with_the_cells_is_kept_whole(tmp_path: Path) -> None:
+    (tmp_path / "calls.csv").write_text(f"{_HEADER}incoming,2024-05-31T14:05:09Z,95,+15145550123,ok,more\n", "utf-8")
+    assert _check(tmp_path / "calls.csv", tmp_path / "r1.csv") == (0, 1)
+    with (tmp_path / "r1.csv").open(encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    noted = (tmp_path / "r1.csv").read_text("utf-8").replace(row["_cells"].replace('"', '""'), "more; ask Zoé")
+    (tmp_path / "noted.csv").write_text(noted, "utf-8")
+    assert _check(tmp_path / "noted.csv", tmp_path / "r2.csv") == (0, 1)
+    with (tmp_path / "r2.csv").open(encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["_cells"] == "more; ask Zoé; mend the row, then clear _cells"

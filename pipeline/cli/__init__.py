@@ -49,7 +49,10 @@ def main() -> NoReturn:
     except errors.ImporterError as error:
         code = _stop(str(error), error.exit_code)
     except OSError as error:
-        code = _stop(f"{error.strerror or error}: free the disk or check the rights, then run again", ExitCode.STOPPED)
+        where = f"{error.filename}: " if error.filename else ""
+        code = _stop(
+            f"{where}{error.strerror or error}: free the disk or check the rights, then run again", ExitCode.STOPPED
+        )
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback ever reaches a user
         code = _stop(
             f"{type(error).__name__}: {error}: this is a fault of callimport, please report it; the ledger is sound",
@@ -84,6 +87,9 @@ def _throw_away(stream: TextIO) -> None:
 @click.version_option(pipeline.__version__, prog_name="callimport")
 def commands() -> None:
     """Historical call logs into the CRM: right lead, right time, once, provably."""
+    talk = _talk({"log_format": "json" if answers.asked_for_json_lines() else "text"})
+    for told in options.unknown_variables(commands):
+        talk.warn(told)
 
 
 @commands.command(

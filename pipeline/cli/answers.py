@@ -1,6 +1,7 @@
 """How a command answers that was asked for JSON: one object, also where it failed."""
 
 import contextlib
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,11 @@ _OF_ROWS = ("check", "run", "reconcile")
 def asked_for_json() -> bool:
     """Before the command line could be read whole."""
     return "--json" in sys.argv
+
+
+def asked_for_json_lines() -> bool:
+    """The same, of the talk on stderr."""
+    return "--log-format=json" in sys.argv or ("--log-format", "json") in itertools.pairwise(sys.argv)
 
 
 def one_object(answer: dict[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from pipeline import config, errors, limits, numbers
+from pipeline import config, errors, limits, numbers, privacy
 from pipeline.cli import answers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -38,6 +38,7 @@ FINITE, FINITE_ABOVE_ZERO = _Finite(0), _Finite(0, min_open=True)
 PATH = click.Path(path_type=Path)
 # Variables of ours that stand for no option.
 _NO_OPTIONS = ("CALLIMPORT_TOKEN", "CALLIMPORT_CONFIG", "CALLIMPORT_SANDBOX_TOKEN")
+_LIKE = 0.8
 _DAY = _Day(["%Y-%m-%d"])
 
 
@@ -48,7 +49,6 @@ def _take_defaults(context: click.Context, _: click.Parameter, config_file: str 
     known = {name for command in every for name in _names(command)}
     with answers.errors_answered(answers.asked_for_json()):
         given = config.defaults(config_file, known)
-    _warn_of_unknown_variables(known)
     context.default_map = {}
     for parameter in context.command.params:
         for name in _long_names(parameter):
@@ -61,14 +61,16 @@ def _take_defaults(context: click.Context, _: click.Parameter, config_file: str 
                 )
 
 
-def _warn_of_unknown_variables(options: set[str]) -> None:
-    """No error, as other programs may have variables that begin so; but a misspelt one would change nothing."""
+def unknown_variables(root: click.Group) -> Iterator[str]:
+    """What to say of each. No error, as other programs may have variables that begin so; but a misspelt one would
+    change nothing."""
+    options = {name for command in root.commands.values() for name in _names(command)}
     known = {*_NO_OPTIONS, *(config.PREFIX + name.upper().replace("-", "_") for name in options)}
     for name in config.variables():
         if name.upper() not in known:
-            nearest = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+            nearest = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=_LIKE)
             meant = f"did you mean {nearest[0]}?" if nearest else "callimport run --help lists the options"
-            click.echo(f"warning: {name} is no setting of callimport, so it is ignored: {meant}", err=True)
+            yield f"{privacy.hide_numbers(name)} is no setting of callimport, so it is ignored: {meant}"
 
 
 def _names(command: click.Command) -> set[str]:

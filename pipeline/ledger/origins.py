@@ -11,10 +11,16 @@ from pipeline.ledger.database import Database
 
 _TABLES = ("mended", "repeated")
 _AT = "(sighting.source, sighting.row)"
-# Of a mended call: not surely unknown to the CRM. One that was skipped as existing is there.
-_MAY_BE_THERE = """
-    (status NOT IN ('failed', 'refused', 'withdrawn') OR (status = 'withdrawn' AND existing_id IS NOT NULL))
-"""
+
+
+def _may_be_there(call: str) -> str:
+    """Of a mended call: not surely unknown to the CRM. One that was skipped as existing is there, and of one that was
+    held until a person gave it up nobody knows."""
+    return f"""
+        ({call}.status NOT IN ('failed', 'refused', 'withdrawn')
+            OR ({call}.status = 'withdrawn' AND ({call}.existing_id IS NOT NULL
+                OR {call}.key IN (SELECT key FROM verdict WHERE kind = 'withdraw'))))
+    """
 
 
 def begin(database: Database) -> None:
@@ -100,7 +106,7 @@ def rejects_of_leadless(
             if key is None
             else database.rows(
                 f"""
-            SELECT min(reference) FROM mended_call WHERE mark = ? AND system = ? AND {_MAY_BE_THERE}
+            SELECT min(reference) FROM mended_call WHERE mark = ? AND system = ? AND {_may_be_there("mended_call")}
                 AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = ?)
                 AND NOT EXISTS (SELECT 1 FROM leadless WHERE leadless.key = ?)
             """,
@@ -135,7 +141,7 @@ def keep(database: Database) -> None:
 
 
 # Mended rows beside the calls that their originals have become, but for those that surely never reached the CRM.
-_FIRST = f"temp.mended JOIN mended_call AS first ON first.mark = mended.mark AND {_MAY_BE_THERE}"
+_FIRST = f"temp.mended JOIN mended_call AS first ON first.mark = mended.mark AND {_may_be_there('first')}"
 
 
 def _any(database: Database, table: str) -> bool:

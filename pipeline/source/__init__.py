@@ -13,8 +13,12 @@ from pipeline import errors, formula, model, origin, privacy
 from pipeline.source import kinds, parquet, text, workbook
 from pipeline.source.finding import find
 from pipeline.source.opening import open_source, refuse_changed
+from pipeline.source.tolerant import FILL_IN, PUT_QUOTES
 
-__all__ = ["CHUNK_ROWS", "PEEKED", "find", "header", "open_source", "peek", "read", "refuse_fractions"]
+__all__ = [
+    "CHUNK_ROWS", "FILL_IN", "PEEKED", "PUT_QUOTES", "find", "header", "open_source", "peek", "read",
+    "refuse_fractions",
+]  # fmt: skip
 
 CHUNK_ROWS = 100_000
 PEEKED = 200

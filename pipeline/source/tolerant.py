@@ -10,6 +10,8 @@ from pipeline import errors, model
 
 # Columns that this program adds: in a reject file that is fed in again they are stale, so they are not read.
 OURS = ("_row", "_ragged", "_reasons", "_source")
+# What to do about a wrong number of cells in the export itself.
+FILL_IN, PUT_QUOTES = "fill in the missing ones", "put quotes around text with a comma"
 # Shown to csv after the last line: in a record that had begun before it, a quote was left open.
 _END = "end of lines"
 
@@ -126,8 +128,8 @@ def _ragged(cells: list[str], width: int) -> str | None:
     A row that is too short is a fault although what it lacks may be blank: a line that was cut off looks the same.
     """
     if len(cells) < width:
-        return f"{len(cells)} cells where the header has {width}; fill in the missing ones"
+        return f"{len(cells)} cells where the header has {width}; {FILL_IN}"
     if not any(map(str.strip, cells[width:])):
         return None
     extra = ", ".join(f'"{cell}"' for cell in cells[width:])
-    return f"{len(cells)} cells where the header has {width}, too many: {extra}; put quotes around text with a comma"
+    return f"{len(cells)} cells where the header has {width}, too many: {extra}; {PUT_QUOTES}"
