@@ -98,6 +98,10 @@ class Leads:
         lead = fit[0] if len(fit) == 1 else _chosen(fit, started_at, self.several)
         return lead.id if lead else None
 
+    def why_undecided(self, phone: str) -> str:
+        """Of a number that several have: their ids, and what decides."""
+        return self._reason(_fit(self.by_phone.get(phone, ()))).message
+
     def _reason(self, found: Sequence[model.Lead]) -> model.Reason:
         if len(found) < 2:
             told = "the CRM does not show every lead that it finds for this number; write the right one in a leads file"

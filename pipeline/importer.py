@@ -183,6 +183,7 @@ class Crossing:
             stopped_by = stopped_by or error
         uploading = self._uploading(self.ledger, self.intake, batch_id)
         uploaded = await uploading.run(None, plan_only=True)
+        self._close_latecomers(is_plan=True)
         code = self._code(self.ledger, updating, uploading.due, batch_id)
         return self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, stopped_by=stopped_by).result(
             rejects=self.settings.rejects,
@@ -213,6 +214,7 @@ class Crossing:
             uploading = self._uploading(self.ledger, self.intake, batch_id)
             uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
             stopped_by = stopped_by or uploaded.stopped_by
+            self._close_latecomers(is_plan=False)
             reckoning = self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, run_id, stopped_by)
             result = reckoning.result(rejects=self.settings.rejects, destination=self.settings.destination)
             self.ledger.end_run(run_id, result.summary.exit_code, result.error)
@@ -236,17 +238,20 @@ class Crossing:
             return ledger.resume(run_id, batch_id), batch_id
         late = self.late = None
         if self.settings.find_leads or self.settings.leads:
-            late = self.late = Latecomers(ledger, intake, self.tools.clock.wall(), self.settings.lead_grace)
+            now, grace = self.tools.clock.wall(), self.settings.lead_grace
+            late = self.late = Latecomers(ledger, intake, now, grace, asks_crm=self.settings.find_leads)
         await self.inquiry.answer(intake, ledger, late.numbers if late else ())
         batch = late.batch() if late else intake.batch
         with ledger.enrolment(run_id, batch) as enrolment:
             for sightings in intake.sightings(self.account.id, ledger.origins(intake.system)):
                 enrolment.see(sightings)
+                if late is not None:
+                    late.gather(self.account.id)
                 # Between two chunks Ctrl-C is heard; the ledger is then as it was before.
                 await anyio.lowlevel.checkpoint()
             enrolment.note_origins(intake.origins.mended_calls(), intake.origins.repeated_calls())
             if late is not None:
-                late.see(enrolment, batch, self.account.id)
+                late.see(enrolment, batch)
             enrolled = enrolment.enter(intake.judged())
             if run_id is not None and (too_many := _too_many_rejects(self.settings, intake, enrolled)):
                 # Said with every reason at hand, and the ledger is as it was.
@@ -325,6 +330,14 @@ class Crossing:
             self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, ledger, *naming
         )
 
+    def _close_latecomers(self, *, is_plan: bool) -> None:
+        """A step of its own: what was sent by now is accounted for, whatever becomes of this."""
+        if self.late is not None:
+            try:
+                self.told = (*self.late.close(is_plan=is_plan), *self.told)
+            except errors.LedgerError as error:
+                self.told += (f"which calls wait for a lead is not known, and none was given up: {error}",)
+
     def _reckoning(
         self,
         ledger: Ledger,
@@ -355,7 +368,6 @@ class Crossing:
             unattached=uploaded.unattached,
             told=(
                 *(self.intake.agents.told() if self.intake else ()),
-                *(self.late.close(is_plan=run_id is None) if self.late else ()),
                 *self.told,
                 *self.existing.told,
             ),

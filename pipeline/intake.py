@@ -137,21 +137,16 @@ class Intake:
         """Whether the leads file says whose a number is, or that it is of several."""
         return self._leads is not None and self._leads.knows(phone)
 
-    def lead_of(self, phone: str, started_at: datetime) -> int | None:
-        """The lead of a call by its number, by the file or else by the CRM; None where none is certain."""
-        of = self._leads if self.knows_lead(phone) else self.found
-        return of.lead_of(phone, started_at) if of is not None else None
+    def leads_with(self, phone: str) -> directory.Leads | None:
+        """Who tells whose a number is: the leads file, or else the CRM where it was asked."""
+        return self._leads if self.knows_lead(phone) else self.found
 
-    def leadless(self, account_id: int) -> list[model.Sighting]:
-        """The calls without a lead, once `sightings` has gone through all of them, if they are kept; `lead_id` is 0. Of
-        rows that tell two things of one call none is kept."""
-        found: dict[str, model.Sighting | None] = {}
-        for position, frame in self._leadless:
-            for one in self._mapped(position, frame.with_columns(pl.lit(0).alias("lead_id")), account_id):
-                same = found.setdefault(one.key, one)
-                if same is not None and same.facts != one.facts:
-                    found[one.key] = None
-        return [one for one in found.values() if one is not None]
+    def leadless(self, account_id: int) -> Iterator[model.Sighting]:
+        """The calls without a lead that `sightings` has come by since it was last asked for them, if they are kept;
+        `lead_id` is 0."""
+        found, self._leadless = self._leadless, []
+        for position, frame in found:
+            yield from self._mapped(position, frame.with_columns(pl.lit(0).alias("lead_id")), account_id)
 
     def in_question(self, calls: Iterable[model.Sighting]) -> set[str]:
         """The keys of those that a rejected row may be; known where calls without a lead are kept."""

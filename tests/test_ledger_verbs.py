@@ -408,7 +408,7 @@ def test_a_call_that_comes_along_for_ever_can_be_given_up_by_name(ledger: Ledger
 def test_nothing_else_can_be_given_up(ledger: Ledger, status: ItemStatus) -> None:
     making.bring(ledger, _KEY, "run-1", status)
     before = making.everything(ledger)
-    with pytest.raises(errors.ConfigError, match="no held, refused, failed or pending call has the key"):
+    with pytest.raises(errors.ConfigError, match="no held, refused, failed or pending call, nor one that waits"):
         ledger.withdraw_one(_KEY)
     assert making.everything(ledger) == before
 

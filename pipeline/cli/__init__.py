@@ -194,7 +194,7 @@ Examples:
 @options.placing
 @options.configured
 def withdraw(what: str, **given: Any) -> ExitCode:
-    """Give up what is pending of BATCH or waits for a lead; or the held, refused, failed or pending call KEY."""
+    """Give up what is pending of BATCH or waits for a lead; or the held, refused, failed, pending or waiting KEY."""
     count = upkeep.withdraw(options.settings(given), _clock(), what)
     click.echo(f"{what.upper()}: {counted.calls(count)} given up; no run sends them, from whichever file")
     return ExitCode.OK

@@ -236,17 +236,20 @@ class Ledger(Verdicts):
             return withdrawn + updates.withdraw(self.database, batch_id)
 
     def withdraw_one(self, reference: str) -> int:
-        """Give up a call that is held, refused, failed or pending: no run sends it, be it in the CRM or not.
-        ConfigError for any other."""
+        """Give up a call that is held, refused, failed or pending, or waits for a lead: no run sends it, be it in the
+        CRM or not. ConfigError for any other."""
         with self.database.transaction():
             found = self.database.rows(
                 "SELECT key, status FROM item WHERE status IN ('held', 'refused', 'failed', 'pending') "
                 "AND (reference = ? OR key = ?)",
                 (reference.upper(), reference),
             )
+            if not found and leadless.withdraw_one(self.database, reference, self._now()):
+                return 1
             if not found:
                 raise errors.ConfigError(
-                    f"no held, refused, failed or pending call has the key {reference}: callimport status lists them"
+                    f"no held, refused, failed or pending call, nor one that waits for a lead, has the key "
+                    f"{reference}: callimport find shows what became of it"
                 )
             key, before = str(found[0][0]), model.ItemStatus(found[0][1])
             if before is model.ItemStatus.HELD:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from pipeline import changes, model, preflight
+from pipeline import changes, latecomers, model, preflight
 from pipeline.latecomers import Latecomers
-from pipeline.ledger import Database, Ledger
+from pipeline.ledger import Database, Ledger, leadless
 from pipeline.ledger.recordings import Evidence, Recordings
 from pipeline.recording import Audio
 from pipeline.recordings_due import Errand
@@ -123,15 +123,19 @@ def _uploaded_before_it_is() -> list[Any]:
 
 def _forgotten_when_found() -> list[Any]:
     """Who waited is struck off before it is an item."""
-    batch = Latecomers.batch
+    batch, coming = Latecomers.batch, leadless.coming
+    taken: list[model.Sighting] = []
 
     def struck_off(self: Latecomers) -> model.Batch:
         found = batch(self)
-        for one, _ in self._found:
-            self._database.execute("DELETE FROM leadless WHERE key = ?", (one.call.key,))
+        taken[:] = coming(self._database, latecomers.places_in(found))
+        self._database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM temp.latecomer)")
         return found
 
-    return [mock.patch.object(Latecomers, "batch", struck_off)]
+    def remembered(*_: object) -> list[model.Sighting]:
+        return taken
+
+    return [mock.patch.object(Latecomers, "batch", struck_off), mock.patch.object(leadless, "coming", remembered)]
 
 
 SABOTAGES = {

@@ -1,6 +1,5 @@
 """Breakages of what finds leads and keeps calls that wait, which the judge of leads must notice."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -24,20 +23,18 @@ def _chosen_anew_each_night() -> list[Any]:
 
 
 def _near_ones_all_at_once() -> list[Any]:
-    def at_once(found: Iterable[tuple[leadless.Leadless, int]]) -> list[tuple[leadless.Leadless, int]]:
-        return list(found)
+    def nobody(*_: object) -> None:
+        pass
 
-    def nobodys(*_: object) -> set[str]:
-        return set()
-
-    return [mock.patch.object(leadless, "apart", at_once), mock.patch.object(leadless, "seen_today", nobodys)]
+    return [mock.patch.object(leadless, name, nobody) for name in ("stand_apart", "stand_back_today")]
 
 
 def _held_back_not_spared() -> list[Any]:
     real = leadless.give_up
 
-    def all_of_them(database: Any, shape: str, before: datetime, others_before: datetime, found: Any) -> int:
-        return real(database, shape, before, others_before, ())
+    def all_of_them(database: Any, shape: str, before: datetime, *, asked_crm: bool) -> int:
+        database.execute("DELETE FROM temp.latecomer")
+        return real(database, shape, before, asked_crm=asked_crm)
 
     return [mock.patch.object(leadless, "give_up", all_of_them)]
 
