@@ -8,8 +8,9 @@ _PHONE = re.compile(
     r"|(?:1[ .\-]?)?\(?\d{3}\)?[ .\-]?\d{3}[ .\-]?\d{4}|\d{3}[ .\-]\d{4}"
     r"|\d{10,15})(?!\w)"
 )
-_DAY = r"(?:\d{4}-\d\d-\d\d|\d{1,2}(?P<mark>[./-])\d{1,2}(?P=mark)\d{4})"
-_TIME = rf"{_DAY}[T ]\d{{1,2}}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|[+-]\d\d:?\d\d))?(?!\d)"
+_OF_MONTH = r"(?:0?[1-9]|[12]\d|3[01])"
+_DAY = rf"(?:\d{{4}}-\d\d-\d\d|(?<!\d){_OF_MONTH}(?P<mark>[./-]){_OF_MONTH}(?P=mark)(?:19|20)\d\d)"
+_TIME = rf"{_DAY}[T ][0-2]?\d:[0-5]\d(?::[0-5]\d(?:[.,]\d{{1,6}})?)?(?: ?(?:Z|[+-]\d\d:?\d\d))?(?!\d)"
 _ANY_NUMBER = re.compile(rf"(?P<time>{_TIME})|\+?\d(?:[\s\W_]{{0,3}}\d){{8,}}")
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")

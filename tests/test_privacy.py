@@ -80,6 +80,11 @@ def test_what_is_no_number_is_left_alone(text: str) -> None:
     assert privacy.scrub(text) == text
 
 
+def test_a_number_that_looks_nearly_like_a_time_is_none() -> None:
+    for text in ("51-45-5501 23:04", "2024-01-01 10:00:00.5145550123"):
+        assert text not in privacy.hide_numbers(f"tel {text}")
+
+
 def test_a_time_is_no_number_whatever_stands_around_it() -> None:
     said = 'started_at: "soon" is not a time; write it as 2024-05-31T14:05:09-04:00, not 2024-05-31 14:05, 514 555 0123'
     said += ", not 31.06.2025 08:00:00 nor 31/06/2025 8:00"
