@@ -304,7 +304,8 @@ def _accepted(sound: pl.DataFrame) -> pl.DataFrame:
 def _broken_rules(rules: checks.Rules, frame: pl.DataFrame) -> dict[int, set[str]]:
     """Rules broken, by position of the row in `frame`, which must be collected: on a LazyFrame pandera checks types
     only and lets bad rows pass."""
-    _validate(rules.shape, frame)
+    if faults := _validate(rules.shape, frame):
+        raise errors.SchemaMismatch(f"the frame is not of the schema's shape ({faults[0][0]}); report this")
     # Each rule costs pandera a way through all rows; nearly all of them hold nearly everywhere.
     positions = frame.select((~rules.is_sound).arg_true()).to_series().to_list()
     found: dict[int, set[str]] = {}
