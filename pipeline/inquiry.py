@@ -101,12 +101,13 @@ class Inquiry:
             await search.look_up(unknown)
         except errors.Incomplete as outcome:
             raise errors.DestinationUnusable(
-                f"the CRM does not show its leads as documented ({outcome.evidence}): give --leads FILE instead of "
-                "--find-leads"
+                f"the CRM does not show its leads as documented ({outcome.evidence}): name whose the numbers are in "
+                "--leads FILE, or leave --find-leads out"
             ) from outcome
-        self._undecided |= search.undecided
-        for phone, why in search.undecided.items():
-            self.talk.warn(
-                f"whose {privacy.mask_phone(phone)} is the CRM does not say ({why}): its calls have no lead in this "
-                "run; name it in a leads file (--leads FILE)"
-            )
+        finally:
+            self._undecided |= search.undecided
+            for phone, why in search.undecided.items():
+                self.talk.warn(
+                    f"whose {privacy.mask_phone(phone)} is the CRM does not say ({why}): its calls have no lead in "
+                    "this run; name it in a leads file (--leads FILE)"
+                )

@@ -93,7 +93,9 @@ class Latecomers:
         """At the end of the run: give up those whose time is over, and say what became of all; a plan says what would.
         Not before: who is killed on the way tells nobody, and the next run would find nothing to tell of."""
         over = self._now - self._grace
-        given_up = leadless.give_up(self._database, self._shape, over, asked_crm=self._asks_crm)
+        found = self._intake.found
+        undecided = found.undecided if found is not None and self._grace else ()
+        given_up = leadless.give_up(self._database, self._shape, over, asked_crm=self._asks_crm, undecided=undecided)
         would = "would be " if is_plan else ""
         along = "would come along" if is_plan else "came along"
         back = "it may be the same as one of today's or a rejected row; tried again by the next run"

@@ -518,3 +518,15 @@ async def test_calls_that_wait_are_held_on_disk_however_many_they_are(nights: Ni
         last = await nights.run(*rows[:1], find_leads=False, leads=leads, dry_run=True)
     assert last.summary.calls.carried == 395
     assert max(alive) < 10
+
+
+@night_after_night
+async def test_a_call_whose_number_the_crm_does_not_decide_is_not_given_up_under_other_settings(nights: Nights) -> None:
+    grace = timedelta(days=2)
+    await nights.run(_call(), lead_grace=grace)
+    nights.night += timedelta(days=5)
+    nights.crm.leads = [lead(number, ONE) for number in range(100, 701)]
+    told = (await nights.run(_call(), lead_grace=grace, timezone="UTC")).told
+    assert not any("given up" in line for line in told)
+    nights.crm.leads = [lead(11, ONE)]
+    assert (await nights.run(_call(), lead_grace=grace, timezone="UTC")).summary.calls.delivered == 1

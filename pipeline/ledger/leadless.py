@@ -4,6 +4,7 @@ There may be as many as a file has rows. `temp.leadless_today` takes those of th
 that waited and have a lead now, so that none of either need memory.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
@@ -283,15 +284,16 @@ def forget_items(database: Database) -> None:
     database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
 
 
-def give_up(database: Database, shape: str, before: datetime, *, asked_crm: bool) -> int:
+def give_up(database: Database, shape: str, before: datetime, *, asked_crm: bool, undecided: Iterable[str] = ()) -> int:
     """Forget those of this shape that were first seen before this and have not a single lead; how many they were. Those
     of another shape nobody has looked for just now, nor is this grace theirs: they wait for a run of their own
-    settings; and those that wait for the CRM, for one that has asked it."""
+    settings; and those that wait for the CRM, for one that has asked it, and had an answer for their number."""
     with database.transaction():
         return database.execute(
             f"DELETE FROM leadless WHERE {_WAITS} AND shape = ? AND first_seen_at < ? AND asks_crm <= ? "
-            "AND NOT EXISTS (SELECT 1 FROM temp.latecomer WHERE latecomer.key = leadless.key)",
-            (shape, _text(before), asked_crm),
+            "AND NOT EXISTS (SELECT 1 FROM temp.latecomer WHERE latecomer.key = leadless.key) "
+            "AND phone NOT IN (SELECT value FROM json_each(?))",
+            (shape, _text(before), asked_crm, json.dumps(sorted(undecided))),
         )
 
 

@@ -32,9 +32,9 @@ def _near_ones_all_at_once() -> list[Any]:
 def _held_back_not_spared() -> list[Any]:
     real = leadless.give_up
 
-    def all_of_them(database: Any, shape: str, before: datetime, *, asked_crm: bool) -> int:
+    def all_of_them(database: Any, shape: str, before: datetime, **told: Any) -> int:
         database.execute("DELETE FROM temp.latecomer")
-        return real(database, shape, before, asked_crm=asked_crm)
+        return real(database, shape, before, **told)
 
     return [mock.patch.object(leadless, "give_up", all_of_them)]
 
