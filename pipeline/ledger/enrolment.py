@@ -71,12 +71,7 @@ _STORY_OF_SIGHTING = """
     lead_id = again.lead_id, started_at = again.started_at, facts = again.facts, payload = again.payload,
     legs = again.legs, next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = :now
 """
-# A window that cuts a call in two shows some of its legs only: what it tells of the call is not news.
-_SHOWS_ALL_LEGS = """
-    (item.legs IS NULL OR item.legs IS again.legs OR NOT EXISTS (
-        SELECT value FROM json_each('["' || replace(item.legs, char(10), '","') || '"]')
-        EXCEPT SELECT value FROM json_each('["' || replace(ifnull(again.legs, ''), char(10), '","') || '"]')))
-"""
+_SHOWS_ALL_LEGS = leadless.shows_all_legs("item", "again")
 
 
 @dataclass(frozen=True, slots=True)

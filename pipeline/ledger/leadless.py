@@ -53,11 +53,11 @@ _PASSED_OVER = "CREATE TEMP TABLE passed_over (source INTEGER NOT NULL, row INTE
 _COMES_ALONG = f"lead_id <> {SEVERAL} AND NOT stands_back"
 
 
-def _shows_all_legs(now: str) -> str:
-    """Of a known call a cut window shows some legs only; as for items, see `enrolment`."""
+def shows_all_legs(known: str, now: str) -> str:
+    """A window that cuts a known call in two shows some of its legs only: what it tells of the call is not news."""
     return f"""
-        (leadless.legs IS NULL OR leadless.legs IS {now}.legs OR NOT EXISTS (
-            SELECT value FROM json_each('["' || replace(leadless.legs, char(10), '","') || '"]')
+        ({known}.legs IS NULL OR {known}.legs IS {now}.legs OR NOT EXISTS (
+            SELECT value FROM json_each('["' || replace({known}.legs, char(10), '","') || '"]')
             EXCEPT SELECT value FROM json_each('["' || replace(ifnull({now}.legs, ''), char(10), '","') || '"]')))
     """
 
@@ -119,7 +119,7 @@ def make_whole(database: Database, shape: str) -> None:
         SELECT sighting.rowid, sighting.lead_id, leadless.facts, leadless.payload, leadless.legs, leadless.started_at,
             leadless.recording
         FROM temp.sighting CROSS JOIN leadless USING (key)
-        WHERE {_WAITS} AND shape = ? AND {_IS_NO_ITEM} AND NOT {_shows_all_legs("sighting")}
+        WHERE {_WAITS} AND shape = ? AND {_IS_NO_ITEM} AND NOT {shows_all_legs("leadless", "sighting")}
         """,
         (shape,),
     )
@@ -261,7 +261,7 @@ def keep(database: Database, batch: model.Batch, shape: str, now: datetime, *, a
             payload = excluded.payload, legs = excluded.legs, started_at = excluded.started_at,
             direction = excluded.direction, phone = excluded.phone, recording = excluded.recording,
             asks_crm = max(asks_crm, excluded.asks_crm)
-        WHERE {_shows_all_legs("excluded")}
+        WHERE {shows_all_legs("leadless", "excluded")}
         """,
         (shape, batch.id, _text(now), int(asks_crm)),
     )
