@@ -1331,7 +1331,7 @@ def containers() -> dict[str, bytes]:
         "comma.csv": small[1].text().encode(),
         "semicolon.csv": small[2].text(";", "\r\n").encode("utf-8-sig"),
         "tab.tsv": small[3].text("\t").encode("utf-16"),
-        "pipe.txt": small[4].text("|", "\r").encode("utf-16-le"),
+        "pipe.txt": small[4].text("|", "\r", quote_all=True).encode("utf-16-le"),
         "windows.csv": small[5].text(";", "\r\n").encode("cp1252"),
         "quoted.csv": small[6].text(quote_all=True).encode(),
         "no-last-line-end.csv": small[7].text().rstrip("\n").encode(),
@@ -1342,7 +1342,7 @@ def containers() -> dict[str, bytes]:
         "table.parquet": _parquet(small[11]),
         "texts.parquet": _parquet(small[12], typed=False),
         "book.xlsx": _workbook(small[13]),
-        "mac.csv": small[14].text(end="\r").encode(),
+        "mac.csv": small[14].text(end="\r", quote_all=True).encode(),
     }
 
 
