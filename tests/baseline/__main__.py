@@ -5,26 +5,34 @@ that you can name and want.
 """
 
 import argparse
-import functools
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from tests.baseline import nights, records, sabotages
+from tests.baseline import first_runs, nights, records, sabotages
 
-Observe = Callable[[], Any]
+Observed = Iterator[tuple[str, Any]]
 
 
-def observations() -> Iterator[tuple[str, Observe]]:
-    """The name of each record, and what observes it anew."""
-    yield sabotages.NAME, sabotages.observe
-    for name in nights.STORIES:
-        yield f"nights/{name}", functools.partial(_in_a_folder, name)
+def observed(is_chosen: Callable[[str], bool], jobs: int) -> Observed:
+    """The name of each chosen record, and what was observed anew."""
+    if is_chosen(sabotages.NAME):
+        yield sabotages.NAME, sabotages.observe()
+    with tempfile.TemporaryDirectory(prefix="callimport-baseline-") as folder:
+        yield from first_runs.records(Path(folder), is_chosen)
+    yield from _nights([name for name in nights.STORIES if is_chosen(f"nights/{name}")], jobs)
+
+
+def _nights(names: Sequence[str], jobs: int) -> Observed:
+    with ThreadPoolExecutor(jobs) as workers:
+        under_way = {workers.submit(_in_a_folder, name): name for name in names}
+        for done in as_completed(under_way):
+            yield f"nights/{under_way[done]}", done.result()
 
 
 def _in_a_folder(name: str) -> Any:
@@ -38,18 +46,18 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="write the records anew instead of comparing")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="how many are observed at once")
     given = parser.parse_args()
-    chosen = {
-        name: observe
-        for name, observe in observations()
-        if not given.names or any(part in name for part in given.names)
-    }
-    began, different = time.monotonic(), 0
-    with ThreadPoolExecutor(given.jobs) as workers:
-        under_way = {workers.submit(observe): name for name, observe in chosen.items()}
-        for done in as_completed(under_way):
-            different += _tell(under_way[done], done.result(), is_recorded=given.record)
+
+    def is_chosen(name: str) -> bool:
+        return not given.names or any(part in name for part in given.names)
+
+    began, count, different = time.monotonic(), 0, 0
+    for name, found in observed(is_chosen, given.jobs):
+        count += 1
+        different += _tell(name, found, is_recorded=given.record)
     seconds = time.monotonic() - began
-    print(f"{len(chosen)} records, {different} {'written' if given.record else 'different'}, {seconds:.0f} s")
+    print(f"{count} records, {different} {'written' if given.record else 'different'}, {seconds:.0f} s")
+    if not count:
+        parser.error(f"no record has {' or '.join(given.names)} in its name")
     return 1 if different and not given.record else 0
 
 
