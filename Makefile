@@ -12,7 +12,7 @@ RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-browser check coverage bench recordings simulate crash kill lock clean
+.PHONY: help demo test test-browser check coverage bench recordings simulate crash kill blackbox timings lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -102,6 +102,38 @@ crash: .venv/dev.stamp ## die at every point there is, come back, and end where 
 
 kill: .venv/dev.stamp ## kill the real command for real: make kill KILLS=200
 	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),20)
+
+# The black box: the program as it was at one commit, as a wheel in an environment of its own. It is built from that
+# commit and lies outside the tree. So a fault that enters both the program and its tests is still seen.
+BASELINE_COMMIT := 53fd062707ab1c41fbaf0411b9533e3efc4b3c29
+BASELINE := build/blackbox
+# Another commit makes another stamp, so that nobody compares with an old environment.
+BASELINE_STAMP := $(BASELINE)/$(BASELINE_COMMIT).stamp
+BASELINE_PIP := $(BASELINE)/bin/python -m pip --disable-pip-version-check --quiet
+
+$(BASELINE_STAMP): | $(BIN)/python
+	@git cat-file -e '$(BASELINE_COMMIT)^{commit}' 2>/dev/null || { \
+		echo 'commit $(BASELINE_COMMIT) is not in this clone, so the black box cannot be built.' >&2; \
+		echo 'Fetch it: git fetch --unshallow, or git fetch origin $(BASELINE_COMMIT)' >&2; exit 1; }
+	@echo 'building the black box from commit $(BASELINE_COMMIT) in $(BASELINE)'
+	@rm -rf $(BASELINE)
+	@$(BIN)/python -m venv $(BASELINE)
+	@mkdir $(BASELINE)/source
+	@git archive --format=tar --output=$(BASELINE)/source.tar $(BASELINE_COMMIT)
+	@tar -xf $(BASELINE)/source.tar -C $(BASELINE)/source
+	@$(BASELINE_PIP) install --require-hashes --requirement $(BASELINE)/source/requirements.txt
+	@$(BASELINE_PIP) wheel --no-deps --no-build-isolation --wheel-dir $(BASELINE)/wheel $(BASELINE)/source
+	@$(BASELINE_PIP) install --no-deps $(BASELINE)/wheel/*.whl
+	@rm -rf $(BASELINE)/source $(BASELINE)/source.tar
+	@touch $@
+
+$(BASELINE)/bin/callimport: $(BASELINE_STAMP) ;
+
+blackbox: .venv/dev.stamp $(BASELINE_STAMP) ## whole imports from outside, against the CRM of the baseline: make blackbox SEEDS=20, or SEED=n
+	$(BIN)/python -m tests.blackbox $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),20)) $(if $(JOBS),--jobs $(JOBS))
+
+timings: .venv/dev.stamp $(BASELINE_STAMP) ## time and memory beside the baseline, in one run: make timings ROWS=1000000
+	$(BIN)/python -m tests.benchmarks.against_baseline $(if $(ROWS),--rows $(ROWS))
 
 # Locks hold for every platform and name no index, so that each machine installs from the one it trusts; the hashes
 # see to it that it is the same file. `make lock UPGRADE=--upgrade` takes newer releases.
