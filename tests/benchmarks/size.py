@@ -21,9 +21,9 @@ import polars as pl
 
 from pipeline import config, intake, model
 from pipeline.ledger import Binding, Ledger
+from tests.benchmarks.calls_file import write
 from tests.rehearsal import ROOT, installed
 
-BATCH_ROWS = 250_000
 MOST_FAST, MOST_TOLERANT, MOST_MIB, LEAST_CALLS_A_SECOND, LONGEST_AGAIN = 6.0, 15.0, 700.0, 50_000.0, 30.0
 TIMES = 5
 # Once in so many rows: a cell that only the csv module reads as it was meant.
@@ -44,33 +44,6 @@ def main() -> int:
         if not given.skip_enrolling:
             good &= _enrolled(plain, Path(folder) / "ledger.sqlite3", given.rows)
     return 0 if good else 1
-
-
-def write(path: Path, rows: int, *, odd_every: int = 0) -> None:
-    """Fictional calls, all different; every so many rows with a quote that opens before a cell and closes within it."""
-    with path.open("wb") as file:
-        for start in range(0, rows, BATCH_ROWS):
-            number = pl.int_range(start, min(start + BATCH_ROWS, rows), eager=True).alias("number").to_frame()
-            described = pl.lit("Rappel pour un essai routier")
-            if odd_every:
-                described = pl.when(pl.col("number") % odd_every == 0).then(pl.lit('"Zoé" <101>')).otherwise(described)
-            line = pl.concat_str(
-                pl.format("call-{}", "number"),
-                (pl.col("number") % 5000 + 5001).cast(pl.String),
-                pl.when(pl.col("number") % 2 == 0).then(pl.lit("incoming")).otherwise(pl.lit("outgoing")),
-                pl.lit("answered"),
-                pl.from_epoch(pl.col("number") * 17 + 1_600_000_000).dt.to_string("%Y-%m-%dT%H:%M:%S-05:00"),
-                (pl.col("number") % 600).cast(pl.String),
-                pl.format("+1514555{}", (pl.col("number") % 100 + 100).cast(pl.String).str.zfill(4)),
-                (pl.col("number") % 20 + 101).cast(pl.String),
-                described,
-                separator=",",
-            )
-            if not start:
-                file.write(
-                    b"call_id,lead_id,direction,status,started_at,duration_seconds,customer_phone,agent_id,description\n"
-                )
-            file.write("".join(text + "\n" for text in number.select(line).to_series()).encode())
 
 
 def _sink(path: Path) -> None:
