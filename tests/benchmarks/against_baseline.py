@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.blackbox.processes import BASELINE, ROOT, TREE, Program, sandbox
+from tests.blackbox.processes import BASELINE, ROOT, TREE, Program, sandbox, stop_everything_on_signals
 
 NEW_ROWS = 300
 # Calls of the small files begin at no even distance from those of the large one: that would look like a wrong zone.
@@ -68,6 +68,7 @@ def main() -> int:
     given = parser.parse_args()
     if not Path(BASELINE[0]).exists():
         parser.error(f"{BASELINE[0]} is not there: make build/blackbox/bin/callimport builds it")
+    stop_everything_on_signals()
     tree = (str(Path(given.program).absolute()),) if given.program else TREE
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callimport-timings-")))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.blackbox import comparison
 from tests.blackbox.playing import Played, play
-from tests.blackbox.processes import BASELINE, TREE
+from tests.blackbox.processes import BASELINE, TREE, stop_everything_on_signals
 from tests.blackbox.stories import FEATURES, Story, draw
 
 # So many stories in a row are played with kills; the next one compares the program with the baseline.
@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     crm = (str(Path(given.crm).absolute()),) if given.crm else BASELINE
     if not Path(crm[0]).exists():
         parser.error(f"{crm[0]} is not there: make build/blackbox/bin/callimport builds it")
+    stop_everything_on_signals()
     program = (str(Path(given.program).absolute()),) if given.program else TREE
     seeds = [given.seed] if given.seed is not None else range(given.start, given.start + given.seeds)
     began, figures = time.monotonic(), Figures()
@@ -69,7 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         waiting = [pool.submit(_one, seed, given, program, crm) for seed in seeds]
         for each in as_completed(waiting):
             _tell(each.result(), given, figures)
-    print(f"\n{len(seeds)} seeds in {time.monotonic() - began:.0f} s: {dict(sorted(figures.stories.items()))}")
+    used = os.times()
+    busy = used.user + used.system + used.children_user + used.children_system
+    print(f"\n{len(seeds)} seeds in {time.monotonic() - began:.0f} s, {busy:.0f} s of processor time")
+    print(f"stories {dict(sorted(figures.stories.items()))}")
     print(f"calls {figures.calls:,}, commands {figures.runs:,}, kills {figures.kills}, signals {figures.signals}")
     print(f"held calls that a person decided {figures.decided}")
     print(f"exit codes {dict(sorted(figures.codes.items()))}")

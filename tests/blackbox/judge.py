@@ -79,12 +79,13 @@ def _compared(call: Call, one: Stored) -> dict[str, tuple[Any, Any]]:
 
 
 def _nearest(calls: Sequence[Call], one: Stored) -> Call | None:
-    """Return the call with the most equal fields. Equal phone and instant decide between two of them."""
+    """Return the call with the most equal fields. Of two such calls, the one that began nearer in time."""
 
-    def likeness(call: Call) -> tuple[int, bool, bool]:
+    def likeness(call: Call) -> tuple[int, float]:
         fields = _compared(call, one)
-        equal = {name for name, (there, here) in fields.items() if there == here}
-        return len(equal), "start" in equal and "phone" in equal, "description" in equal
+        there, here = fields["start"]
+        apart = abs((there - here).total_seconds()) if there else float("inf")
+        return sum(found == right for found, right in fields.values()), -apart
 
     best = max(calls, key=likeness, default=None)
     return best if best is not None and likeness(best)[0] >= LEAST_EQUAL_FIELDS else None

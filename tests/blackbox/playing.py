@@ -211,7 +211,7 @@ class _Player:
                 and datetime.fromisoformat(one["executed_at"]) == datetime.fromisoformat(item["started_at"])
             ]
             said = ("--accept", item["reference"], str(here[0])) if here else ("--resend", item["reference"])
-            self._command("decide", "reconcile", *said, *self._there()[:2], "--json")
+            self._command("decide", "reconcile", *said, *self._there(), "--json")
 
     def _mend(self, night: Night) -> tuple[str, ...]:
         """Put right cells of the reject file, and return the name of the mended file."""
@@ -247,7 +247,11 @@ class _Player:
         verified = self._command("verify", "verify", *self._there(), "--rate", RATE, "--json", "--quiet")
         if verified.code != OK:
             self._find(f"verify ended with exit code {verified.code}: {verified.out.strip()[:300]}")
-        self._command("status", "status", *self._there()[:2])
+        self._command("status", "status", *self._there())
+        # Both say numbers, which must be masked.
+        found = self._command("find", "find", self.story.truth.calls[0].phone, *self._there())
+        if found.code != OK:
+            self._find(f"find ended with exit code {found.code}: {_last_line(found)}")
         self.played.stored = self.crm.ask("/communications")["data"]
         requests = self.crm.ask("/journal")["requests"]
         bodies = [one["body"] for one in requests if one["kind"] == CREATE and isinstance(one["body"], dict)]

@@ -28,7 +28,8 @@ NO_SUCH_LEAD = 999001
 WEEKS = ((2024, 6, 10), (2025, 10, 31), (2026, 3, 6))
 # As many calls a day at most, so far apart that no two of them can be taken for one.
 MINUTES_OF_A_DAY = 12 * 60
-_CREATES = {"method": "POST", "path": "/communications"}
+CREATED = "/communications"
+_CREATES = {"method": "POST", "path": CREATED}
 _UPDATES = {"method": "PUT", "path": "/communications/:id"}
 _UPLOADS = {"method": "POST", "path": "/communications/:id/recording"}
 _READS = {"method": "GET", "path": "/leads/:id"}
@@ -397,11 +398,15 @@ class _Author:
         faults: list[dict[str, Any]] = []
         kills: tuple[Kill, ...] = ()
         if self.compares and chance.random() < 0.5:
-            kinds = [rule for rule in FAULTS if rule["kind"] in SAME_END and rule["path"] == "/communications"]
+            kinds = [rule for rule in FAULTS if rule["kind"] in SAME_END and rule["path"] == CREATED]
             faults = [{**rule, "nth": chance.randint(2, 7)} for rule in chance.sample(kinds, 2)]
         elif not self.compares:
             share = chance.choice((0.0, 0.1, 0.2))
-            faults = [{**rule, "probability": share / 2} for rule in chance.sample(FAULTS, 5 if share else 0)]
+            # One that stores late, one that stores and hides it, and others. Mishandled, these make second copies.
+            late = [rule for rule in FAULTS if rule["kind"] == "late_commit" and rule.get("answer") != "wait"]
+            silent = [rule for rule in FAULTS if rule["kind"].startswith("commit_then") and rule["path"] == CREATED]
+            rules = [chance.choice(late), chance.choice(silent), *chance.sample(FAULTS, 3)]
+            faults = [{**rule, "probability": share / 2} for rule in (rules if share else ())]
             faults.append({"kind": "read_lag", "seconds": 0.03, **_READS})
             many = chance.choice((0, 1, 1, 2))
             kills = tuple(
