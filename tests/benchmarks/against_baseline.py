@@ -1,7 +1,8 @@
 """Time the program of this tree beside the baseline, in one run and in turn. It prints a table, and judges nothing.
 
-Each figure is of a process from its start to its end; memory is the highest that the process had. `--rows` makes all
-files smaller, for trying. The rehearsal CRM is the baseline's. Each program has a state folder and a CRM of its own.
+Each figure is of a process from its start to its end: wall time, processor time, and the highest memory. On a machine
+that does other work, compare the processor time. `--rows` makes all files smaller, for trying. The rehearsal CRM is the
+baseline's. Each program has a state folder and a CRM of its own.
 """
 
 import argparse
@@ -30,6 +31,7 @@ _SENDS = ("--destination", "sandbox", "--existing", "send", "--rate", "60000/min
 @dataclass(frozen=True, slots=True)
 class Measured:
     seconds: float
+    processor_seconds: float
     mebibytes: float
     answer: Mapping[str, Any]
 
@@ -56,7 +58,12 @@ class Runner:
         if process.returncode != code:
             sys.exit(f"{self.name}: {' '.join(arguments)} ended with exit code {process.returncode}: {err}{out}")
         unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-        return Measured(seconds, used.ru_maxrss / unit, json.loads(out) if out.startswith("{") else {})
+        return Measured(
+            seconds,
+            used.ru_utime + used.ru_stime,
+            used.ru_maxrss / unit,
+            json.loads(out) if out.startswith("{") else {},
+        )
 
 
 def main() -> int:
@@ -79,7 +86,10 @@ def main() -> int:
         table = _measure(runners, folder, given.rows, given.times)
     if given.json:
         figures = {
-            what: {name: [[one.seconds, one.mebibytes] for one in found] for name, found in of.items()}
+            what: {
+                name: [[one.seconds, one.processor_seconds, one.mebibytes] for one in found]
+                for name, found in of.items()
+            }
             for what, of in table.items()
         }
         given.json.write_text(json.dumps({"rows": given.rows, "figures": figures}, indent=2) + "\n", "utf-8")
@@ -97,7 +107,7 @@ def _measure(runners: Sequence[Runner], folder: Path, rows: int, times: int) -> 
         # Once over a few rows: what pip compiles when it installs is compiled.
         runner.measure("check", str(small), "--json", "--quiet")
     table: Table = {}
-    print(f"{'':<46}{'baseline':>12}{'tree':>12}{'ratio':>8}{'baseline':>13}{'tree':>13}", flush=True)
+    print(f"{'baseline / tree':<38}{'wall time':^28}{'processor time':^28}{'highest memory':^23}", flush=True)
     million, new = f"{rows:,}", f"{NEW_ROWS:,}"
 
     def measure(what: str, commands: Sequence[Sequence[str]], code: int = 0) -> None:
@@ -135,13 +145,13 @@ def _write(path: Path, rows: int, *, first: int = 0, shift_seconds: int = 0) -> 
 
 
 def _row(what: str, found: Mapping[str, Sequence[Measured]]) -> str:
-    seconds = {name: median(one.seconds for one in of) for name, of in found.items()}
-    peaks = {name: max(one.mebibytes for one in of) for name, of in found.items()}
-    ratio = seconds["tree"] / seconds["baseline"]
-    return (
-        f"{what:<46}{seconds['baseline']:>10.2f} s{seconds['tree']:>10.2f} s{ratio:>8.2f}"
-        f"{peaks['baseline']:>9.0f} MiB{peaks['tree']:>9.0f} MiB"
-    )
+    here, there = found["tree"], found["baseline"]
+    text = f"{what:<38}"
+    for name in ("seconds", "processor_seconds"):
+        old, new = (median(getattr(one, name) for one in of) for of in (there, here))
+        text += f"{old:>8.2f} s{new:>8.2f} s{new / old:>6.2f}  "
+    old, new = (max(one.mebibytes for one in of) for of in (there, here))
+    return f"{text}{old:>6.0f} MiB{new:>6.0f} MiB"
 
 
 if __name__ == "__main__":

@@ -211,7 +211,10 @@ class _Player:
                 and datetime.fromisoformat(one["executed_at"]) == datetime.fromisoformat(item["started_at"])
             ]
             said = ("--accept", item["reference"], str(here[0])) if here else ("--resend", item["reference"])
-            self._command("decide", "reconcile", *said, *self._there(), "--json")
+            decided = self._command("decide", "reconcile", *said, *self._there(), "--json")
+            if decided.code not in (OK, judge.DECIDE):
+                # A second item for one communication: no person could decide it.
+                raise BrokenOffError(f"a held call cannot be decided ({said[0]}): {_last_line(decided)}")
 
     def _mend(self, night: Night) -> tuple[str, ...]:
         """Put right cells of the reject file, and return the name of the mended file."""

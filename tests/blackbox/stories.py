@@ -20,7 +20,7 @@ FEATURES = (
     "dry_run", "check",
 )  # fmt: skip
 # Rare ones take more time or make other features impossible.
-_CHANCES = {"no_reference": 0.15, "no_call_id": 0.15, "refused": 0.25, "contradiction": 0.25, "pilot": 0.25}
+_CHANCES = {"no_reference": 0.15, "no_call_id": 0.15, "refused": 0.25, "contradiction": 0.25}
 USERS = {101: ("Sophie", "Gendron"), 102: ("Mark", "Ellison"), 103: ("Frédéric", "Pâquet"), 104: ("Karen", "Stoddard")}
 AREAS = ("514", "438", "450", "418", "613", "905")
 NO_SUCH_LEAD = 999001
@@ -42,8 +42,8 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "html_503", **_CREATES},
     {"kind": "limit_429", "retry_after": 1, **_CREATES},
     {"kind": "status_500", **_CREATES},
-    {"kind": "late_commit", "seconds": 0.6, **_CREATES},
-    {"kind": "late_commit", "seconds": 0.5, "answer": "drop", **_CREATES},
+    {"kind": "late_commit", "seconds": 1.5, **_CREATES},
+    {"kind": "late_commit", "seconds": 1.2, "answer": "drop", **_CREATES},
     {"kind": "late_commit", "seconds": 0.3, "answer": "wait", **_CREATES},
     {"kind": "commit_then_drop", **_CREATES},
     {"kind": "commit_then_drop", "reset": True, **_CREATES},
@@ -511,7 +511,7 @@ class _Author:
 
     def _true(self, one: _Draft) -> Call:
         versions = (one.facts, one.later) if one.later and self.on_change == "update" else (one.facts,)
-        has_sound = bool(one.recording) and self._recorded_from(one) < self.nights and one.fate == "stored"
+        has_sound = bool(one.recording) and self._recorded_from(one) < self.nights and one.fate in ("stored", "mended")
         sound = sha256(exports.silence(one.recording)).hexdigest() if has_sound else None
         return Call(one.name, one.lead_id, one.phone, one.user_id, versions, sound)
 
