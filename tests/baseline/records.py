@@ -8,6 +8,8 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "records"
 _SHORT = 110
+# An item or a payload stands on one line; a table with more entries has a line for each.
+_ROW_ENTRIES = 16
 
 
 def save(name: str, observed: Any) -> None:
@@ -35,13 +37,13 @@ def _text(observed: Any) -> str:
 
 
 def _lines(value: Any, indent: str = "", before: str = "", after: str = "") -> Iterator[str]:
-    """JSON with its keys sorted. What is short stands on one line, and so does what holds no dict or list."""
+    """JSON with its keys sorted. What is short stands on one line, and so does a row: what holds no dict or list."""
     if isinstance(value, dict):
         inner = [(f"{_json(name)}: ", value[name]) for name in sorted(value)]
     else:
         inner = [("", one) for one in value] if isinstance(value, list) else []
     # A named list of texts is as long as the input: its texts stand on lines of their own.
-    is_row = isinstance(value, dict) or before == ""
+    is_row = (isinstance(value, dict) and len(value) <= _ROW_ENTRIES) or before == ""
     is_flat = is_row and not any(isinstance(one, dict | list) for _, one in inner)
     text = f"{indent}{before}{_json(value)}{after}"
     if not inner or is_flat or (len(text) <= _SHORT and indent):
