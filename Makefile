@@ -12,7 +12,7 @@ RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-browser check coverage bench recordings simulate crash kill blackbox timings lock clean
+.PHONY: help demo test test-browser check coverage bench recordings simulate crash kill baseline blackbox timings lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -128,6 +128,10 @@ $(BASELINE_STAMP): | $(BIN)/python
 	@touch $@
 
 $(BASELINE)/bin/callimport: $(BASELINE_STAMP) ;
+
+baseline: .venv/dev.stamp $(BASELINE_STAMP) ## what differs from the records and from the black box (minutes)
+	$(BIN)/python -m tests.baseline
+	$(BIN)/python -m tests.blackbox --seeds $(or $(SEEDS),20)
 
 blackbox: .venv/dev.stamp $(BASELINE_STAMP) ## whole imports from outside, against the CRM of the baseline: make blackbox SEEDS=20, or SEED=n
 	$(BIN)/python -m tests.blackbox $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),20)) $(if $(JOBS),--jobs $(JOBS))

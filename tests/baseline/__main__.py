@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.baseline import first_runs, nights, outcomes_of_exceptions, outcomes_on_the_wire, records, sabotages
-from tests.baseline.test_outcomes import OF_EXCEPTIONS, ON_THE_WIRE
 
 Observed = Iterator[tuple[str, Any]]
 
@@ -24,13 +23,13 @@ def observed(is_chosen: Callable[[str], bool], jobs: int) -> Observed:
     """The name of each chosen record, and what was observed anew."""
     if is_chosen(sabotages.NAME):
         yield sabotages.NAME, sabotages.observe()
-    if is_chosen(OF_EXCEPTIONS):
-        yield OF_EXCEPTIONS, outcomes_of_exceptions.observe_exceptions()
+    if is_chosen(outcomes_of_exceptions.NAME):
+        yield outcomes_of_exceptions.NAME, outcomes_of_exceptions.observe_exceptions()
     with tempfile.TemporaryDirectory(prefix="callimport-baseline-") as folder:
         yield from first_runs.records(Path(folder), is_chosen)
     yield from _nights([name for name in nights.STORIES if is_chosen(f"nights/{name}")], jobs)
-    if is_chosen(ON_THE_WIRE):
-        yield ON_THE_WIRE, outcomes_on_the_wire.observe_wire()
+    if is_chosen(outcomes_on_the_wire.NAME):
+        yield outcomes_on_the_wire.NAME, outcomes_on_the_wire.observe_wire()
 
 
 def _nights(names: Sequence[str], jobs: int) -> Observed:

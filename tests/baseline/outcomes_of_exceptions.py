@@ -23,6 +23,7 @@ import httpx
 
 from tests.baseline import requests_of_the_importer as importer
 
+NAME = "outcomes_of_exceptions"
 Words = dict[str, str]
 Raises = Callable[[httpx.Request], Exception]
 

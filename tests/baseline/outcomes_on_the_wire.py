@@ -56,6 +56,7 @@ from tests.baseline.scripted_crm import (
     answer,
 )  # fmt: skip
 
+NAME = "outcomes_on_the_wire"
 LANES = 8
 LONGEST_SECONDS = 420.0
 COMMON = ("--rate", "60000/min", "--settle", "1", "--json")

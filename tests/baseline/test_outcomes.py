@@ -11,12 +11,10 @@ from tests.baseline import outcomes_of_exceptions, outcomes_on_the_wire, records
 from tests.baseline.outcomes_on_the_wire import Cell
 from tests.baseline.scripted_crm import Seen, World
 
-ON_THE_WIRE, OF_EXCEPTIONS = "outcomes_on_the_wire", "outcomes_of_exceptions"
-
 
 def recorded() -> dict[str, dict[str, str]]:
     """The cells of the record on the wire."""
-    return dict(json.loads((records.FOLDER / f"{ON_THE_WIRE}.json").read_text("utf-8")))
+    return dict(json.loads((records.FOLDER / f"{outcomes_on_the_wire.NAME}.json").read_text("utf-8")))
 
 
 def same(name: str, observed: Any) -> None:
@@ -27,7 +25,7 @@ def same(name: str, observed: Any) -> None:
 
 
 def test_every_exception_and_every_status_comes_to_what_it_came_to_before() -> None:
-    same(OF_EXCEPTIONS, outcomes_of_exceptions.observe_exceptions())
+    same(outcomes_of_exceptions.NAME, outcomes_of_exceptions.observe_exceptions())
 
 
 def test_outcomes_on_the_wire_come_to_what_they_came_to_before() -> None:
@@ -36,7 +34,7 @@ def test_outcomes_on_the_wire_come_to_what_they_came_to_before() -> None:
     found = outcomes_on_the_wire.observe_wire(outcomes_on_the_wire.QUICK, lanes=2)
     for kind, observed in found.items():
         table[kind] = table[kind] | observed
-    same(ON_THE_WIRE, table)
+    same(outcomes_on_the_wire.NAME, table)
 
 
 def cells_by_kind() -> Iterator[tuple[str, str]]:
