@@ -33,13 +33,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What the files of one night hold. `settled` rows were broken, and a mended row has replaced them."""
+    """What the files of one night hold. `settled` rows were broken, and a mended row has replaced them.
+
+    `duplicate` is None where a command cannot know it.
+    """
 
     read: int
     rejected: int = 0
     joined: int = 0
     dropped: int = 0
-    duplicate: int = 0
+    duplicate: int | None = 0
     skipped: dict[str, int] = field(default_factory=dict)
     refused: int = 0
     changed: int = 0
@@ -52,7 +55,7 @@ class Rows:
     @property
     def known(self) -> int:
         """Calls of these files that the CRM holds because of us, once all is delivered."""
-        return self.calls - self.duplicate - sum(self.skipped.values()) - self.refused
+        return self.calls - (self.duplicate or 0) - sum(self.skipped.values()) - self.refused
 
 
 @dataclass(frozen=True, slots=True)
