@@ -51,13 +51,6 @@ def test_the_exit_codes_are_the_programs() -> None:
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == {int(code) for code in ExitCode}
 
 
-def test_the_map_names_every_file() -> None:
-    pipeline = rehearsal.ROOT / "pipeline"
-    files = {f"pipeline/{path.name}" for path in pipeline.glob("*.py") if not path.name.startswith("__")}
-    folders = {f"pipeline/{path.name}/" for path in pipeline.iterdir() if (path / "__init__.py").exists()}
-    assert files | folders == set(re.findall(r"`(pipeline/[a-z_]+(?:\.py|/))` \|", README))
-
-
 def test_every_option_named_exists() -> None:
     known = {
         option
