@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import config, endings, importer, model, report
-from pipeline.intake import Intake
+from callimport import config, endings, importer, model, report
+from callimport.intake import Intake
 from tests import making
 from tests.rehearsal import ROOT
 

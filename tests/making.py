@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from pipeline import endings, errors, mapping, model
-from pipeline.ledger import Binding, Enrolled, Ledger
-from pipeline.model import ItemStatus
-from pipeline.reckoning import Reckoning
-from pipeline.tally import Tally
-from pipeline.twins import Twins
+from callimport import endings, errors, mapping, model
+from callimport.ledger import Binding, Enrolled, Ledger
+from callimport.model import ItemStatus
+from callimport.reckoning import Reckoning
+from callimport.tally import Tally
+from callimport.twins import Twins
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STARTED = datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)

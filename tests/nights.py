@@ -11,15 +11,15 @@ from typing import Any
 
 import anyio
 
-from pipeline import config, endings, errors, mapping, model
-from pipeline.courier import Courier
-from pipeline.interruption import Interruption
-from pipeline.ledger import Enrolled, Ledger
-from pipeline.pacer import Pacer
-from pipeline.reckoning import Reckoning
-from pipeline.tally import Tally
-from pipeline.twins import Twins
-from pipeline.updating import Updating
+from callimport import config, endings, errors, mapping, model
+from callimport.courier import Courier
+from callimport.interruption import Interruption
+from callimport.ledger import Enrolled, Ledger
+from callimport.pacer import Pacer
+from callimport.reckoning import Reckoning
+from callimport.tally import Tally
+from callimport.twins import Twins
+from callimport.updating import Updating
 from tests import making
 from tests.fake_crm import FakeCrm, Reply, Request, reply
 from tests.shown import virtual_clock

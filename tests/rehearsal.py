@@ -72,7 +72,7 @@ class Crm:
 def crm(state: Path, *options: str, **environment: Any) -> Iterator[Crm]:
     """A rehearsal CRM for the length of the block. Started past the command line, which loads the importer."""
     address = state / "sandbox.json"
-    process = _process("pipeline.sandbox", "--quiet", "--address-file", address, *options, environment=environment)
+    process = _process("callimport.sandbox", "--quiet", "--address-file", address, *options, environment=environment)
     try:
         wait_until(lambda: address.exists() or process.poll() is not None)
         yield Crm(state, json.loads(address.read_text()))
@@ -92,7 +92,7 @@ def started(
 ) -> subprocess.Popen[str]:
     """The command as a process of its own, as a user has it installed: with nothing of the developer's."""
     its = {"CALLIMPORT_STATE_DIR": str(state), "NO_COLOR": "1", **environment}
-    return _process("pipeline", *arguments, environment=its, cwd=cwd, stdout=stdout)
+    return _process("callimport", *arguments, environment=its, cwd=cwd, stdout=stdout)
 
 
 def _process(

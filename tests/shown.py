@@ -13,11 +13,11 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from pipeline import canonical, errors, mapping, model
-from pipeline.courier import Courier
-from pipeline.destination import Destination
-from pipeline.ledger import Ledger
-from pipeline.pacer import Pacer
+from callimport import canonical, errors, mapping, model
+from callimport.courier import Courier
+from callimport.destination import Destination
+from callimport.ledger import Ledger
+from callimport.pacer import Pacer
 from tests import making
 from tests.making import NOW
 

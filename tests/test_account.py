@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import account, config, errors, model, privacy
+from callimport import account, config, errors, model, privacy
 
 _ONE, _TWO = model.Account(77, "Garage Tremblay"), model.Account(78, "Autos Gagnon")
 _SETTINGS = config.Settings(files=("calls.csv",))

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import errors, mapping, model
-from pipeline.adoption import Adoption
-from pipeline.ledger import Ledger
-from pipeline.model import ItemStatus
+from callimport import errors, mapping, model
+from callimport.adoption import Adoption
+from callimport.ledger import Ledger
+from callimport.model import ItemStatus
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.making import NOW

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import aftermath, config, errors, mapping
-from pipeline.ledger import Ledger
-from pipeline.model import ItemStatus
+from callimport import aftermath, config, errors, mapping
+from callimport.ledger import Ledger
+from callimport.model import ItemStatus
 from tests import making
 
 CALLS = {status: making.call(status.value, row=row) for row, status in enumerate(ItemStatus, start=2)}

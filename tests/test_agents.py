@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import agents_file, errors, model
-from pipeline.agents import Agents, UnknownAgent
+from callimport import agents_file, errors, model
+from callimport.agents import Agents, UnknownAgent
 
 USERS = (
     model.User(101, "sophie@example.com", "Sophie Gendron"),

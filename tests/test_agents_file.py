@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import agents_file, errors
-from pipeline.agents_file import AgentsFile
+from callimport import agents_file, errors
+from callimport.agents_file import AgentsFile
 
 
 def _read(folder: Path, *lines: str) -> AgentsFile:

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import agents_file, errors, importer
-from pipeline.agents_found import HEADER, AgentsFound
+from callimport import agents_file, errors, importer
+from callimport.agents_found import HEADER, AgentsFound
 from tests import exporting
 
 _AT = pl.Datetime("us", "UTC")

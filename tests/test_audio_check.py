@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline import endings, model, profile, report
-from pipeline.audio_check import AudioCheck
-from pipeline.recording_names import Names
+from callimport import endings, model, profile, report
+from callimport.audio_check import AudioCheck
+from callimport.recording_names import Names
 from tests import exporting, making
 from tests.rehearsal import SAMPLES
 from tests.test_recording import wav

@@ -9,9 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from pipeline import breaker, courier, errors, model, pacer
-from pipeline.destination import Destination
-from pipeline.model import ItemStatus
+from callimport import breaker, courier, errors, model, pacer
+from callimport.destination import Destination
+from callimport.model import ItemStatus
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 from tests.test_delivery import Least, Most, Stage, stage

@@ -13,10 +13,10 @@ from unittest import mock
 import anyio
 import pytest
 
-from pipeline import bulk, config
-from pipeline.courier import Courier
-from pipeline.existing import Existing
-from pipeline.model import ItemStatus
+from callimport import bulk, config
+from callimport.courier import Courier
+from callimport.existing import Existing
+from callimport.model import ItemStatus
 from tests import making
 from tests.fake_crm import FakeDealer, Reply, in_virtual_time, lead, reply
 from tests.test_delivery import BATCH, Stage, stage

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import canonical, endings, mapping, model
+from callimport import canonical, endings, mapping, model
 from tests import making
 
 _SENT = mapping.communication(making.call(), "7K3Q-2M9D-XA")

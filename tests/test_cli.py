@@ -9,12 +9,12 @@ import click
 import polars as pl
 import pytest
 
-from pipeline import cli
+from callimport.cli.commands import commands, main
 from tests import rehearsal
 from tests.rehearsal import Crm, callimport, calls, write_csv
 
 FAST = ("--rate", "60000/min")
-COMMANDS = sorted(cli.commands.commands)
+COMMANDS = sorted(commands.commands)
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,7 @@ def test_with_json_what_cannot_be_read_as_a_command_is_answered_too(
     monkeypatch.setattr("sys.argv", ["callimport", *arguments])
     monkeypatch.setenv("CALLIMPORT_STATE_DIR", str(tmp_path))
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main()
     out, err = capsys.readouterr()
     answer = json.loads(out)
     assert ended.value.code == answer["exit_code"] == 2
@@ -318,8 +318,8 @@ def test_an_unknown_setting_of_the_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_help_has_examples(command: str) -> None:
-    context = click.Context(cli.commands.commands[command], info_name=command)
-    text = cli.commands.commands[command].get_help(context)
+    context = click.Context(commands.commands[command], info_name=command)
+    text = commands.commands[command].get_help(context)
     assert "Example" in text
     assert f"callimport {command}" in text
 
@@ -327,13 +327,13 @@ def test_every_help_has_examples(command: str) -> None:
 @pytest.mark.parametrize("command", ["export", "find", "report"])
 def test_the_help_says_what_waits_for_a_run_to_end(command: str) -> None:
     """SQLite's write-ahead log is kept by one process alone, so nobody reads the ledger beside a run."""
-    context = click.Context(cli.commands.commands[command], info_name=command)
-    text = " ".join(cli.commands.commands[command].get_help(context).split())
+    context = click.Context(commands.commands[command], info_name=command)
+    text = " ".join(commands.commands[command].get_help(context).split())
     assert "not while a run goes on (exit 6)" in text
 
 
 def test_there_is_no_option_for_a_token() -> None:
-    for command in cli.commands.commands.values():
+    for command in commands.commands.values():
         assert all("--token" not in parameter.opts for parameter in command.params)
 
 

@@ -7,10 +7,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline import cli, errors, profile
+from callimport import errors, profile
+from callimport.cli.commands import commands
 from tests.rehearsal import callimport
 
-_SUBCOMMANDS = cli.commands.commands["profiles"]
+_SUBCOMMANDS = commands.commands["profiles"]
 RECIPE = """\
 version = 1
 name = "desk"
@@ -28,7 +29,7 @@ duration_seconds = "Talk"
 
 
 def profiles(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(cli.commands, ["profiles", *map(str, arguments)], standalone_mode=False)
+    return CliRunner().invoke(commands, ["profiles", *map(str, arguments)], standalone_mode=False)
 
 
 def test_every_recipe_is_listed_with_its_title() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import platformdirs
 import pytest
 
-from pipeline import config, errors, model, privacy
+from callimport import config, errors, model, privacy
 
 _OPTIONS = {"rate", "timezone", "state-dir", "token-file", "limit"}
 _PRODUCTION = "https://api.crm.activix.ca/v2"

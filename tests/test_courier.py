@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from pipeline import courier, errors, model, pacer
+from callimport import courier, errors, model, pacer
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Line, Reply, in_virtual_time, reply
 

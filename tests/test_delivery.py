@@ -17,11 +17,11 @@ from unittest import mock
 import anyio
 import pytest
 
-from pipeline import delivery, drift, errors, model, pacer
-from pipeline.destination import Destination
-from pipeline.existing import Existing
-from pipeline.ledger import Binding, Ledger, listing
-from pipeline.model import ItemStatus
+from callimport import delivery, drift, errors, model, pacer
+from callimport.destination import Destination
+from callimport.existing import Existing
+from callimport.ledger import Binding, Ledger, listing
+from callimport.model import ItemStatus
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 

@@ -20,7 +20,7 @@ import pytest
 from anyio.abc import SocketAttribute
 from anyio.streams.tls import TLSStream
 
-from pipeline import destination, errors, model, privacy
+from callimport import destination, errors, model, privacy
 from tests import fake_crm
 from tests.fake_crm import TOKEN, Ending, FakeCrm, Line, Reply, in_virtual_time, reply
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import directory, errors, model
+from callimport import directory, errors, model
 
 _PHONE = "+15145550123"
 _AT = datetime(2024, 5, 31, 16, 0, tzinfo=UTC)

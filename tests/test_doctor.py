@@ -17,9 +17,9 @@ import httpx
 import pytest
 from rich.console import Console
 
-from pipeline import config, doctor, errors, importer, lock, model, privacy, report
-from pipeline.destination import Destination, handshake
-from pipeline.doctor import Check, Examined, State
+from callimport import config, doctor, errors, importer, lock, model, privacy, report
+from callimport.destination import Destination, handshake
+from callimport.doctor import Check, Examined, State
 from tests import making, rehearsal
 from tests.fake_crm import BASE_URL, TOKEN, FakeCrm, Line, Reply, reply
 from tests.rehearsal import callimport

@@ -18,8 +18,8 @@ import polars as pl
 import pytest
 from hypothesis import strategies as st
 
-from pipeline import drafting, errors, model, profile, source, validation
-from pipeline.profile.parsing import parsed
+from callimport import drafting, errors, model, profile, source, validation
+from callimport.profile.parsing import parsed
 from tests.rehearsal import callimport
 
 LOCAL = timezone(timedelta(hours=-4))

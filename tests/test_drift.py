@@ -11,8 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from pipeline import destination, drift, errors, model
-from pipeline.ledger import Ledger
+from callimport import destination, drift, errors, model
+from callimport.ledger import Ledger
 from tests.fake_crm import FakeCrm, in_virtual_time
 from tests.test_delivery import BEGAN, Stage, stage
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import duration
+from callimport import duration
 
 
 @pytest.mark.parametrize(

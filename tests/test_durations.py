@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import durations
-from pipeline.durations import Form
+from callimport import durations
+from callimport.durations import Form
 
 
 def _read(form: Form, *cells: str | None) -> list[int | None]:

@@ -12,11 +12,11 @@ import anyio
 import httpx
 import pytest
 
-from pipeline import config, endings, errors, existing, mapping, model, report, upkeep
-from pipeline.courier import Courier
-from pipeline.existing import Existing
-from pipeline.ledger import Ledger
-from pipeline.model import ItemStatus
+from callimport import config, endings, errors, existing, mapping, model, report, upkeep
+from callimport.courier import Courier
+from callimport.existing import Existing
+from callimport.ledger import Ledger
+from callimport.model import ItemStatus
 from tests import making, rehearsal
 from tests.fake_crm import NO_REPLY, TOKEN, FakeDealer, Reply, Request, in_virtual_time, reply
 from tests.shown import Shows, ledger_with, lose_answer, stored

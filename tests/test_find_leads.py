@@ -14,7 +14,7 @@ import anyio
 import pytest
 from rich.console import Console
 
-from pipeline import config, destination, endings, errors, importer, model, report, upkeep
+from callimport import config, destination, endings, errors, importer, model, report, upkeep
 from tests import exporting, making
 from tests.fake_crm import BASE_URL, TOKEN, FakeDealer, in_virtual_time, lead
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import formula
+from callimport import formula
 
 _CELLS = st.text(alphabet="=+-@\t\r\n'＝a1 ", max_size=6)
 

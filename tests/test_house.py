@@ -10,8 +10,12 @@ from tests.rehearsal import ROOT
 
 SOURCES = sorted([*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "schemas").rglob("*.py")])
 # Time and chance are injected, so that a test can have its own; here they come in.
-CLOCKS = {"pipeline/cli/__init__.py", "pipeline/sandbox/clock.py", "pipeline/sandbox/__main__.py"}
-ENVIRONMENT = {"pipeline/config.py", "pipeline/sandbox/__main__.py"}
+CLOCKS = {
+    "pipeline/callimport/cli/commands.py",
+    "pipeline/callimport/sandbox/clock.py",
+    "pipeline/callimport/sandbox/__main__.py",
+}
+ENVIRONMENT = {"pipeline/callimport/config.py", "pipeline/callimport/sandbox/__main__.py"}
 _CLOCK_CALLS = {"time.time", "time.monotonic", "time.sleep", "datetime.now", "datetime.datetime.now", "random.random"}
 
 

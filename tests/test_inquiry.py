@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import errors, model
-from pipeline.courier import Courier
-from pipeline.inquiry import Inquiry
-from pipeline.intake import Intake
-from pipeline.ledger import Ledger
+from callimport import errors, model
+from callimport.courier import Courier
+from callimport.inquiry import Inquiry
+from callimport.intake import Intake
+from callimport.ledger import Ledger
 from tests import exporting, making
 from tests.fake_crm import FakeDealer, in_virtual_time, reply
 from tests.test_courier import pace

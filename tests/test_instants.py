@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import instants
-from pipeline.instants import Evidence, Form, Order
+from callimport import instants
+from callimport.instants import Evidence, Form, Order
 
 
 def _read(form: Form, *cells: str | None) -> list[str | None]:

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import errors, model, source
-from pipeline.tally import Tally
+from callimport import errors, model, source
+from callimport.tally import Tally
 from tests import exporting
 from tests.exporting import calls, calls_of, check, intake, told, write
 

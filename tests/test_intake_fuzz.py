@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import errors
+from callimport import errors
 from tests import exporting
 from tests.exporting import SAMPLES
 

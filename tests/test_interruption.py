@@ -6,9 +6,9 @@ import signal
 import anyio
 import pytest
 
-from pipeline import errors
-from pipeline.errors import ExitCode
-from pipeline.interruption import Interruption
+from callimport import errors
+from callimport.errors import ExitCode
+from callimport.interruption import Interruption
 
 
 class Ended(BaseException):

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import config, errors, inventory
-from pipeline.ledger import history
-from pipeline.model import ItemStatus
+from callimport import config, errors, inventory
+from callimport.ledger import history
+from callimport.model import ItemStatus
 from tests import making
 
 CALLS = {status: making.call(status.value, row=row) for row, status in enumerate(ItemStatus, start=2)}

@@ -12,8 +12,8 @@ from unittest import mock
 import pytest
 from rich.console import Console
 
-from pipeline import errors, limits, model, report, trace, upkeep
-from pipeline.ledger import Ledger, leadless
+from callimport import errors, limits, model, report, trace, upkeep
+from callimport.ledger import Ledger, leadless
 from tests import exporting, making
 from tests.fake_crm import lead
 from tests.test_find_leads import HEADER, ONE, TWO, Nights, night_after_night

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from pathlib import Path
 
-from pipeline import trace
-from pipeline.report.history import history_lines
+from callimport import trace
+from callimport.report.history import history_lines
 from tests import exporting, making
 from tests.fake_crm import RESETS, FakeDealer, Reply, Request, lead, reply
 from tests.test_find_leads import HEADER, ONE, TWO, Nights, _call, _calls, night_after_night

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import errors, lead_search, model
-from pipeline.courier import Courier
-from pipeline.lead_search import LeadSearch
+from callimport import errors, lead_search, model
+from callimport.courier import Courier
+from callimport.lead_search import LeadSearch
 from tests.fake_crm import FakeDealer, Reply, in_virtual_time, lead, reply
 from tests.test_courier import pace
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import errors
-from pipeline.ledger import Database, Ledger, listing
-from pipeline.model import ItemStatus
+from callimport import errors
+from callimport.ledger import Database, Ledger, listing
+from callimport.model import ItemStatus
 from tests import making
 
 CALL = making.call()

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import endings, errors, model
-from pipeline.ledger import Enrolled, Ledger, enrolment, listing, updates
-from pipeline.model import ItemStatus
+from callimport import endings, errors, model
+from callimport.ledger import Enrolled, Ledger, enrolment, listing, updates
+from callimport.model import ItemStatus
 from tests import making
 
 _HOUR = timedelta(hours=1)

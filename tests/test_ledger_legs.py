@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import model
-from pipeline.ledger import Enrolled, Ledger, updates
-from pipeline.model import ItemStatus
+from callimport import model
+from callimport.ledger import Enrolled, Ledger, updates
+from callimport.model import ItemStatus
 from tests import exporting, making
 from tests.rehearsal import ROOT
 
@@ -172,7 +172,7 @@ def _sighting(folder: Path, ident: str, rows: tuple[int, ...]) -> model.Sighting
         for number in rows:
             name = f"{ident}{number}"
             writer.writerow([name, "CA0", "inbound", "completed", start, number, making.PHONE, making.OTHER_PHONE])
-    twilio = (ROOT / "schemas" / "profiles" / "twilio.toml").read_text("utf-8")
+    twilio = (ROOT / "schemas" / "callimport_schemas" / "profiles" / "twilio.toml").read_text("utf-8")
     recipe.write_text(twilio.replace('call_id = "sid"', 'call_id = "parent_call_sid"'), "utf-8")
     (one,) = exporting.sightings(exporting.intake(path, profile=str(recipe)))
     return one

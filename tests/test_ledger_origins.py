@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, model, origin
-from pipeline.ledger import Enrolled, Ledger, listing
-from pipeline.model import ItemStatus
-from pipeline.twins import Twins
+from callimport import errors, model, origin
+from callimport.ledger import Enrolled, Ledger, listing
+from callimport.model import ItemStatus
+from callimport.twins import Twins
 from tests import making
 
 _X, _Y = "o" + "a" * 20, "o" + "b" * 20

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import errors, mapping
-from pipeline.ledger import Ledger, leadless, recordings
-from pipeline.ledger.recordings import Evidence, Known, Recordings
-from pipeline.ledger.updates import Updates
-from pipeline.model import ItemStatus
+from callimport import errors, mapping
+from callimport.ledger import Ledger, leadless, recordings
+from callimport.ledger.recordings import Evidence, Known, Recordings
+from callimport.ledger.updates import Updates
+from callimport.model import ItemStatus
 from tests import making
 from tests.shown import stored
 

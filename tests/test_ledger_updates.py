@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, model
-from pipeline.ledger import Ledger, updates
-from pipeline.ledger.updates import Updates
-from pipeline.model import ItemStatus
+from callimport import errors, model
+from callimport.ledger import Ledger, updates
+from callimport.ledger.updates import Updates
+from callimport.model import ItemStatus
 from tests import making
 
 _CALL = making.call()

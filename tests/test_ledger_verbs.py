@@ -17,9 +17,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pipeline import errors, model
-from pipeline.ledger import Binding, Database, Enrolled, Ledger, database, listing
-from pipeline.model import ItemStatus
+from callimport import errors, model
+from callimport.ledger import Binding, Database, Enrolled, Ledger, database, listing
+from callimport.model import ItemStatus
 from tests import making
 
 _LEGAL = {

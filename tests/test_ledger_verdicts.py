@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import errors, model
-from pipeline.ledger import Ledger
-from pipeline.model import ItemStatus, Verdict
+from callimport import errors, model
+from callimport.ledger import Ledger
+from callimport.model import ItemStatus, Verdict
 from tests import making
 from tests.shown import stored
 

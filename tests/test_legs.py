@@ -7,7 +7,7 @@ from typing import Literal
 import polars as pl
 import pytest
 
-from pipeline import legs, profile
+from callimport import legs, profile
 
 _NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
 _SCHEMA: dict[str, pl.DataType] = {

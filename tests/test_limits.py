@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, limits
-from pipeline.errors import ExitCode
-from pipeline.interruption import Interruption
+from callimport import errors, limits
+from callimport.errors import ExitCode
+from callimport.interruption import Interruption
 from tests import rehearsal
 from tests.rehearsal import Crm, callimport, calls, write_csv
 

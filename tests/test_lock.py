@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, lock
+from callimport import errors, lock
 
 _ROOT = Path(__file__).parent.parent
 _PATIENCE_SECONDS = 20.0
 _HOLDER = """
 import sys
 from pathlib import Path
-from pipeline import lock
+from callimport import lock
 with lock.held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import mapping, model
+from callimport import mapping, model
 from tests import making
 
 _OUTGOING = model.Direction.OUTGOING

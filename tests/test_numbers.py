@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import errors, numbers
-from pipeline.numbers import Kind
+from callimport import errors, numbers
+from callimport.numbers import Kind
 
 _NUMBER = "+15145550100"
 

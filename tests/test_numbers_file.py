@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, numbers_file
+from callimport import errors, numbers_file
 
 _ONE, _OTHER = "+15145550100", "+15145550101"
 

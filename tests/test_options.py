@@ -11,8 +11,9 @@ from typing import Any
 import click
 import pytest
 
-from pipeline import cli, config, errors, importer, limits
-from pipeline.cli import options
+from callimport import config, errors, importer, limits
+from callimport.cli import options
+from callimport.cli.commands import commands
 
 # Option, its words on the command line, as a variable, in TOML, and what becomes of it in the settings.
 _GIVEN: list[tuple[str, Sequence[str], str, str, Any]] = [
@@ -71,7 +72,7 @@ def only_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def _asked(*words: str) -> config.Settings:
     with pytest.raises(_Asked) as caught:
-        cli.commands.main(["check", "calls.csv", *words], standalone_mode=False)
+        commands.main(["check", "calls.csv", *words], standalone_mode=False)
     return caught.value.settings
 
 
@@ -81,8 +82,8 @@ def _toml(text: str) -> str:
 
 
 def test_every_option_of_check_is_tried_here() -> None:
-    with click.Context(cli.commands) as context:
-        command = cli.commands.get_command(context, "check")
+    with click.Context(commands) as context:
+        command = commands.get_command(context, "check")
         assert command is not None
         shown = {word[2:] for parameter in command.get_params(context) for word in parameter.opts if word[:2] == "--"}
     assert shown == {option for option, *_ in _GIVEN} | _ELSEWHERE
@@ -154,7 +155,7 @@ def test_a_wrong_word_is_told_from_wherever_it_comes(
 
 def _refused(words: Sequence[str], says: str) -> None:
     with pytest.raises((click.UsageError, errors.ConfigError)) as caught:
-        cli.commands.main(["check", "calls.csv", *words], standalone_mode=False)
+        commands.main(["check", "calls.csv", *words], standalone_mode=False)
     error = caught.value
     told = error.format_message() if isinstance(error, click.UsageError) else str(error)
     assert says in told

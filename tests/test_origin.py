@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline import model, origin
+from callimport import model, origin
 
 _ROW: dict[str, str | None] = {"Id": "17.1", "From": "+15145550123", "When": "2024-05-31 14:05:09", "Note": ""}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, outfile
+from callimport import errors, outfile
 
 
 def test_a_file_appears_when_its_block_ends_well(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import errors, pacer
-from pipeline.model import Rate
+from callimport import errors, pacer
+from callimport.model import Rate
 from tests.fake_crm import in_virtual_time
 
 USUAL = Rate(190, 60.0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import pipeline
+import callimport
 
 TOP = Path(__file__).parent.parent
 LOCKS = ("requirements.txt", "requirements-dev.txt")
@@ -75,7 +75,7 @@ def test_tests_run_against_the_versions_that_are_installed() -> None:
 
 def test_version_has_one_place_and_a_changelog_entry() -> None:
     assert "version" not in project()["project"]
-    assert f"## {pipeline.__version__}" in (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {callimport.__version__}" in (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def ci(folder: Path, *there: str, make: str = "exit 0") -> tuple[int, list[str], str]:

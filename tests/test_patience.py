@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, patience
+from callimport import errors, patience
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 from tests.test_delivery import stage
 

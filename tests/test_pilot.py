@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import model, pilot
-from pipeline.ledger import Ledger, listing, sample
-from pipeline.ledger.sample import Candidate
+from callimport import model, pilot
+from callimport.ledger import Ledger, listing, sample
+from callimport.ledger.sample import Candidate
 from tests import making, rehearsal
 from tests.rehearsal import Crm, callimport, calls, write_csv
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import errors, mapping, model, preflight
-from pipeline.ledger import Ledger
-from pipeline.model import ItemStatus
+from callimport import errors, mapping, model, preflight
+from callimport.ledger import Ledger
+from callimport.model import ItemStatus
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.shown import Shows, ledger_with, lose_answer, stored

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline import account, errors, model, probe, recording, silence
-from pipeline.destination import question
-from pipeline.pacer import Pacer
+from callimport import account, errors, model, probe, recording, silence
+from callimport.destination import question
+from callimport.pacer import Pacer
 from tests import making, rehearsal
 from tests.fake_crm import FIRST_ID, FakeCrm, Line, Reply, Request, in_virtual_time, reply
 from tests.rehearsal import Crm, Ended, callimport

@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import errors, model, profile
-from schemas import call_log
+from callimport import errors, model, profile
+from callimport_schemas import call_log
 
 _RECIPE = """
 version = 1

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipeline import errors, model, profile
+from callimport import errors, model, profile
 
 _THREE_CX = ("Call Time", "Caller ID", "Destination", "Status", "Talking")
 _FREEPBX = ("calldate", "src", "dst", "billsec", "disposition")

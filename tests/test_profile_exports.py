@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import errors, legs, model, profile, validation
+from callimport import errors, legs, model, profile, validation
 from tests.rehearsal import ROOT
 
 EXPORTS = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))

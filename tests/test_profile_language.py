@@ -8,11 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import errors, profile
-from pipeline.profile import forms, parsing, recipe
+from callimport import errors, profile
+from callimport.profile import forms, parsing, recipe
 from tests.rehearsal import ROOT
 
-PAGE = (ROOT / "schemas" / "profiles" / "README.md").read_text("utf-8")
+PAGE = (ROOT / "schemas" / "callimport_schemas" / "profiles" / "README.md").read_text("utf-8")
 _BARE = """
 version = 1
 name = "desk"

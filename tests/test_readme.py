@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
-from pipeline import cli, profile
-from pipeline.errors import ExitCode
+from callimport import profile
+from callimport.cli.commands import commands
+from callimport.errors import ExitCode
 from tests import rehearsal
 
 README = (rehearsal.ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,7 +30,7 @@ def test_every_command_is_ours_or_a_make_target() -> None:
 
 @pytest.mark.parametrize("words", OURS, ids=" ".join)
 def test_every_command_of_ours_parses(words: list[str]) -> None:
-    command = cli.commands.commands[words[0]]
+    command = commands.commands[words[0]]
     command.make_context(words[0], list(words[1:])).close()
 
 
@@ -54,7 +55,7 @@ def test_the_exit_codes_are_the_programs() -> None:
 def test_every_option_named_exists() -> None:
     known = {
         option
-        for command in cli.commands.commands.values()
+        for command in commands.commands.values()
         for parameter in command.params
         if isinstance(parameter, click.Option)
         for option in parameter.opts

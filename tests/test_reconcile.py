@@ -9,10 +9,10 @@ from typing import Any
 import anyio
 import pytest
 
-from pipeline import errors, model
-from pipeline.ledger import Ledger
-from pipeline.model import ItemStatus
-from pipeline.reconcile import Look, Reconciliation, denied, found
+from callimport import errors, model
+from callimport.ledger import Ledger
+from callimport.model import ItemStatus
+from callimport.reconcile import Look, Reconciliation, denied, found
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.making import NOW, STARTED

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, recording
-from pipeline.recording import Audio, File, Folder, Unfit
+from callimport import errors, recording
+from callimport.recording import Audio, File, Folder, Unfit
 
 LARGEST = 1_000
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline import errors, model, profile
-from pipeline.profile import parsing
-from pipeline.recording_names import Names, Told, owners
+from callimport import errors, model, profile
+from callimport.profile import parsing
+from callimport.recording_names import Names, Told, owners
 
 EPOCH = 1716836844
 ID = f"{EPOCH}.12"

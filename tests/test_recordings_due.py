@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import profile
-from pipeline.errors import ExitCode
-from pipeline.ledger.recordings import Recordings
-from pipeline.model import ItemStatus
-from pipeline.recording import Audio, Folder
-from pipeline.recording_names import Names
-from pipeline.recordings_due import unclaimed
+from callimport import profile
+from callimport.errors import ExitCode
+from callimport.ledger.recordings import Recordings
+from callimport.model import ItemStatus
+from callimport.recording import Audio, Folder
+from callimport.recording_names import Names
+from callimport.recordings_due import unclaimed
 from tests import fake_crm, making
 from tests.fake_crm import in_virtual_time
 from tests.making import STARTED

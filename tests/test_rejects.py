@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import errors, model, profile, rejects, source, validation
+from callimport import errors, model, profile, rejects, source, validation
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 _HEADER = "direction,started_at,duration_seconds,customer_phone,description\n"

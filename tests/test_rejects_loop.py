@@ -12,7 +12,7 @@ import openpyxl
 import polars as pl
 import pytest
 
-from pipeline import errors, model, origin, profile, rejects, report, sheet, source, validation
+from callimport import errors, model, origin, profile, rejects, report, sheet, source, validation
 from tests import exporting
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -289,7 +289,7 @@ def test_a_name_that_cannot_be_written_is_refused_beforehand(monkeypatch: pytest
 
 
 def test_every_rule_of_a_cell_knows_its_cell(tmp_path: Path) -> None:
-    from schemas import call_log
+    from callimport_schemas import call_log
 
     every = (*call_log.RULES, "lead_several", "agent_unknown", "id_reused", "twin")
     columns = [*call_log.TEXT_COLUMNS, "started_at"]

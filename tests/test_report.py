@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline import endings, model, report
-from pipeline.profile import parsing
-from pipeline.report import talk
+from callimport import endings, model, report
+from callimport.profile import parsing
+from callimport.report import talk
 
 NOW = datetime(2024, 5, 31, 18, 0, tzinfo=UTC)
 

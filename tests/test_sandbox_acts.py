@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sandbox import acts, plan, rehearsal
+from callimport.sandbox import acts, plan, rehearsal
 from tests.test_sandbox_faults import NOW, TOKEN, Hand
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.sandbox import knobs, rehearsal
+from callimport.sandbox import knobs, rehearsal
 
 TOKEN = "a-key-for-rehearsal"
 NOW = datetime.datetime(2026, 11, 22, 15, 0, tzinfo=datetime.UTC)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sandbox import cases, rehearsal, seed
+from callimport.sandbox import cases, rehearsal, seed
 from tests.test_sandbox_api import NOW, TOKEN, Client
 
 

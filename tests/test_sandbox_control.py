@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.sandbox import address, control, knobs, rehearsal, seed, throttle
+from callimport.sandbox import address, control, knobs, rehearsal, seed, throttle
 
 TOKEN = "eyJhbGci.eyJhdWQi.c2lnbmF0dXJl"
 NOW = datetime.datetime(2026, 11, 22, 15, 0, tzinfo=datetime.UTC)

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from pipeline.sandbox import dialect, knobs, wording
+from callimport.sandbox import dialect, knobs, wording
 from tests.test_sandbox_api import MP3, made
 
 WRONG = {"method": "fax", "executed_at": "yesterday", "call_phone": "514", "call_duration": "long"}

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.sandbox import connection, control, knobs, plan, rehearsal
+from callimport.sandbox import connection, control, knobs, plan, rehearsal
 
 TOKEN = "a-key-for-rehearsal"
 NOW = datetime.datetime(2026, 11, 22, 15, 0, tzinfo=datetime.UTC)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sandbox import knobs, rehearsal, rules
+from callimport.sandbox import knobs, rehearsal, rules
 from tests.test_sandbox_api import NOW, TOKEN, Client, made
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pipeline.sandbox import knobs, markup, rehearsal
+from callimport.sandbox import knobs, markup, rehearsal
 from tests.test_sandbox_control import NOW, TOKEN, Hand
 
 EVIL = "<script>alert('x')</script> & \"<img src=http://crm.example>"

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from pipeline.sandbox import __main__ as entry
-from pipeline.sandbox import server
+from callimport.sandbox import __main__, server
 from tests import rehearsal
 
 PATIENCE_SECONDS = 20
@@ -26,7 +25,7 @@ def running(
 ) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """A sandbox that is ready, and what it said; killed at the end if nobody stopped it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.sandbox", "--address-file", str(address_file), *options],
+        [sys.executable, "-m", "callimport.sandbox", "--address-file", str(address_file), *options],
         cwd=rehearsal.ROOT,
         env={**rehearsal.installed(), **environment},
         stdout=subprocess.PIPE,
@@ -46,7 +45,7 @@ def running(
 def complaint(tmp_path: pathlib.Path, *options: str) -> str:
     """The one line a sandbox that cannot start leaves on stderr."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.sandbox", "--address-file", str(tmp_path / "a.json"), *options],
+        [sys.executable, "-m", "callimport.sandbox", "--address-file", str(tmp_path / "a.json"), *options],
         cwd=rehearsal.ROOT,
         env=rehearsal.installed(),
         capture_output=True,
@@ -124,7 +123,7 @@ def test_process_misbehaves_as_it_is_told(tmp_path: pathlib.Path) -> None:
 )
 def test_misuse_is_a_complaint(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`main` returns 2, it does not exit: the command that calls it wants its say."""
-    assert entry.main(["--address-file", "unused.json", *options]) == 2
+    assert __main__.main(["--address-file", "unused.json", *options]) == 2
     line = capsys.readouterr().err
     assert words in line
     assert line.count("\n") == 1
@@ -132,7 +131,7 @@ def test_misuse_is_a_complaint(options: list[str], words: str, capsys: pytest.Ca
 
 def test_unprintable_key_is_a_complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("CALLIMPORT_SANDBOX_TOKEN", "two words")
-    assert entry.main(["--address-file", "unused.json"]) == 2
+    assert __main__.main(["--address-file", "unused.json"]) == 2
     assert "two words" not in capsys.readouterr().err
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sandbox import rules
+from callimport.sandbox import rules
 from tests.test_sandbox_api import Client, made
 
 WRONG_OPTIONAL = {

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from pipeline.sandbox import knobs, plan, rehearsal
+from callimport.sandbox import knobs, plan, rehearsal
 from tests.test_sandbox_api import JSON, MP3, NOW, TOKEN, Client, made, wav
 
 UPLOAD = "/communications/42534452/recording"

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.sandbox import plan, rehearsal, server
+from callimport.sandbox import plan, rehearsal, server
 
 TOKEN = "a-key-for-rehearsal"
 CALL = {"lead_id": 5001, "method": "phone", "type": "incoming", "description": "é" * 500}

@@ -7,8 +7,8 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from pipeline import model
-from schemas import call_log, checks, communication
+from callimport import model
+from callimport_schemas import call_log, checks, communication
 
 
 def _names(schema: pa.DataFrameSchema) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import errors, model, source
+from callimport import errors, model, source
 
 
 def _csv(folder: Path, content: str | bytes, name: str = "calls.csv") -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, source
-from pipeline.source import packing
+from callimport import errors, source
+from callimport.source import packing
 
 if sys.version_info >= (3, 14):
     from compression import zstd

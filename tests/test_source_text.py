@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import errors, model, source
-from pipeline.source import encoding, fast, mixed, text, tolerant
+from callimport import errors, model, source
+from callimport.source import encoding, fast, mixed, text, tolerant
 
 SMALL_BLOCK = 64
 NAMES = ("call_id", "name", "note")

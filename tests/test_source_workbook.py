@@ -8,8 +8,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from pipeline import errors, model, source
-from pipeline.source import workbook
+from callimport import errors, model, source
+from callimport.source import workbook
 
 START = dt.datetime(2024, 5, 31, 14, 5, 9)  # noqa: DTZ001 (a sheet knows no zones)
 

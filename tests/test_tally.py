@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline import endings, model
-from pipeline.tally import Tally
+from callimport import endings, model
+from callimport.tally import Tally
 from tests import making
 
 

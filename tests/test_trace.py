@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline import config, errors, mapping, model, report, trace
-from pipeline.ledger import Ledger
+from callimport import config, errors, mapping, model, report, trace
+from callimport.ledger import Ledger
 from tests import making
 
 CALL = making.call("A-1", row=2)

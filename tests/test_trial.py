@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import errors, profile, report, source, trial, validation
+from callimport import errors, profile, report, source, trial, validation
 from tests.rehearsal import ROOT, callimport
 
 EXPORTS = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline import model
-from pipeline.twins import Judged, Twins
+from callimport import model
+from callimport.twins import Judged, Twins
 from tests import making
 
 

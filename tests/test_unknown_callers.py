@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline import errors, unknown_callers
-from pipeline.unknown_callers import HEADER, UnknownCallers
+from callimport import errors, unknown_callers
+from callimport.unknown_callers import HEADER, UnknownCallers
 
 _START = datetime(2024, 5, 31, 18, 0, tzinfo=UTC)
 _ONE, _TWO, _THREE = "+15145550121", "+15145550122", "+15145550123"

@@ -12,14 +12,14 @@ from unittest import mock
 import anyio
 import pytest
 
-from pipeline import config, errors, model
-from pipeline.courier import Courier
-from pipeline.destination import Destination
-from pipeline.errors import ExitCode
-from pipeline.ledger import updates
-from pipeline.ledger.updates import Updates
-from pipeline.model import ItemStatus
-from pipeline.pacer import Pacer
+from callimport import config, errors, model
+from callimport.courier import Courier
+from callimport.destination import Destination
+from callimport.errors import ExitCode
+from callimport.ledger import updates
+from callimport.ledger.updates import Updates
+from callimport.model import ItemStatus
+from callimport.pacer import Pacer
 from tests import fake_crm, making
 from tests.fake_crm import NO_REPLY, Reply, Request, in_virtual_time, reply
 from tests.nights import HOUSE, SETTINGS, Nights, endings_of, nights, on_put, puts, reads, several
@@ -812,7 +812,7 @@ async def test_a_row_in_question_today_brings_no_change_of_yesterday(tmp_path: P
 @in_virtual_time
 async def test_of_a_long_list_the_first_thousand_are_named(tmp_path: Path) -> None:
     calls = several(3)
-    with mock.patch("pipeline.updating.LISTED_AT_MOST", 2), nights(tmp_path, *calls) as them:
+    with mock.patch("callimport.updating.LISTED_AT_MOST", 2), nights(tmp_path, *calls) as them:
         for one in them.crm.stored:
             one["call_duration"] = 300
         result = await them.tells(*(one._replace(duration_seconds=7) for one in calls)).make()

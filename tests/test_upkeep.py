@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import config, errors, lock, model, upkeep
-from pipeline.ledger import Ledger, listing
-from pipeline.model import ItemStatus
+from callimport import config, errors, lock, model, upkeep
+from callimport.ledger import Ledger, listing
+from callimport.model import ItemStatus
 from tests import making
 
 _BATCH = making.batch()

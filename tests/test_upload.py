@@ -11,8 +11,8 @@ import anyio
 import anyio.abc
 import pytest
 
-from pipeline import courier, destination, errors, model, pacer, privacy
-from pipeline.recording import Audio, Folder
+from callimport import courier, destination, errors, model, pacer, privacy
+from callimport.recording import Audio, Folder
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Reply, in_virtual_time, reply
 from tests.test_recording import opened as audio_of

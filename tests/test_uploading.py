@@ -13,17 +13,17 @@ import anyio
 import pytest
 from rich.console import Console
 
-from pipeline import config, endings, errors, mapping, model, profile, report
-from pipeline.courier import Courier
-from pipeline.errors import ExitCode
-from pipeline.interruption import Interruption
-from pipeline.ledger import Ledger
-from pipeline.ledger.recordings import Recordings
-from pipeline.ledger.updates import Updates
-from pipeline.model import ItemStatus
-from pipeline.pacer import Pacer
-from pipeline.recording_names import Names
-from pipeline.uploading import Uploaded, Uploading
+from callimport import config, endings, errors, mapping, model, profile, report
+from callimport.courier import Courier
+from callimport.errors import ExitCode
+from callimport.interruption import Interruption
+from callimport.ledger import Ledger
+from callimport.ledger.recordings import Recordings
+from callimport.ledger.updates import Updates
+from callimport.model import ItemStatus
+from callimport.pacer import Pacer
+from callimport.recording_names import Names
+from callimport.uploading import Uploaded, Uploading
 from tests import fake_crm, making
 from tests.fake_crm import FakeCrm, Reply, in_virtual_time, reply
 from tests.making import STARTED

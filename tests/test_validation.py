@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import errors, model, profile, validation
-from schemas import call_log, checks
+from callimport import errors, model, profile, validation
+from callimport_schemas import call_log, checks
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 _SOUND: dict[str, str | None] = {

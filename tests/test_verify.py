@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import errors, mapping, model
-from pipeline.ledger import Ledger, delivered
-from pipeline.proofs import Kind, Proof
-from pipeline.verify import Verification
+from callimport import errors, mapping, model
+from callimport.ledger import Ledger, delivered
+from callimport.proofs import Kind, Proof
+from callimport.verify import Verification
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.shown import Shows, ledger_with, lose_answer, stored

@@ -8,10 +8,10 @@ import anyio
 import pytest
 from rich.console import Console
 
-from pipeline import delivery, errors, lock, model, report
-from pipeline.ledger import Ledger
-from pipeline.reconcile import Reconciliation
-from pipeline.watch import Watch
+from callimport import delivery, errors, lock, model, report
+from callimport.ledger import Ledger
+from callimport.reconcile import Reconciliation
+from callimport.watch import Watch
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.making import NOW

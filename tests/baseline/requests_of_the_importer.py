@@ -13,8 +13,8 @@ from unittest import mock
 
 import httpx
 
-from pipeline import destination, errors, model, privacy
-from pipeline.destination import Destination
+from callimport import destination, errors, model, privacy
+from callimport.destination import Destination
 
 LEAD, COMMUNICATION = 5001, 42534452
 _NOW = datetime(2026, 11, 27, tzinfo=UTC)

@@ -42,7 +42,7 @@ def _is_stable(path: Path) -> bool:
 
 
 def test_every_profile_has_a_generated_export_of_sixty_rows_or_more() -> None:
-    profiles = {path.stem for path in (ROOT / "schemas" / "profiles").glob("*.toml")}
+    profiles = {path.stem for path in (ROOT / "schemas" / "callimport_schemas" / "profiles").glob("*.toml")}
     stems = {Path(name).stem for name in generated_exports.EXPORTS}
     assert {name for name in profiles for stem in stems if stem.startswith(name)} == profiles
     small = {"canonical-contradictory.csv", "canonical-undecided.csv"}

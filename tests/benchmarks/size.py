@@ -19,8 +19,8 @@ from statistics import median
 
 import polars as pl
 
-from pipeline import config, intake, model
-from pipeline.ledger import Binding, Ledger
+from callimport import config, intake, model
+from callimport.ledger import Binding, Ledger
 from tests.benchmarks.calls_file import write
 from tests.rehearsal import ROOT, installed
 
@@ -52,7 +52,7 @@ def _sink(path: Path) -> None:
 
 def _checked(path: Path) -> tuple[float, float]:
     """Seconds and the highest memory in MiB of `callimport check`, as it is once pip has installed it."""
-    command = [sys.executable, "-m", "pipeline"]
+    command = [sys.executable, "-m", "callimport"]
     # Once over a few rows: what pip compiles when it installs is compiled.
     few = path.parent / "few.csv"
     write(few, 10)

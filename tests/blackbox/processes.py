@@ -19,7 +19,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 # The name of the import package: the one place that changes when the package is renamed.
-PACKAGE = "pipeline"
+PACKAGE = "callimport"
 TREE = (sys.executable, "-m", PACKAGE)
 BASELINE = (str(ROOT / "build" / "blackbox" / "bin" / "callimport"),)
 LONGEST_COMMAND_SECONDS = 300.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline import config, errors, importer, model, settlement, upkeep
+from callimport import config, errors, importer, model, settlement, upkeep
 from tests.crash.world import World
 
 BASE_URL = "http://127.0.0.1/v2"

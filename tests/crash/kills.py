@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline import lock
+from callimport import lock
 from tests import rehearsal
 from tests.crash import tally
 from tests.crash.storm import faults

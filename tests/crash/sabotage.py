@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from pipeline import changes, latecomers, model, preflight
-from pipeline.latecomers import Latecomers
-from pipeline.ledger import Database, Ledger, leadless
-from pipeline.ledger.recordings import Evidence, Recordings
-from pipeline.recording import Audio
-from pipeline.recordings_due import Errand
-from pipeline.uploading import Uploading
+from callimport import changes, latecomers, model, preflight
+from callimport.latecomers import Latecomers
+from callimport.ledger import Database, Ledger, leadless
+from callimport.ledger.recordings import Evidence, Recordings
+from callimport.recording import Audio
+from callimport.recordings_due import Errand
+from callimport.uploading import Uploading
 from tests.crash import commands
 
 

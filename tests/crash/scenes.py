@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from pipeline.errors import ExitCode
-from pipeline.model import ItemStatus
+from callimport.errors import ExitCode
+from callimport.model import ItemStatus
 from tests.crash.commands import Command, Reconcile, Run, decide, lose, resend, retry, retry_one, withdraw, withdraw_one
 from tests.crash.crm import ALL_LEADS, FOR_EVER, Kind, Lead, Trouble
 

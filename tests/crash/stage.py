@@ -21,7 +21,7 @@ import polars as pl
 import trio
 from rich.console import Console
 
-from pipeline import destination, importer, lock, model, report, validation
+from callimport import destination, importer, lock, model, report, validation
 from tests.crash import scenes, world
 from tests.crash.commands import Desk, Ended, chance
 from tests.crash.crm import START, Crm

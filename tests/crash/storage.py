@@ -19,7 +19,7 @@ from tests.crash import world
 from tests.crash.life import Life
 
 _FULL, _NORMAL = 2, 1
-_LEDGER_CODE = f"{os.sep}pipeline{os.sep}ledger{os.sep}"
+_LEDGER_CODE = f"{os.sep}callimport{os.sep}ledger{os.sep}"
 _TABLE = re.compile(r"(?:INTO|UPDATE|FROM|TABLE(?: IF EXISTS)?|INDEX|TRIGGER|VIEW)\s+([\w.]+)")
 
 

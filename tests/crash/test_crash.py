@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from pipeline.ledger import Ledger
+from callimport.ledger import Ledger
 from tests.crash import sabotage
 from tests.crash.exploration import Explored, explored
 from tests.crash.sabotage import SABOTAGES

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
-from pipeline import directory, lead_search
-from pipeline.ledger import leadless, lookups
+from callimport import directory, lead_search
+from callimport.ledger import leadless, lookups
 from tests.simulation.sabotage import Sabotage
 
 _PROFILE = "leads"

@@ -13,8 +13,8 @@ from typing import Any
 
 import trio
 
-from pipeline import config, errors, importer, model, report
-from pipeline.ledger import Ledger
+from callimport import config, errors, importer, model, report
+from callimport.ledger import Ledger
 from tests.simulation import scheduling
 from tests.simulation.callers import DAY, OWN, Callers, Night, Row, draw
 from tests.simulation.clocks import Clocks

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import trio
 
-from pipeline.errors import ExitCode
-from pipeline.interruption import Interruption
+from callimport.errors import ExitCode
+from callimport.interruption import Interruption
 from tests.simulation.history import History
 from tests.simulation.lives import BadDisk, Life
 

@@ -13,12 +13,12 @@ from unittest import mock
 
 import anyio
 
-from pipeline import canonical, delivery, destination, errors, existing, likeness, model, pacer, reconcile
-from pipeline.ledger import Database, Ledger
-from pipeline.ledger.recordings import Evidence, Recordings
-from pipeline.recording import Audio
-from pipeline.recordings_due import Errand
-from pipeline.uploading import Uploading
+from callimport import canonical, delivery, destination, errors, existing, likeness, model, pacer, reconcile
+from callimport.ledger import Database, Ledger
+from callimport.ledger.recordings import Evidence, Recordings
+from callimport.recording import Audio
+from callimport.recordings_due import Errand
+from callimport.uploading import Uploading
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipeline import model
+from callimport import model
 from tests.simulation import dialect, lives
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -15,9 +15,9 @@ from typing import Any
 import trio
 from rich.console import Console
 
-from pipeline import config, errors, importer, model, report
-from pipeline.ledger import Ledger
-from pipeline.ledger.recordings import Recordings
+from callimport import config, errors, importer, model, report
+from callimport.ledger import Ledger
+from callimport.ledger.recordings import Recordings
 from tests.simulation import profiles, scheduling
 from tests.simulation.clocks import Clocks
 from tests.simulation.crm import Crm

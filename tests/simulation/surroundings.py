@@ -13,7 +13,7 @@ import httpcore
 import httpx
 import polars as pl
 
-from pipeline import delivery, destination, importer, interruption, lock, model, validation, watch
+from callimport import delivery, destination, importer, interruption, lock, model, validation, watch
 from tests.fake_crm import _NO_TLS, TOKEN
 from tests.simulation.crm import sending
 from tests.simulation.network import Network

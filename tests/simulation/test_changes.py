@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import config, model
+from callimport import config, model
 from tests import fake_crm, making
 from tests.fake_crm import FakeCrm, Reply, Request, in_virtual_time, reply
 from tests.nights import Nights, nights, several

@@ -11,7 +11,7 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-_OURS = ("pipeline", "callimport", "callimport_schemas", "schemas", "__main__")
+_OURS = ("callimport", "callimport_schemas", "__main__")
 
 _REAL = datetime.datetime
 _LATER = datetime.timedelta(seconds=float(os.environ.pop("CALLIMPORT_TEST_LATER", "0")))

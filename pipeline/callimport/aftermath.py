@@ -1,0 +1,25 @@
+"""callimport report: the last import on one page, told from the ledger alone."""
+
+from pathlib import Path
+
+from callimport import config, custody, errors, model, outfile, report, upkeep
+from callimport.ledger import listing, runs
+
+
+def write(settings: config.Settings, clock: model.Clock, path: Path) -> str:
+    """Write the page; the id of the run that it is about. ConfigError where there is none, or the file may not be."""
+    outfile.refuse_existing(path, force=settings.force)
+    with custody.offline(settings, clock) as ledger:
+        database = ledger.database
+        outfile.refuse_same((path,), (Path(database.place),))
+        run = runs.last(database)
+        if run is None:
+            raise errors.ConfigError(f"nothing was imported with the ledger {database.place} yet: run an import first")
+        report.write_run(
+            path,
+            run,
+            account=listing.bound_account(database),
+            ledger=database.place,
+            listed={status: listing.of_batch(database, run.batch, status) for status in upkeep.LISTED},
+        )
+    return run.run_id

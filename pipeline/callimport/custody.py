@@ -1,0 +1,98 @@
+"""The ledger of an account, found and held by one process alone. Every way to it goes through here."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from callimport import account, config, errors, lock, model
+from callimport.ledger import Binding, Ledger, listing
+
+
+@contextlib.contextmanager
+def of_a_run(
+    settings: config.Settings,
+    clock: model.Clock,
+    target: config.Target,
+    whose: model.Account,
+    say: Callable[[str], None],
+) -> Iterator[Ledger]:
+    """The ledger to import with, made where there is none. A dry run gets a copy, and makes none."""
+    folder = config.state_dir(settings)
+    known = config.ledger_of(folder, target.host, whose)
+    path = settings.ledger or known
+    binding = Binding(target.host, whose)
+    if settings.dry_run:
+        with _held_if_there(path), contextlib.closing(Ledger.copied(path, clock, binding)) as ledger:
+            stands = "planned on a copy of it" if path.exists() else "not there yet: the import makes it"
+            say(f"ledger {path} (account {whose.id}, {whose.name}), {stands}")
+            yield ledger
+        return
+    account.refuse_missing_ledger(target, whose, path, settings)
+    with _held(path, folder, target, whose):
+        if path.resolve() != known.resolve() and not _takes_its_place(path, known, clock):
+            account.refuse_second_ledger(whose, path, known)
+        with contextlib.closing(Ledger.open(path, clock, binding)) as ledger:
+            config.remember_ledger(folder, target, whose, path)
+            say(f"ledger {path} (account {whose.id}, {whose.name})")
+            yield ledger
+
+
+@contextlib.contextmanager
+def of_a_look(
+    settings: config.Settings,
+    clock: model.Clock,
+    target: config.Target,
+    whose: model.Account,
+    say: Callable[[str], None],
+) -> Iterator[Ledger]:
+    """The ledger to look doubts up in. There is none to make: without one, nothing is in doubt."""
+    folder = config.state_dir(settings)
+    path = settings.ledger or config.ledger_of(folder, target.host, whose)
+    if not path.is_file():
+        raise errors.ConfigError(f"there is no ledger {path}: check --ledger, --account and --state-dir")
+    with (
+        _held(path, folder, target, whose),
+        contextlib.closing(Ledger.open(path, clock, Binding(target.host, whose))) as ledger,
+    ):
+        say(f"ledger {path} (account {whose.id}, {whose.name})")
+        yield ledger
+
+
+@contextlib.contextmanager
+def offline(settings: config.Settings, clock: model.Clock) -> Iterator[Ledger]:
+    """The ledger that is meant, without asking the CRM."""
+    path = config.find_ledger(settings)
+    with (
+        lock.held(lock.beside(path, "lock"), heartbeat=lock.beside(path, "heartbeat")),
+        contextlib.closing(Ledger.open(path, clock)) as ledger,
+    ):
+        yield ledger
+
+
+@contextlib.contextmanager
+def _held(path: Path, folder: Path, target: config.Target, whose: model.Account) -> Iterator[None]:
+    """One run a ledger, and one an account, whatever ledger it names."""
+    heartbeat = lock.beside(path, "heartbeat")
+    one_an_account = folder / f"{config.ledger_path(folder, target.host, whose).stem}.lock"
+    with (
+        lock.held(lock.beside(path, "lock"), heartbeat=heartbeat),
+        lock.held(one_an_account, heartbeat=heartbeat),
+    ):
+        yield
+
+
+def _held_if_there(path: Path) -> contextlib.AbstractContextManager[None]:
+    heartbeat = lock.beside(path, "heartbeat")
+    return lock.held(lock.beside(path, "lock"), heartbeat=heartbeat) if path.exists() else contextlib.nullcontext()
+
+
+def _takes_its_place(path: Path, known: Path, clock: model.Clock) -> bool:
+    """Whether the ledger at `path` remembers calls and the known one none: that one was made by a run that a guard
+    stopped at once, for want of the other."""
+    if not known.is_file():
+        return True
+    with (
+        contextlib.closing(Ledger.glimpse(path, clock)) as named,
+        contextlib.closing(Ledger.glimpse(known, clock)) as remembered,
+    ):
+        return listing.remembers_calls(named.database) and not listing.remembers_calls(remembered.database)

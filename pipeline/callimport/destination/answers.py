@@ -1,0 +1,89 @@
+"""What a whole answer proves, by its status and body."""
+
+import codecs
+import email.utils
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from callimport import errors, privacy
+
+IN_DOUBT_STATUSES = frozenset({408, 421, 425})
+ROUTE_STATUSES = frozenset({404, 405, 415, 419})
+
+
+def judge(response: httpx.Response, content: bytes) -> Any:
+    status = response.status_code
+    if 200 <= status < 300:
+        return _parsed(response, content)
+    if 300 <= status < 400:
+        raise errors.DestinationUnusable(
+            f"the CRM answered {status}, a redirect; a key follows none: check the destination's address",
+            in_doubt=True,
+        )
+    if status == 401:
+        raise errors.DestinationUnusable("the CRM refused the key (401): check CALLIMPORT_TOKEN, then run again")
+    if status in ROUTE_STATUSES:
+        raise errors.DestinationUnusable(
+            f"the CRM has no such address ({status}): the destination must end in its version, as in https://host/v2"
+        )
+    if status == 429:
+        raise errors.Limited(f"status {status}", retry_after=_retry_after(response), status=status)
+    if status in IN_DOUBT_STATUSES or status < 200 or status >= 500:
+        raise errors.InDoubt(f"status {status}", status=status)
+    raise errors.Refused(f"status {status}", status=status, reasons=_reasons(content))
+
+
+def _parsed(response: httpx.Response, content: bytes) -> Any:
+    status = response.status_code
+    if content.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"<":
+        raise errors.DestinationUnusable(
+            f"a web page came instead of the CRM's answer ({status}): is a proxy or a login page in the way?",
+            in_doubt=True,
+        )
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise errors.InDoubt(f"status {status} with an unreadable body", status=status, applied=True) from None
+
+
+def _reasons(content: bytes) -> tuple[str, ...]:
+    """The CRM's own words by field, fit to be shown."""
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(body, dict):
+        return ()
+    by_field = body.get("errors")
+    if isinstance(by_field, dict) and by_field:
+        return tuple(privacy.hide_numbers(f"{field}: {_first(said)}")[:200] for field, said in by_field.items())
+    message = body.get("message")
+    return (privacy.hide_numbers(message)[:200],) if isinstance(message, str) and message else ()
+
+
+def _first(said: object) -> object:
+    return said[0] if isinstance(said, list) and said else said
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds, from a number or a date; a date counts from the CRM's own clock, not from ours."""
+    value = response.headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        pass
+    else:
+        return seconds if abs(seconds) < float("inf") else None
+    try:
+        return (_http_date(value) - _http_date(response.headers.get("Date", ""))).total_seconds()
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _http_date(value: str) -> datetime:
+    # The oldest of the three forms names no zone; it means GMT as the others do.
+    moment = email.utils.parsedate_to_datetime(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,94 @@
+"""The vendor's JSON, read tolerantly: what is unknown is let be, what is needed must be there."""
+
+from typing import Any
+
+from callimport import canonical, errors, model, privacy
+
+# What the ledger can hold; no CRM counts so far.
+LARGEST_ID = 2**63 - 1
+
+
+def as_list(body: Any) -> list[Any]:
+    """`{"data": […]}`, `{"data": {…}}` and `{…}` were all seen in the vendor's pages."""
+    data = body.get("data", body) if isinstance(body, dict) else body
+    return data if isinstance(data, list) else [data]
+
+
+def stored(one: Any) -> model.Stored:
+    if not isinstance(one, dict) or not is_id(one.get("id")):
+        raise errors.Incomplete("a communication was shown without its id")
+    return model.Stored(
+        id=int(one["id"]),
+        method=str(one.get("method") or ""),
+        type=str(one.get("type") or ""),
+        executed_at=canonical.instant(one.get("executed_at")),
+        created_at=canonical.instant(one.get("created_at")),
+        description=str(one.get("description") or ""),
+        body=one,
+    )
+
+
+def account(one: Any) -> model.Account:
+    if not isinstance(one, dict) or not is_id(one.get("id")):
+        raise errors.DestinationUnusable("the CRM did not say whose key this is: check the destination's address")
+    return model.Account(int(one["id"]), privacy.scrub(str(one.get("name") or "")))
+
+
+def user(one: Any) -> model.User:
+    if not isinstance(one, dict) or not is_id(one.get("id")):
+        raise errors.Incomplete("a user was shown without an id")
+    name = " ".join(str(one.get(part) or "") for part in ("first_name", "last_name"))
+    return model.User(int(one["id"]), str(one.get("email") or ""), " ".join(name.split()))
+
+
+def lead(one: Any) -> model.Lead:
+    if not isinstance(one, dict) or not is_id(one.get("id")):
+        raise errors.Incomplete("a lead was shown without its id")
+    phones = one.get("phones")
+    shown = phones if isinstance(phones, list) else []
+    written = (phone.get("number") for phone in shown if isinstance(phone, dict))
+    return model.Lead(
+        id=int(one["id"]),
+        created_at=canonical.instant(one.get("created_at")),
+        status=str(one.get("status") or "").lower(),
+        numbers=tuple(str(number) for number in written if number),
+        account_id=int(one["account_id"]) if is_id(one.get("account_id")) else None,
+    )
+
+
+def lead_page(body: Any) -> model.LeadPage:
+    shown, total, pages = _listed(body)
+    return model.LeadPage(tuple(lead(one) for one in shown), total, pages)
+
+
+def shown_page(body: Any) -> model.ShownPage:
+    shown, total, pages = _listed(body)
+    return model.ShownPage(tuple((lead(one).id, _communications(one)) for one in shown), total, pages)
+
+
+def _communications(one: dict[str, Any]) -> tuple[model.Stored, ...] | None:
+    """Of a lead in a list; None where it does not show all of them well."""
+    try:
+        return tuple(stored(each) for each in one["communications"])
+    except (errors.Incomplete, KeyError, TypeError):
+        return None
+
+
+def _listed(body: Any) -> tuple[list[Any], int | None, int]:
+    """What a page of a list shows, how many there are in all, and on how many pages."""
+    shown = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(shown, list):
+        raise errors.Incomplete("a list of leads was shown without its leads")
+    meta = body["meta"] if isinstance(body.get("meta"), dict) else {}
+    total, pages = meta.get("total"), meta.get("last_page")
+    return (
+        shown,
+        int(str(total)) if is_id(total) or total in (0, "0") else None,
+        int(str(pages)) if is_id(pages) else 1,
+    )
+
+
+def is_id(value: object) -> bool:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID

@@ -1,0 +1,397 @@
+"""The story of an import, top to bottom.
+
+check  read → recipe → validate → find lead and agent → map → judge together → report; no network, no ledger
+run    the same, then: whose CRM is it → its ledger, held by this run alone → enrol whole → does the CRM know more than
+       the ledger? → deliver → look up what came into doubt → change what changed → report
+plan   run without the delivery, on a copy of the ledger
+"""
+
+import contextlib
+import functools
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+
+from callimport import (
+    account,
+    config,
+    counted,
+    custody,
+    endings,
+    errors,
+    mapping,
+    model,
+    outputs,
+    recordings_due,
+    report,
+)
+from callimport.audio_check import AudioCheck
+from callimport.bulk import Bulk
+from callimport.courier import Courier
+from callimport.destination import Destination, connected
+from callimport.drift import Drift
+from callimport.existing import Existing
+from callimport.inquiry import Inquiry
+from callimport.intake import Intake
+from callimport.interruption import Interruption
+from callimport.latecomers import Latecomers
+from callimport.ledger import Enrolled, Ledger, listing
+from callimport.pacer import Pacer
+from callimport.reckoning import Reckoning
+from callimport.recording import Folder
+from callimport.recording_names import Names
+from callimport.sending import Sending
+from callimport.tally import Tally
+from callimport.updating import Updating
+from callimport.uploading import Uploaded, Uploading
+
+_USUAL_RATE = config.rate(config.DEFAULT_RATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a run needs from outside: time, chance, somebody to talk to, a person to ask if there is one."""
+
+    clock: model.Clock
+    talk: report.Talk
+    rng: random.Random = field(default_factory=random.Random)
+    ask: Callable[[str], str] | None = None
+    hears_signals: bool = True
+    connect: Callable[..., contextlib.AbstractAsyncContextManager[Destination]] = connected
+
+
+def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) -> endings.Result:
+    """What an import would make of these files, seen offline. Raises ImporterError where they cannot be read."""
+    outputs.refuse_unfit(settings, html)
+    began = tools.clock.monotonic()
+    intake = Intake(settings, tools.clock.wall())
+    _say_what_it_is(intake, tools)
+    if not intake.finds_leads:
+        tools.talk.warn("no lead_id column and no --leads FILE: the rows are checked, but no call could find its lead")
+    hearing = AudioCheck.of(settings, intake)
+    for position, calls in intake.frames():
+        # Counted on their way; what they are to one another shows when all have passed.
+        if hearing is not None:
+            hearing.see(position, calls)
+    judged = intake.judged()
+    enrolled = Enrolled(duplicate=judged.copies.height, rejects=judged.rejects(intake.batch.name_beside))
+    too_many = _too_many_rejects(settings, intake, enrolled)
+    written = outputs.write(settings, intake, enrolled)
+    reckoning = Reckoning(
+        Ledger.of_nothing(tools.clock),
+        enrolled,
+        intake.batch.id,
+        intake.tally,
+        intake.sources,
+        tools.clock.monotonic() - began,
+        would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
+        audio=hearing.found(settings.rates or (_USUAL_RATE,)) if hearing else None,
+        told=(*intake.agents.told(), *_numbers_to_look_up(settings, intake), *written),
+        stopped_by=too_many,
+        fail_on=settings.fail_on,
+    )
+    result = reckoning.result(rejects=settings.rejects)
+    if html is not None:
+        report.write_html(html, result, files=tuple(opened.name for opened in intake.sources))
+        result = replace(result, told=(*result.told, f"page {html}: the report, for whoever made the export"))
+    return result
+
+
+async def run(settings: config.Settings, tools: Tools) -> endings.Result:
+    """Import the files, or go on with what is pending of the last batch where there are none.
+
+    Raises ImporterError for whatever shows before anything is sent; what comes later is part of the result.
+    """
+    interruption = Interruption()
+    return await interruption.until_asked(
+        functools.partial(_run, settings, tools, interruption),
+        hears_signals=tools.hears_signals,
+        at_most_seconds=settings.max_duration.total_seconds() if settings.max_duration is not None else None,
+    )
+
+
+async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> endings.Result:
+    outputs.refuse_unfit(settings)
+    if settings.resume and settings.files:
+        raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
+    if settings.recordings_only and settings.recordings is None:
+        raise errors.ConfigError("--recordings-only uploads recordings: name their folder with --recordings DIR")
+    if settings.recordings is not None:
+        # Before the first call, not after the last.
+        Folder(settings.recordings, 0)
+    if settings.pilot is not None and settings.limit is not None:
+        raise errors.ConfigError("--pilot says how many calls are sent, and so does --limit: leave one out")
+    if settings.adopt and settings.plan:
+        raise errors.ConfigError("--adopt changes what is left to send: adopt without --plan, then plan the rest")
+    began = tools.clock.monotonic()
+    intake = Intake(settings, tools.clock.wall()) if settings.files else None
+    if intake is not None and not intake.finds_leads:
+        raise errors.SchemaMismatch(
+            f"{intake.sources[0].name} has no lead_id column, so no call can find its lead: "
+            "give --leads FILE with the columns phone and lead_id, or --find-leads"
+        )
+    if intake is not None:
+        _say_what_it_is(intake, tools)
+    target = config.target(settings)
+    pacer, drift = Pacer(settings.rates, tools.clock.monotonic, tools.rng), Drift(tools.clock)
+    async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
+        whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
+        account.confirm(target, whose, settings, tools.ask)
+        with custody.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
+            inquiry = Inquiry(settings, Courier(crm, pacer, tools.rng), whose, tools.clock.wall(), tools.talk)
+            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger, inquiry)
+            return await (crossing.plan() if settings.dry_run else crossing.deliver())
+
+
+@dataclass(slots=True)
+class Crossing:
+    """One run, once it is known which calls, whose CRM and which ledger."""
+
+    settings: config.Settings
+    tools: Tools
+    interruption: Interruption
+    began: float
+    intake: Intake | None
+    account: model.Account
+    crm: Destination
+    pacer: Pacer
+    drift: Drift
+    ledger: Ledger
+    inquiry: Inquiry
+    late: Latecomers | None = None
+    told: tuple[str, ...] = ()
+    existing: Existing = field(init=False)
+
+    async def plan(self) -> endings.Result:
+        """What `deliver` would do. The ledger of a dry run is a copy already."""
+        enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
+        stopped_by = _too_many_rejects(self.settings, self.intake, enrolled)
+        self.told += outputs.write(self.settings, self.intake, enrolled)
+        updating = self._updating(self.ledger, enrolled, batch_id)
+        sending = self._sending(updating, batch_id)
+        try:
+            updating.brake()
+            await sending.look_first(batch_id)
+            await self.existing.tell_cost(self.pacer.allowed_per_minute)
+        except errors.GuardStopped as error:
+            # The counts are worth having all the same.
+            stopped_by = stopped_by or error
+        uploading = self._uploading(self.ledger, self.intake, batch_id)
+        uploaded = await uploading.run(None, plan_only=True)
+        self._close_latecomers(is_plan=True)
+        code = self._code(self.ledger, updating, uploading.due, batch_id)
+        return self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, stopped_by=stopped_by).result(
+            rejects=self.settings.rejects,
+            plan=None if self.settings.adopt or self.settings.recordings_only or stopped_by else code,
+            destination=self.settings.destination,
+        )
+
+    async def deliver(self) -> endings.Result:
+        """Enrol whole, then send, and tell what became of every call."""
+        await self._hold_to_the_plan()
+        if self.intake is None:
+            self._batch_to_go_on_with()
+        run_id = new_run_id(self.tools)
+        found = self.ledger.start_run(run_id)
+        if found:
+            self.tools.talk.warn(
+                f"{counted.calls(found)} under way when an earlier run ended: in doubt until they are looked up"
+            )
+        with self._end_recorded(run_id):
+            enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
+            self.told += outputs.write(self.settings, self.intake, enrolled)
+            only = self.settings.recordings_only
+            updating = self._updating(self.ledger, enrolled, batch_id)
+            sending = self._sending(updating, batch_id)
+            stopped_by = sending.names_only() if only else await sending.run(run_id, batch_id)
+            if self.settings.adopt and not only:
+                self.ledger.acknowledge_others()
+            uploading = self._uploading(self.ledger, self.intake, batch_id)
+            uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
+            stopped_by = stopped_by or uploaded.stopped_by
+            self._close_latecomers(is_plan=False)
+            reckoning = self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, run_id, stopped_by)
+            result = reckoning.result(rejects=self.settings.rejects, destination=self.settings.destination)
+            self.ledger.end_run(run_id, result.summary.exit_code, result.error)
+        return result
+
+    @contextlib.contextmanager
+    def _end_recorded(self, run_id: str) -> Iterator[None]:
+        """However the block is left, short of being killed, the ledger says that the run has ended."""
+        try:
+            yield
+        except BaseException as error:
+            code = error.exit_code if isinstance(error, errors.ImporterError) else self.interruption.exit_code
+            with contextlib.suppress(errors.LedgerError):
+                why = str(error) if isinstance(error, errors.ImporterError) else None
+                self.ledger.end_run(run_id, code or errors.ExitCode.STOPPED, why)
+            raise
+
+    async def _enrol(self, ledger: Ledger, run_id: str | None, intake: Intake | None) -> tuple[Enrolled, str]:
+        if intake is None:
+            batch_id = self._batch_to_go_on_with()
+            return ledger.resume(run_id, batch_id), batch_id
+        late = self.late = None
+        if self.settings.find_leads or self.settings.leads:
+            now, grace = self.tools.clock.wall(), self.settings.lead_grace
+            late = self.late = Latecomers(ledger, intake, now, grace, asks_crm=self.settings.find_leads)
+        await self.inquiry.answer(intake, ledger, late.numbers if late else ())
+        batch = late.batch() if late else intake.batch
+        with ledger.enrolment(run_id, batch) as enrolment:
+            for sightings in intake.sightings(self.account.id, ledger.origins(intake.system)):
+                enrolment.see(sightings)
+                if late is not None:
+                    late.gather(self.account.id)
+                # Between two chunks Ctrl-C is heard; the ledger is then as it was before.
+                await anyio.lowlevel.checkpoint()
+            enrolment.note_origins(intake.origins.mended_calls(), intake.origins.repeated_calls())
+            if late is not None:
+                late.see(enrolment, batch)
+            enrolled = enrolment.enter(intake.judged())
+            if run_id is not None and (too_many := _too_many_rejects(self.settings, intake, enrolled)):
+                # Said with every reason at hand, and the ledger is as it was.
+                outputs.write(self.settings, intake, enrolled)
+                raise too_many
+            if late is not None:
+                enrolled = late.entered(enrolled, batch)
+            return enrolled, batch.id
+
+    def _batch_to_go_on_with(self) -> str:
+        batch_id = (self.settings.resume or "").upper() or listing.last_batch(self.ledger.database)
+        if batch_id is None:
+            raise errors.ConfigError("the ledger holds no batch to go on with: name the files to import")
+        if not listing.knows_batch(self.ledger.database, batch_id):
+            raise errors.ConfigError(
+                f"the ledger knows no batch {batch_id}: callimport status lists those that have pending calls"
+            )
+        if not self.settings.reference and not listing.is_unmarked(self.ledger.database, batch_id):
+            raise errors.ConfigError(
+                "the calls of this batch were enrolled with their references: to send what is left without, name the "
+                "files again with --no-reference"
+            )
+        return batch_id
+
+    async def _hold_to_the_plan(self) -> None:
+        """With --plan: nothing but that plan is sent."""
+        if self.settings.plan is None:
+            return
+        intake = Intake(self.settings, self.tools.clock.wall()) if self.settings.files else None
+        copy = self.ledger.snapshot()
+        enrolled, batch_id = await self._enrol(copy, None, intake)
+        due = await self._uploading(copy, intake, batch_id).look()
+        code = self._code(copy, self._updating(copy, enrolled, batch_id), due, batch_id)
+        if code != self.settings.plan.upper():
+            raise errors.GuardStopped(
+                f"the plan is {code} now, not {self.settings.plan}: files, settings or ledger changed since, or "
+                "the plan was begun: look at run --dry-run again, then give the new code"
+            )
+
+    def _stops_early(self) -> bool:
+        its = self.settings
+        return any((its.limit, its.pilot, its.recordings_only, its.max_duration))
+
+    def _code(self, ledger: Ledger, updating: Updating, due: recordings_due.Due, batch_id: str) -> str:
+        """Of a plan: what it would create, what it would change and upload, and over what it would write."""
+        its = self.settings
+        planned = itertools.chain(
+            listing.to_send(ledger.database, batch_id),
+            updating.to_send(),
+            due.planned(),
+            [("known calls", f"{its.on_change} overwrite={its.overwrite}")],
+        )
+        return mapping.plan_code(batch_id, self.account.id, planned)
+
+    def _updating(self, ledger: Ledger, enrolled: Enrolled, batch_id: str) -> Updating:
+        return Updating(self.settings, self.tools.clock, self.tools.talk.say, ledger, enrolled, batch_id)
+
+    def _sending(self, updating: Updating, batch_id: str) -> Sending:
+        tools = self.tools
+        courier = Courier(self.crm, self.pacer, tools.rng)
+        bulk = Bulk(courier, self.ledger, tools.clock, tools.rng, tools.talk.say)
+        self.existing = Existing(self.settings, self.ledger, courier, batch_id, tools.talk.warn, tools.clock, bulk)
+        return Sending(
+            self.settings, tools.clock, tools.talk, tools.rng, self.interruption, self.crm, self.pacer, self.drift,
+            self.ledger, updating, self.existing,
+        )  # fmt: skip
+
+    def _uploading(self, ledger: Ledger, intake: Intake | None, batch_id: str) -> Uploading:
+        tools = self.tools
+        if intake is not None:
+            naming = Names(intake.profile.recordings, intake.zone, self.settings.region), intake.system
+        else:
+            naming = recordings_due.names_of_batch(ledger.database, batch_id, self.settings.region)
+        courier = Courier(self.crm, self.pacer, tools.rng)
+        return Uploading(
+            self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, ledger, *naming
+        )
+
+    def _close_latecomers(self, *, is_plan: bool) -> None:
+        """A step of its own: what was sent by now is accounted for, whatever becomes of this."""
+        if self.late is not None:
+            try:
+                self.told = (*self.late.close(is_plan=is_plan), *self.told)
+            except errors.LedgerError as error:
+                self.told += (f"which calls wait for a lead is not known, and none was given up: {error}",)
+
+    def _reckoning(
+        self,
+        ledger: Ledger,
+        enrolled: Enrolled,
+        batch_id: str,
+        updating: Updating,
+        uploaded: Uploaded,
+        run_id: str | None = None,
+        stopped_by: errors.ImporterError | None = None,
+    ) -> Reckoning:
+        return Reckoning(
+            ledger=ledger,
+            enrolled=enrolled,
+            batch_id=batch_id,
+            tally=self.intake.tally if self.intake else Tally(),
+            sources=self.intake.sources if self.intake else (),
+            elapsed_seconds=self.tools.clock.monotonic() - self.began,
+            run_id=run_id,
+            requests=self.pacer.requests,
+            rate_limited=self.pacer.rate_limited,
+            work_may_be_left=run_id is not None and (self._stops_early() or bool(self.existing.unread)),
+            is_pilot=run_id is not None and self.settings.pilot is not None,
+            stopped_by=stopped_by,
+            interrupted=self.interruption.exit_code,
+            fail_on=self.settings.fail_on,
+            updates=updating.account(),
+            recordings=uploaded.counts,
+            unattached=uploaded.unattached,
+            told=(
+                *(self.intake.agents.told() if self.intake else ()),
+                *self.told,
+                *self.existing.told,
+            ),
+        )
+
+
+def _too_many_rejects(
+    settings: config.Settings, intake: Intake | None, enrolled: Enrolled
+) -> errors.GuardStopped | None:
+    if settings.max_rejects is None or intake is None:
+        return None
+    return settings.max_rejects.guard(len(intake.tally.rejects) + len(enrolled.rejects), intake.tally.read)
+
+
+def _numbers_to_look_up(settings: config.Settings, intake: Intake) -> tuple[str, ...]:
+    numbers = len(intake.unknown_callers.numbers()) if settings.find_leads else 0
+    told = f"{counted.calls(intake.tally.skipped[model.Skip.NO_LEAD])} of {numbers:,} numbers have no lead in the files"
+    return (f"{told}: run looks them up in the CRM (--find-leads)",) if numbers else ()
+
+
+def _say_what_it_is(intake: Intake, tools: Tools) -> None:
+    for line in intake.exports.told:
+        tools.talk.say(line)
+
+
+def new_run_id(tools: Tools) -> str:
+    return f"{tools.clock.wall():%Y%m%dT%H%M%SZ}-{tools.rng.getrandbits(24):06x}"

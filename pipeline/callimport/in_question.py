@@ -1,0 +1,44 @@
+"""What the rejected rows of a run tell of the calls that they are, so that these are left alone."""
+
+from collections.abc import Collection, Iterable
+
+import polars as pl
+
+from callimport import model
+
+# As near as a call without seconds may lie to another one of the same number.
+NEAR_SECONDS = 60
+_TOLD = ("call_id", "customer_phone", "started_at")
+
+
+class InQuestion:
+    """Sees rows that are rejected, or may be, as text or typed; as much memory as there are such rows."""
+
+    def __init__(self, *, id_is_unique: bool) -> None:
+        self._id_is_unique = id_is_unique
+        self._rows: dict[model.Place, tuple[str | None, str | None, int | None]] = {}
+
+    def see(self, frame: pl.DataFrame) -> None:
+        """Columns: `_source`, `_row`, call_id, customer_phone and started_at, this an instant or whatever the file
+        says, of which nothing is made but an instant with its offset."""
+        moment = pl.col("started_at")
+        if frame.schema["started_at"] == pl.String:
+            moment = moment.str.to_datetime("%+", time_zone="UTC", strict=False)
+        told = frame.select("_source", "_row", "call_id", "customer_phone", moment.dt.epoch("s"))
+        for source, row, *what in told.iter_rows():
+            self._rows.setdefault(model.Place(source, row), tuple(what))
+
+    def among(self, calls: Iterable[model.Sighting], rejected: Collection[model.Place]) -> set[str]:
+        """The keys of those that a rejected row may be: by its id, or by its number and about its time."""
+        ids: set[str | None] = set()
+        times: dict[str | None, list[int | None]] = {}
+        for place, (call_id, phone, started_at) in self._rows.items():
+            if place in rejected:
+                ids.add(call_id if self._id_is_unique else None)
+                times.setdefault(phone, []).append(started_at)
+        return {
+            call.key
+            for call in calls
+            if (call.call_id is not None and call.call_id in ids)
+            or any(at is None or abs(at - call.started_at) <= NEAR_SECONDS for at in times.get(call.phone, ()))
+        }

@@ -1,0 +1,113 @@
+"""What only the CRM can tell before rows become calls: who its users are, and whose a number is. Asked once a run."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio.lowlevel
+
+from callimport import config, counted, directory, errors, model, privacy, report
+from callimport.courier import Courier
+from callimport.intake import Intake
+from callimport.lead_search import Found, LeadSearch
+from callimport.ledger import Ledger, lookups
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """The questions of one run, and the answers so far."""
+
+    settings: config.Settings
+    courier: Courier
+    account: model.Account
+    now: datetime
+    talk: report.Talk
+    _users: tuple[model.User, ...] | None = None
+    _shows_no_users: bool = False
+    _leads: dict[str, tuple[model.Lead, ...]] = field(default_factory=dict)
+    # Numbers without an answer, and why: asked for again by the next run.
+    _undecided: dict[str, str] = field(default_factory=dict)
+
+    async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
+        """Give the intake what it needs to know of the CRM; `besides` are numbers that no file of today needs to have.
+        What is found is remembered in the ledger. Raises DestinationUnusable."""
+        intake.pins = lambda keys: lookups.pins(ledger.database, keys)
+        intake.sent = lambda keys: lookups.sent(ledger.database, keys)
+        if intake.may_need_users and await self._needs_users(intake):
+            intake.agents.users = await self._active_users()
+        elif intake.may_check_users:
+            intake.agents.users = await self._users_if_shown()
+        if self.settings.find_leads:
+            earlier = dict.fromkeys(one for one in besides if not intake.knows_lead(one))
+            await self._look_up({**earlier, **await self._numbers_without_lead(intake)}, ledger)
+            intake.found = directory.Leads.of_the_crm(self._leads, self.settings.several_leads, self._undecided)
+
+    async def _needs_users(self, intake: Intake) -> bool:
+        """Where rows may name a user by number as well, whether there is one that does not."""
+        if self._users is not None or not intake.exports.has("agent_id"):
+            return True
+        return bool((await self._survey(intake)).agents.has_open)
+
+    async def _active_users(self) -> tuple[model.User, ...]:
+        if self._users is None:
+            try:
+                self._users = await self.courier.users(self.account.id)
+            except errors.Incomplete as outcome:
+                raise errors.DestinationUnusable(
+                    f"the CRM does not show this key its users ({outcome.evidence}): name them by user_id in --agents "
+                    "FILE, and leave names and emails out of the export"
+                ) from outcome
+        return self._users
+
+    async def _users_if_shown(self) -> tuple[model.User, ...] | None:
+        """Where the agents file names everybody by user_id, the run can do without."""
+        if self._users is None and not self._shows_no_users:
+            try:
+                self._users = await self.courier.users(self.account.id)
+            except errors.Incomplete as outcome:
+                self._shows_no_users = True
+                self.talk.warn(
+                    f"the CRM does not show this key its users ({outcome.evidence}): whether those of the agents file "
+                    "are active is not known"
+                )
+        return self._users
+
+    async def _numbers_without_lead(self, intake: Intake) -> dict[str, datetime]:
+        """A number is asked for once, however many calls it has; the last of them has to be later than no answer."""
+        return (await self._survey(intake)).unknown_callers.last_calls()
+
+    async def _survey(self, intake: Intake) -> Intake:
+        """A way through the files before the one that counts."""
+        survey = Intake(self.settings, self.now)
+        survey.agents.users, survey.pins, survey.sent = intake.agents.users, intake.pins, intake.sent
+        for _ in survey.frames():
+            await anyio.lowlevel.checkpoint()
+        return survey
+
+    async def _look_up(self, wanted: Mapping[str, datetime | None], ledger: Ledger) -> None:
+        self._leads |= lookups.known(ledger.database, wanted, self.now)
+        if nobodys := sum(not self._leads.get(phone, True) for phone in wanted):
+            hours = round(lookups.LASTS.total_seconds() / 3600)
+            asked = f"{counted.numbers(nobodys)} without a lead when the CRM was asked last"
+            self.talk.say(f"{asked}: asked again {hours} hours after that")
+
+        def keep(found: Found) -> None:
+            self._leads.update(found)
+            lookups.keep(ledger.database, found, self.now)
+
+        search = LeadSearch(self.courier, self.account, self.now, self.settings.region, self.talk.say, keep)
+        unknown = [phone for phone in sorted(wanted) if phone not in self._leads and phone not in self._undecided]
+        try:
+            await search.look_up(unknown)
+        except errors.Incomplete as outcome:
+            raise errors.DestinationUnusable(
+                f"the CRM does not show its leads as documented ({outcome.evidence}): name whose the numbers are in "
+                "--leads FILE, or leave --find-leads out"
+            ) from outcome
+        finally:
+            self._undecided |= search.undecided
+            for phone, why in search.undecided.items():
+                self.talk.warn(
+                    f"whose {privacy.mask_phone(phone)} is the CRM does not say ({why}): its calls have no lead in "
+                    "this run; name it in a leads file (--leads FILE)"
+                )

@@ -1,0 +1,85 @@
+"""Ctrl-C and SIGTERM: the first asks for a clean end, the second ends the process at once."""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+from anyio.abc import TaskStatus
+
+from callimport import errors
+from callimport.errors import ExitCode
+
+Result = TypeVar("Result")
+
+EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+if hasattr(signal, "SIGHUP"):
+    # The terminal went away, as when an ssh session drops.
+    EXIT_CODES[signal.SIGHUP] = ExitCode.TERMINATED
+# Wrappers pass a signal on that the terminal has given already: two at once are one.
+ONE_REQUEST_SECONDS = 1.0
+
+
+class Interruption:
+    """`exit_code` is None until somebody asked. What a clean end is changes along the run; see `on_request`."""
+
+    def __init__(self) -> None:
+        self.exit_code: ExitCode | None = None
+        self._act: Callable[[], None] = lambda: None
+
+    def on_request(self, act: Callable[[], None]) -> None:
+        """From now on a request for an end calls `act`; at once, if it came already."""
+        self._act = act
+        if self.exit_code is not None:
+            act()
+
+    def request(self, exit_code: ExitCode) -> None:
+        if self.exit_code not in (None, ExitCode.WORK_LEFT):
+            # Whatever is under way stays in flight in the ledger, and the next run finds it there.
+            os._exit(exit_code)
+        self.exit_code = exit_code
+        self._act()
+
+    async def until_asked(
+        self, work: Callable[[], Awaitable[Result]], *, hears_signals: bool, at_most_seconds: float | None = None
+    ) -> Result:
+        """What `work` comes to. Whoever asks for an end, or the time, ends it, unless it has said what else to do.
+
+        Raises Interrupted where it was ended so, and what `work` raises.
+        """
+        ended: Result | Exception | None = None
+        async with anyio.create_task_group() as beside:
+            if hears_signals:
+                await beside.start(self.listen)
+            if at_most_seconds is not None:
+                beside.start_soon(self.after, at_most_seconds)
+            with anyio.CancelScope() as working:
+                self.on_request(working.cancel)
+                try:
+                    ended = await work()
+                except Exception as error:  # noqa: BLE001 - as a value, past the task group, which would wrap it
+                    ended = error
+            beside.cancel_scope.cancel()
+        if ended is None:
+            raise errors.Interrupted(self.exit_code or ExitCode.INTERRUPTED)
+        if isinstance(ended, Exception):
+            raise ended
+        return ended
+
+    async def after(self, seconds: float) -> None:
+        """Ask for an end when so much time has gone, unless somebody has asked before."""
+        await anyio.sleep(seconds)
+        if self.exit_code is None:
+            self.request(ExitCode.WORK_LEFT)
+
+    async def listen(self, *, task_status: TaskStatus[None]) -> None:
+        """Take the signals of the process for as long as this is not cancelled."""
+        with anyio.open_signal_receiver(*EXIT_CODES) as received:
+            task_status.started()
+            last = float("-inf")
+            async for number in received:
+                now = anyio.current_time()
+                if now - last >= ONE_REQUEST_SECONDS:
+                    self.request(EXIT_CODES[number])
+                last = now

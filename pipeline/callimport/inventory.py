@@ -1,0 +1,115 @@
+"""callimport export: the ledger as a table. As the CRM's API has no delete, it is also the list to clean up by.
+
+CSV (UTF-8 with its mark) for spreadsheets, Parquet for programs. Numbers of customers are masked in both; the key and
+the row of the source tell which call it is.
+"""
+
+import contextlib
+import csv
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from callimport import config, custody, errors, formula, model, outfile, privacy
+from callimport.ledger import Ledger, history, listing
+
+ROWS_AT_ONCE = 50_000
+_FORMATS = (".csv", ".parquet")
+_ISO = "%Y-%m-%dT%H:%M:%S%:z"
+_MOMENTS = ("first_attempt_at", "last_attempt_at", "moved_at")
+_NUMBERS = ("row", "communication_id", "lead_id", "started_at", "attempts")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """How many items were written, and where."""
+
+    path: Path
+    items: int
+
+
+def refuse_unfit(path: Path, *, force: bool) -> None:
+    """ConfigError for a file that would not be written."""
+    if path.suffix.lower() not in _FORMATS:
+        raise errors.ConfigError(f"{path}: the ledger is written as .csv or .parquet; call it so")
+    outfile.refuse_existing(path, force=force)
+
+
+def export(
+    settings: config.Settings,
+    clock: model.Clock,
+    path: Path,
+    *,
+    statuses: Sequence[model.ItemStatus] = (),
+    batch_id: str | None = None,
+) -> Exported:
+    """Write the items of the ledger that is meant, or those of a standing and of a batch. No network.
+
+    Whole or not at all; ConfigError for another format, a file that exists, or a batch that the ledger does not know.
+    """
+    refuse_unfit(path, force=settings.force)
+    with custody.offline(settings, clock) as ledger:
+        outfile.refuse_same((path,), (Path(ledger.database.place),))
+        if batch_id is not None and not listing.knows_batch(ledger.database, batch_id):
+            raise errors.ConfigError(f"the ledger knows no batch {batch_id}: callimport export without --batch has all")
+        frames = _frames(ledger, statuses, batch_id)
+        write = _write_csv if path.suffix.lower() == ".csv" else _write_parquet
+        return Exported(path, write(path, frames))
+
+
+def _frames(ledger: Ledger, statuses: Sequence[model.ItemStatus], batch_id: str | None) -> Iterator[pl.DataFrame]:
+    """The table a piece at a time; at least one, that it has its columns where it has no rows."""
+    schema = {name: pl.Int64 if name in _NUMBERS else pl.String for name in history.COLUMNS} | {"adopted": pl.Int64}
+    rows = history.rows(ledger.database, statuses, batch_id)
+    with contextlib.closing(rows):
+        is_first = True
+        while (some := list(islice(rows, ROWS_AT_ONCE))) or is_first:
+            is_first = False
+            yield pl.DataFrame(some, schema=schema, orient="row").with_columns(
+                pl.col("adopted").cast(pl.Boolean),
+                pl.from_epoch("started_at").dt.replace_time_zone("UTC"),
+                pl.col(_MOMENTS).str.to_datetime("%+", time_zone="UTC", time_unit="ms"),
+                _each_once("phone", privacy.mask_phone),
+                _each_once("reason", privacy.hide_numbers),
+            )
+
+
+def _each_once(name: str, shown: Callable[[str], str]) -> pl.Expr:
+    """Few numbers and reasons stand in many rows."""
+    return pl.col(name).map_batches(
+        lambda cells: cells.replace_strict(
+            known := cells.drop_nulls().unique(), [shown(text) for text in known], default=None, return_dtype=pl.String
+        ),
+        return_dtype=pl.String,
+    )
+
+
+def _write_csv(path: Path, frames: Iterator[pl.DataFrame]) -> int:
+    count = 0
+    with outfile.opened(path, encoding="utf-8-sig") as file:
+        out = csv.writer(file, lineterminator="\r\n")
+        out.writerow(history.COLUMNS)
+        for frame in frames:
+            told = frame.with_columns(pl.col("started_at", *_MOMENTS).dt.strftime(_ISO))
+            told = told.with_columns(pl.when("adopted").then(pl.lit("yes")).alias("adopted"))
+            out.writerows(formula.guarded(told, in_csv=True).iter_rows())
+            count += frame.height
+    return count
+
+
+def _write_parquet(path: Path, frames: Iterator[pl.DataFrame]) -> int:
+    count = 0
+    # Polars puts a file together from parts without ever holding it whole; a generator it would want whole.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        parts = []
+        for number, frame in enumerate(frames):
+            parts.append(Path(folder) / f"{number}.parquet")
+            frame.write_parquet(parts[-1])
+            count += frame.height
+        with outfile.opened_binary(path) as file:
+            pl.scan_parquet(parts).sink_parquet(file)
+    return count

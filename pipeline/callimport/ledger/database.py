@@ -1,0 +1,215 @@
+"""The SQLite file itself: made private, opened exclusively, migrated, and safe against power loss at every commit.
+
+One connection only: SQLite before 3.51.3 can corrupt a WAL file under two, and two would mean two runs anyway.
+Calls block the event loop on purpose: a commit takes about a millisecond, at most seven are made a second, and a
+ledger that is always in step with the code that drives it needs no queue, no thread and no explanation.
+"""
+
+import contextlib
+import importlib.resources
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from callimport import errors
+
+APPLICATION_ID = 0x43414C4C  # "CALL"
+CACHE_KIB = 64 * 1024
+_MEMORY = ":memory:"
+
+Values = tuple[Any, ...] | dict[str, Any]
+
+
+class Database:
+    """A connection whose every failure is a LedgerError."""
+
+    def __init__(self, connection: sqlite3.Connection, place: str) -> None:
+        self._connection = connection
+        self.place = place
+
+    @classmethod
+    def open(cls, path: Path) -> "Database":
+        """The ledger at `path`, made if there is none. LedgerError where it is none of ours or cannot be trusted."""
+        try:
+            _create_private(path)
+            connection = sqlite3.connect(path, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise errors.LedgerError(
+                f"the ledger {path} cannot be opened: {error}; check the folder's rights"
+            ) from None
+        database = cls(connection, str(path))
+        try:
+            with database._translating():
+                database._prepare()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @classmethod
+    def in_memory(cls) -> "Database":
+        """A ledger for one look only: nothing of it is ever written to a disk."""
+        database = cls(sqlite3.connect(_MEMORY, isolation_level=None), _MEMORY)
+        database._migrate()
+        return database
+
+    @classmethod
+    def copied(cls, path: Path) -> "Database":
+        """The ledger at `path` as it stands, in memory; neither it nor its folder is written to."""
+        with tempfile.TemporaryDirectory() as folder:
+            twin = Path(folder) / path.name
+            try:
+                for suffix in ("", "-wal"):
+                    if Path(f"{path}{suffix}").exists():
+                        shutil.copyfile(f"{path}{suffix}", f"{twin}{suffix}")
+            except OSError as error:
+                raise errors.LedgerError(
+                    f"the ledger {path} cannot be read: {error.strerror}; check its rights"
+                ) from None
+            opened = cls.open(twin)
+            try:
+                return opened.copy()
+            finally:
+                opened.close()
+
+    def copy(self) -> "Database":
+        """A snapshot to plan on; what happens to it does not happen to this ledger."""
+        twin = sqlite3.connect(_MEMORY, isolation_level=None)
+        with self._translating():
+            self._connection.backup(twin)
+            twin.execute("PRAGMA foreign_keys = ON")
+        return Database(twin, _MEMORY)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; when the block has ended, it is on the disk."""
+        with self._translating():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def execute(self, sql: str, values: Values = ()) -> int:
+        """Run one statement; the number of rows it changed."""
+        with self._translating():
+            return self._connection.execute(sql, values).rowcount
+
+    def execute_many(self, sql: str, values: Iterable[tuple[Any, ...]]) -> None:
+        with self._translating():
+            self._connection.executemany(sql, values)
+
+    def insert(self, sql: str, values: Values) -> int:
+        """Run one INSERT; the id of the new row."""
+        with self._translating():
+            return int(self._connection.execute(sql, values).lastrowid or 0)
+
+    def rows(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
+        with self._translating():
+            return self._connection.execute(sql, values).fetchall()
+
+    def stream(self, sql: str, values: Values = ()) -> Iterator[tuple[Any, ...]]:
+        """As `rows`, one at a time, for answers that may be as long as the ledger."""
+        with self._translating():
+            yield from self._connection.execute(sql, values)
+
+    def one(self, sql: str, values: Values = ()) -> Any:
+        """The single value that the query asks for, None if there is none."""
+        found = self.rows(sql, values)
+        return found[0][0] if found else None
+
+    def check_soundness(self) -> None:
+        """After an unclean stop, before anything is sent: LedgerError if a page of the file is damaged."""
+        verdict = self.one("PRAGMA quick_check")
+        if verdict != "ok":
+            raise errors.LedgerError(
+                f"the ledger {self.place} is damaged ({verdict}): restore it from a backup; sending without it could "
+                "make calls twice"
+            )
+
+    def _prepare(self) -> None:
+        # Before the first read: only then does opening an existing ledger already shut everybody else out.
+        self.execute("PRAGMA locking_mode = EXCLUSIVE")
+        application = self.one("PRAGMA application_id")
+        if application not in (0, APPLICATION_ID) or (application == 0 and self.one("SELECT 1 FROM sqlite_master")):
+            raise errors.LedgerError(f"{self.place} is a database of another program: name another file with --ledger")
+        if self.one("PRAGMA journal_mode = WAL") != "wal":
+            raise errors.LedgerError(
+                f"the ledger {self.place} cannot keep a write-ahead log there: put it on a local disk with --ledger"
+            )
+        self.execute("PRAGMA synchronous = FULL")
+        if sys.platform == "darwin":
+            self.execute("PRAGMA fullfsync = 1")
+        self._migrate()
+
+    def _migrate(self) -> None:
+        self.execute("PRAGMA foreign_keys = ON")
+        self.execute("PRAGMA trusted_schema = OFF")
+        # Else a million items are entered through 2 MB, each page of an index written again and again.
+        self.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        # Where SQLite was built to wipe what it deletes: the rows of an enrolment are wiped with their file.
+        self.execute("PRAGMA temp.secure_delete = OFF")
+        # Without it, INSERT OR REPLACE would delete past the triggers that keep items, attempts and outcomes.
+        self.execute("PRAGMA recursive_triggers = ON")
+        migrations = _migrations()
+        version = int(self.one("PRAGMA user_version"))
+        if version > len(migrations):
+            raise errors.LedgerError(
+                f"the ledger {self.place} was written by a newer callimport: upgrade with pip install -U callimport"
+            )
+        for number, script in enumerate(migrations[version:], start=version + 1):
+            with self.transaction():
+                for statement in _statements(script):
+                    self.execute(statement)
+                self.execute(f"PRAGMA user_version = {number}")
+                self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    @contextlib.contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            raise errors.LedgerError(
+                f"the ledger refused a change ({error}): nothing more is sent; run again"
+            ) from error
+        except sqlite3.OperationalError as error:
+            raise errors.LedgerError(
+                f"the ledger {self.place} could not be used ({error}): free the disk or close what holds it, run again"
+            ) from error
+        except sqlite3.Error as error:
+            raise errors.LedgerError(
+                f"{self.place} is damaged or no ledger ({error}): restore it from a backup, or name another one"
+            ) from error
+
+
+def _create_private(path: Path) -> None:
+    # sqlite3 alone would make it readable for everybody under the usual umask.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
+
+
+def _migrations() -> list[str]:
+    folder = importlib.resources.files("callimport.ledger") / "migrations"
+    scripts = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
+    return [script.read_text(encoding="utf-8") for script in scripts]
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one: sqlite3's executescript would commit the migration half done."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

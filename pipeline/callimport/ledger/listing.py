@@ -1,0 +1,237 @@
+"""What the ledger can tell, changing nothing."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from callimport import model
+from callimport.ledger.database import Database
+
+_MEMBERS = "temp.member JOIN item ON item.rowid = member.item"
+
+
+def counts(database: Database) -> dict[model.ItemStatus, int]:
+    """Items of the whole ledger by where they stand; every status is there, 0 where there are none."""
+    found = dict(database.rows("SELECT status, count(*) FROM item GROUP BY status"))
+    return {status: found.get(status.value, 0) for status in model.ItemStatus}
+
+
+def member_counts(database: Database) -> dict[model.ItemStatus, int]:
+    """The same for the items of this run only."""
+    found = dict(database.rows(f"SELECT status, count(*) FROM {_MEMBERS} GROUP BY status"))
+    return {status: found.get(status.value, 0) for status in model.ItemStatus}
+
+
+def adopted_members(database: Database) -> int:
+    """Of this run's items, those that were taken over from what the CRM had already."""
+    which = "adopted = 1 AND status = 'delivered'"
+    return int(database.one(f"SELECT count(*) FROM {_MEMBERS} WHERE {which}"))
+
+
+def members(database: Database, status: model.ItemStatus) -> list[model.Listed]:
+    """This run's items that stand so, oldest call first."""
+    return _listed(database, "item.rowid IN (SELECT item FROM temp.member) AND item.status = ?", status.value)
+
+
+def items(database: Database, status: model.ItemStatus) -> list[model.Listed]:
+    """All items of the ledger that stand so, oldest call first."""
+    return _listed(database, "item.status = ?", status.value)
+
+
+def of_batch(database: Database, batch_id: str, status: model.ItemStatus) -> list[model.Listed]:
+    """The calls of a batch that stand so, oldest first."""
+    return _listed(database, "item.batch_id = ? AND item.status = ?", batch_id, status.value)
+
+
+def handed_out(database: Database) -> list[model.Listed]:
+    """The only items that this run may send, see `Ledger.hand_out_only`; oldest call first. None where all may be."""
+    if not database.one("SELECT 1 FROM temp.sqlite_master WHERE name = 'chosen'"):
+        return []
+    return _listed(database, "item.key IN (SELECT key FROM temp.chosen)")
+
+
+def waiting(database: Database, *, besides: str | None) -> list[model.Waiting]:
+    """Batches that have pending items, other than the one named, newest first."""
+    found = database.rows(
+        """
+        SELECT batch.id, count(*), batch.settings FROM item JOIN batch ON batch.id = item.batch_id
+        WHERE item.status = 'pending' AND batch.id IS NOT ? GROUP BY batch.id ORDER BY batch.enrolled_at DESC, batch.id
+        """,
+        (besides,),
+    )
+    return [model.Waiting(batch, pending, json.loads(settings)) for batch, pending, settings in found]
+
+
+def bound_account(database: Database) -> model.Account | None:
+    """Whose calls this ledger remembers."""
+    found = database.rows("SELECT account_id, account_name FROM binding")
+    return model.Account(*found[0]) if found else None
+
+
+def knows_batch(database: Database, batch_id: str) -> bool:
+    return database.one("SELECT 1 FROM batch WHERE id = ?", (batch_id,)) is not None
+
+
+def last_batch(database: Database) -> str | None:
+    """The batch that was enrolled last and not withdrawn."""
+    found: str | None = database.one(
+        # By the order of runs, not by the clock: it may have been set back.
+        "SELECT id FROM batch WHERE withdrawn_at IS NULL "
+        "ORDER BY (SELECT max(run.rowid) FROM run WHERE run.batch_id = batch.id) DESC, rowid DESC LIMIT 1"
+    )
+    return found
+
+
+def last_run(database: Database) -> tuple[str, str | None, str, str | None, int | None, str | None] | None:
+    """Id, batch, start, end, exit code and what stopped it, of the newest run."""
+    found = database.rows(
+        "SELECT id, batch_id, started_at, ended_at, exit_code, stopped_by FROM run ORDER BY rowid DESC LIMIT 1"
+    )
+    return found[0] if found else None
+
+
+def remembers_calls(database: Database) -> bool:
+    """Whether anything would be sent a second time if this ledger were forgotten."""
+    return has_sent(database) or database.one("SELECT 1 FROM item WHERE adopted = 1 LIMIT 1") is not None
+
+
+def has_sent(database: Database) -> bool:
+    """Whether anything ever was about to leave."""
+    return database.one("SELECT 1 FROM attempt LIMIT 1") is not None
+
+
+def is_unmarked(database: Database, batch_id: str) -> bool:
+    """Whether the calls of a batch bear no references."""
+    settings = json.loads(database.one("SELECT settings FROM batch WHERE id = ?", (batch_id,)))
+    return bool(settings.get("reference") == "no")
+
+
+def batch_settings(database: Database, batch_id: str) -> dict[str, str]:
+    """What shaped the calls of a batch, by name."""
+    found: dict[str, str] = json.loads(database.one("SELECT settings FROM batch WHERE id = ?", (batch_id,)))
+    return found
+
+
+def pending_count(database: Database, batch_id: str) -> int:
+    return int(database.one("SELECT count(*) FROM item WHERE batch_id = ? AND status = 'pending'", (batch_id,)))
+
+
+def pending_leads(database: Database, batch_id: str, places: Iterable[int]) -> list[int]:
+    """The leads of the pending calls at these places in the order of sending, counted from 0."""
+    which = "WHERE batch_id = ? AND status = 'pending' ORDER BY started_at, key LIMIT 1 OFFSET ?"
+    return [int(database.one(f"SELECT lead_id FROM item {which}", (batch_id, place))) for place in places]
+
+
+def leads_to_adopt_from(database: Database, batch_id: str) -> list[int]:
+    """The leads of the calls that were never sent, held ones too; each once, the one with the oldest call first."""
+    found = database.rows(
+        "SELECT lead_id FROM item WHERE batch_id = ? AND (status = 'pending' OR (status = 'held' "
+        "AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key))) "
+        "GROUP BY lead_id ORDER BY min(started_at), lead_id",
+        (batch_id,),
+    )
+    return [row[0] for row in found]
+
+
+def wanted_by_a_person(database: Database, lead_id: int) -> set[str]:
+    """Keys of a lead's calls of which a person said that they are not in the CRM, and of those that were skipped as
+    existing until a person took them up again."""
+    found = database.rows(
+        "SELECT key FROM verdict JOIN item USING (key) WHERE lead_id = :lead AND kind = 'resend' "
+        "UNION SELECT key FROM item WHERE lead_id = :lead AND status = 'pending' AND existing_id IS NOT NULL",
+        {"lead": lead_id},
+    )
+    return {row[0] for row in found}
+
+
+def leads_to_send_to(database: Database, batch_id: str) -> set[int]:
+    """The leads that have pending calls."""
+    found = database.rows("SELECT DISTINCT lead_id FROM item WHERE batch_id = ? AND status = 'pending'", (batch_id,))
+    return {row[0] for row in found}
+
+
+def existing_on(database: Database, lead_id: int) -> set[int]:
+    """The communications of others that calls of a lead were found to be."""
+    found = database.rows(
+        "SELECT existing_id FROM item WHERE lead_id = ? AND status = 'withdrawn' AND existing_id IS NOT NULL",
+        (lead_id,),
+    )
+    return {row[0] for row in found}
+
+
+def unclear_of_lead(database: Database, lead_id: int) -> list[model.Communication]:
+    """The calls of one lead that may be stored without the ledger knowing as what."""
+    found = database.rows(
+        "SELECT payload FROM item WHERE lead_id = ? AND (status IN ('in_flight', 'in_doubt') OR (status = 'held' "
+        "AND EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key))) ORDER BY key",
+        (lead_id,),
+    )
+    return [model.Communication(**json.loads(payload)) for (payload,) in found]
+
+
+def pending_of_lead(database: Database, batch_id: str, lead_id: int) -> list[model.Item]:
+    """The pending calls of one lead, oldest first."""
+    found = database.rows(
+        "SELECT key, reference, lead_id, payload FROM item "
+        "WHERE lead_id = ? AND status = 'pending' AND batch_id = ? ORDER BY started_at, key",
+        (lead_id, batch_id),
+    )
+    return [
+        model.Item(key, mark, lead, model.Communication(**json.loads(payload))) for key, mark, lead, payload in found
+    ]
+
+
+def doubt_reasons(database: Database) -> dict[str, int]:
+    """All calls in doubt, counted by the evidence."""
+    return dict(
+        database.rows("SELECT reason, count(*) FROM item WHERE status = 'in_doubt' GROUP BY reason ORDER BY reason")
+    )
+
+
+def to_send(database: Database, batch_id: str) -> Iterator[tuple[str, str]]:
+    """Key and payload of everything pending of a batch, in the order in which it would go."""
+    yield from database.stream(
+        "SELECT key, payload FROM item WHERE batch_id = ? AND status = 'pending' ORDER BY started_at, key", (batch_id,)
+    )
+
+
+def kept_otherwise(database: Database) -> dict[str, int]:
+    """Of this run's delivered calls, those that the CRM keeps otherwise than they were sent, by what differs."""
+    return dict(
+        database.rows(f"""
+            SELECT reason, count(*) FROM {_MEMBERS}
+            WHERE status = 'delivered' AND reason IS NOT NULL GROUP BY reason ORDER BY reason
+        """)
+    )
+
+
+def _listed(database: Database, which: str, *values: str) -> list[model.Listed]:
+    found = database.rows(
+        f"""
+        SELECT item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction, item.phone,
+            item.started_at, item.communication_id, item.reason,
+            EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key)
+        FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE {which} ORDER BY item.started_at, item.key
+        """,
+        values,
+    )
+    return [listed(row) for row in found]
+
+
+def listed(row: Sequence[Any]) -> model.Listed:
+    """Of a row of: reference, file, row, status, lead, direction, phone, start, communication, reason, was it sent."""
+    reference, source, number, status, lead_id, direction, phone, started_at, communication_id, reason, was_sent = row
+    return model.Listed(
+        reference=reference,
+        source=source,
+        row=number,
+        status=model.ItemStatus(status),
+        lead_id=lead_id,
+        direction=model.Direction(direction),
+        phone=phone,
+        started_at=datetime.fromtimestamp(started_at, UTC),
+        communication_id=communication_id,
+        reason=reason,
+        was_sent=bool(was_sent),
+    )

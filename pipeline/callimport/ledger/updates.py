@@ -1,0 +1,270 @@
+"""What is done to a delivered call whose source tells another story: each verb on the disk when it returns.
+
+The story lies beside the item, parked, until the CRM has been told. An update is written down before its first byte;
+one without an outcome may have been made, which does no harm: made again, it comes to the same.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from callimport import errors, model
+from callimport.ledger import recordings
+from callimport.ledger.database import Database
+from callimport.ledger.moves import Moves
+
+_WAITS = "item.status = 'delivered' AND item.next_facts IS NOT NULL AND item.next_facts IS NOT item.update_refused"
+# As with what is pending: another run's stories come along only if the very same settings made them.
+_OF_THIS_RUN = f"""
+    FROM item JOIN source ON source.sha256 = item.source_sha256 JOIN batch ON batch.id = item.next_batch_id
+    WHERE {_WAITS} AND batch.settings_fingerprint = (SELECT settings_fingerprint FROM batch WHERE id = :batch)
+        AND item.key NOT IN (SELECT key FROM temp.sighting WHERE verdict IN ('twin', 'id_reused'))
+"""
+_UPDATE = """
+    item.key, item.reference, communication_id, payload, next_payload, next_facts, echo, source.name, source_row,
+    lead_id, direction, phone, started_at, (
+        SELECT json_group_array(json(changes)) FROM (
+            SELECT changes FROM unanswered_update WHERE unanswered_update.key = item.key ORDER BY id)),
+    (SELECT max(intended_at) FROM unanswered_update WHERE unanswered_update.key = item.key)
+"""
+
+
+class Updates(Moves):
+    """The verbs of one run on the calls of its batch, and on those of earlier ones with the same settings."""
+
+    def __init__(self, database: Database, clock: model.Clock, batch_id: str) -> None:
+        super().__init__(database, clock)
+        self._batch_id = batch_id
+
+    def waiting(self) -> list[tuple[str, int]]:
+        """Keys and leads of the calls that the CRM is to be told anew, the oldest call first."""
+        return self.database.rows(
+            f"SELECT item.key, item.lead_id {_OF_THIS_RUN} ORDER BY item.started_at, item.key",
+            {"batch": self._batch_id},
+        )
+
+    def all(self) -> Iterator[tuple[model.Update, bool]]:
+        """The same in full, one at a time, each with whether a row of this run tells of it."""
+        for *row, is_seen in self.database.stream(
+            f"SELECT {_UPDATE}, item.key IN (SELECT key FROM temp.sighting WHERE verdict = 'unchanged') {_OF_THIS_RUN} "
+            "ORDER BY item.started_at, item.key",
+            {"batch": self._batch_id},
+        ):
+            yield _update(row), bool(is_seen)
+
+    def as_told_now(self, listed: Iterable[model.Listed]) -> list[model.Listed]:
+        """Of each the row of this run that tells of it, where there is one."""
+        calls = list(listed)
+        found = self.database.rows(
+            """
+            SELECT sighting.reference, source.name, sighting.row
+            FROM temp.sighting JOIN temp.batch_source USING (source)
+                JOIN source ON source.sha256 = batch_source.sha256
+            WHERE verdict = 'unchanged' AND reference IN (SELECT value FROM json_each(?))
+            """,
+            (_json([one.reference for one in calls]),),
+        )
+        rows = {reference: (name, row) for reference, name, row in found}
+        places = (rows.get(one.reference, (one.source, one.row)) for one in calls)
+        return [replace(one, source=name, row=row) for one, (name, row) in zip(calls, places, strict=True)]
+
+    def refused_before(self) -> list[model.Listed]:
+        """Calls of this run's rows of which the CRM refused to be told just this story, with its reasons."""
+        found = self.database.rows(f"""
+            SELECT {_UPDATE}, (
+                SELECT evidence FROM update_attempt AS made JOIN update_outcome ON attempt_id = made.id
+                WHERE made.key = item.key AND kind = 'refused' ORDER BY made.id DESC LIMIT 1)
+            FROM item JOIN source ON source.sha256 = item.source_sha256
+            WHERE item.status = 'delivered' AND item.next_facts = item.update_refused
+                AND item.key IN (SELECT key FROM temp.sighting WHERE verdict = 'unchanged')
+            ORDER BY item.started_at, item.key
+        """)
+        return [replace(_update(row).listed, reason=why) for *row, why in found]
+
+    def one(self, key: str) -> model.Update:
+        found = self.database.rows(
+            f"SELECT {_UPDATE} FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE key = ?", (key,)
+        )
+        return _update(found[0])
+
+    def recordings_replaced(self, keys: Iterable[str]) -> int:
+        """Calls with another story of which the CRM has a recording, and that story names another one."""
+        return recordings.would_be_replaced(self.database, keys)
+
+    def intend(self, update: model.Update, run_id: str, changes: Mapping[str, object]) -> int:
+        """Write down what is about to leave. Returns the attempt."""
+        with self.database.transaction():
+            return self.database.insert(
+                "INSERT INTO update_attempt (key, run_id, facts, changes, intended_at) VALUES (?, ?, ?, ?, ?)",
+                (update.key, run_id, update.facts, _json(changes), self._now()),
+            )
+
+    def taken(
+        self,
+        update: model.Update,
+        sent: model.Communication,
+        echo: model.Echo,
+        *,
+        run_id: str,
+        attempt: int | None = None,
+        left: Mapping[str, tuple[object, object]] | None = None,
+    ) -> None:
+        """The story is the item's own from now on. `sent` is the communication by it, `echo` what the CRM keeps;
+        without an attempt nothing had to be sent. `left` are fields that a person has changed in the CRM, each with
+        what the source wants and what was found there."""
+        with self.database.transaction():
+            note = "; ".join(echo.differences) or None
+            if attempt is not None:
+                self._end(attempt, "updated", 200, note or "answered with its id")
+            for name, (wanted, found) in (left or {}).items():
+                self.database.execute(
+                    "INSERT INTO kept_edit (key, run_id, field, wanted, found, noted_at) VALUES (?, ?, ?, ?, ?, ?)",
+                    (update.key, run_id, name, _json(wanted), _json(found), self._now()),
+                )
+            self._one(
+                "UPDATE item SET facts = next_facts, payload = ?, legs = next_legs, started_at = ?, echo = ?, "
+                "reason = ?, next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = ? "
+                "WHERE key = ? AND status = 'delivered' AND next_facts = ?",
+                (
+                    _json({name: getattr(sent, name) for name in sent.__dataclass_fields__}),
+                    int(datetime.fromisoformat(sent.executed_at).timestamp()),
+                    _json(echo.body),
+                    note,
+                    self._now(),
+                    update.key,
+                    update.facts,
+                ),
+            )
+
+    def taken_as_known(self, keys: Iterable[str]) -> None:
+        """Stories that tell nothing of what the CRM keeps, such as where the recording lies."""
+        with self.database.transaction():
+            for key in keys:
+                self._one(
+                    "UPDATE item SET facts = next_facts, legs = next_legs, next_facts = NULL, next_payload = NULL, "
+                    "next_legs = NULL, moved_at = ? WHERE key = ? AND status = 'delivered' AND next_facts IS NOT NULL",
+                    (self._now(), key),
+                )
+
+    def set_aside(self) -> int:
+        """Forget what this batch's rows tell anew, where the CRM surely was not told. Returns of how many calls."""
+        with self.database.transaction():
+            return self.database.execute(
+                "UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = ? "
+                "WHERE status = 'delivered' AND next_facts IS NOT NULL AND next_batch_id = ? "
+                "AND key NOT IN (SELECT key FROM unanswered_update)",
+                (self._now(), self._batch_id),
+            )
+
+    def refused(self, update: model.Update, attempt: int | None, outcome: errors.Refused) -> None:
+        """The CRM keeps what it has; the story is not told again unless it changes or a person says so."""
+        with self.database.transaction():
+            if attempt is not None:
+                self._end(attempt, "refused", outcome.status, "; ".join(outcome.reasons) or outcome.evidence)
+            self._one(
+                "UPDATE item SET update_refused = next_facts, moved_at = ? "
+                "WHERE key = ? AND status = 'delivered' AND next_facts = ?",
+                (self._now(), update.key, update.facts),
+            )
+
+    def failed(self, attempt: int, outcome: errors.Outcome) -> None:
+        """It did not come through, or no answer told so: the next run tells the story again."""
+        with self.database.transaction():
+            self._end(attempt, "failed", outcome.status, outcome.evidence)
+
+    def seen(self, attempt: int) -> None:
+        """It was asked for, and is there."""
+        with self.database.transaction():
+            self._end(attempt, "updated", 200, "it is there")
+
+    def gone(self, update: model.Update, attempt: int | None, outcome: errors.Refused) -> None:
+        """A person has deleted it in the CRM. It is never sent again."""
+        with self.database.transaction():
+            if attempt is not None:
+                self._end(attempt, "gone", outcome.status, outcome.evidence)
+            self._one(
+                "UPDATE item SET status = 'gone', reason = ?, next_facts = NULL, next_payload = NULL, "
+                "next_legs = NULL, moved_at = ? WHERE key = ? AND status = 'delivered'",
+                (outcome.evidence, self._now(), update.key),
+            )
+
+    def leads_of_others(self, lead_id: int, most: int) -> list[int]:
+        """Leads besides this one on which we have calls, those of the latest calls first."""
+        found = self.database.rows(
+            "SELECT lead_id FROM item WHERE status = 'delivered' AND lead_id <> ? "
+            "GROUP BY lead_id ORDER BY max(started_at) DESC, lead_id LIMIT ?",
+            (lead_id, most),
+        )
+        return [row[0] for row in found]
+
+    def _end(self, attempt: int, kind: str, status: int | None, evidence: str) -> None:
+        self.database.execute(
+            "INSERT INTO update_outcome VALUES (?, ?, ?, ?, ?)", (attempt, kind, status, evidence, self._now())
+        )
+
+
+def waiting_count(database: Database) -> int:
+    """Calls of the whole ledger whose source tells another story, which the CRM is still to be told."""
+    return int(database.one(f"SELECT count(*) FROM item WHERE {_WAITS}"))
+
+
+def refused_count(database: Database) -> int:
+    """Calls of the whole ledger of which the CRM refused to be told another story."""
+    return int(database.one("SELECT count(*) FROM item WHERE status = 'delivered' AND next_facts = update_refused"))
+
+
+def withdraw(database: Database, batch_id: str) -> int:
+    """Give up the stories that a batch told of delivered calls. Returns how many."""
+    return database.execute(
+        "UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL "
+        "WHERE next_batch_id = ? AND status = 'delivered' AND next_facts IS NOT NULL",
+        (batch_id,),
+    )
+
+
+def retry(database: Database, reference: str | None = None) -> int:
+    """Refused updates, of one call or of all, are to be tried again. Returns how many."""
+    return database.execute(
+        "UPDATE item SET update_refused = NULL WHERE status = 'delivered' AND next_facts = update_refused "
+        "AND (:reference IS NULL OR reference = upper(:reference) OR key = :reference)",
+        {"reference": reference},
+    )
+
+
+def _update(row: list[Any] | tuple[Any, ...]) -> model.Update:
+    (
+        key, reference, communication_id, payload, story, facts, echo, source, source_row, lead_id, direction, phone,
+        started_at, unanswered, unanswered_at,
+    ) = row  # fmt: skip
+    sent = json.loads(payload)
+    return model.Update(
+        key=key,
+        reference=reference,
+        communication_id=communication_id,
+        sent=model.Communication(**sent),
+        story=model.Communication(**json.loads(story)),
+        facts=facts,
+        # Of what the CRM never said, what it was told is all that is known.
+        kept=sent | json.loads(echo or "{}"),
+        unanswered=tuple(json.loads(unanswered)),
+        unanswered_at=datetime.fromisoformat(unanswered_at) if unanswered_at else None,
+        listed=model.Listed(
+            reference=reference,
+            source=source,
+            row=source_row,
+            status=model.ItemStatus.DELIVERED,
+            lead_id=lead_id,
+            direction=model.Direction(direction),
+            phone=phone,
+            started_at=datetime.fromtimestamp(started_at, UTC),
+            communication_id=communication_id,
+            reason=None,
+            was_sent=True,
+        ),
+    )
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

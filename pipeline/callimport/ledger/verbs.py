@@ -1,0 +1,336 @@
+"""What a run, and a person between runs, does to items. Each verb is on the disk when it returns."""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from callimport import errors, model
+from callimport.ledger import enrolment as enrolling
+from callimport.ledger import leadless, origins, updates
+from callimport.ledger.database import Database
+from callimport.ledger.verdicts import Verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The one account whose calls a ledger remembers."""
+
+    host: str
+    account: model.Account
+
+
+class Ledger(Verdicts):
+    """What one run does to the ledger. Held by one run at a time; see lock.py."""
+
+    def __init__(self, database: Database, clock: model.Clock) -> None:
+        super().__init__(database, clock)
+        self._found_in_flight: list[str] = []
+        # What hands out items: all of them, or those that were chosen.
+        self._shelf = "item"
+
+    @classmethod
+    def open(cls, path: Path, clock: model.Clock, binding: Binding | None = None) -> "Ledger":
+        """Open or make the ledger of one account; LedgerError for another account's. None opens whatever is there."""
+        database = Database.open(path)
+        try:
+            ledger = cls(database, clock)
+            if binding is not None:
+                ledger._bind(binding)
+            if database.one("SELECT ended_at IS NULL FROM run ORDER BY rowid DESC LIMIT 1"):
+                database.check_soundness()
+        except BaseException:
+            database.close()
+            raise
+        return ledger
+
+    @classmethod
+    def copied(cls, path: Path, clock: model.Clock, binding: Binding) -> "Ledger":
+        """A copy in memory of the ledger at `path`, to plan on; of nothing where there is none."""
+        if not path.exists() or path.stat().st_size == 0:
+            return cls.of_nothing(clock)
+        ledger = cls(Database.copied(path), clock)
+        ledger._bind(binding)
+        return ledger
+
+    @classmethod
+    def glimpse(cls, path: Path, clock: model.Clock) -> "Ledger":
+        """A copy in memory of whatever lies at `path`, to look at."""
+        return cls(Database.copied(path), clock) if path.is_file() else cls.of_nothing(clock)
+
+    @classmethod
+    def of_nothing(cls, clock: model.Clock) -> "Ledger":
+        """An empty ledger in memory, whose run has no items."""
+        ledger = cls(Database.in_memory(), clock)
+        enrolling.begin(ledger.database)
+        return ledger
+
+    def snapshot(self) -> "Ledger":
+        """A copy to plan on."""
+        return Ledger(self.database.copy(), self._clock)
+
+    def close(self) -> None:
+        self.database.close()
+
+    # A run
+
+    def start_run(self, run_id: str) -> int:
+        """Record the run. What an earlier one left in flight is now in doubt; returns how many items that were."""
+        now = self._now()
+        with self.database.transaction():
+            self.database.execute("INSERT INTO run (id, started_at) VALUES (?, ?)", (run_id, now))
+            self._found_in_flight = [
+                row[0] for row in self.database.rows("SELECT key FROM item WHERE status = 'in_flight'")
+            ]
+            self.database.execute(
+                "INSERT INTO outcome SELECT id, 'in_doubt', NULL, 'the run ended before the answer was recorded', ? "
+                "FROM unresolved",
+                (now,),
+            )
+            self.database.execute(
+                "UPDATE item SET status = 'in_doubt', reason = 'the run ended before the answer was recorded', "
+                "moved_at = ? WHERE status = 'in_flight'",
+                (now,),
+            )
+        return len(self._found_in_flight)
+
+    def end_run(self, run_id: str, exit_code: int, stopped_by: str | None = None) -> None:
+        """Record the end, and in one line what stopped it, if anything did."""
+        with self.database.transaction():
+            self._one(
+                "UPDATE run SET ended_at = ?, exit_code = ?, stopped_by = ? WHERE id = ? AND ended_at IS NULL",
+                (self._now(), exit_code, stopped_by, run_id),
+            )
+
+    # Phase one
+
+    def origins(self, system: str) -> frozenset[str]:
+        """The marks of the rejected rows of a system whose mended form is an item, see pipeline/origin.py."""
+        return origins.known(self.database, system)
+
+    @contextlib.contextmanager
+    def enrolment(self, run_id: str | None, batch: model.Batch) -> Iterator[enrolling.Enrolment]:
+        """Gather and enter the sightings of a batch in this block; what interrupts it leaves the ledger as it was."""
+        with self.database.transaction():
+            yield enrolling.Enrolment(self.database, batch, self._clock.wall(), self._found_in_flight)
+            self._take_up(run_id, batch.id)
+
+    def resume(self, run_id: str | None, batch_id: str) -> enrolling.Enrolled:
+        """Go on with a batch from the ledger alone. ConfigError for a batch it does not know."""
+        with self.database.transaction():
+            enrolled = enrolling.resume(self.database, batch_id, self._found_in_flight)
+            self._take_up(run_id, batch_id)
+        return enrolled
+
+    # Phase two
+
+    def hand_out_only(self, keys: Iterable[str]) -> None:
+        """From now on `next_item` gives these and no others."""
+        with self.database.transaction():
+            self.database.execute("DROP TABLE IF EXISTS temp.chosen")
+            self.database.execute("CREATE TEMP TABLE chosen (key TEXT PRIMARY KEY) STRICT")
+            self.database.execute_many("INSERT INTO temp.chosen VALUES (?)", ((key,) for key in keys))
+        # In this order: few were chosen, and each is looked up.
+        self._shelf = "temp.chosen CROSS JOIN item USING (key)"
+
+    def next_item(self, batch_id: str, busy_leads: frozenset[int]) -> model.Item | None:
+        """The oldest pending call of the batch whose lead has nothing in flight and nothing in doubt."""
+        marks = ", ".join("?" * len(busy_leads))
+        found = self.database.rows(
+            f"""
+            SELECT key, reference, lead_id, payload FROM {self._shelf}
+            WHERE batch_id = ? AND status = 'pending' AND lead_id NOT IN ({marks})
+                AND lead_id NOT IN (SELECT lead_id FROM item WHERE status = 'in_doubt')
+            ORDER BY started_at, key LIMIT 1
+            """,
+            (batch_id, *sorted(busy_leads)),
+        )
+        if not found:
+            return None
+        key, reference, lead_id, payload = found[0]
+        return model.Item(key, reference, lead_id, model.Communication(**json.loads(payload)))
+
+    def intend(self, key: str, run_id: str) -> int:
+        """Write down that the first byte is about to leave. Returns the attempt."""
+        with self.database.transaction():
+            attempt = self.database.insert(
+                "INSERT INTO attempt (key, run_id, intended_at, id_floor) VALUES (?, ?, ?, ?)",
+                (key, run_id, self._now(), self._highest_id),
+            )
+            self._move(key, model.ItemStatus.PENDING, model.ItemStatus.IN_FLIGHT)
+        return attempt
+
+    def delivered(self, key: str, attempt: int, echo: model.Echo) -> None:
+        with self.database.transaction():
+            note = "; ".join(echo.differences) or None
+            self._land(attempt, "delivered", 201, note or "answered with its id")
+            self._move(
+                key,
+                model.ItemStatus.IN_FLIGHT,
+                model.ItemStatus.DELIVERED,
+                communication_id=echo.communication_id,
+                echo=json.dumps(echo.body, ensure_ascii=False),
+                reason=note,
+            )
+        self.saw((echo.communication_id,))
+
+    def not_applied(self, key: str, attempt: int, outcome: errors.NotApplied) -> None:
+        """Surely not stored: pending again."""
+        with self.database.transaction():
+            self._land(attempt, "not_applied", outcome.status, outcome.evidence)
+            self._move(key, model.ItemStatus.IN_FLIGHT, model.ItemStatus.PENDING)
+
+    def refused(self, key: str, attempt: int, outcome: errors.Refused) -> None:
+        with self.database.transaction():
+            self._land(attempt, "refused", outcome.status, outcome.evidence)
+            self._move(key, model.ItemStatus.IN_FLIGHT, model.ItemStatus.REFUSED, reason=_why(outcome))
+
+    def in_doubt(self, key: str, attempt: int, outcome: errors.InDoubt) -> None:
+        with self.database.transaction():
+            self._land(attempt, "in_doubt", outcome.status, outcome.evidence)
+            self._move(
+                key,
+                model.ItemStatus.IN_FLIGHT,
+                model.ItemStatus.IN_DOUBT,
+                applied=int(outcome.applied),
+                reason=outcome.evidence,
+            )
+        self._in_doubt_since[key] = self._clock.monotonic()
+
+    def failed(self, key: str, reason: str) -> None:
+        """Attempts used up, each of them proven not applied."""
+        with self.database.transaction():
+            self._move(key, model.ItemStatus.PENDING, model.ItemStatus.FAILED, reason=reason)
+
+    def skip_existing(self, found: Mapping[str, int]) -> None:
+        """Calls that somebody else has brought to the CRM, by key with the communication: never sent, unless a person
+        takes them up again."""
+        with self.database.transaction():
+            for key, communication_id in found.items():
+                self._move(
+                    key,
+                    model.ItemStatus.PENDING,
+                    model.ItemStatus.WITHDRAWN,
+                    existing_id=communication_id,
+                    reason=f"existing: communication {communication_id}",
+                )
+
+    # A person decides
+
+    def withdraw(self, batch_id: str) -> int:
+        """Give up what is pending of a batch, or waits for a lead. Returns how many calls; ConfigError for a batch it
+        does not know."""
+        with self.database.transaction():
+            known = self.database.execute("UPDATE batch SET withdrawn_at = ? WHERE id = ?", (self._now(), batch_id))
+            if not known:
+                raise errors.ConfigError(
+                    f"the ledger knows no batch {batch_id}: callimport status lists those that have pending calls"
+                )
+            withdrawn = self.database.execute(
+                "UPDATE item SET status = 'withdrawn', existing_id = NULL, reason = 'withdrawn by a person', "
+                "moved_at = ? WHERE batch_id = ? AND status = 'pending'",
+                (self._now(), batch_id),
+            )
+            withdrawn += leadless.withdraw(self.database, batch_id, self._now())
+            return withdrawn + updates.withdraw(self.database, batch_id)
+
+    def withdraw_one(self, reference: str) -> int:
+        """Give up a call that is held, refused, failed or pending, or waits for a lead: no run sends it, be it in the
+        CRM or not. ConfigError for any other."""
+        with self.database.transaction():
+            found = self.database.rows(
+                "SELECT key, status FROM item WHERE status IN ('held', 'refused', 'failed', 'pending') "
+                "AND (reference = ? OR key = ?)",
+                (reference.upper(), reference),
+            )
+            if not found and leadless.withdraw_one(self.database, reference, self._now()):
+                return 1
+            if not found:
+                raise errors.ConfigError(
+                    f"no held, refused, failed or pending call, nor one that waits for a lead, has the key "
+                    f"{reference}: callimport find shows what became of it"
+                )
+            key, before = str(found[0][0]), model.ItemStatus(found[0][1])
+            if before is model.ItemStatus.HELD:
+                # By this, a retry finds it held again.
+                self._record_verdict(key, "withdraw", "a person gave it up")
+            elif before is not model.ItemStatus.PENDING:
+                self._move(key, before, model.ItemStatus.PENDING)
+                before = model.ItemStatus.PENDING
+            why = "withdrawn by a person"
+            self._move(key, before, model.ItemStatus.WITHDRAWN, existing_id=None, reason=why)
+        return 1
+
+    def retry(self, status: model.ItemStatus) -> int:
+        """All refused or all failed items are pending again, and so are refused updates. Returns how many."""
+        with self.database.transaction():
+            again = updates.retry(self.database) if status is model.ItemStatus.REFUSED else 0
+            return again + self._back_to_pending("status IN ('refused', 'failed') AND status = ?", (status.value,))
+
+    def retry_one(self, reference: str) -> model.ItemStatus:
+        """One refused, failed or withdrawn item, or a refused update, by its reference, is pending again; or held,
+        where it was held when it was given up. ConfigError if there is none."""
+        with self.database.transaction():
+            if self._is_held_again(reference):
+                return model.ItemStatus.HELD
+            moved = self._back_to_pending(
+                "status IN ('refused', 'failed', 'withdrawn') AND (reference = ? OR key = ?)",
+                (reference.upper(), reference),
+            )
+            moved = moved or updates.retry(self.database, reference) or leadless.retry(self.database, reference)
+        if not moved:
+            raise errors.ConfigError(
+                f"no refused, failed or withdrawn call has the key {reference}: callimport status lists them"
+            )
+        return model.ItemStatus.PENDING
+
+    def _is_held_again(self, reference: str) -> bool:
+        """What was in question when a person gave it up is in question still."""
+        found = self.database.rows(
+            """
+            SELECT item.key, held.evidence FROM item JOIN verdict AS held USING (key)
+            WHERE (item.reference = ? OR item.key = ?) AND item.status = 'withdrawn' AND held.kind = 'held'
+                AND (SELECT kind FROM verdict WHERE verdict.key = item.key ORDER BY id DESC LIMIT 1) = 'withdraw'
+            ORDER BY held.id DESC LIMIT 1
+            """,
+            (reference.upper(), reference),
+        )
+        for key, evidence in found:
+            self._record_verdict(key, "held", evidence)
+            self._move(key, model.ItemStatus.WITHDRAWN, model.ItemStatus.HELD, reason=evidence)
+        return bool(found)
+
+    def _back_to_pending(self, which: str, values: tuple[str, ...]) -> int:
+        return self.database.execute(
+            f"UPDATE item SET status = 'pending', reason = NULL, moved_at = ? WHERE {which}", (self._now(), *values)
+        )
+
+    def _bind(self, binding: Binding) -> None:
+        bound = self.database.rows("SELECT host, account_id, account_name FROM binding")
+        wanted = (binding.host, binding.account.id)
+        if not bound:
+            with self.database.transaction():
+                self.database.execute(
+                    "INSERT INTO binding VALUES (1, ?, ?, ?, ?)", (*wanted, binding.account.name, self._now())
+                )
+        elif bound[0][:2] != wanted:
+            host, account_id, name = bound[0]
+            raise errors.LedgerError(
+                f"the ledger {self.database.place} belongs to account {account_id} ({name}) at {host}, not to account "
+                f"{binding.account.id} at {binding.host}: name that account's ledger with --ledger"
+            )
+
+    def _take_up(self, run_id: str | None, batch_id: str) -> None:
+        if run_id is not None:
+            self._one("UPDATE run SET batch_id = ? WHERE id = ?", (batch_id, run_id))
+            self._batch_id = batch_id
+
+    def _land(self, attempt: int, kind: str, status: int | None, evidence: str) -> None:
+        self.database.execute(
+            "INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", (attempt, kind, status, evidence, self._now())
+        )
+
+
+def _why(outcome: errors.Refused) -> str:
+    return "; ".join(outcome.reasons) or outcome.evidence

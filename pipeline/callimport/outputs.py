@@ -1,0 +1,112 @@
+"""The files that a run leaves beside its answer: checked before hours of work, written whole.
+
+What is to be gone through by a person, the rejects and the two lists, may be replaced only with --force. But one that
+says the same already stays, so that a dry run's file is no obstacle to the run, and one without a row is replaced.
+"""
+
+import filecmp
+import tempfile
+import zipfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from callimport import agents_found, config, errors, outfile, rejects, sheet, source, unknown_callers
+from callimport.exports import sources_of
+from callimport.intake import Intake
+from callimport.ledger import Enrolled
+
+# Of a workbook, the part that says when it was written.
+_WHEN_WRITTEN = "docProps/core.xml"
+
+
+def refuse_unfit(settings: config.Settings, html: Path | None = None) -> None:
+    """Before hours of work: no output may exist already, unless it is one of before that may say the same, or be one
+    of the files that are read."""
+    if settings.rejects is not None:
+        rejects.refuse_unfit(settings.rejects)
+    answers: dict[Path | None, Collection[str]] = {
+        settings.rejects: rejects.COLUMNS,
+        settings.unknown_callers: unknown_callers.HEADER,
+        settings.draft_agents: agents_found.HEADER,
+    }
+    paths = (settings.rejects, settings.unknown_callers, settings.draft_agents, html)
+    outputs = [path for path in paths if path is not None]
+    others = (
+        settings.leads,
+        settings.agents,
+        settings.ledger,
+        settings.exclude_numbers,
+        Path(settings.profile) if settings.profile else None,
+    )
+    outfile.refuse_same(outputs, [*sources_of(settings), *(path for path in others if path is not None)])
+    for path in outputs:
+        # Whether one of before is in the way shows when it is known what would be written.
+        is_of_before = path in answers and _has_columns(path, answers[path])
+        outfile.refuse_existing(path, force=settings.force or is_of_before)
+
+
+def write(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> tuple[str, ...]:
+    """What to say of them, but for the rejects: those are told with their number."""
+    if intake is None:
+        return ()
+    told: list[str] = []
+    for rejected in enrolled.rejects:
+        intake.tally.reject(rejected)
+    intake.take_legs_back()
+    if settings.rejects is not None:
+        _place(settings.rejects, lambda path: _write_rejects(path, intake), force=settings.force)
+    callers = intake.unknown_callers
+    if settings.unknown_callers is not None:
+        count = _place(settings.unknown_callers, lambda path: callers.write(path, intake.zone), force=settings.force)
+        told.append(f"unknown callers {settings.unknown_callers}: {count:,} without a lead, most calls first")
+    agents = intake.agents_found
+    if settings.draft_agents is not None and agents is not None:
+        known = intake.agents.file
+        count = _place(settings.draft_agents, lambda path: agents.write(path, intake.zone, known), force=settings.force)
+        told.append(f"agents {settings.draft_agents}: {count:,}; fill in email or user_id, then give it to --agents")
+    return tuple(told)
+
+
+def _write_rejects(path: Path, intake: Intake) -> int:
+    return rejects.write(
+        path,
+        intake.exports.chunks(),
+        intake.tally.rejects,
+        several_sources=len(intake.sources) > 1,
+        recipe=intake.profile,
+    )
+
+
+def _has_columns(path: Path, names: Collection[str]) -> bool:
+    """Whether what lies there is such a file of ours, perhaps mended or filled in meanwhile."""
+    try:
+        return set(names) <= set(source.header(source.open_source(path)))
+    except errors.SourceError:
+        return False
+
+
+def _place(path: Path, make: Callable[[Path], int], *, force: bool) -> int:
+    """Have `make` write the file, and return what it returns. Raises ConfigError where another one lies there that may
+    have been worked on."""
+    if force or not path.exists() or not any(source.read(source.open_source(path))):
+        return make(path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        fresh = Path(folder) / path.name
+        count = make(fresh)
+        if not _is_same(fresh, path):
+            raise errors.ConfigError(
+                f"{path} has other rows than it would have now, or was worked on; nothing was sent: choose another "
+                "name, or allow replacing it with --force"
+            )
+    return count
+
+
+def _is_same(fresh: Path, old: Path) -> bool:
+    if not sheet.is_one(fresh):
+        return filecmp.cmp(fresh, old, shallow=False)
+    return _parts(fresh) == _parts(old)
+
+
+def _parts(workbook: Path) -> dict[str, int]:
+    with zipfile.ZipFile(workbook) as parts:
+        return {part.filename: part.CRC for part in parts.infolist() if part.filename != _WHEN_WRITTEN}

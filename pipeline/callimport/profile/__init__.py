@@ -1,0 +1,45 @@
+"""A phone system's recipe (TOML) and what it makes of a file: the canonical call frame, still as text.
+
+The language of recipes is explained in schemas/callimport_schemas/profiles/README.md, every word of it with an example.
+
+recipe      a checked recipe as a value
+table       a table of TOML that names file and key in its complaints
+grammar     its two small languages: where a text comes from, and what is true of a row
+parsing     TOML → recipe
+library     the recipes that come with the program, and the user's own
+columns     which column of a file is meant by which name
+detection   which recipe a file is of, and where its rows begin
+conditions  the two small languages as expressions
+zones       times whose zone the file tells
+mojibake    names whose letters were read in the wrong encoding
+forms       the door to the modules that read times, durations and numbers
+applying    a frame of cells → the canonical call frame
+"""
+
+from callimport.profile.applying import NOTHING, Given, canonical, evidence
+from callimport.profile.columns import resolved
+from callimport.profile.detection import Match, column_names, detect, fit
+from callimport.profile.library import available, load, text_of
+from callimport.profile.parsing import QUESTION
+from callimport.profile.recipe import Cell, Chain, FileName, Legs, Profile
+
+__all__ = [
+    "NOTHING",
+    "QUESTION",
+    "Cell",
+    "Chain",
+    "FileName",
+    "Given",
+    "Legs",
+    "Match",
+    "Profile",
+    "available",
+    "canonical",
+    "column_names",
+    "detect",
+    "evidence",
+    "fit",
+    "load",
+    "resolved",
+    "text_of",
+]

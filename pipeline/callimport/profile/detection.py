@@ -1,0 +1,241 @@
+"""Which recipe a file is of, where its rows begin and how its columns are called, with what that rests on."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from callimport import errors, model, privacy
+from callimport.profile import columns, conditions, forms
+from callimport.profile.library import available, load
+from callimport.profile.recipe import Header, Headerless, Profile
+from callimport.profile.table import close
+
+# A header stands within so many records, behind what a report says of itself.
+_PREAMBLE = 40
+# Of the rows of a file without a header so many must look as the recipe says: the last may be a sum.
+_ENOUGH = 0.9
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A recipe found to fit: where the rows are, what that rests on, and what the user should know of this export."""
+
+    profile: Profile
+    layout: model.Layout
+    evidence: str
+    notes: tuple[str, ...] = ()
+
+
+def detect(peek: model.Peek) -> Match:
+    """The one recipe that the file is of. Raises SchemaMismatch where none or several are; both are named."""
+    profiles = [load(name) for name in available()]
+    matches = [match for profile in profiles if not profile.unverified and (match := _matched(profile, peek))]
+    if len(matches) > 1:
+        names = " and ".join(match.profile.name for match in matches)
+        raise errors.SchemaMismatch(f"the columns fit the profiles {names}; choose one with --profile")
+    if not matches:
+        raise _nothing_fits(profiles, peek)
+    _refuse_unknown(matches[0])
+    return matches[0]
+
+
+def fit(profile: Profile, peek: model.Peek) -> Match:
+    """The recipe that was chosen, on this file. Raises SchemaMismatch: what is missing, and how to export better."""
+    match = _matched(profile, peek)
+    if match is None:
+        faults, _ = _lacking(profile, peek)
+        if profile.other_columns == "error":
+            record = _headlike(profile, peek)
+            faults += _unknown(profile, columns.resolved(profile, record), record)
+        raise _mismatch(profile, faults)
+    _refuse_unknown(match)
+    return match
+
+
+# ── does it fit? ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _matched(profile: Profile, peek: model.Peek) -> Match | None:
+    for position, (line, cells) in enumerate(peek.records[: 1 if peek.is_typed else _PREAMBLE]):
+        found = columns.resolved(profile, cells)
+        for header in profile.headers:
+            if all(name in found for name in header.needs):
+                return _headed(profile, peek, header, position, line)
+    if peek.is_typed:
+        return None
+    for layout in profile.headerless:
+        if evidence := _recognised(layout, peek):
+            return _bare(profile, peek, layout, evidence)
+    return None
+
+
+def _headed(profile: Profile, peek: model.Peek, header: Header, position: int, line: int) -> Match:
+    cells = peek.records[position][1]
+    names = column_names(cells)
+    found = columns.resolved(profile, names)
+    _refuse_twice(profile, names, found)
+    rest = peek.records[position + 1 :]
+    if profile.second_header and rest and not peek.is_typed and _is_second(profile.second_header, rest[0][1]):
+        line, rest = rest[0][0], rest[1:]
+    told = ", ".join(found[name] for name in header.needs[:_SHOWN]) + (", …" if len(header.needs) > _SHOWN else "")
+    version = f" ({header.name})" if header.name else ""
+    where = "it" if peek.is_typed else f"line {peek.records[position][0]}"
+    return Match(
+        profile,
+        model.Layout(names, rest[0][0] if rest else line + 1),
+        privacy.scrub(f"{profile.name}{version} because {where} has the columns {told}"),
+        tuple(lack.says for lack in profile.lacks if lack.column not in found),
+    )
+
+
+def column_names(cells: Sequence[str]) -> tuple[str, ...]:
+    """Names that are unique and not blank: a column without one gets its number, one met again its count."""
+    seen: Counter[str] = Counter()
+    found: list[str] = []
+    for number, cell in enumerate(cells, start=1):
+        name = cell.strip() or f"column {number}"
+        seen[name] += 1
+        while seen[name] > 1 and f"{name} ({seen[name]})" in cells:
+            seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return tuple(found)
+
+
+def _is_second(pattern: str, cells: Sequence[str]) -> bool:
+    texts = [cell.strip() for cell in cells if cell.strip()]
+    return bool(texts) and bool(pl.Series(texts).str.contains(pattern).all())
+
+
+def _refuse_twice(profile: Profile, names: Sequence[str], found: dict[str, str]) -> None:
+    """Two columns of one name, of which the recipe needs one: nobody knows which is meant."""
+    for name in profile.used:
+        if name in found and f"{found[name]} (2)" in names:
+            told = privacy.scrub(found[name])
+            raise errors.SchemaMismatch(f"several columns are called {told}; rename or remove all but one")
+
+
+def _recognised(layout: Headerless, peek: model.Peek) -> str:
+    """On what the rows rest that are like the layout; blank where they are not."""
+    width = len(layout.columns)
+    rows = [cells for _, cells in peek.records if layout.at_least <= len(cells) <= width]
+    if not rows or len(rows) < _ENOUGH * len(peek.records):
+        return ""
+    padded = [[*cells, *[""] * (width - len(cells))] for cells in rows]
+    frame = pl.DataFrame(padded, schema=dict.fromkeys(layout.columns, pl.String), orient="row")
+    frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
+    tests = [part for test in layout.recognised_by for part in test.walk()]
+    for name in conditions.asked_kinds(tests):
+        frame = frame.with_columns(forms.numbers(frame[name], "CA")["kind"].alias(conditions.kind_column(name)))
+    holds = pl.all_horizontal(conditions.holds(test, layout.columns) for test in layout.recognised_by)
+    good = frame.select(holds.sum()).item()
+    if not good or good < _ENOUGH * len(peek.records):
+        return ""
+    told = ", ".join(dict.fromkeys(f"{name} in column {layout.columns.index(name) + 1}"
+                                   for test in layout.recognised_by for name in test.columns))  # fmt: skip
+    return f"{good} of its first {len(peek.records)} records have {told}, and no header"
+
+
+def _bare(profile: Profile, peek: model.Peek, layout: Headerless, evidence: str) -> Match:
+    width = Counter(len(cells) for _, cells in peek.records).most_common(1)[0][0]
+    return Match(
+        profile,
+        model.Layout(layout.columns[:width], peek.records[0][0]),
+        f"{profile.name} ({layout.name}) because {evidence}",
+        tuple(lack.says for lack in profile.lacks if lack.column not in layout.columns[:width]),
+    )
+
+
+# ── what to say where it does not ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _mismatch(profile: Profile, faults: Sequence[str]) -> errors.SchemaMismatch:
+    told = privacy.scrub("; ".join(faults[:_SHOWN]) + ("; …" if len(faults) > _SHOWN else ""))
+    advice = f"; how to export it: {' '.join(profile.export.split())}" if profile.export else ""
+    return errors.SchemaMismatch(
+        f"it is not what profile {profile.name} says: {told}; "
+        f"mend the header or choose another profile with --profile{advice}"
+    )
+
+
+def _refuse_unknown(match: Match) -> None:
+    profile, names = match.profile, match.layout.names
+    if profile.other_columns == "error":
+        faults = _unknown(profile, columns.resolved(profile, names), names)
+        if faults:
+            raise _mismatch(profile, faults)
+
+
+def _unknown(profile: Profile, found: dict[str, str], names: Sequence[str]) -> list[str]:
+    """What to say of columns that the recipe does not know, a slip of the pen more likely than a wish."""
+    absent = [name for name in profile.known if name not in found]
+    unknown = [name for name in names if name.strip() and name not in found.values() and not name.startswith("_")]
+    slips = {slip for name in profile.required if name not in found for slip in close(name, unknown)}
+    told: list[str] = []
+    for name in unknown:
+        if name not in slips:
+            told += [f"{name}: did you mean {match}?" for match in close(name, absent)] or [
+                f"column {name} is not known"
+            ]
+    return told
+
+
+def _lacking(profile: Profile, peek: model.Peek) -> tuple[list[str], float]:
+    """What to say of each column missing from the record that is most like a header, and how near it comes (0 to 1)."""
+    best: tuple[float, list[str]] = (-1.0, ["the file holds no line with text"])
+    for _, cells in peek.records[: 1 if peek.is_typed else _PREAMBLE]:
+        found = columns.resolved(profile, cells)
+        for header in profile.headers:
+            near = sum(1.0 if name in found else 0.5 for name in header.needs if name in found or close(name, cells))
+            nearness = near / max(1, len(header.needs))
+            if nearness > best[0]:
+                best = nearness, _missing(header.needs, found, cells)
+    if not profile.headers and peek.records:
+        names = ", ".join(layout.name for layout in profile.headerless)
+        return [f"its rows are not those of {names}"], 0.0
+    return best[1], best[0]
+
+
+def _headlike(profile: Profile, peek: model.Peek) -> tuple[str, ...]:
+    records = [cells for _, cells in peek.records[:_PREAMBLE]]
+    return max(records, key=lambda cells: len(columns.resolved(profile, cells)), default=())
+
+
+def _missing(needs: Sequence[str], found: dict[str, str], cells: Sequence[str]) -> list[str]:
+    spare = [cell for cell in cells if cell not in found.values()]
+    told: list[str] = []
+    for name in needs:
+        if name not in found:
+            told += [f"{slip}: did you mean {name}?" for slip in close(name, spare)] or [f"column {name} is missing"]
+    return told
+
+
+def _beside_the_calls(peek: model.Peek) -> str | None:
+    """The option of a file that tells something of calls: of leads, or of agents."""
+    header = {cell.strip().casefold() for cell in peek.records[0][1]} if peek.records else set[str]()
+    if {"phone", "lead_id"} <= header:
+        return "--leads"
+    return "--agents" if header & {"extension", "name", "login"} and header & {"email", "user_id"} else None
+
+
+def _nothing_fits(profiles: Sequence[Profile], peek: model.Peek) -> errors.SchemaMismatch:
+    for profile in profiles:
+        if profile.unverified and _matched(profile, peek):
+            return errors.SchemaMismatch(
+                f"it looks like {profile.name}, whose recipe was never tried on a real export; "
+                f"if it is one, say --profile {profile.name} and look closely at what callimport check makes of it"
+            )
+    if option := _beside_the_calls(peek):
+        return errors.SchemaMismatch(
+            f"it holds no calls, but looks like a file for {option}: name the phone system's export, and this one with "
+            f"{option} FILE"
+        )
+    nearest = max(profiles, key=lambda profile: _lacking(profile, peek)[1])
+    missing = privacy.scrub("; ".join(_lacking(nearest, peek)[0]))
+    advice = f". How to export it: {' '.join(nearest.export.split())}" if nearest.export else ""
+    return errors.SchemaMismatch(
+        f"no profile fits these columns: callimport profiles new drafts one from the file; the nearest there is, "
+        f"{nearest.name}, lacks: {missing}{advice}"
+    )

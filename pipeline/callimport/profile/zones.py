@@ -1,0 +1,105 @@
+"""Times without an offset whose zone is known from the file: fixed, named in a column, or told by an epoch beside them.
+
+Such a time becomes an instant in UTC here; where the file cannot tell, it stays as it is, and `--timezone` decides.
+"""
+
+from typing import Literal, TypeAlias
+
+import polars as pl
+
+from callimport.profile import conditions
+from callimport.profile.recipe import Zone
+
+AmbiguousHour: TypeAlias = Literal["reject", "first", "second"]
+_OFFSET = r"(?:[Zz]|[+-]\d{2}:?\d{2})$"
+_SECONDS = "%Y-%m-%dT%H:%M:%S"
+_INSTANT = pl.Datetime("us", "UTC")
+# A call detail record may begin a while after its channel; what lies further from an offset than this tells none.
+_LATE_SECONDS = 300
+_QUARTER = 900
+# Whole hours, and the halves and quarters that a clock on earth shows.
+_OFFSETS = sorted(
+    [hour * 3600 for hour in range(-12, 15)]
+    + [int(hours * 3600) for hours in (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75)]
+)
+
+
+def settled(frame: pl.DataFrame, zone: Zone, column: str, ambiguous_hour: AmbiguousHour) -> pl.DataFrame:
+    """Of the ISO texts in `column`: `instant` (UTC, null where the zone is not known) and `fault` (text, a rule of
+    `call_log.ZONE_RULES`, null for none)."""
+    told = pl.lit(zone.name) if zone.origin is None else conditions.text(zone.origin)
+    parts = frame.select(
+        pl.col(column).str.slice(0, 19).str.to_datetime(_SECONDS, strict=False, time_unit="us").alias("naive"),
+        pl.col(column).str.contains(_OFFSET).fill_null(False).alias("has_offset"),
+        pl.col(column).alias("text"),
+        told.alias("told"),
+    )
+    exact = parts.select(
+        pl.when("has_offset").then(pl.col("text").str.to_datetime("%+", strict=False, time_zone="UTC", time_unit="us"))
+    ).to_series()
+    settle = _by_epoch(parts) if zone.by == "epoch" else _by_name(parts, ambiguous_hour)
+    return settle.select(
+        pl.when(parts["has_offset"]).then(exact).otherwise(pl.col("instant")).alias("instant"),
+        pl.when(~parts["has_offset"]).then(pl.col("fault")).alias("fault"),
+    )
+
+
+def _by_epoch(parts: pl.DataFrame) -> pl.DataFrame:
+    epoch = pl.from_epoch(pl.col("told").cast(pl.Int64, strict=False)).cast(pl.Datetime("us"))
+    apart = (pl.col("naive") - epoch).dt.total_seconds()
+    offset = (apart / _QUARTER).round().cast(pl.Int64) * _QUARTER
+    near = ((apart - offset).abs() <= _LATE_SECONDS) & offset.is_in(_OFFSETS)
+    rows = parts.select("naive", pl.col("naive").dt.date().alias("day"), pl.when(near).then(offset).alias("offset"))
+    sure = pl.any_horizontal((pl.col("offset") == pl.Series(shown)).fill_null(False) for shown in _usual(rows))
+    instant = (pl.col("naive") - pl.duration(seconds="offset")).dt.replace_time_zone("UTC")
+    return rows.select(pl.when(sure).then(instant).alias("instant"), pl.lit(None, dtype=pl.String).alias("fault"))
+
+
+def _usual(rows: pl.DataFrame) -> list[pl.Series]:
+    """For each row the offset that most rows of its day show, and of the days beside it (clocks may have changed).
+
+    A record that begins an hour after its channel, such as that of a transfer, seems to be in another zone: alone.
+    """
+    days = (
+        rows.drop_nulls()
+        .group_by("day", "offset")
+        .len()
+        .sort("day", pl.col("len").cast(pl.Int64).neg(), "offset")
+        .unique("day", keep="first", maintain_order=True)
+        .select("day", "offset")
+    )
+    return [
+        rows.select("day")
+        .join(days.with_columns(pl.col("day").dt.offset_by(shift)), on="day", how="left", maintain_order="left")
+        .get_column("offset")
+        for shift in ("0d", "1d", "-1d")
+    ]
+
+
+def _by_name(parts: pl.DataFrame, ambiguous_hour: AmbiguousHour) -> pl.DataFrame:
+    """Zone by zone, of which a file has few."""
+    instant, fault = pl.lit(None, dtype=_INSTANT), pl.lit(None, dtype=pl.String)
+    naive = pl.col("naive")
+    for name in parts["told"].drop_nulls().unique().sort():
+        here = pl.col("told") == name
+        try:
+            first, second = (
+                naive.dt.replace_time_zone(name, ambiguous=which, non_existent="null").dt.convert_time_zone("UTC")
+                for which in ("earliest", "latest")
+            )
+            parts.head(0).select(first)
+        except pl.exceptions.ComputeError:
+            fault = pl.when(here).then(pl.lit("started_at_zone")).otherwise(fault)
+            continue
+        twice = first != second
+        chosen = second if ambiguous_hour == "second" else first
+        refused = twice & (ambiguous_hour == "reject")
+        instant = pl.when(here & ~refused).then(chosen).otherwise(instant)
+        fault = (
+            pl.when(here & naive.is_not_null() & first.is_null())
+            .then(pl.lit("started_at_nonexistent"))
+            .when(here & refused)
+            .then(pl.lit("started_at_ambiguous"))
+            .otherwise(fault)
+        )
+    return parts.select(instant.alias("instant"), fault.alias("fault"))

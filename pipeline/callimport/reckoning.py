@@ -1,0 +1,178 @@
+"""What a run came to: every row and every call counted once, and the exit code that follows."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from callimport import counted, endings, errors, limits, model
+from callimport.errors import ExitCode
+from callimport.ledger import Enrolled, Ledger, listing
+from callimport.model import ItemStatus, Skip
+from callimport.tally import Tally
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """Everything the counts are made of. `tally` and `sources` are empty for a run without files; `would_be_sent` is
+    what a check counts, of which no ledger knows."""
+
+    ledger: Ledger
+    enrolled: Enrolled
+    batch_id: str
+    tally: Tally
+    sources: tuple[model.Source, ...]
+    elapsed_seconds: float
+    run_id: str | None = None
+    requests: int = 0
+    rate_limited: int = 0
+    work_may_be_left: bool = False
+    is_pilot: bool = False
+    would_be_sent: int = 0
+    stopped_by: errors.ImporterError | None = None
+    interrupted: ExitCode | None = None
+    fail_on: frozenset[str] = frozenset()
+    updates: endings.Updates = field(default_factory=endings.Updates)
+    recordings: endings.Recordings = endings.NO_RECORDINGS
+    unattached: tuple[endings.Unattached, ...] = ()
+    audio: endings.AudioFolder | None = None
+    told: tuple[str, ...] = ()
+
+    def result(
+        self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
+    ) -> endings.Result:
+        database = self.ledger.database
+        stand = listing.member_counts(database)
+        rows, calls, skipped = self._rows(), self._calls(stand), self._skipped(stand)
+        error = str(self.stopped_by) if self.stopped_by else None
+        if not (rows.adds_up() and calls.adds_up(rows)):
+            error = error or "rows and calls do not add up: please report this; the ledger is sound"
+        summary = endings.Summary(
+            run_id=self.run_id,
+            batch=self.batch_id,
+            exit_code=self._exit_code(rows, calls, skipped),
+            elapsed_seconds=round(self.elapsed_seconds, 1),
+            requests=self.requests,
+            rate_limited=self.rate_limited,
+            rows=rows,
+            calls=calls,
+            dropped=dict(sorted(self.tally.dropped.items())),
+            skipped=skipped,
+            changed=self.updates.waiting,
+            recordings=self._recordings(),
+        )
+        return endings.Result(
+            summary=summary,
+            findings=findings(self.tally, self.sources),
+            left_out=self.tally.left_out(self.sources),
+            in_doubt=tuple(listing.members(database, ItemStatus.IN_DOUBT)),
+            held=tuple(listing.members(database, ItemStatus.HELD)),
+            refused=tuple(listing.members(database, ItemStatus.REFUSED)),
+            failed=tuple(listing.members(database, ItemStatus.FAILED)),
+            existing=tuple(listing.members(database, ItemStatus.WITHDRAWN) if stand[ItemStatus.WITHDRAWN] else ()),
+            pilot=tuple(listing.handed_out(database)) if self.is_pilot else (),
+            updates=self.updates,
+            waiting=tuple(listing.waiting(database, besides=self.batch_id)),
+            told=(*self.told, *self._left(summary)),
+            kept_otherwise=dict(Counter(listing.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
+            unattached=self.unattached,
+            audio=self.audio,
+            destination=destination,
+            ledger=database.place if self.run_id else None,
+            rejects=str(rejects) if rejects else None,
+            plan=plan,
+            error=error,
+        )
+
+    def _left(self, summary: endings.Summary) -> Iterator[str]:
+        """What is left to do, where the exit code has something graver to tell than that."""
+        pending = summary.calls.pending
+        if self.work_may_be_left and pending and summary.exit_code in (ExitCode.IN_DOUBT, ExitCode.ROWS_FAILED):
+            is_late = self.interrupted is ExitCode.WORK_LEFT
+            why = "the time was up (--max-duration)" if is_late else "stopped as asked"
+            yield f"{why}, {counted.calls(pending, 'pending')} left: run again to go on"
+
+    def _recordings(self) -> endings.Recordings:
+        """Of a check, those that would be uploaded are pending."""
+        if self.audio is None:
+            return self.recordings
+        return endings.Recordings(missing=self.audio.missing, pending=self.audio.matched)
+
+    def _rows(self) -> endings.Rows:
+        """The ledger's rejects are in the tally by now: twins and reused ids show only when all rows are known."""
+        rejected = len(self.tally.rejects)
+        tally = self.tally
+        calls = tally.calls + tally.replaced + sum(tally.skipped.values()) - len(self.enrolled.rejects)
+        dropped = sum(self.tally.dropped.values())
+        return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
+
+    def _calls(self, stand: Mapping[ItemStatus, int]) -> endings.Calls:
+        adopted, updates = listing.adopted_members(self.ledger.database), self.updates
+        return endings.Calls(
+            total=self._rows().calls + self.enrolled.carried + updates.carried,
+            carried=self.enrolled.carried + updates.carried,
+            duplicate=self.enrolled.duplicate,
+            skipped=sum(self._skipped(stand).values()),
+            # Until an update of it ended otherwise, a known call is among these.
+            unchanged=self.enrolled.unchanged + self.tally.replaced - updates.known + updates.unchanged,
+            delivered=stand[ItemStatus.DELIVERED] - adopted,
+            updated=updates.updated,
+            adopted=adopted,
+            refused=stand[ItemStatus.REFUSED] + updates.refused,
+            failed=stand[ItemStatus.FAILED] + updates.failed,
+            in_doubt=stand[ItemStatus.IN_DOUBT] + stand[ItemStatus.IN_FLIGHT],
+            held=stand[ItemStatus.HELD],
+            pending=stand[ItemStatus.PENDING] + self.would_be_sent + updates.pending,
+        )
+
+    def _skipped(self, stand: Mapping[ItemStatus, int]) -> dict[str, int]:
+        skipped = {str(skip): count for skip, count in sorted(self.tally.skipped.items())}
+        gone = self.enrolled.gone + self.updates.gone + stand[ItemStatus.GONE]
+        # Within a run, nothing else is withdrawn than what was found to be there.
+        existing = self.enrolled.existing + stand[ItemStatus.WITHDRAWN]
+        given_up = {
+            str(Skip.EXISTING): existing,
+            str(Skip.WITHDRAWN): self.enrolled.withdrawn,
+            str(Skip.GONE): gone,
+        }
+        return skipped | {skip: count for skip, count in given_up.items() if count}
+
+    def _exit_code(self, rows: endings.Rows, calls: endings.Calls, skipped: Mapping[str, int]) -> ExitCode:
+        earned = [ExitCode.OK]
+        # That the time was up counts only where something is left.
+        if self.interrupted not in (None, ExitCode.WORK_LEFT):
+            earned.append(self.interrupted)
+        if self.stopped_by is not None:
+            earned.append(self.stopped_by.exit_code)
+        if not (rows.adds_up() and calls.adds_up(rows)):
+            earned.append(ExitCode.STOPPED)
+        if calls.in_doubt or calls.held:
+            earned.append(ExitCode.IN_DOUBT)
+        troubles = (calls.refused, calls.failed, self.updates.late_troubles)
+        if rows.rejected or any(troubles) or self.recordings.refused or self.recordings.failed:
+            earned.append(ExitCode.ROWS_FAILED)
+        if limits.is_failing(self.fail_on, skipped, duplicate=calls.duplicate, changed=self.updates.waiting):
+            earned.append(ExitCode.ROWS_FAILED)
+        if self.work_may_be_left and (calls.pending or self.recordings.pending):
+            earned.append(ExitCode.WORK_LEFT)
+        return errors.worst(*earned)
+
+
+def findings(tally: Tally, sources: tuple[model.Source, ...]) -> tuple[endings.Finding, ...]:
+    """The rules that rows broke, the most frequent first."""
+    by_rule: dict[str, list[tuple[model.Place, str]]] = defaultdict(list)
+    for place in sorted(tally.rejects):
+        for reason in tally.rejects[place]:
+            by_rule[reason.rule].append((place, reason.message))
+    found = [
+        endings.Finding(
+            rule,
+            len(places),
+            places[0][1],
+            tuple(f"{sources[place.source].name} row {place.row}" for place, _ in places[:EXAMPLES]),
+        )
+        for rule, places in by_rule.items()
+    ]
+    return tuple(sorted(found, key=lambda finding: (-finding.count, finding.rule)))

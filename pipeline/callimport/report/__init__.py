@@ -1,0 +1,35 @@
+"""What people and machines are told: terminal · json · html, and the talk while a run goes on."""
+
+from callimport.report.doubts import doubts_line
+from callimport.report.history import history_lines, print_found
+from callimport.report.html import write_html, write_run
+from callimport.report.json import summary_json
+from callimport.report.proof import print_verified, verified_so_far, verify_line
+from callimport.report.recordings import due_lines
+from callimport.report.talk import Stderr, Talk, adopted_line, adoption_line, progress_figures
+from callimport.report.terminal import lists, print_result, print_settled, print_status
+from callimport.report.trial import print_trial, trial_json
+
+__all__ = [
+    "Stderr",
+    "Talk",
+    "adopted_line",
+    "adoption_line",
+    "doubts_line",
+    "due_lines",
+    "history_lines",
+    "lists",
+    "print_found",
+    "print_result",
+    "print_settled",
+    "print_status",
+    "print_trial",
+    "print_verified",
+    "progress_figures",
+    "summary_json",
+    "trial_json",
+    "verified_so_far",
+    "verify_line",
+    "write_html",
+    "write_run",
+]

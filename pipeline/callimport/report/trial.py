@@ -1,0 +1,69 @@
+"""What a recipe makes of the first rows of a file: for a person side by side, for machines as one object."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from callimport import trial as trials
+
+
+def print_trial(console: Console, trial: trials.Trial) -> None:
+    for line in _head(trial):
+        console.print(Text(line), soft_wrap=True)
+    if trial.rows:
+        table = Table("row", "before", "after", show_lines=True)
+        for row in trial.rows:
+            table.add_row(str(row.row), Text(_told(row.before)), Text(_after(row)))
+        console.print(table)
+    for line in _tail(trial):
+        console.print(Text(line), soft_wrap=True)
+
+
+def trial_json(trial: trials.Trial) -> str:
+    """One line: profile, because, notes, whole, rows read by their ending, the rules broken, and the rows shown."""
+    answer = {
+        "exit_code": int(trial.exit_code),
+        "profile": trial.profile,
+        "because": trial.because,
+        "notes": trial.notes,
+        "whole": trial.is_whole,
+        "counts": {"read": sum(trial.counts.values())}
+        | {ending.value: trial.counts.get(ending, 0) for ending in trials.Ending},
+        "reasons": {rule: {"row": row, "message": message} for rule, (row, message) in trial.reasons.items()},
+        "rows": [
+            {"row": row.row, "ending": row.ending, "why": row.why, "before": row.before, "after": row.after}
+            for row in trial.rows
+        ],
+    }
+    return json.dumps(answer, ensure_ascii=False)
+
+
+def _head(trial: trials.Trial) -> Iterator[str]:
+    yield trial.because
+    yield from trial.notes
+
+
+def _tail(trial: trials.Trial) -> Iterator[str]:
+    read = sum(trial.counts.values())
+    endings = ", ".join(f"{trial.counts[ending]:,} {ending}" for ending in trials.Ending if trial.counts.get(ending))
+    where = "" if trial.is_whole else "the first "
+    yield f"{where}{read:,} rows: {endings}" if read else "no rows"
+    for rule, (row, message) in trial.reasons.items():
+        yield f"  rejected, as row {row}: {rule}: {message}"
+
+
+def _after(row: trials.Row) -> str:
+    ending = f"{row.ending}: {row.why}" if row.why else row.ending.value
+    return "\n".join((ending, _told(row.after))) if row.ending is trials.Ending.CALL else ending
+
+
+def _told(cells: Mapping[str, str]) -> str:
+    return "\n".join(_lines(cells.items()))
+
+
+def _lines(cells: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for name, text in cells:
+        yield f"{name}: {text}"

@@ -1,0 +1,43 @@
+"""Lines → frame where some records are odd: csv reads those, Polars all the others.
+
+A line without a quote is a record of its own wherever no quote is open before it. So csv is shown the lines of records
+that have a quote in them or another number of cells, and what is left is a plain grid for the fast path.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from callimport import model
+from callimport.source import fast, tolerant
+
+
+def frame(
+    source: model.Source,
+    lines: Sequence[str],
+    names: tuple[str, ...],
+    delimiter: str,
+    first_line: int,
+    *,
+    is_last: bool,
+) -> tuple[pl.DataFrame, int]:
+    """The frame of a chunk (see `model.Chunk`) of the complete records in `lines`, and how many lines those are.
+
+    `first_line` is the physical line of the first of them; `is_last` says that the file ends after them. Raises
+    SourceError.
+    """
+    others = len(names) - 1
+
+    def is_plain(line: str) -> bool:
+        return '"' not in line and line.count(delimiter) == others
+
+    found = tolerant.records(source, lines, delimiter, first_line, is_last=is_last, is_plain=is_plain)
+    if not found.left:
+        return tolerant.frame(names, found), found.used
+    read = fast.frame("".join(lines[position] for position in found.left).encode(), names, delimiter, 0)
+    if read is None:
+        found = tolerant.records(source, lines, delimiter, first_line, is_last=is_last)
+        return tolerant.frame(names, found), found.used
+    plain, _ = read
+    line = pl.Series("_row", found.left, dtype=pl.Int64).gather(plain["_row"]) + first_line
+    return pl.concat([plain.with_columns(line), tolerant.frame(names, found)]).sort("_row"), found.used

@@ -1,0 +1,64 @@
+"""What has been met on the way from rows to calls: every row is counted once."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from callimport import endings, model
+
+# So many places of each kind are remembered of what is left out, for whoever wonders.
+EXAMPLES = 3
+
+
+@dataclass(slots=True)
+class Tally:
+    """`rejects` are kept whole: they are what the reject file is made of. `calls` are those that go on to the ledger;
+    `skipped` ones are calls, too, and so are `replaced` ones: rejected rows that were mended, and sent so, before."""
+
+    read: int = 0
+    joined: int = 0
+    calls: int = 0
+    replaced: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    rejects: dict[model.Place, tuple[model.Reason, ...]] = field(default_factory=dict)
+    _first: dict[str, list[model.Place]] = field(default_factory=dict)
+
+    def reject(self, rejected: model.RejectedRow) -> None:
+        """Note why a row is no call. One that was rejected before keeps what was said of it first."""
+        self.rejects.setdefault(rejected.place, rejected.reasons)
+
+    def drop(self, kind: str, source: int, rows: pl.Series) -> None:
+        """`rows` of a source (see `model.Place`) are no calls of a customer."""
+        self.dropped[kind] += len(rows)
+        self._note(kind, source, rows)
+
+    def skip(self, why: model.Skip, source: int, rows: pl.Series) -> None:
+        """The calls in `rows` of a source are not sent."""
+        if len(rows):
+            self.skipped[why] += len(rows)
+            self._note(why, source, rows)
+
+    def unskip(self, why: model.Skip, place: model.Place) -> None:
+        """Something else became of a skipped call."""
+        self.skipped -= Counter({str(why): 1})
+        self._first[why] = [one for one in self._first[why] if one != place]
+
+    def left_out(self, sources: Sequence[model.Source]) -> tuple[endings.LeftOut, ...]:
+        """Each kind of dropped rows and skipped calls, the most frequent first."""
+        counts = self.dropped + self.skipped
+        ordered = sorted(counts, key=lambda kind: (-counts[kind], kind))
+        return tuple(
+            endings.LeftOut(
+                str(kind),
+                counts[kind],
+                tuple(f"{sources[place.source].name} row {place.row}" for place in self._first[kind]),
+            )
+            for kind in ordered
+        )
+
+    def _note(self, kind: str, source: int, rows: pl.Series) -> None:
+        first = self._first.setdefault(kind, [])
+        first += [model.Place(source, row) for row in rows.sort().head(EXAMPLES - len(first))]

@@ -1,0 +1,183 @@
+"""What a recipe makes of the first rows of a file, importing none: before and after, and what becomes of each."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from callimport import errors, instants, legs, model, privacy, profile, source, validation
+from callimport_schemas import call_log
+
+# So many rows are judged; only the order of day and month is looked for in the whole file.
+LOOKED_AT = 10_000
+_CELL = 60
+_TOLD = ("started_at", "call_id")
+_TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}[T ]+\d{1,2}:\d{2}")
+
+
+class Ending(StrEnum):
+    CALL = "call"
+    JOINED = "joined"
+    DROPPED = "dropped"
+    SKIPPED = "skipped"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row: the cells that the recipe looks at, by the names of the file; what they become, by canonical column; how
+    the row ends and why. No text shows a whole number."""
+
+    row: int
+    ending: Ending
+    why: str
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """`because`: why the recipe fits. `is_whole`: all rows of the file were judged, not only the first `LOOKED_AT`.
+    `counts` are the rows judged by their ending, `reasons` by rule one rejected row with what is said of it."""
+
+    profile: str
+    because: str
+    notes: tuple[str, ...]
+    is_whole: bool
+    counts: Mapping[Ending, int]
+    reasons: Mapping[str, tuple[int, str]]
+    rows: tuple[Row, ...]
+
+    @property
+    def exit_code(self) -> errors.ExitCode:
+        return errors.ExitCode.ROWS_FAILED if self.counts.get(Ending.REJECTED) else errors.ExitCode.OK
+
+
+def trial(
+    opened: model.Source, chosen: profile.Profile | None, reading: validation.Reading, *, region: str, shown: int
+) -> Trial:
+    """Try a recipe, or the one that is detected, on a file. `reading.zone` counts before the recipe's default; `shown`
+    is the number of rows to show. Raises SourceError and SchemaMismatch."""
+    peek = source.peek(opened)
+    try:
+        match = profile.detect(peek) if chosen is None else profile.fit(chosen, peek)
+    except errors.SchemaMismatch as error:
+        raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
+    frame, order, is_whole = _first_rows(opened, match)
+    given = profile.Given(region=region, ambiguous_hour=reading.ambiguous_hour, order=order)
+    reading = validation.Reading(reading.zone or match.profile.zone, reading.ambiguous_hour, reading.now)
+    made = profile.canonical(match.profile, frame, given)
+    judged = _judged(made, match.profile, reading)
+    zone = ZoneInfo(reading.zone or "UTC")
+    return Trial(
+        profile=match.profile.name,
+        because=match.evidence,
+        notes=match.notes,
+        is_whole=is_whole,
+        counts=Counter(ending for ending, _ in judged.endings.values()),
+        reasons=judged.reasons,
+        rows=tuple(_shown(match.profile, frame.head(shown), made.head(shown), judged, zone)),
+    )
+
+
+def _first_rows(opened: model.Source, match: profile.Match) -> tuple[pl.DataFrame, instants.Order | None, bool]:
+    """The rows to judge, the order of day and month in the whole file, and whether those rows are all there are."""
+    frame, evidence, is_whole = None, instants.Evidence(), True
+    for chunk in source.read(opened, match.layout):
+        if frame is None:
+            frame = chunk.frame.head(LOOKED_AT)
+            is_whole = chunk.frame.height <= LOOKED_AT
+        else:
+            is_whole = False
+        if match.profile.time_form != "date":
+            break
+        evidence |= profile.evidence(match.profile, chunk.frame)
+    if frame is None:
+        frame = pl.DataFrame(schema=dict.fromkeys((*match.layout.names, "_ragged"), pl.String) | {"_row": pl.Int64})
+    return frame, evidence.order if match.profile.time_form == "date" else None, is_whole
+
+
+# ── what becomes of each ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """By row: how it ends and why, and the calls; by rule one reject with its message."""
+
+    endings: dict[int, tuple[Ending, str]]
+    calls: dict[int, dict[str, object]]
+    reasons: dict[str, tuple[int, str]]
+
+
+def _judged(made: pl.DataFrame, its: profile.Profile, reading: validation.Reading) -> _Judged:
+    endings: dict[int, tuple[Ending, str]] = {}
+    for row, drop, skip in made.select("_row", "_drop", "_skip").iter_rows():
+        if drop or skip:
+            endings[row] = (Ending.DROPPED, drop) if drop else (Ending.SKIPPED, skip)
+    kept = made.filter(~pl.col("_row").is_in(list(endings)))
+    validated = validation.validate(kept, reading)
+    reasons: dict[str, tuple[int, str]] = {}
+    for row, faults in sorted(validated.rejects.items()):
+        endings[row] = (Ending.REJECTED, privacy.hide_numbers("; ".join(fault.message for fault in faults)))
+        for fault in faults:
+            reasons.setdefault(fault.rule, (row, privacy.hide_numbers(fault.message)))
+    calls = validated.accepted
+    if its.legs is not None:
+        joined = _joined(kept, validated, its.legs)
+        calls = joined.calls
+        for row, into in joined.joined.iter_rows():
+            endings[row] = (Ending.JOINED, f"to row {into}")
+        for row, into in joined.rejected.iter_rows():
+            endings.setdefault(row, (Ending.REJECTED, f"is of one call with row {into}, which is rejected"))
+    machines = dict(made.select("_row", "_machine").iter_rows())
+    found = {call["_row"]: call for call in calls.iter_rows(named=True)}
+    endings |= {row: (Ending.CALL, f"{machines[row]} answered" if machines[row] else "") for row in found}
+    return _Judged(endings, found, reasons)
+
+
+def _joined(kept: pl.DataFrame, validated: validation.Validated, rule: profile.Legs) -> legs.Joined:
+    rows = kept.select("_row", "_group", "_leg", "_chain", "_length").join(
+        validated.accepted, on="_row", how="left", maintain_order="left"
+    )
+    return legs.join(rows.with_columns(pl.col("_row").is_in(list(validated.rejects)).alias("_faulty")), rule)
+
+
+# ── before and after ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _shown(
+    its: profile.Profile, frame: pl.DataFrame, made: pl.DataFrame, judged: _Judged, zone: ZoneInfo
+) -> Iterator[Row]:
+    found = profile.resolved(its, frame.columns)
+    looked_at = list(dict.fromkeys(found[name] for name in its.used if name in found))
+    told = {found[name] for canonical in _TOLD for name in its.fed_by(canonical) if name in found}
+    for cells, canonical in zip(frame.iter_rows(named=True), made.iter_rows(named=True), strict=True):
+        row = cells["_row"]
+        ending, why = judged.endings[row]
+        after = judged.calls.get(row, canonical)
+        started_at = after["started_at"]
+        if isinstance(started_at, datetime):
+            after = after | {"started_at": started_at.astimezone(zone).isoformat(timespec="seconds")}
+        yield Row(
+            row,
+            ending,
+            why,
+            {name: _masked(cells[name], is_told=name in told) for name in looked_at if cells[name]},
+            {
+                name: _masked(after[name], is_told=name in _TOLD)
+                for name in call_log.TEXT_COLUMNS
+                if after[name] is not None
+            },
+        )
+
+
+def _masked(value: object, *, is_told: bool) -> str:
+    """Times and ids have as many digits as numbers: of those only what can be nothing but a number is hidden."""
+    text = str(value)
+    text = privacy.scrub(text) if is_told or _TIME.match(text) else privacy.hide_numbers(text)
+    return f"{text[: _CELL - 1]}…" if len(text) > _CELL else text

@@ -1,0 +1,102 @@
+"""What a person does with the ledger between runs: look, give up, try again. No network."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from callimport import config, custody, lock, model, privacy
+from callimport.ledger import Ledger, leadless, listing, recordings, updates
+
+LISTED = (model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, model.ItemStatus.REFUSED, model.ItemStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`running` is the heartbeat of the run that holds the ledger; the rest is then not known."""
+
+    ledger: str
+    running: dict[str, Any] | None
+    account: model.Account | None = None
+    items: dict[model.ItemStatus, int] | None = None
+    changed: int = 0
+    changed_refused: int = 0
+    without_lead: int = 0
+    last_run: dict[str, Any] | None = None
+    waiting: tuple[model.Waiting, ...] = ()
+    listed: tuple[model.Listed, ...] = ()
+    recordings: dict[str, int] | None = None
+
+    def for_machines(self) -> dict[str, Any]:
+        """As plain values, phones masked."""
+        return asdict(self) | {"listed": [plain(item) for item in self.listed]}
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many calls are pending again, how many held again, and the batches that have pending calls now."""
+
+    pending: int
+    held: int
+    waiting: tuple[model.Waiting, ...]
+    recordings: int = 0
+
+
+def plain(item: model.Listed) -> dict[str, Any]:
+    """A call as plain values, its phone masked."""
+    masked = {"phone": privacy.mask_phone(item.phone), "started_at": item.started_at.isoformat()}
+    return asdict(item) | masked
+
+
+def status(settings: config.Settings, clock: model.Clock) -> Status:
+    """Where everything stands. While a run holds the ledger, its heartbeat speaks."""
+    path = config.find_ledger(settings)
+    if lock.is_held(lock.beside(path, "lock")):
+        return Status(str(path), lock.read_heartbeat(lock.beside(path, "heartbeat")) or {"state": "starting"})
+    with custody.offline(settings, clock) as ledger:
+        database = ledger.database
+        return Status(
+            ledger=str(path),
+            running=None,
+            account=listing.bound_account(database),
+            items=listing.counts(database),
+            changed=updates.waiting_count(database),
+            changed_refused=updates.refused_count(database),
+            without_lead=leadless.count(database),
+            last_run=_last_run(ledger),
+            waiting=tuple(listing.waiting(database, besides=None)),
+            listed=tuple(item for status in LISTED for item in listing.items(database, status)),
+            recordings=recordings.counts(database),
+        )
+
+
+def withdraw(settings: config.Settings, clock: model.Clock, what: str) -> int:
+    """Give up what is pending of a batch, or one call by its KEY; how many that were."""
+    with custody.offline(settings, clock) as ledger:
+        is_key = what.count("-") > 1 or ":" in what
+        return ledger.withdraw_one(what) if is_key else ledger.withdraw(what.upper())
+
+
+def retry(
+    settings: config.Settings,
+    clock: model.Clock,
+    *,
+    statuses: tuple[model.ItemStatus, ...],
+    keys: tuple[str, ...],
+    of_recordings: bool = False,
+) -> Retried:
+    """Put refused, failed or withdrawn calls back to where they were, and refused recordings."""
+    with custody.offline(settings, clock) as ledger:
+        again = recordings.Recordings(ledger.database, clock).retry() if of_recordings else 0
+        pending = sum(ledger.retry(status) for status in statuses)
+        held = 0
+        for key in keys:
+            is_held = ledger.retry_one(key) is model.ItemStatus.HELD
+            held, pending = held + is_held, pending + (not is_held)
+        return Retried(pending, held, tuple(listing.waiting(ledger.database, besides=None)), again)
+
+
+def _last_run(ledger: Ledger) -> dict[str, Any] | None:
+    found = listing.last_run(ledger.database)
+    if found is None:
+        return None
+    names = ("run_id", "batch", "started_at", "ended_at", "exit_code", "stopped_by")
+    return dict(zip(names, found, strict=True))
