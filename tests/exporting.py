@@ -9,7 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
-from callimport import config, endings, importer, model, report
+from callimport import importer, report
+from callimport.core import endings, models
+from callimport.core.settings import Settings
 from callimport.intake import Intake
 from tests import making
 from tests.rehearsal import ROOT
@@ -20,10 +22,10 @@ ZONE = "America/Toronto"
 SAMPLES = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))
 # Recipes that nobody tried on a real export are not detected.
 BY_NAME_ONLY = ("five9", "avaya-smdr")
-_SETTINGS = config.Settings(files=(), timezone=ZONE, unknown_agent="omit")
+_SETTINGS = Settings(files=(), timezone=ZONE, unknown_agent="omit")
 
 
-def settings(*files: Path, **changes: Any) -> config.Settings:
+def settings(*files: Path, **changes: Any) -> Settings:
     """Times are of Toronto and agents of no matter, unless said otherwise."""
     return replace(_SETTINGS, files=tuple(map(str, files)), **changes)
 
@@ -78,7 +80,7 @@ def calls_of(*files: Path, **changes: Any) -> list[Mapping[str, Any]]:
     return calls(intake(*files, **changes))
 
 
-def sightings(of: Intake, account_id: int = 77) -> list[model.Sighting]:
+def sightings(of: Intake, account_id: int = 77) -> list[models.Sighting]:
     return [one for some in of.sightings(account_id) for one in some]
 
 

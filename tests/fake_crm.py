@@ -22,7 +22,8 @@ import httpcore
 import httpx
 from trio.testing import MockClock
 
-from callimport import destination, privacy
+from callimport import destination
+from callimport.core import privacy
 
 BASE_URL = "http://127.0.0.1/v2"
 TOKEN = "canary-7f3a9b-token"

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from callimport import endings, errors, mapping, model
+from callimport.core import endings, errors, mapping, models
+from callimport.core.models import ItemStatus
 from callimport.ledger import Binding, Enrolled, Ledger
-from callimport.model import ItemStatus
 from callimport.reckoning import Reckoning
 from callimport.tally import Tally
 from callimport.twins import Twins
@@ -19,16 +19,16 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STARTED = datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)
 PHONE = "+15145550123"
 OTHER_PHONE = "+15145550124"
-ACCOUNT = model.Account(77, "Garage Tremblay")
+ACCOUNT = models.Account(77, "Garage Tremblay")
 BINDING = Binding("api.crm.example", ACCOUNT)
 
-_CALL = model.Call(
-    place=model.Place(0, 2),
+_CALL = models.Call(
+    place=models.Place(0, 2),
     system="main",
     call_id="A-1",
     lead_id=5003,
-    direction=model.Direction.INCOMING,
-    status=model.CallStatus.ANSWERED,
+    direction=models.Direction.INCOMING,
+    status=models.CallStatus.ANSWERED,
     started_at=STARTED,
     duration_seconds=95,
     customer_phone=PHONE,
@@ -49,24 +49,24 @@ class Ticking:
         return self.now
 
 
-def clock(start: datetime = NOW) -> model.Clock:
-    return model.Clock(wall=Ticking(start), monotonic=lambda: 0.0)
+def clock(start: datetime = NOW) -> models.Clock:
+    return models.Clock(wall=Ticking(start), monotonic=lambda: 0.0)
 
 
-def call(call_id: str | None = "A-1", *, row: int = 2, source: int = 0, **changes: Any) -> model.Call:
-    return _CALL._replace(call_id=call_id, place=model.Place(source, row), **changes)
+def call(call_id: str | None = "A-1", *, row: int = 2, source: int = 0, **changes: Any) -> models.Call:
+    return _CALL._replace(call_id=call_id, place=models.Place(source, row), **changes)
 
 
-def source(name: str) -> model.Source:
+def source(name: str) -> models.Source:
     """A file whose content is as its name."""
-    return model.Source(Path(name), hashlib.sha256(name.encode()).hexdigest(), 100, 1)
+    return models.Source(Path(name), hashlib.sha256(name.encode()).hexdigest(), 100, 1)
 
 
-def batch(*names: str, **settings: str) -> model.Batch:
+def batch(*names: str, **settings: str) -> models.Batch:
     return mapping.batch(tuple(source(name) for name in names or ("calls.csv",)), {"timezone": "UTC", **settings})
 
 
-def frame(calls: Sequence[model.Call]) -> pl.DataFrame:
+def frame(calls: Sequence[models.Call]) -> pl.DataFrame:
     """Calls of one source as intake has them."""
     rows = [
         (
@@ -81,11 +81,11 @@ def frame(calls: Sequence[model.Call]) -> pl.DataFrame:
     )
 
 
-def sighting(of: model.Call, *, ids: bool = True) -> model.Sighting:
+def sighting(of: models.Call, *, ids: bool = True) -> models.Sighting:
     return mapping.sighting(of, id_is_unique=ids, account_id=ACCOUNT.id, with_mark=True)
 
 
-def key(of: model.Call, *, ids: bool = True) -> str:
+def key(of: models.Call, *, ids: bool = True) -> str:
     return mapping.key(of, id_is_unique=ids)
 
 
@@ -94,7 +94,7 @@ def ledger(path: Path) -> Ledger:
 
 
 def enrol(
-    into: Ledger, its_batch: model.Batch, *calls: model.Call, ids: bool = True, run_id: str | None = None
+    into: Ledger, its_batch: models.Batch, *calls: models.Call, ids: bool = True, run_id: str | None = None
 ) -> Enrolled:
     twins = Twins(id_is_unique=ids)
     for number in sorted({one.place.source for one in calls}):
@@ -104,7 +104,7 @@ def enrol(
         return enrolment.enter(twins.judged())
 
 
-def reckoned(of: Ledger, enrolled: Enrolled, its_batch: model.Batch, *calls: model.Call) -> endings.Summary:
+def reckoned(of: Ledger, enrolled: Enrolled, its_batch: models.Batch, *calls: models.Call) -> endings.Summary:
     """The summary of a run that read these calls; a run without files read none."""
     tally = Tally(read=len(calls), calls=len(calls))
     for rejected in enrolled.rejects:
@@ -131,9 +131,9 @@ def bring(of: Ledger, its_key: str, run_id: str, status: ItemStatus, *, communic
         case ItemStatus.REFUSED:
             of.refused(its_key, attempt, errors.Refused("422", status=422, reasons=("lead_id: unknown",)))
         case ItemStatus.DELIVERED | ItemStatus.GONE:
-            of.delivered(its_key, attempt, model.Echo(communication_id, {"id": communication_id}))
+            of.delivered(its_key, attempt, models.Echo(communication_id, {"id": communication_id}))
     if status is ItemStatus.HELD:
-        of.settle(its_key, model.Verdict("held", "the lead shows what could be it"))
+        of.settle(its_key, models.Verdict("held", "the lead shows what could be it"))
     if status is ItemStatus.GONE:
         database.execute("UPDATE item SET status = ? WHERE key = ?", (status.value, its_key))
 

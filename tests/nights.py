@@ -11,9 +11,10 @@ from typing import Any
 
 import anyio
 
-from callimport import config, endings, errors, mapping, model
+from callimport.core import endings, errors, mapping, models
+from callimport.core.settings import Settings
+from callimport.core.signals import Interruption
 from callimport.courier import Courier
-from callimport.interruption import Interruption
 from callimport.ledger import Enrolled, Ledger
 from callimport.pacer import Pacer
 from callimport.reckoning import Reckoning
@@ -24,7 +25,7 @@ from tests import making
 from tests.fake_crm import FakeCrm, Reply, Request, reply
 from tests.shown import virtual_clock
 
-SETTINGS = config.Settings(files=())
+SETTINGS = Settings(files=())
 HOUSE = reply(200, {"data": [{"id": 77, "name": "Garage Tremblay"}]})
 
 
@@ -38,7 +39,7 @@ class Nights:
     interruption: Interruption = field(default_factory=Interruption)
     night: int = 1
 
-    def delivered(self, *calls: model.Call, with_mark: bool = True) -> None:
+    def delivered(self, *calls: models.Call, with_mark: bool = True) -> None:
         """The calls of the first night, each in the CRM as it was sent."""
         with self.ledger.enrolment("run-1", making.batch("1.csv")) as enrolment:
             enrolment.see(_sighting(one, with_mark) for one in calls)
@@ -52,10 +53,10 @@ class Nights:
         self.crm.create(sent)
         stored = self.crm.stored[-1]
         attempt = self.ledger.intend(key, "run-1")
-        self.ledger.delivered(key, attempt, model.Echo(stored["id"], dict(stored)))
+        self.ledger.delivered(key, attempt, models.Echo(stored["id"], dict(stored)))
 
     def tells(
-        self, *calls: model.Call, settings: config.Settings = SETTINGS, with_mark: bool = True, **shaping: str
+        self, *calls: models.Call, settings: Settings = SETTINGS, with_mark: bool = True, **shaping: str
     ) -> "Night":
         """The export of another night."""
         self.night += 1
@@ -69,7 +70,7 @@ class Nights:
             enrolled = enrolment.enter(twins.judged())
         return self._night(settings, enrolled, batch, run_id, calls)
 
-    def goes_on(self, settings: config.Settings = SETTINGS) -> "Night":
+    def goes_on(self, settings: Settings = SETTINGS) -> "Night":
         """A run without files."""
         self.night += 1
         batch, run_id = making.batch(f"{self.night - 1}.csv"), f"run-{self.night}"
@@ -78,16 +79,16 @@ class Nights:
 
     def _night(
         self,
-        settings: config.Settings,
+        settings: Settings,
         enrolled: Enrolled,
-        batch: model.Batch,
+        batch: models.Batch,
         run_id: str,
-        calls: tuple[model.Call, ...],
+        calls: tuple[models.Call, ...],
     ) -> "Night":
         updating = Updating(settings, virtual_clock(), self.said.append, self.ledger, enrolled, batch.id)
         return Night(self, updating, enrolled, batch, run_id, len(calls))
 
-    def row(self, call: model.Call | None = None) -> dict[str, Any]:
+    def row(self, call: models.Call | None = None) -> dict[str, Any]:
         return making.row(self.ledger, making.key(call or making.call()))
 
 
@@ -96,7 +97,7 @@ class Night:
     nights: Nights
     updating: Updating
     enrolled: Enrolled
-    batch: model.Batch
+    batch: models.Batch
     run_id: str
     rows: int
 
@@ -104,7 +105,7 @@ class Night:
         """Make the updates; what the run then says of its calls."""
         stopped_by = None
         async with self.nights.crm.reached() as there:
-            courier = Courier(there, Pacer((model.Rate(6000, 60.0),), anyio.current_time), random.Random(1))
+            courier = Courier(there, Pacer((models.Rate(6000, 60.0),), anyio.current_time), random.Random(1))
             await courier.accounts()
             try:
                 self.updating.brake()
@@ -124,12 +125,12 @@ class Night:
         return result
 
 
-def _sighting(call: model.Call, with_mark: bool = True) -> model.Sighting:
+def _sighting(call: models.Call, with_mark: bool = True) -> models.Sighting:
     return mapping.sighting(call, id_is_unique=True, account_id=making.ACCOUNT.id, with_mark=with_mark)
 
 
 @contextmanager
-def nights(folder: Path, *calls: model.Call, with_mark: bool = True) -> Iterator[Nights]:
+def nights(folder: Path, *calls: models.Call, with_mark: bool = True) -> Iterator[Nights]:
     """`calls` were delivered last night; one if none is named."""
     crm = FakeCrm(account=lambda _: HOUSE)
     crm.answer = crm.keep
@@ -144,7 +145,7 @@ def nights(folder: Path, *calls: model.Call, with_mark: bool = True) -> Iterator
         ledger.close()
 
 
-def several(count: int, **told: Any) -> list[model.Call]:
+def several(count: int, **told: Any) -> list[models.Call]:
     """Calls of as many leads and minutes, no two alike."""
     return [
         making.call(

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from callimport import canonical, errors, mapping, model
+from callimport.core import errors, mapping, models, normal_form
 from callimport.courier import Courier
 from callimport.destination import Destination
 from callimport.ledger import Ledger
@@ -21,16 +21,16 @@ from callimport.pacer import Pacer
 from tests import making
 from tests.making import NOW
 
-Answer = Sequence[model.Stored] | Exception
+Answer = Sequence[models.Stored] | Exception
 
 
-def doubt(call_id: str = "A-1", *, with_mark: bool = True, sent: datetime = NOW, **changes: Any) -> model.Doubt:
+def doubt(call_id: str = "A-1", *, with_mark: bool = True, sent: datetime = NOW, **changes: Any) -> models.Doubt:
     """The call of that id, sent at `sent`, in doubt."""
     its = mapping.sighting(making.call(call_id), id_is_unique=True, account_id=77, with_mark=with_mark)
-    known = model.Doubt(
+    known = models.Doubt(
         key=its.key,
         reference=its.reference,
-        communication=model.Communication(**json.loads(its.payload)),
+        communication=models.Communication(**json.loads(its.payload)),
         intended_at=sent,
         id_floor=0,
         since=0.0,
@@ -41,16 +41,16 @@ def doubt(call_id: str = "A-1", *, with_mark: bool = True, sent: datetime = NOW,
 
 
 def stored(
-    number: int, sent: model.Communication, *, made: datetime | None = NOW + timedelta(seconds=1), **changes: Any
-) -> model.Stored:
+    number: int, sent: models.Communication, *, made: datetime | None = NOW + timedelta(seconds=1), **changes: Any
+) -> models.Stored:
     """`sent` as the CRM keeps it, but for the changes; a change to `...` is a field that it does not show."""
     body: dict[str, Any] = {"id": number, **asdict(sent), "user_id": sent.executed_by, **changes}
     body = {name: value for name, value in body.items() if value is not ... and name != "executed_by"}
-    return model.Stored(
+    return models.Stored(
         id=number,
         method=body.get("method", ""),
         type=body.get("type", ""),
-        executed_at=canonical.instant(body.get("executed_at")),
+        executed_at=normal_form.instant(body.get("executed_at")),
         created_at=made,
         description=body.get("description") or "",
         body=body,
@@ -61,11 +61,11 @@ class Shows(Courier):
     """Answers each lead's reads in order, the last one for ever; notes when each was read."""
 
     def __init__(self) -> None:
-        super().__init__(Destination.__new__(Destination), Pacer((model.Rate(1, 1.0),), lambda: 0.0), random.Random(0))
+        super().__init__(Destination.__new__(Destination), Pacer((models.Rate(1, 1.0),), lambda: 0.0), random.Random(0))
         self.answers: dict[int, list[Answer]] = defaultdict(lambda: [()])
         self.reads: list[tuple[float, int]] = []
 
-    async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
+    async def communications_of(self, lead_id: int) -> tuple[models.Stored, ...]:
         await anyio.lowlevel.checkpoint()
         self.reads.append((anyio.current_time(), lead_id))
         answers = self.answers[lead_id]
@@ -78,12 +78,12 @@ class Shows(Courier):
         return [moment for moment, lead in self.reads if lead == lead_id]
 
 
-def virtual_clock() -> model.Clock:
-    return model.Clock(lambda: NOW + timedelta(seconds=anyio.current_time()), anyio.current_time)
+def virtual_clock() -> models.Clock:
+    return models.Clock(lambda: NOW + timedelta(seconds=anyio.current_time()), anyio.current_time)
 
 
 @contextmanager
-def ledger_with(folder: Path, *calls: model.Call, with_mark: bool = True) -> Iterator[Ledger]:
+def ledger_with(folder: Path, *calls: models.Call, with_mark: bool = True) -> Iterator[Ledger]:
     """A ledger with these calls pending in run-1, on the virtual clock."""
     ledger = Ledger.open(folder / "ledger.sqlite3", virtual_clock(), making.BINDING)
     ledger.start_run("run-1")
@@ -96,7 +96,7 @@ def ledger_with(folder: Path, *calls: model.Call, with_mark: bool = True) -> Ite
         ledger.close()
 
 
-def lose_answer(ledger: Ledger, call: model.Call, *, applied: bool = False) -> model.Doubt:
+def lose_answer(ledger: Ledger, call: models.Call, *, applied: bool = False) -> models.Doubt:
     """Send it, and hear nothing."""
     key = making.key(call)
     ledger.in_doubt(key, ledger.intend(key, "run-1"), errors.InDoubt("no answer in time", applied=applied))

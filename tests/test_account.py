@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from callimport import account, config, errors, model, privacy
+from callimport import account
+from callimport.core import errors, models, privacy
+from callimport.core.settings import Settings, Target
 
-_ONE, _TWO = model.Account(77, "Garage Tremblay"), model.Account(78, "Autos Gagnon")
-_SETTINGS = config.Settings(files=("calls.csv",))
-_SANDBOX = config.Target("http://127.0.0.1:8000/v2", privacy.Secret("t"))
-_PRODUCTION = config.Target("https://api.crm.activix.ca/v2", privacy.Secret("t"), is_production=True)
+_ONE, _TWO = models.Account(77, "Garage Tremblay"), models.Account(78, "Autos Gagnon")
+_SETTINGS = Settings(files=("calls.csv",))
+_SANDBOX = Target("http://127.0.0.1:8000/v2", privacy.Secret("t"))
+_PRODUCTION = Target("https://api.crm.activix.ca/v2", privacy.Secret("t"), is_production=True)
 
 
 def _never(question: str) -> str:
@@ -57,7 +59,7 @@ def test_a_crm_that_does_not_say_whose_key_it_is_is_unusable() -> None:
         (_PRODUCTION, replace(_SETTINGS, account="77")),
     ],
 )
-def test_only_writing_to_production_unnamed_is_asked_about(target: config.Target, settings: config.Settings) -> None:
+def test_only_writing_to_production_unnamed_is_asked_about(target: Target, settings: Settings) -> None:
     account.confirm(target, _ONE, settings, _never)
     account.confirm(target, _ONE, settings, None)
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from callimport import errors, mapping, model
 from callimport.adoption import Adoption
+from callimport.core import errors, mapping, models
+from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger
-from callimport.model import ItemStatus
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.making import NOW
@@ -21,7 +21,7 @@ AGAIN = making.call("A-2", row=3)
 OTHER = making.call("B-1", row=4, lead_id=5004)
 
 
-def _shown(call: model.Call, number: int = 900, *, with_mark: bool = True, **changes: Any) -> model.Stored:
+def _shown(call: models.Call, number: int = 900, *, with_mark: bool = True, **changes: Any) -> models.Stored:
     mark = mapping.reference(making.key(call), making.ACCOUNT.id)
     return stored(number, mapping.communication(call, mark if with_mark else None), **changes)
 

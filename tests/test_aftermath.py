@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from callimport import aftermath, config, errors, mapping
+from callimport import aftermath
+from callimport.core import errors, mapping
+from callimport.core.models import ItemStatus
+from callimport.core.settings import Settings
 from callimport.ledger import Ledger
-from callimport.model import ItemStatus
 from tests import making
 
 CALLS = {status: making.call(status.value, row=row) for row, status in enumerate(ItemStatus, start=2)}
@@ -17,7 +19,7 @@ BATCH = making.batch("<calls> & more.csv", leads="3f2a9c01d4e5")
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> config.Settings:
+def settings(tmp_path: Path) -> Settings:
     """An import whose calls came to everything there is, and after it a run that only looked doubts up."""
     path = tmp_path / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
@@ -29,17 +31,15 @@ def settings(tmp_path: Path) -> config.Settings:
         ledger.end_run("run-1", 8, "20 refusals in a row, as of +15145550123: mend the recipe")
         ledger.start_run("run-2")
         ledger.end_run("run-2", 0)
-    return config.Settings(files=(), ledger=path, state_dir=tmp_path)
+    return Settings(files=(), ledger=path, state_dir=tmp_path)
 
 
-def _page(settings: config.Settings, path: Path) -> str:
+def _page(settings: Settings, path: Path) -> str:
     assert aftermath.write(settings, making.clock(), path) == "run-1"
     return path.read_text(encoding="utf-8")
 
 
-def test_the_page_tells_how_the_last_import_ended_and_where_its_calls_stand(
-    settings: config.Settings, tmp_path: Path
-) -> None:
+def test_the_page_tells_how_the_last_import_ended_and_where_its_calls_stand(settings: Settings, tmp_path: Path) -> None:
     page = _page(settings, tmp_path / "report.html")
     assert "Garage Tremblay" in page
     assert "Run run-1" in page
@@ -52,7 +52,7 @@ def test_the_page_tells_how_the_last_import_ended_and_where_its_calls_stand(
     assert "<td>leads</td><td>3f2a9c01d4e5</td>" in page
 
 
-def test_it_names_the_calls_that_need_a_person(settings: config.Settings, tmp_path: Path) -> None:
+def test_it_names_the_calls_that_need_a_person(settings: Settings, tmp_path: Path) -> None:
     page = _page(settings, tmp_path / "report.html")
     for status in (ItemStatus.IN_DOUBT, ItemStatus.HELD, ItemStatus.REFUSED, ItemStatus.FAILED):
         assert f"<h2>1 {status.replace('_', ' ')}</h2>" in page
@@ -60,7 +60,7 @@ def test_it_names_the_calls_that_need_a_person(settings: config.Settings, tmp_pa
     assert mapping.reference(making.key(CALLS[ItemStatus.DELIVERED]), making.ACCOUNT.id) not in page
 
 
-def test_it_runs_nothing_fetches_nothing_and_shows_no_whole_number(settings: config.Settings, tmp_path: Path) -> None:
+def test_it_runs_nothing_fetches_nothing_and_shows_no_whole_number(settings: Settings, tmp_path: Path) -> None:
     page = _page(settings, tmp_path / "report.html")
     assert "default-src 'none'" in page
     assert "<script" not in page
@@ -73,7 +73,7 @@ def test_a_run_that_was_killed_is_said_to_have_no_end(tmp_path: Path) -> None:
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-1")
         making.enrol(ledger, BATCH, making.call(), run_id="run-1")
-    page = _page(config.Settings(files=(), ledger=path), tmp_path / "report.html")
+    page = _page(Settings(files=(), ledger=path), tmp_path / "report.html")
     assert "its end is not recorded" in page
     assert "<tr><td>none</td></tr>" in page
 
@@ -93,11 +93,11 @@ def test_without_an_import_there_is_nothing_to_tell(tmp_path: Path, happened: Ca
     with closing(making.ledger(path)) as ledger:
         happened(ledger)
     with pytest.raises(errors.ConfigError, match="nothing was imported"):
-        aftermath.write(config.Settings(files=(), ledger=path), making.clock(), tmp_path / "report.html")
+        aftermath.write(Settings(files=(), ledger=path), making.clock(), tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_page_that_is_there_is_replaced_only_with_leave(settings: config.Settings, tmp_path: Path) -> None:
+def test_a_page_that_is_there_is_replaced_only_with_leave(settings: Settings, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     page.write_text("mine")
     with pytest.raises(errors.ConfigError, match="--force"):

@@ -6,15 +6,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import agents_file, errors, model
+from callimport import agents_file
 from callimport.agents import Agents, UnknownAgent
+from callimport.core import errors, models
 
 USERS = (
-    model.User(101, "sophie@example.com", "Sophie Gendron"),
-    model.User(102, "jean@example.com", "Jean Roy"),
-    model.User(103, "jean.roy@example.com", "Jean Roy"),
-    model.User(104, "twice@example.com", ""),
-    model.User(106, "twice@example.com", "Zoé Thériault"),
+    models.User(101, "sophie@example.com", "Sophie Gendron"),
+    models.User(102, "jean@example.com", "Jean Roy"),
+    models.User(103, "jean.roy@example.com", "Jean Roy"),
+    models.User(104, "twice@example.com", ""),
+    models.User(106, "twice@example.com", "Zoé Thériault"),
 )
 _SCHEMA = pl.Schema(
     {
@@ -42,7 +43,7 @@ def _calls(*agents: tuple[str | None, str | None, str | None], at: datetime = _N
 
 def _who(
     agents: Agents, email: str | None = None, name: str | None = None, extension: str | None = None
-) -> tuple[int | None, model.Reason | None]:
+) -> tuple[int | None, models.Reason | None]:
     resolved, reasons = agents.resolve(_calls((email, name, extension)))
     return resolved["executed_by"].item(), reasons.get(2)
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from callimport import agents_file, errors
+from callimport import agents_file
 from callimport.agents_file import AgentsFile
+from callimport.core import errors
 
 
 def _read(folder: Path, *lines: str) -> AgentsFile:

@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import agents_file, errors, importer
+from callimport import agents_file, importer
 from callimport.agents_found import HEADER, AgentsFound
+from callimport.core import errors
 from tests import exporting
 
 _AT = pl.Datetime("us", "UTC")

@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from callimport import endings, model, profile, report
+from callimport import profile, report
 from callimport.audio_check import AudioCheck
+from callimport.core import endings, models
 from callimport.recording_names import Names
 from tests import exporting, making
 from tests.rehearsal import SAMPLES
 from tests.test_recording import wav
 
-RATE = (model.Rate(190, 60.0),)
+RATE = (models.Rate(190, 60.0),)
 FREEPBX = Names(profile.load("freepbx").recordings, None, "CA")
 EPOCH = int(making.STARTED.timestamp())
 
 
-def found(root: Path, *calls: model.Call, names: Names = FREEPBX) -> endings.AudioFolder:
+def found(root: Path, *calls: models.Call, names: Names = FREEPBX) -> endings.AudioFolder:
     check = AudioCheck(root, 0.001, names)
     check.see(0, making.frame(calls))
     return check.found(RATE)
@@ -29,7 +30,7 @@ def put(root: Path, **files: bytes) -> None:
         (root / f"{name}.wav").write_bytes(content)
 
 
-def recorded(*names: str) -> list[model.Call]:
+def recorded(*names: str) -> list[models.Call]:
     return [making.call(f"A-{number}", row=number + 2, recording=f"{name}.wav") for number, name in enumerate(names)]
 
 

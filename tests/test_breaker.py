@@ -9,16 +9,17 @@ from pathlib import Path
 import anyio
 import pytest
 
-from callimport import breaker, courier, errors, model, pacer
+from callimport import breaker, courier, pacer
+from callimport.core import errors, models
+from callimport.core.models import ItemStatus
 from callimport.destination import Destination
-from callimport.model import ItemStatus
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 from tests.test_delivery import Least, Most, Stage, stage
 
 WHOSE = reply(200, {"data": {"id": 7, "name": "Concession fictive"}})
 ILL = reply(500)
-RATE = model.Rate(6000, 60.0)
+RATE = models.Rate(6000, 60.0)
 
 
 def crm_that(*fates: Reply, probes: tuple[Reply, ...] = ()) -> FakeCrm:

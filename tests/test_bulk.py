@@ -13,10 +13,11 @@ from unittest import mock
 import anyio
 import pytest
 
-from callimport import bulk, config
+from callimport import bulk
+from callimport.core import settings
+from callimport.core.models import ItemStatus
 from callimport.courier import Courier
 from callimport.existing import Existing
-from callimport.model import ItemStatus
 from tests import making
 from tests.fake_crm import FakeDealer, Reply, in_virtual_time, lead, reply
 from tests.test_delivery import BATCH, Stage, stage
@@ -46,7 +47,7 @@ class Play:
         clock = replace(play.clock, wall=lambda: play.clock.wall() + self.woken_after)
         courier = Courier(play.there, play.pacer, play.rng)
         self.existing = Existing(
-            config.Settings(files=()), play.ledger, courier, BATCH.id, self.said.append, clock,
+            settings.Settings(files=()), play.ledger, courier, BATCH.id, self.said.append, clock,
             bulk.Bulk(courier, play.ledger, clock, _Last(), self.said.append),
         )  # fmt: skip
 

@@ -9,8 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
-from callimport import delivery, errors
-from callimport.model import ItemStatus
+from callimport import delivery
+from callimport.core import errors
+from callimport.core.models import ItemStatus
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Reply, Request, in_virtual_time, reply
 from tests.test_delivery import BATCH, Stage, sighting, stage

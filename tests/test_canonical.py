@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callimport import canonical, endings, mapping, model
+from callimport.core import endings, mapping, models, normal_form
 from tests import making
 
 _SENT = mapping.communication(making.call(), "7K3Q-2M9D-XA")
@@ -39,7 +39,7 @@ _STORED = {
     ],
 )
 def test_two_forms_of_the_same_value_are_equal(one: object, other: object) -> None:
-    assert canonical.form(one) == canonical.form(other)
+    assert normal_form.form(one) == normal_form.form(other)
 
 
 @pytest.mark.parametrize(
@@ -57,27 +57,27 @@ def test_two_forms_of_the_same_value_are_equal(one: object, other: object) -> No
     ],
 )
 def test_two_values_are_not_equal_by_form(one: object, other: object) -> None:
-    assert canonical.form(one) != canonical.form(other)
+    assert normal_form.form(one) != normal_form.form(other)
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "9" * 5000, "T", "20T"])
 def test_a_value_that_only_looks_like_something_is_text(text: str) -> None:
-    assert canonical.form(text) == text
+    assert normal_form.form(text) == text
 
 
 @given(st.text())
 def test_any_text_can_be_compared(text: str) -> None:
-    assert canonical.form(text) == canonical.form(text)
+    assert normal_form.form(text) == normal_form.form(text)
 
 
 def test_an_instant_is_compared_in_whole_seconds_of_utc() -> None:
-    assert canonical.form("2024-05-31T10:05:09.9-04:00") == datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)
+    assert normal_form.form("2024-05-31T10:05:09.9-04:00") == datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)
 
 
 def test_a_faithful_echo_shows_no_difference() -> None:
-    assert canonical.differences(_SENT, _STORED) == ()
+    assert normal_form.differences(_SENT, _STORED) == ()
     rewritten = {"call_duration": "95", "executed_at": "2024-05-31T10:05:09.000000-04:00", "lead_id": "5003"}
-    assert canonical.differences(_SENT, _STORED | rewritten) == ()
+    assert normal_form.differences(_SENT, _STORED | rewritten) == ()
 
 
 @pytest.mark.parametrize(
@@ -96,25 +96,25 @@ def test_a_faithful_echo_shows_no_difference() -> None:
     ],
 )
 def test_every_field_that_is_kept_otherwise_is_named(field: str, value: object) -> None:
-    assert canonical.differences(_SENT, _STORED | {field: value}) == (field,)
+    assert normal_form.differences(_SENT, _STORED | {field: value}) == (field,)
 
 
 def test_what_is_not_shown_or_was_not_sent_is_not_compared() -> None:
-    assert canonical.differences(_SENT, {"id": 900}) == ()
+    assert normal_form.differences(_SENT, {"id": 900}) == ()
     nobody = mapping.communication(making.call(executed_by=None, description=None), None)
-    assert canonical.differences(nobody, _STORED | {"user_id": 1, "description": "by the CRM"}) == ()
+    assert normal_form.differences(nobody, _STORED | {"user_id": 1, "description": "by the CRM"}) == ()
 
 
 @pytest.mark.parametrize(
     ("rate", "text"),
     [
-        (model.Rate(190, 60.0), "190/min"),
-        (model.Rate(3, 1.0), "3/s"),
-        (model.Rate(2000, 3600.0), "2000/h"),
-        (model.Rate(50, 10.0), "50/10s"),
+        (models.Rate(190, 60.0), "190/min"),
+        (models.Rate(3, 1.0), "3/s"),
+        (models.Rate(2000, 3600.0), "2000/h"),
+        (models.Rate(50, 10.0), "50/10s"),
     ],
 )
-def test_a_rate_is_written_as_it_is_given(rate: model.Rate, text: str) -> None:
+def test_a_rate_is_written_as_it_is_given(rate: models.Rate, text: str) -> None:
     assert str(rate) == text
 
 

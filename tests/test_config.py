@@ -14,11 +14,12 @@ from typing import Any
 import platformdirs
 import pytest
 
-from callimport import config, errors, model, privacy
+from callimport.core import errors, models, privacy
+from callimport.core import settings as config
 
 _OPTIONS = {"rate", "timezone", "state-dir", "token-file", "limit"}
 _PRODUCTION = "https://api.crm.activix.ca/v2"
-_ACCOUNT = model.Account(77, "Garage Tremblay")
+_ACCOUNT = models.Account(77, "Garage Tremblay")
 _KEY = "t"
 
 
@@ -50,19 +51,19 @@ def _settings(folder: Path, destination: str | None = None, **changes: Any) -> c
 @pytest.mark.parametrize(
     ("text", "rate"),
     [
-        ("190/min", model.Rate(190, 60.0)),
-        ("3/s", model.Rate(3, 1.0)),
-        ("3/sec", model.Rate(3, 1.0)),
-        ("2000/h", model.Rate(2000, 3600.0)),
-        ("2000/hour", model.Rate(2000, 3600.0)),
-        ("50/10s", model.Rate(50, 10.0)),
-        ("5/0.5s", model.Rate(5, 0.5)),
-        (" 190 / 1 MIN ", model.Rate(190, 60.0)),
-        ("30/m", model.Rate(30, 60.0)),
-        (config.DEFAULT_RATE, model.Rate(190, 60.0)),
+        ("190/min", models.Rate(190, 60.0)),
+        ("3/s", models.Rate(3, 1.0)),
+        ("3/sec", models.Rate(3, 1.0)),
+        ("2000/h", models.Rate(2000, 3600.0)),
+        ("2000/hour", models.Rate(2000, 3600.0)),
+        ("50/10s", models.Rate(50, 10.0)),
+        ("5/0.5s", models.Rate(5, 0.5)),
+        (" 190 / 1 MIN ", models.Rate(190, 60.0)),
+        ("30/m", models.Rate(30, 60.0)),
+        (config.DEFAULT_RATE, models.Rate(190, 60.0)),
     ],
 )
-def test_a_rate_is_so_many_in_so_long(text: str, rate: model.Rate) -> None:
+def test_a_rate_is_so_many_in_so_long(text: str, rate: models.Rate) -> None:
     assert config.rate(text) == rate
     assert config.rate(str(rate)) == rate
 
@@ -322,7 +323,7 @@ def test_an_address_file_that_cannot_be_read_is_an_error(tmp_path: Path, content
 # The index of ledgers
 
 
-def _remember(folder: Path, host: str, account: model.Account, token: str = _KEY) -> Path:
+def _remember(folder: Path, host: str, account: models.Account, token: str = _KEY) -> Path:
     target = config.Target(f"https://{host}/v2", privacy.Secret(token))
     path = config.ledger_path(folder, target.host, account)
     path.touch()
@@ -358,7 +359,7 @@ def test_where_no_ledger_is_known_it_says_so(tmp_path: Path) -> None:
 
 def test_of_several_ledgers_none_is_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = _remember(tmp_path, "crm.example", _ACCOUNT)
-    two = _remember(tmp_path, "crm.example", model.Account(78, "Autos Gagnon"), token="u")
+    two = _remember(tmp_path, "crm.example", models.Account(78, "Autos Gagnon"), token="u")
     three = _remember(tmp_path, "api.dev.crm.activix.ca", _ACCOUNT)
     with pytest.raises(errors.ConfigError, match="several ledgers are known") as caught:
         config.find_ledger(_settings(tmp_path))

@@ -8,12 +8,13 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from callimport import courier, errors, model, pacer
+from callimport import courier, pacer
+from callimport.core import errors, models
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Line, Reply, in_virtual_time, reply
 
 ACCOUNT = reply(200, {"data": [{"id": 7, "name": "Concession fictive"}]})
-WHOSE = (model.Account(7, "Concession fictive"),)
+WHOSE = (models.Account(7, "Concession fictive"),)
 
 
 class Least(random.Random):
@@ -24,10 +25,10 @@ class Least(random.Random):
 
 
 def pace() -> pacer.Pacer:
-    return pacer.Pacer((model.Rate(190, 60.0),), anyio.current_time, Least())
+    return pacer.Pacer((models.Rate(190, 60.0),), anyio.current_time, Least())
 
 
-async def asked(crm: FakeCrm, shared: pacer.Pacer, rng: random.Random | None = None) -> tuple[model.Account, ...]:
+async def asked(crm: FakeCrm, shared: pacer.Pacer, rng: random.Random | None = None) -> tuple[models.Account, ...]:
     async with crm.reached() as there:
         return await courier.Courier(there, shared, rng or random.Random(1)).accounts()
 
@@ -166,7 +167,7 @@ async def test_a_key_that_is_refused_at_a_lead_is_not_asked_again() -> None:
 # Updates: made twice, they come to the same
 
 
-async def _updated(crm: FakeCrm, before_bytes: Callable[[], None] = lambda: None) -> model.Echo:
+async def _updated(crm: FakeCrm, before_bytes: Callable[[], None] = lambda: None) -> models.Echo:
     async with crm.reached() as there:
         return await courier.Courier(there, pace(), random.Random(1)).update(5, {"call_duration": 9}, before_bytes)
 

@@ -17,18 +17,20 @@ from unittest import mock
 import anyio
 import pytest
 
-from callimport import delivery, drift, errors, model, pacer
+from callimport import delivery, pacer
+from callimport.core import errors, models
+from callimport.core.clock import Drift
+from callimport.core.models import ItemStatus
 from callimport.destination import Destination
 from callimport.existing import Existing
 from callimport.ledger import Binding, Ledger, listing
-from callimport.model import ItemStatus
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 
 BEGAN = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
-SOURCE = model.Source(Path("calls.csv"), "a" * 64, 1000, 0)
-BATCH = model.Batch("7K3Q-2M9D", (SOURCE,), {"profile": "canonical"}, "fingerprint")
-WHOSE = Binding("127.0.0.1", model.Account(7, "Concession fictive"))
+SOURCE = models.Source(Path("calls.csv"), "a" * 64, 1000, 0)
+BATCH = models.Batch("7K3Q-2M9D", (SOURCE,), {"profile": "canonical"}, "fingerprint")
+WHOSE = Binding("127.0.0.1", models.Account(7, "Concession fictive"))
 
 
 class Least(random.Random):
@@ -43,11 +45,11 @@ class Most(random.Random):
         return b
 
 
-def sighting(number: int, lead_id: int) -> model.Sighting:
+def sighting(number: int, lead_id: int) -> models.Sighting:
     """The call of that number; a greater one is a later call."""
     started_at = BEGAN - timedelta(days=30) + timedelta(minutes=number)
     phone = f"+1514555{100 + number % 100:04}"
-    communication = model.Communication(
+    communication = models.Communication(
         lead_id=lead_id,
         method="phone",
         type="outgoing",
@@ -58,7 +60,7 @@ def sighting(number: int, lead_id: int) -> model.Sighting:
         call_duration=60 + number,
         call_phone=phone,
     )
-    return model.Sighting(
+    return models.Sighting(
         source=0,
         row=number + 2,
         key=f"k1:{number:05}",
@@ -92,7 +94,7 @@ class Stage:
     ledger: Ledger
     path: Path
     there: Destination
-    clock: model.Clock
+    clock: models.Clock
     pacer: pacer.Pacer
     run_id: str = "run-1"
     rng: random.Random = field(default_factory=Least)
@@ -104,7 +106,7 @@ class Stage:
         *,
         limit: int | None = None,
         concurrency: int = 8,
-        since: drift.Drift | None = None,
+        since: Drift | None = None,
         existing: Existing | None = None,
     ) -> delivery.Delivery:
         to_do = self.count(ItemStatus.PENDING)
@@ -115,7 +117,7 @@ class Stage:
             existing=existing,
         )  # fmt: skip
 
-    async def deliver(self, *, limit: int | None = None, concurrency: int = 8) -> model.Progress:
+    async def deliver(self, *, limit: int | None = None, concurrency: int = 8) -> models.Progress:
         one = self.delivery(limit=limit, concurrency=concurrency)
         await one.run()
         return one.progress()
@@ -155,13 +157,13 @@ async def stage(
     crm: FakeCrm,
     leads: Iterable[int],
     *,
-    rate: model.Rate = model.Rate(6000, 60.0),  # noqa: B008  a frozen value
+    rate: models.Rate = models.Rate(6000, 60.0),  # noqa: B008  a frozen value
     ledger_class: type[Ledger] = Ledger,
     rng: random.Random | None = None,
     base_url: str = fake_crm.BASE_URL,
 ) -> AsyncIterator[Stage]:
     wall = Wall()
-    clock = model.Clock(wall, anyio.current_time)
+    clock = models.Clock(wall, anyio.current_time)
     path = folder / "ledger.sqlite3"
     with closing(ledger_class.open(path, clock, WHOSE)) as ledger:
         ledger.start_run("run-1")
@@ -190,7 +192,7 @@ def stored(crm: FakeCrm) -> list[int]:
 @in_virtual_time
 async def test_eight_workers_deliver_two_hundred_calls_once_each(tmp_path: Path) -> None:
     crm = FakeCrm(latency_seconds=2.0, connect_seconds=0.2)
-    async with stage(tmp_path, crm, range(1, 201), rate=model.Rate(190, 60.0)) as play:
+    async with stage(tmp_path, crm, range(1, 201), rate=models.Rate(190, 60.0)) as play:
         progress = await play.deliver()
         assert stored(crm) == list(range(200))
         assert play.stand() == {"delivered": 200}
@@ -203,7 +205,7 @@ async def test_eight_workers_deliver_two_hundred_calls_once_each(tmp_path: Path)
 
 async def test_calls_are_delivered_on_either_event_loop(tmp_path: Path) -> None:
     crm = FakeCrm()
-    async with stage(tmp_path, crm, [1, 1, 2, 3, 3], rate=model.Rate(100_000, 60.0)) as play:
+    async with stage(tmp_path, crm, [1, 1, 2, 3, 3], rate=models.Rate(100_000, 60.0)) as play:
         await play.deliver()
         assert play.stand() == {"delivered": 5}
         assert stored(crm) == [0, 1, 2, 3, 4]
@@ -278,7 +280,7 @@ class Watched(Ledger):
 
     look: Callable[[str], None] = staticmethod(lambda _: None)
 
-    def delivered(self, key: str, attempt: int, echo: model.Echo) -> None:
+    def delivered(self, key: str, attempt: int, echo: models.Echo) -> None:
         super().delivered(key, attempt, echo)
         self.look(key)
 
@@ -408,7 +410,7 @@ async def test_any_number_of_refusals_of_single_calls_does_not_stop_the_run(tmp_
 @in_virtual_time
 async def test_a_429_costs_no_attempt_and_everybody_waits(tmp_path: Path) -> None:
     crm = FakeCrm(script=deque([reply(429, None, [("Retry-After", "30")])] * 5), latency_seconds=1.0)
-    async with stage(tmp_path, crm, range(1, 11), rate=model.Rate(60, 60.0)) as play:
+    async with stage(tmp_path, crm, range(1, 11), rate=models.Rate(60, 60.0)) as play:
         progress = await play.deliver()
         moments = [request.at for request in crm.received]
         assert all(later - earlier >= 30.0 for earlier, later in itertools.pairwise(moments[:6]))
@@ -440,7 +442,7 @@ async def test_one_hour_that_the_crm_asked_for_is_not_held_against_it(tmp_path: 
 async def test_a_pause_of_more_than_an_hour_stops_the_run_and_is_kept(tmp_path: Path) -> None:
     """Exit 1 with the time to come back, every call pending: nobody wants a run that hangs until tomorrow."""
     crm = FakeCrm(script=deque([reply(429, None, [("Retry-After", "7500")])]), latency_seconds=1.0)
-    async with stage(tmp_path, crm, range(1, 10), rate=model.Rate(60, 60.0)) as play:
+    async with stage(tmp_path, crm, range(1, 10), rate=models.Rate(60, 60.0)) as play:
         with pytest.raises(errors.DestinationUnusable, match="run again in 2 h 05 min"):
             await play.deliver()
         assert len(crm.received) == 1
@@ -467,7 +469,7 @@ def test_an_unusable_destination_stops_everybody(tmp_path: Path, answer: Reply, 
     @in_virtual_time
     async def story() -> None:
         crm = FakeCrm(script=deque([answer]), connect_seconds=0.05)
-        async with stage(tmp_path, crm, range(1, 21), rate=model.Rate(600, 60.0)) as play:
+        async with stage(tmp_path, crm, range(1, 21), rate=models.Rate(600, 60.0)) as play:
             with pytest.raises(errors.DestinationUnusable, match=said):
                 await play.deliver()
             assert len(crm.received) == 1
@@ -481,7 +483,7 @@ def test_an_unusable_destination_stops_everybody(tmp_path: Path, answer: Reply, 
 async def test_nobody_whose_connection_was_being_made_sends_after_a_stop(tmp_path: Path) -> None:
     """They have their slot, but no byte has left: they may still turn back."""
     crm = FakeCrm(script=deque([reply(401)]), connect_seconds=5.0)
-    async with stage(tmp_path, crm, range(1, 21), rate=model.Rate(600, 60.0)) as play:
+    async with stage(tmp_path, crm, range(1, 21), rate=models.Rate(600, 60.0)) as play:
         with pytest.raises(errors.DestinationUnusable):
             await play.deliver()
         assert (len(crm.connections), len(crm.received)) == (8, 1)
@@ -551,7 +553,7 @@ class Failing(Ledger):
             raise errors.LedgerError("the disk is full")
         return super().intend(key, run_id)
 
-    def delivered(self, key: str, attempt: int, echo: model.Echo) -> None:
+    def delivered(self, key: str, attempt: int, echo: models.Echo) -> None:
         if self.full:
             raise errors.LedgerError("the disk is full")
         super().delivered(key, attempt, echo)
@@ -610,7 +612,7 @@ async def test_the_first_error_is_the_one_that_is_told(tmp_path: Path) -> None:
 @in_virtual_time
 async def test_asked_to_stop_it_ends_what_is_under_way_and_takes_nothing_more(tmp_path: Path) -> None:
     crm = FakeCrm(latency_seconds=10.0)
-    async with stage(tmp_path, crm, range(1, 21), rate=model.Rate(60, 60.0)) as play:
+    async with stage(tmp_path, crm, range(1, 21), rate=models.Rate(60, 60.0)) as play:
         one = play.delivery()
         async with anyio.create_task_group() as group:
             group.start_soon(one.run)
@@ -627,14 +629,14 @@ def test_asked_to_stop_it_cuts_every_wait_short(tmp_path: Path, waits_for: str) 
 
     @in_virtual_time
     async def story() -> None:
-        crm, rate = FakeCrm(), model.Rate(6000, 60.0)
+        crm, rate = FakeCrm(), models.Rate(6000, 60.0)
         match waits_for:
             case "retry-after":
                 crm.script.append(reply(429, None, [("Retry-After", "3600")]))
             case "backoff":
                 crm.lines.extend([Line.REFUSED] * 3)
             case "slot":
-                rate = model.Rate(1, 3600.0)
+                rate = models.Rate(1, 3600.0)
                 crm.script.append(reply(422))
             case _:
                 crm.latency_seconds = 0.7

@@ -20,11 +20,12 @@ import pytest
 from anyio.abc import SocketAttribute
 from anyio.streams.tls import TLSStream
 
-from callimport import destination, errors, model, privacy
+from callimport import destination
+from callimport.core import errors, models, privacy
 from tests import fake_crm
 from tests.fake_crm import TOKEN, Ending, FakeCrm, Line, Reply, in_virtual_time, reply
 
-CALL = model.Communication(
+CALL = models.Communication(
     lead_id=5001,
     method="phone",
     type="outgoing",
@@ -230,7 +231,7 @@ def expected_place(status: int) -> str:
 
 def place(found: Any) -> str:
     match found:
-        case model.Echo():
+        case models.Echo():
             return "echo"
         case errors.Limited():
             return "limited"
@@ -571,7 +572,7 @@ async def test_a_proxys_connect_is_not_the_first_byte() -> None:
     assert type(found) is errors.NotApplied
     assert (intents, crm.received) == ([], [])
     found = await outcome(crm, lambda: intents.append(len(crm.received)), **at)
-    assert isinstance(found, model.Echo)
+    assert isinstance(found, models.Echo)
     assert intents == [0]
 
 
@@ -733,7 +734,7 @@ async def test_what_the_crm_does_not_show_is_no_difference() -> None:
 )
 async def test_the_account_is_read_in_every_shape_that_was_seen(body: object) -> None:
     async with scripted(reply(200, body)).reached() as there:
-        assert await there.accounts() == (model.Account(7, "Concession fictive"),)
+        assert await there.accounts() == (models.Account(7, "Concession fictive"),)
 
 
 @pytest.mark.parametrize("body", [{"data": [{}]}, {"data": 5}, {"data": None}, [None], "x", {"data": [{"id": "0"}]}])
@@ -745,7 +746,7 @@ async def test_an_answer_without_an_account_stops_the_run(body: object) -> None:
 
 async def test_a_group_key_shows_all_its_accounts() -> None:
     async with scripted(reply(200, {"data": [{"id": 1, "name": "A"}, {"id": 2, "name": None}]})).reached() as there:
-        assert await there.accounts() == (model.Account(1, "A"), model.Account(2, ""))
+        assert await there.accounts() == (models.Account(1, "A"), models.Account(2, ""))
 
 
 @pytest.mark.parametrize("address", ["http://[::1/v2", "nonsense", "ftp://127.0.0.1/v2"])

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import directory, errors, model
+from callimport import directory
+from callimport.core import errors, models
 
 _PHONE = "+15145550123"
 _AT = datetime(2024, 5, 31, 16, 0, tzinfo=UTC)
@@ -28,7 +29,7 @@ def _ids(leads: directory.Leads) -> dict[str, list[int]]:
     return {phone: [lead.id for lead in found] for phone, found in leads.by_phone.items()}
 
 
-def _resolved(leads: directory.Leads, lead_id: int | None, phone: str) -> tuple[int | None, model.Reason | None]:
+def _resolved(leads: directory.Leads, lead_id: int | None, phone: str) -> tuple[int | None, models.Reason | None]:
     calls, several = leads.resolve(_calls(lead_id, phone))
     return calls["lead_id"].item(), several.get(2)
 
@@ -149,7 +150,7 @@ def test_of_a_number_whose_leads_are_not_all_shown_none_is_chosen_though_there_a
 
 
 def test_what_is_wrong_with_several_leads_says_what_was_decided() -> None:
-    known = tuple(model.Lead(number, _AT + timedelta(days=40)) for number in (3, 1, 2))
+    known = tuple(models.Lead(number, _AT + timedelta(days=40)) for number in (3, 1, 2))
     resolved, reasons = directory.Leads.of_the_crm({_PHONE: known}, "at-call").resolve(_calls())
     assert resolved["lead_id"].item() is None
     assert reasons[2].message.startswith(

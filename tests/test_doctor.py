@@ -17,7 +17,9 @@ import httpx
 import pytest
 from rich.console import Console
 
-from callimport import config, doctor, errors, importer, lock, model, privacy, report
+from callimport import doctor, importer, lock, report
+from callimport.core import errors, models, privacy
+from callimport.core.settings import Settings
 from callimport.destination import Destination, handshake
 from callimport.doctor import Check, Examined, State
 from tests import making, rehearsal
@@ -31,15 +33,15 @@ Usage = namedtuple("Usage", "total used free")
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Settings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("CALLIMPORT_TOKEN", TOKEN)
     monkeypatch.setattr(doctor, "MOUNTS", tmp_path / "no mounts are told")
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
-    return config.Settings(files=(), destination=BASE_URL, state_dir=state)
+    return Settings(files=(), destination=BASE_URL, state_dir=state)
 
 
-def _examined(settings: config.Settings, crm: FakeCrm) -> Examined:
+def _examined(settings: Settings, crm: FakeCrm) -> Examined:
     @asynccontextmanager
     async def connect(base_url: str, token: privacy.Secret, *, connections: int) -> Any:
         there: Destination
@@ -47,7 +49,7 @@ def _examined(settings: config.Settings, crm: FakeCrm) -> Examined:
             yield there
 
     talk = report.Talk(Console(quiet=True), lambda: NOW)
-    tools = importer.Tools(model.Clock(lambda: NOW, lambda: 0.0), talk, hears_signals=False, connect=connect)
+    tools = importer.Tools(models.Clock(lambda: NOW, lambda: 0.0), talk, hears_signals=False, connect=connect)
     return anyio.run(doctor.examine, settings, tools)
 
 
@@ -63,7 +65,7 @@ def _check(examined: Examined, name: str) -> Check:
     return next(check for check in examined.checks if check.name == name)
 
 
-def test_where_all_is_well_every_line_says_so(settings: config.Settings) -> None:
+def test_where_all_is_well_every_line_says_so(settings: Settings) -> None:
     crm = _answers()
     examined = _examined(settings, crm)
     states = {check.name: check.state for check in examined.checks}
@@ -80,7 +82,7 @@ def test_where_all_is_well_every_line_says_so(settings: config.Settings) -> None
     assert TOKEN not in json.dumps(examined.for_machines())
 
 
-def test_a_key_of_the_crms_shape_is_known_as_such(settings: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_of_the_crms_shape_is_known_as_such(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALLIMPORT_TOKEN", "eyJ0eXAi.eyJhdWQi.c2lnbmF0dXJl")
     key = _check(_examined(settings, _answers()), "key")
     assert key.state is State.OK
@@ -97,7 +99,7 @@ def test_a_key_of_the_crms_shape_is_known_as_such(settings: config.Settings, mon
         (3600, State.WRONG, "3,600 s behind"),
     ],
 )
-def test_a_clock_that_is_off_is_told(settings: config.Settings, seconds: int, state: State, says: str) -> None:
+def test_a_clock_that_is_off_is_told(settings: Settings, seconds: int, state: State, says: str) -> None:
     date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
     examined = _examined(settings, _answers(headers=(("Date", date),)))
     assert _check(examined, "clock").state is state
@@ -105,7 +107,7 @@ def test_a_clock_that_is_off_is_told(settings: config.Settings, seconds: int, st
     assert examined.exit_code == (1 if state is State.WRONG else 0)
 
 
-def test_what_the_crm_does_not_tell_is_no_fault(settings: config.Settings) -> None:
+def test_what_the_crm_does_not_tell_is_no_fault(settings: Settings) -> None:
     examined = _examined(settings, _answers({"data": {"id": 77, "name": "Garage"}}, headers=(("Date", "yesterday"),)))
     assert _check(examined, "clock").state is State.LOOK
     assert _check(examined, "users").state is State.LOOK
@@ -126,7 +128,7 @@ def test_what_the_crm_does_not_tell_is_no_fault(settings: config.Settings) -> No
     ],
 )
 def test_a_crm_that_gives_no_answer_is_told_and_the_rest_is_looked_at(
-    settings: config.Settings, make: Callable[[], FakeCrm], says: str
+    settings: Settings, make: Callable[[], FakeCrm], says: str
 ) -> None:
     examined = _examined(settings, make())
     answer = _check(examined, "answer")
@@ -154,14 +156,14 @@ class Tls:
         return "TLSv1.3"
 
 
-def test_the_encryption_is_told(settings: config.Settings) -> None:
+def test_the_encryption_is_told(settings: Settings) -> None:
     look = handshake.Look()
     look(httpx.Response(200, extensions={"network_stream": Tls()}))
     assert look.seen["tls"] == "TLSv1.3"
     assert _check(_examined(settings, _answers()), "encryption").told.startswith("none")
 
 
-def test_a_redirect_is_named_and_not_followed(settings: config.Settings) -> None:
+def test_a_redirect_is_named_and_not_followed(settings: Settings) -> None:
     crm = _only(reply(302, None, [*WELL, ("Location", "https://login.example/?next=secret-7")]))
     examined = _examined(settings, crm)
     assert "login.example" in _check(examined, "redirect").told
@@ -170,12 +172,12 @@ def test_a_redirect_is_named_and_not_followed(settings: config.Settings) -> None
 
 
 @pytest.mark.parametrize(("location", "says"), [("/login", "another path"), ("https://[", "an address that is none")])
-def test_a_redirect_to_nowhere_in_particular_is_told_too(settings: config.Settings, location: str, says: str) -> None:
+def test_a_redirect_to_nowhere_in_particular_is_told_too(settings: Settings, location: str, says: str) -> None:
     examined = _examined(settings, _only(reply(302, None, [("Location", location)])))
     assert says in _check(examined, "redirect").told
 
 
-def test_a_key_to_several_accounts_asks_for_one(settings: config.Settings) -> None:
+def test_a_key_to_several_accounts_asks_for_one(settings: Settings) -> None:
     body = {"data": [{"id": 77, "name": "Garage A"}, {"id": 78, "name": "Garage B"}]}
     examined = _examined(settings, _answers(body))
     assert _check(examined, "account").state is State.WRONG
@@ -184,21 +186,19 @@ def test_a_key_to_several_accounts_asks_for_one(settings: config.Settings) -> No
 
 
 @pytest.mark.parametrize("named", [None, "nowhere"])
-def test_without_a_destination_this_machine_is_looked_at_all_the_same(
-    settings: config.Settings, named: str | None
-) -> None:
+def test_without_a_destination_this_machine_is_looked_at_all_the_same(settings: Settings, named: str | None) -> None:
     examined = _examined(replace(settings, destination=named), FakeCrm())
     assert _check(examined, "destination").state is State.WRONG
     assert _check(examined, "state folder").state is State.OK
     assert examined.exit_code == 2
 
 
-def test_without_a_key_it_is_said_how_to_give_one(settings: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_key_it_is_said_how_to_give_one(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CALLIMPORT_TOKEN")
     assert "CALLIMPORT_TOKEN" in _check(_examined(settings, FakeCrm()), "destination").told
 
 
-def test_a_state_folder_that_others_can_read_is_told(settings: config.Settings) -> None:
+def test_a_state_folder_that_others_can_read_is_told(settings: Settings) -> None:
     assert settings.state_dir is not None
     settings.state_dir.chmod(0o755)
     assert "chmod 700" in _check(_examined(settings, _answers()), "state folder").told
@@ -207,7 +207,7 @@ def test_a_state_folder_that_others_can_read_is_told(settings: config.Settings) 
 
 @pytest.mark.parametrize(("free", "state"), [(10**7, State.WRONG), (5 * 10**8, State.LOOK), (10**11, State.OK)])
 def test_a_disk_that_fills_up_is_told(
-    settings: config.Settings, monkeypatch: pytest.MonkeyPatch, free: int, state: State
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, free: int, state: State
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(10**12, 0, free))
     assert _check(_examined(settings, _answers()), "disk").state is state
@@ -234,26 +234,26 @@ def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount(folder: str, k
 @pytest.mark.parametrize(
     ("kind", "state"), [("ext4", State.OK), ("nfs4", State.LOOK), ("cifs", State.LOOK), ("fuse.sshfs", State.LOOK)]
 )
-def test_a_ledger_on_a_network_is_warned_of(settings: config.Settings, tmp_path: Path, kind: str, state: State) -> None:
+def test_a_ledger_on_a_network_is_warned_of(settings: Settings, tmp_path: Path, kind: str, state: State) -> None:
     doctor.MOUNTS.write_text(f"it / {kind} rw 0 0\n")
     assert _check(_examined(settings, _answers()), "file system").state is state
 
 
-def _ledger(folder: Path, settings: config.Settings) -> config.Settings:
+def _ledger(folder: Path, settings: Settings) -> Settings:
     path = folder / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
         making.enrol(ledger, making.batch(), making.call())
     return replace(settings, ledger=path)
 
 
-def test_a_sound_ledger_is_said_to_be_so(settings: config.Settings, tmp_path: Path) -> None:
+def test_a_sound_ledger_is_said_to_be_so(settings: Settings, tmp_path: Path) -> None:
     told = _check(_examined(_ledger(tmp_path, settings), _answers()), "ledger")
     assert told.state is State.OK
     assert "sound" in told.told
     assert "1 call," in told.told
 
 
-def test_a_damaged_ledger_is_told(settings: config.Settings, tmp_path: Path) -> None:
+def test_a_damaged_ledger_is_told(settings: Settings, tmp_path: Path) -> None:
     named = _ledger(tmp_path, settings)
     assert named.ledger is not None
     content = bytearray(named.ledger.read_bytes())
@@ -265,13 +265,13 @@ def test_a_damaged_ledger_is_told(settings: config.Settings, tmp_path: Path) -> 
     assert examined.exit_code == 1
 
 
-def test_another_accounts_ledger_is_told(settings: config.Settings, tmp_path: Path) -> None:
+def test_another_accounts_ledger_is_told(settings: Settings, tmp_path: Path) -> None:
     named = _ledger(tmp_path, settings)
     examined = _examined(named, _answers({"data": [{"id": 78, "name": "Another"}]}))
     assert (_check(examined, "ledger").state, examined.exit_code) == (State.WRONG, 2)
 
 
-def test_a_ledger_that_a_run_holds_is_left_alone(settings: config.Settings, tmp_path: Path) -> None:
+def test_a_ledger_that_a_run_holds_is_left_alone(settings: Settings, tmp_path: Path) -> None:
     named = _ledger(tmp_path, settings)
     assert named.ledger is not None
     with lock.held(lock.beside(named.ledger, "lock")):

@@ -18,7 +18,8 @@ import polars as pl
 import pytest
 from hypothesis import strategies as st
 
-from callimport import drafting, errors, model, profile, source, validation
+from callimport import drafting, profile, source, validation
+from callimport.core import errors, models
 from callimport.profile.parsing import parsed
 from tests.rehearsal import callimport
 
@@ -548,7 +549,7 @@ def test_whatever_the_file_holds_the_draft_is_a_recipe_or_says_what_is_open(data
     header = data.draw(st.lists(_NAMES, min_size=1, max_size=6))
     rows = data.draw(st.lists(st.lists(_CELLS, min_size=len(header), max_size=len(header)), max_size=5))
     records = tuple(enumerate(map(tuple, [header, *rows]), start=1))
-    peek = model.Peek(records, is_typed=False, told="a test")
+    peek = models.Peek(records, is_typed=False, told="a test")
     try:
         layout = drafting.layout(peek)
     except errors.SchemaMismatch:

@@ -11,7 +11,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from callimport import destination, drift, errors, model
+from callimport import destination
+from callimport.core import errors, models
+from callimport.core.clock import Drift, Moment
 from callimport.ledger import Ledger
 from tests.fake_crm import FakeCrm, in_virtual_time
 from tests.test_delivery import BEGAN, Stage, stage
@@ -33,8 +35,8 @@ class Clocks:
         self.monotonic += monotonic
 
     @property
-    def clock(self) -> model.Clock:
-        return model.Clock(lambda: self.wall, lambda: self.monotonic)
+    def clock(self) -> models.Clock:
+        return models.Clock(lambda: self.wall, lambda: self.monotonic)
 
 
 # The two clocks
@@ -56,7 +58,7 @@ def test_the_wall_that_ran_ahead_by_more_than_20_seconds_tells_of_a_sleep(
     wall: float, monotonic: float, slept: float
 ) -> None:
     both = Clocks()
-    one = drift.Drift(both.clock)
+    one = Drift(both.clock)
     both.go(wall, monotonic)
     assert one.slept_seconds() == slept
     assert one.slept_seconds() == 0.0, "a sleep is told of once"
@@ -64,7 +66,7 @@ def test_the_wall_that_ran_ahead_by_more_than_20_seconds_tells_of_a_sleep(
 
 def test_a_clock_that_is_a_little_fast_never_adds_up_to_a_sleep() -> None:
     both = Clocks()
-    one = drift.Drift(both.clock)
+    one = Drift(both.clock)
     for _ in range(100):
         both.go(61.0, 60.0)
         assert one.slept_seconds() == 0.0
@@ -72,7 +74,7 @@ def test_a_clock_that_is_a_little_fast_never_adds_up_to_a_sleep() -> None:
 
 def test_a_clock_set_back_by_more_than_an_hour_stops_whoever_looks() -> None:
     both = Clocks()
-    one = drift.Drift(both.clock)
+    one = Drift(both.clock)
     both.go(-7200.0, 1800.0)
     for _ in range(8):
         with pytest.raises(errors.GuardStopped, match=r"set back by 2 h 30 min .*look at the clock, then run again"):
@@ -82,9 +84,9 @@ def test_a_clock_set_back_by_more_than_an_hour_stops_whoever_looks() -> None:
 @pytest.mark.parametrize(("wall", "monotonic", "seconds"), [(6, 1, 6), (1, 6, 6), (-50, 6, 6), (6, 0, 6)])
 def test_between_two_moments_lies_what_the_faster_clock_says(wall: float, monotonic: float, seconds: float) -> None:
     both = Clocks()
-    began = drift.Moment.now(both.clock)
+    began = Moment.now(both.clock)
     both.go(wall, monotonic)
-    assert began.seconds_until(drift.Moment.now(both.clock)) == seconds
+    assert began.seconds_until(Moment.now(both.clock)) == seconds
 
 
 # A machine that sleeps
@@ -95,7 +97,7 @@ async def test_after_a_sleep_no_byte_leaves_on_a_connection_from_before(tmp_path
     """Such a connection is dead and looks a second old: what is sent over it comes into doubt."""
     crm = FakeCrm(keepalive_seconds=destination.KEEPALIVE_SECONDS, latency_seconds=0.1)
     with OLD_IN_VIRTUAL_TIME:
-        async with stage(tmp_path, crm, range(1, 4), rate=model.Rate(60, 60.0)) as play:
+        async with stage(tmp_path, crm, range(1, 4), rate=models.Rate(60, 60.0)) as play:
             async with anyio.create_task_group() as group:
                 group.start_soon(lambda: play.deliver(concurrency=1))
                 await anyio.sleep(1.5)
@@ -153,7 +155,7 @@ async def test_a_request_under_way_in_a_sleep_is_left_to_its_own_end(tmp_path: P
 async def test_a_sleep_from_before_the_delivery_began_counts_where_the_caller_looked(tmp_path: Path) -> None:
     """A connection that asked whose key this is may be as dead as any other."""
     async with stage(tmp_path, FakeCrm(), [1]) as play:
-        before = drift.Drift(play.clock)
+        before = Drift(play.clock)
         play.wall.ahead += NIGHT
         await play.delivery(since=before).run()
         assert play.crm.received[0].at > destination.KEEPALIVE_SECONDS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callimport import duration
+from callimport.core import humanize
 
 
 @pytest.mark.parametrize(
@@ -10,4 +10,4 @@ from callimport import duration
     [(-3, "0 s"), (0.4, "0 s"), (59, "59 s"), (59.6, "1 min 00 s"), (90, "1 min 30 s"), (15000, "4 h 10 min")],
 )
 def test_durations_are_read_by_people(seconds: float, text: str) -> None:
-    assert duration.told(seconds) == text
+    assert humanize.told(seconds) == text

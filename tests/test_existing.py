@@ -12,11 +12,13 @@ import anyio
 import httpx
 import pytest
 
-from callimport import config, endings, errors, existing, mapping, model, report, upkeep
+from callimport import existing, report, upkeep
+from callimport.core import endings, errors, mapping, models
+from callimport.core.models import ItemStatus
+from callimport.core.settings import PREFIX, Settings
 from callimport.courier import Courier
 from callimport.existing import Existing
 from callimport.ledger import Ledger
-from callimport.model import ItemStatus
 from tests import making, rehearsal
 from tests.fake_crm import NO_REPLY, TOKEN, FakeDealer, Reply, Request, in_virtual_time, reply
 from tests.shown import Shows, ledger_with, lose_answer, stored
@@ -30,12 +32,12 @@ BATCH = making.batch().id
 TWO_MINUTES = timedelta(minutes=2)
 
 
-def _later(call_id: str, seconds: int, **changes: Any) -> model.Call:
+def _later(call_id: str, seconds: int, **changes: Any) -> models.Call:
     started = making.STARTED + timedelta(seconds=seconds)
     return making.call(call_id, row=int(call_id[2:]) + 1, started_at=started, **changes)
 
 
-def _theirs(number: int = 900, seconds: float = 0, **changes: Any) -> model.Stored:
+def _theirs(number: int = 900, seconds: float = 0, **changes: Any) -> models.Stored:
     """What a person has typed in, so many seconds after the call."""
     moment = (making.STARTED + timedelta(seconds=seconds)).isoformat()
     typed = {"executed_at": moment, "description": "Rappelé", "call_duration": 60, **changes}
@@ -45,13 +47,13 @@ def _theirs(number: int = 900, seconds: float = 0, **changes: Any) -> model.Stor
 def _looking(
     ledger: Ledger, shows: Shows, choice: Any = "skip", *, batch: str = BATCH, said: list[str] | None = None
 ) -> Existing:
-    settings = config.Settings(files=(), existing=choice)
+    settings = Settings(files=(), existing=choice)
     return Existing(settings, ledger, shows, batch, (said if said is not None else list[str]()).append, making.clock())
 
 
 @contextmanager
 def _looked_at(
-    folder: Path, *calls: model.Call, theirs: list[model.Stored]
+    folder: Path, *calls: models.Call, theirs: list[models.Stored]
 ) -> Iterator[tuple[Ledger, Callable[[], Awaitable[Any]]]]:
     """A ledger with these calls pending, and the look at their lead."""
     with ledger_with(folder, *calls) as ledger:
@@ -63,8 +65,8 @@ def _looked_at(
 # Which communication is which call
 
 
-def _items(*calls: model.Call) -> list[model.Item]:
-    return [model.Item(one.call_id or "", "", one.lead_id, mapping.communication(one, None)) for one in calls]
+def _items(*calls: models.Call) -> list[models.Item]:
+    return [models.Item(one.call_id or "", "", one.lead_id, mapping.communication(one, None)) for one in calls]
 
 
 @pytest.mark.parametrize(("seconds", "is_it"), [(0, True), (-120, True), (120, True), (121, False), (-3600, False)])
@@ -111,7 +113,7 @@ async def test_what_is_ours_is_no_other_call(tmp_path: Path) -> None:
     second, third = _later("A-2", 20), _later("A-3", 40)
     with ledger_with(tmp_path, CALL, second, third, with_mark=False) as ledger:
         making.bring(ledger, making.key(second), "run-1", ItemStatus.DELIVERED, communication_id=900)
-        ledger.settle(lose_answer(ledger, third).key, model.Verdict("held", "may be there"))
+        ledger.settle(lose_answer(ledger, third).key, models.Verdict("held", "may be there"))
         shows = Shows()
         mark = mapping.reference("k1:another", making.ACCOUNT.id)
         shows.answers[5003] = [
@@ -255,7 +257,7 @@ def test_a_crm_that_does_not_get_well_ends_the_run(tmp_path: Path, error: Except
 # How it is counted, that night and later
 
 
-def _night(ledger: Ledger, *calls: model.Call, name: str = "2.csv") -> dict[str, int]:
+def _night(ledger: Ledger, *calls: models.Call, name: str = "2.csv") -> dict[str, int]:
     batch = making.batch(name)
     summary = making.reckoned(ledger, making.enrol(ledger, batch, *calls, run_id="run-1"), batch, *calls)
     assert summary.calls.adds_up(summary.rows)
@@ -312,7 +314,7 @@ def _executed_at(ledger: Ledger, key: str) -> str:
 
 def _existing(play: Stage) -> Existing:
     courier = Courier(play.there, play.pacer, play.rng)
-    return Existing(config.Settings(files=()), play.ledger, courier, OF_STAGE.id, play.said.append, play.clock)
+    return Existing(Settings(files=()), play.ledger, courier, OF_STAGE.id, play.said.append, play.clock)
 
 
 class Hiding(FakeDealer):
@@ -382,7 +384,7 @@ def _row(lead_id: int, call_id: str | None = None) -> str:
 
 @pytest.fixture
 def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
-    monkeypatch.setenv(f"{config.PREFIX}TOKEN", TOKEN)
+    monkeypatch.setenv(f"{PREFIX}TOKEN", TOKEN)
     return Nights(tmp_path, FakeDealer())
 
 

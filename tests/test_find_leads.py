@@ -14,7 +14,9 @@ import anyio
 import pytest
 from rich.console import Console
 
-from callimport import config, destination, endings, errors, importer, model, report, upkeep
+from callimport import destination, importer, report, upkeep
+from callimport.core import endings, errors, models
+from callimport.core.settings import PREFIX, Settings
 from tests import exporting, making
 from tests.fake_crm import BASE_URL, TOKEN, FakeDealer, in_virtual_time, lead
 
@@ -45,10 +47,10 @@ class Nights:
         changes = {"find_leads": True, "unknown_agent": "reject", **changes}
         settings = exporting.settings(
             file, destination=BASE_URL, ledger=self.folder / "ledger.sqlite3", state_dir=self.folder,
-            rates=(model.Rate(60_000, 60.0),), settle=1.0, **changes,
+            rates=(models.Rate(60_000, 60.0),), settle=1.0, **changes,
         )  # fmt: skip
         began, before = anyio.current_time(), len(self.crm.received)
-        clock = model.Clock(lambda: self.night + timedelta(seconds=anyio.current_time() - began), anyio.current_time)
+        clock = models.Clock(lambda: self.night + timedelta(seconds=anyio.current_time() - began), anyio.current_time)
         talk = report.Talk(Console(file=self.heard, width=200), lambda: self.night)
         tools = importer.Tools(clock=clock, talk=talk, hears_signals=False, connect=self._connect)
         result = await importer.run(settings, tools)
@@ -63,11 +65,11 @@ class Nights:
         asked = (target for target in self.asked[-1] if target.startswith(("/v2/leads?", "/v2/leads/search")))
         return [target for target in asked if "communications" not in target]
 
-    def settings(self) -> config.Settings:
+    def settings(self) -> Settings:
         return exporting.settings(ledger=self.folder / "ledger.sqlite3", state_dir=self.folder)
 
     def retry_refused(self) -> None:
-        upkeep.retry(self.settings(), making.clock(self.night), statuses=(model.ItemStatus.REFUSED,), keys=())
+        upkeep.retry(self.settings(), making.clock(self.night), statuses=(models.ItemStatus.REFUSED,), keys=())
 
     def leads_of_calls(self) -> list[int]:
         return [int(one["lead_id"]) for one in self.crm.stored]
@@ -81,7 +83,7 @@ class Nights:
 def night_after_night(story: Callable[[Nights], Awaitable[None]]) -> Callable[..., None]:
     # Not functools.wraps: pytest would look for a fixture `nights`.
     def test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(f"{config.PREFIX}TOKEN", TOKEN)
+        monkeypatch.setenv(f"{PREFIX}TOKEN", TOKEN)
         in_virtual_time(story)(Nights(tmp_path, FakeDealer()))
 
     return test

@@ -15,7 +15,7 @@ CLOCKS = {
     "pipeline/callimport/sandbox/clock.py",
     "pipeline/callimport/sandbox/__main__.py",
 }
-ENVIRONMENT = {"pipeline/callimport/config.py", "pipeline/callimport/sandbox/__main__.py"}
+ENVIRONMENT = {"pipeline/callimport/core/settings.py", "pipeline/callimport/sandbox/__main__.py"}
 _CLOCK_CALLS = {"time.time", "time.monotonic", "time.sleep", "datetime.now", "datetime.datetime.now", "random.random"}
 
 

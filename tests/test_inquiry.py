@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from callimport import errors, model
+from callimport.core import errors, models
 from callimport.courier import Courier
 from callimport.inquiry import Inquiry
 from callimport.intake import Intake
@@ -14,7 +14,7 @@ from tests import exporting, making
 from tests.fake_crm import FakeDealer, in_virtual_time, reply
 from tests.test_courier import pace
 
-WHOSE = model.Account(7, "Concession fictive")
+WHOSE = models.Account(7, "Concession fictive")
 SOPHIE = {"id": 101, "first_name": "Sophie", "last_name": "Gendron", "email": "sophie@example.com"}
 
 
@@ -48,8 +48,8 @@ def test_users_are_asked_for_once(tmp_path: Path) -> None:
         assert crm.asked("/account") == ["/v2/account?include%5B%5D=users"]
         assert first.agents.users == second.agents.users
         assert first.agents.users == (
-            model.User(101, "sophie@example.com", "Sophie Gendron"),
-            model.User(102, "", ""),
+            models.User(101, "sophie@example.com", "Sophie Gendron"),
+            models.User(102, "", ""),
         )
         (call,) = exporting.calls(first)
         assert call["executed_by"] == 101

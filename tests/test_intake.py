@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callimport import errors, model, source
+from callimport import source
+from callimport.core import errors, models
 from callimport.tally import Tally
 from tests import exporting
 from tests.exporting import calls, calls_of, check, intake, told, write
@@ -283,22 +284,22 @@ _FIVE = (
     ("asked", "kept", "why"),
     [
         ({}, (1, 2, 3, 4, 5), None),
-        ({"own_numbers": ("+1 514 555-0102", "5145550104")}, (1, 3, 5), model.Skip.OWN_NUMBER),
-        ({"only": "answered"}, (1, 2), model.Skip.EXCLUDED),
-        ({"only": "answered,incoming"}, (1,), model.Skip.EXCLUDED),
-        ({"only": "Incoming, outgoing,answered , interrupted"}, (1, 2, 3), model.Skip.EXCLUDED),
-        ({"min_duration": 9}, (1, 2), model.Skip.EXCLUDED),
-        ({"min_duration": 61}, (), model.Skip.EXCLUDED),
-        ({"since": date(2024, 6, 1)}, (3, 4, 5), model.Skip.OUTSIDE_DATES),
-        ({"until": date(2024, 6, 1)}, (1, 2, 3, 4), model.Skip.OUTSIDE_DATES),
-        ({"since": date(2024, 5, 31), "until": date(2024, 5, 31)}, (1, 2), model.Skip.OUTSIDE_DATES),
+        ({"own_numbers": ("+1 514 555-0102", "5145550104")}, (1, 3, 5), models.Skip.OWN_NUMBER),
+        ({"only": "answered"}, (1, 2), models.Skip.EXCLUDED),
+        ({"only": "answered,incoming"}, (1,), models.Skip.EXCLUDED),
+        ({"only": "Incoming, outgoing,answered , interrupted"}, (1, 2, 3), models.Skip.EXCLUDED),
+        ({"min_duration": 9}, (1, 2), models.Skip.EXCLUDED),
+        ({"min_duration": 61}, (), models.Skip.EXCLUDED),
+        ({"since": date(2024, 6, 1)}, (3, 4, 5), models.Skip.OUTSIDE_DATES),
+        ({"until": date(2024, 6, 1)}, (1, 2, 3, 4), models.Skip.OUTSIDE_DATES),
+        ({"since": date(2024, 5, 31), "until": date(2024, 5, 31)}, (1, 2), models.Skip.OUTSIDE_DATES),
         # Half past seven in the evening is another day in London.
-        ({"since": date(2024, 6, 1), "timezone": "Europe/London"}, (3, 4, 5), model.Skip.OUTSIDE_DATES),
+        ({"since": date(2024, 6, 1), "timezone": "Europe/London"}, (3, 4, 5), models.Skip.OUTSIDE_DATES),
     ],
     ids=str,
 )
 def test_what_is_not_wanted_is_skipped_and_counted(
-    tmp_path: Path, asked: dict[str, Any], kept: tuple[int, ...], why: model.Skip | None
+    tmp_path: Path, asked: dict[str, Any], kept: tuple[int, ...], why: models.Skip | None
 ) -> None:
     path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
     found = intake(path, leads=None, **asked)
@@ -312,14 +313,14 @@ def test_numbers_to_leave_out_stand_in_a_file(tmp_path: Path) -> None:
     path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
     staff = write(tmp_path / "staff.txt", "number,name", "514-555-0101,Ana", "+15145550105,Garage  # supplier")
     summary = check(path, exclude_numbers=staff).summary
-    assert (summary.skipped, summary.calls.pending) == ({model.Skip.EXCLUDED: 2}, 3)
+    assert (summary.skipped, summary.calls.pending) == ({models.Skip.EXCLUDED: 2}, 3)
 
 
 def test_numbers_of_the_house_may_stand_in_a_file_and_beside_one(tmp_path: Path) -> None:
     path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
     house = write(tmp_path / "house.txt", "514-555-0101", "514-555-0102")
     summary = check(path, own_numbers=(str(house), "+15145550103")).summary
-    assert (summary.skipped, summary.calls.pending) == ({model.Skip.OWN_NUMBER: 3}, 2)
+    assert (summary.skipped, summary.calls.pending) == ({models.Skip.OWN_NUMBER: 3}, 2)
 
 
 def test_a_number_of_the_house_is_not_the_customer_on_either_side(tmp_path: Path) -> None:
@@ -332,7 +333,7 @@ def test_a_number_of_the_house_is_not_the_customer_on_either_side(tmp_path: Path
     )
     found = intake(path, own_numbers=("5145550199",))
     assert told(calls(found), "call_id", "customer_phone") == [("CA3", "+15145550123")]
-    assert found.tally.skipped == {model.Skip.OWN_NUMBER: 2}
+    assert found.tally.skipped == {models.Skip.OWN_NUMBER: 2}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callimport import errors
+from callimport.core import errors
 from tests import exporting
 from tests.exporting import SAMPLES
 

@@ -6,9 +6,9 @@ import signal
 import anyio
 import pytest
 
-from callimport import errors
-from callimport.errors import ExitCode
-from callimport.interruption import Interruption
+from callimport.core import errors
+from callimport.core.errors import ExitCode
+from callimport.core.signals import Interruption
 
 
 class Ended(BaseException):

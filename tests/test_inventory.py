@@ -8,9 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import config, errors, inventory
+from callimport import inventory
+from callimport.core import errors
+from callimport.core.models import ItemStatus
+from callimport.core.settings import Settings
 from callimport.ledger import history
-from callimport.model import ItemStatus
 from tests import making
 
 CALLS = {status: making.call(status.value, row=row) for row, status in enumerate(ItemStatus, start=2)}
@@ -18,7 +20,7 @@ BATCH = making.batch("=calls.csv")
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> config.Settings:
+def settings(tmp_path: Path) -> Settings:
     """A ledger with an item of nearly every standing; its source has a name that a spreadsheet would calculate with."""
     path = tmp_path / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
@@ -27,10 +29,10 @@ def settings(tmp_path: Path) -> config.Settings:
         for status, call in CALLS.items():
             if status not in (ItemStatus.WITHDRAWN, ItemStatus.IN_FLIGHT):
                 making.bring(ledger, making.key(call), "run-1", status, communication_id=900 + call.place.row)
-    return config.Settings(files=(), ledger=path, state_dir=tmp_path)
+    return Settings(files=(), ledger=path, state_dir=tmp_path)
 
 
-def _export(settings: config.Settings, path: Path, *statuses: ItemStatus, batch_id: str | None = None) -> Path:
+def _export(settings: Settings, path: Path, *statuses: ItemStatus, batch_id: str | None = None) -> Path:
     exported = inventory.export(settings, making.clock(), path, statuses=statuses, batch_id=batch_id)
     assert exported.path == path
     return path
@@ -41,7 +43,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_every_item_is_in_it_with_all_that_the_ledger_knows(settings: config.Settings, tmp_path: Path) -> None:
+def test_every_item_is_in_it_with_all_that_the_ledger_knows(settings: Settings, tmp_path: Path) -> None:
     rows = _rows(_export(settings, tmp_path / "ledger.csv"))
     assert len(rows) == len(CALLS)
     assert tuple(rows[0]) == history.COLUMNS
@@ -58,7 +60,7 @@ def test_every_item_is_in_it_with_all_that_the_ledger_knows(settings: config.Set
     assert (refused["communication_id"], refused["reason"]) == ("", "lead_id: unknown")
 
 
-def test_no_whole_number_and_nothing_to_calculate_is_in_it(settings: config.Settings, tmp_path: Path) -> None:
+def test_no_whole_number_and_nothing_to_calculate_is_in_it(settings: Settings, tmp_path: Path) -> None:
     path = _export(settings, tmp_path / "ledger.csv")
     text = path.read_bytes()
     assert text.startswith(b"\xef\xbb\xbf")
@@ -67,7 +69,7 @@ def test_no_whole_number_and_nothing_to_calculate_is_in_it(settings: config.Sett
     assert {row["source"] for row in _rows(path)} == {"'=calls.csv"}
 
 
-def test_parquet_has_the_same_with_types(settings: config.Settings, tmp_path: Path) -> None:
+def test_parquet_has_the_same_with_types(settings: Settings, tmp_path: Path) -> None:
     frame = pl.read_parquet(_export(settings, tmp_path / "ledger.parquet"))
     assert tuple(frame.columns) == history.COLUMNS
     assert frame.height == len(CALLS)
@@ -81,7 +83,7 @@ def test_parquet_has_the_same_with_types(settings: config.Settings, tmp_path: Pa
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_long_ledger_is_written_a_piece_at_a_time(
-    settings: config.Settings, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _export(settings, tmp_path / f"whole.{suffix}")
     monkeypatch.setattr(inventory, "ROWS_AT_ONCE", 2)
@@ -92,7 +94,7 @@ def test_a_long_ledger_is_written_a_piece_at_a_time(
         assert pl.read_parquet(pieces).equals(pl.read_parquet(whole))
 
 
-def test_only_what_stands_so_and_is_of_that_batch(settings: config.Settings, tmp_path: Path) -> None:
+def test_only_what_stands_so_and_is_of_that_batch(settings: Settings, tmp_path: Path) -> None:
     delivered = _rows(_export(settings, tmp_path / "a.csv", ItemStatus.DELIVERED, ItemStatus.GONE))
     assert sorted(row["status"] for row in delivered) == ["delivered", "gone"]
     assert len(_rows(_export(settings, tmp_path / "b.csv", ItemStatus.DELIVERED, batch_id=BATCH.id))) == 1
@@ -105,7 +107,7 @@ def test_only_what_stands_so_and_is_of_that_batch(settings: config.Settings, tmp
 def test_an_empty_ledger_still_names_its_columns(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / "ledger.sqlite3"
     making.ledger(path).close()
-    out = _export(config.Settings(files=(), ledger=path), tmp_path / f"out.{suffix}")
+    out = _export(Settings(files=(), ledger=path), tmp_path / f"out.{suffix}")
     if suffix == "csv":
         assert out.read_bytes().decode("utf-8-sig") == ",".join(history.COLUMNS) + "\r\n"
     else:
@@ -114,7 +116,7 @@ def test_an_empty_ledger_still_names_its_columns(tmp_path: Path, suffix: str) ->
 
 @pytest.mark.parametrize(("name", "says"), [("out.txt", ".csv or .parquet"), ("taken.csv", "--force")])
 def test_a_file_that_would_not_do_is_refused_before_anything_is_read(
-    settings: config.Settings, tmp_path: Path, name: str, says: str
+    settings: Settings, tmp_path: Path, name: str, says: str
 ) -> None:
     (tmp_path / "taken.csv").write_text("mine")
     with pytest.raises(errors.ConfigError, match=says):
@@ -126,5 +128,5 @@ def test_the_ledger_itself_is_never_written_over(tmp_path: Path) -> None:
     path = tmp_path / "ledger.csv"
     making.ledger(path).close()
     with pytest.raises(errors.ConfigError, match="overwrite"):
-        _export(config.Settings(files=(), ledger=path, force=True), path)
+        _export(Settings(files=(), ledger=path, force=True), path)
     making.ledger(path).close()

@@ -12,7 +12,8 @@ from unittest import mock
 import pytest
 from rich.console import Console
 
-from callimport import errors, limits, model, report, trace, upkeep
+from callimport import report, trace, upkeep
+from callimport.core import errors, limits, models
 from callimport.ledger import Ledger, leadless
 from tests import exporting, making
 from tests.fake_crm import lead
@@ -502,7 +503,7 @@ async def test_calls_that_wait_are_held_on_disk_however_many_they_are(nights: Ni
 
     def counting(of: Callable[..., Any]) -> Callable[..., Any]:
         def and_count(*given: Any, **named: Any) -> Any:
-            alive.append(sum(isinstance(one, model.Sighting) for one in gc.get_objects()))
+            alive.append(sum(isinstance(one, models.Sighting) for one in gc.get_objects()))
             return of(*given, **named)
 
         return and_count

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from callimport import errors, lead_search, model
+from callimport import lead_search
+from callimport.core import errors, models
 from callimport.courier import Courier
 from callimport.lead_search import LeadSearch
 from tests.fake_crm import FakeDealer, Reply, in_virtual_time, lead, reply
 from tests.test_courier import pace
 
-WHOSE = model.Account(7, "Concession fictive")
+WHOSE = models.Account(7, "Concession fictive")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -25,7 +26,7 @@ async def _look_up(crm: FakeDealer, wanted: Sequence[str]) -> tuple[dict[str, li
     said: list[str] = []
     found: dict[str, list[int]] = {}
 
-    def keep(answers: Mapping[str, tuple[model.Lead, ...]]) -> None:
+    def keep(answers: Mapping[str, tuple[models.Lead, ...]]) -> None:
         assert not answers.keys() & found.keys()
         found.update({phone: [one.id for one in leads] for phone, leads in answers.items()})
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from callimport import errors
+from callimport.core import errors
+from callimport.core.models import ItemStatus
 from callimport.ledger import Database, Ledger, listing
-from callimport.model import ItemStatus
 from tests import making
 
 CALL = making.call()

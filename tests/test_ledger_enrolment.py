@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from callimport import endings, errors, model
+from callimport.core import endings, errors, models
+from callimport.core.models import ItemStatus
 from callimport.ledger import Enrolled, Ledger, enrolment, listing, updates
-from callimport.model import ItemStatus
 from tests import making
 
 _HOUR = timedelta(hours=1)
@@ -33,7 +33,7 @@ def _counts(enrolled: Enrolled) -> dict[str, int]:
     )
 
 
-def _adds_up(ledger: Ledger, enrolled: Enrolled, batch: model.Batch, *calls: model.Call) -> endings.Calls:
+def _adds_up(ledger: Ledger, enrolled: Enrolled, batch: models.Batch, *calls: models.Call) -> endings.Calls:
     summary = making.reckoned(ledger, enrolled, batch, *calls)
     assert summary.calls.adds_up(summary.rows)
     assert summary.rows.adds_up()
@@ -94,7 +94,7 @@ def test_twins_are_all_rejected_and_each_names_another(ledger: Ledger, ids: bool
         calls[2] = making.call("B", row=3, customer_phone=making.OTHER_PHONE)
     enrolled = making.enrol(ledger, batch, *calls, ids=ids)
     first, second = enrolled.rejects
-    assert (first.place, second.place) == (model.Place(0, 2), model.Place(1, 8))
+    assert (first.place, second.place) == (models.Place(0, 2), models.Place(1, 8))
     assert {reason.rule for one in enrolled.rejects for reason in one.reasons} == {"twin"}
     assert "row 8 of b.csv" in first.reasons[0].message
     assert "row 2 of a.csv" in second.reasons[0].message
@@ -138,7 +138,7 @@ def test_an_id_that_never_changes_is_told_in_reasonable_time(ledger: Ledger) -> 
     "change",
     [
         {"customer_phone": making.OTHER_PHONE},
-        {"direction": model.Direction.OUTGOING},
+        {"direction": models.Direction.OUTGOING},
         {"started_at": making.STARTED + 24 * _HOUR + timedelta(seconds=1)},
         {"started_at": making.STARTED - 24 * _HOUR - timedelta(seconds=1)},
     ],
@@ -296,7 +296,7 @@ def test_pending_calls_of_other_settings_stay_where_they_are(ledger: Ledger) -> 
     enrolled = making.enrol(ledger, new, making.call("B", customer_phone=making.OTHER_PHONE))
     assert _counts(enrolled) == {}
     assert making.row(ledger, making.key(making.call("A"))) == before
-    assert listing.waiting(ledger.database, besides=new.id) == [model.Waiting(old.id, 1, old.settings)]
+    assert listing.waiting(ledger.database, besides=new.id) == [models.Waiting(old.id, 1, old.settings)]
 
 
 @pytest.mark.parametrize("status", [one for one in ItemStatus if one != ItemStatus.PENDING])
@@ -334,7 +334,7 @@ def test_a_row_that_tells_what_it_told_before_touches_nothing(ledger: Ledger) ->
         (_TOLD_OTHERWISE, {}),
         ({"legs": "a"}, {"unchanged": 1, "carried": 1}),
         ({"customer_phone": making.OTHER_PHONE}, {"carried": 1, "rejects": 1}),
-        ({"direction": model.Direction.OUTGOING}, {"carried": 1, "rejects": 1}),
+        ({"direction": models.Direction.OUTGOING}, {"carried": 1, "rejects": 1}),
         ({"started_at": making.STARTED + 25 * _HOUR}, {"carried": 1, "rejects": 1}),
     ],
 )

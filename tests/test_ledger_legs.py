@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from callimport import model
+from callimport.core import models
+from callimport.core.models import ItemStatus
 from callimport.ledger import Enrolled, Ledger, updates
-from callimport.model import ItemStatus
 from tests import exporting, making
 from tests.rehearsal import ROOT
 
@@ -38,7 +38,7 @@ def _known(ledger: Ledger, status: ItemStatus) -> None:
     making.bring(ledger, _KEY, "run-1", status)
 
 
-def _seen(ledger: Ledger, call: model.Call, name: str = "tuesday.csv", **settings: str) -> Enrolled:
+def _seen(ledger: Ledger, call: models.Call, name: str = "tuesday.csv", **settings: str) -> Enrolled:
     """Enrolled as the run of another night does, and every call counted once."""
     batch = making.batch(name, **settings)
     enrolled = making.enrol(ledger, batch, call)
@@ -52,14 +52,14 @@ def _story(ledger: Ledger) -> tuple[object, ...]:
     return row["facts"], row["payload"], row["legs"]
 
 
-def _told(call: model.Call) -> tuple[object, ...]:
+def _told(call: models.Call) -> tuple[object, ...]:
     told = making.sighting(call)
     return told.facts, told.payload, told.legs
 
 
 @pytest.mark.parametrize("status", _SETTLED)
 @pytest.mark.parametrize("call", [_CUT, _OTHER, _NAMELESS], ids=["a part", "another part", "rows without ids"])
-def test_a_part_of_a_known_call_is_no_change(ledger: Ledger, status: ItemStatus, call: model.Call) -> None:
+def test_a_part_of_a_known_call_is_no_change(ledger: Ledger, status: ItemStatus, call: models.Call) -> None:
     _known(ledger, status)
     assert _seen(ledger, call).changed == 0
     assert updates.waiting_count(ledger.database) == 0
@@ -90,7 +90,7 @@ def test_the_first_night_cuts_and_the_second_shows_the_whole(ledger: Ledger) -> 
 
 
 @pytest.mark.parametrize("call", [_CUT, _OTHER, _NAMELESS], ids=["a part", "another part", "rows without ids"])
-def test_a_part_while_pending_does_not_replace_the_whole(ledger: Ledger, call: model.Call) -> None:
+def test_a_part_while_pending_does_not_replace_the_whole(ledger: Ledger, call: models.Call) -> None:
     _known(ledger, ItemStatus.PENDING)
     _seen(ledger, call)
     assert _story(ledger) == _told(_WHOLE)
@@ -161,7 +161,7 @@ def test_ids_of_rows_may_hold_any_character(ledger: Ledger, tmp_path: Path, iden
     assert changes == [0, 0, 1]
 
 
-def _sighting(folder: Path, ident: str, rows: tuple[int, ...]) -> model.Sighting:
+def _sighting(folder: Path, ident: str, rows: tuple[int, ...]) -> models.Sighting:
     """Of a call whose rows are called by `ident` and a number; the longest of them is the last one."""
     path, recipe = folder / "calls.csv", folder / "own.toml"
     header = ("sid", "parent_call_sid", "direction", "status", "start_time", "duration", "from", "to")

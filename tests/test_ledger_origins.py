@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from callimport import errors, model, origin
+from callimport.core import errors, models, row_origin
+from callimport.core.models import ItemStatus
 from callimport.ledger import Enrolled, Ledger, listing
-from callimport.model import ItemStatus
 from callimport.twins import Twins
 from tests import making
 
 _X, _Y = "o" + "a" * 20, "o" + "b" * 20
 _LATER = making.STARTED + timedelta(hours=1)
-_Noted = Iterable[tuple[model.Call, str]]
+_Noted = Iterable[tuple[models.Call, str]]
 
 
 @pytest.fixture
@@ -26,10 +26,10 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def _enrol(
-    ledger: Ledger, name: str, *calls: model.Call, mended: _Noted = (), repeated: _Noted = (), ids: bool = True
+    ledger: Ledger, name: str, *calls: models.Call, mended: _Noted = (), repeated: _Noted = (), ids: bool = True
 ) -> Enrolled:
     batch = making.batch(name)
-    told = origin.Origins(
+    told = row_origin.Origins(
         known=ledger.origins("main"),
         mended={call.place: mark for call, mark in mended},
         repeated={call.place: mark for call, mark in repeated},
@@ -224,8 +224,8 @@ def test_a_call_that_was_known_takes_the_mark_of_the_row_that_it_replaces(ledger
 
 
 def test_a_call_of_several_mended_rows_has_all_their_marks(ledger: Ledger) -> None:
-    call, leg = making.call(), model.Place(0, 3)
-    told = origin.Origins(mended={call.place: _X, leg: _Y})
+    call, leg = making.call(), models.Place(0, 3)
+    told = row_origin.Origins(mended={call.place: _X, leg: _Y})
     told.joined([(leg, call.place)])
     with ledger.enrolment("run-1", making.batch("mended.csv")) as enrolment:
         enrolment.see([making.sighting(call)])

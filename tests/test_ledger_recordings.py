@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from callimport import errors, mapping
+from callimport.core import errors, mapping
+from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger, leadless, recordings
 from callimport.ledger.recordings import Evidence, Known, Recordings
 from callimport.ledger.updates import Updates
-from callimport.model import ItemStatus
 from tests import making
 from tests.shown import stored
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from callimport import errors, model
+from callimport.core import errors, models
+from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger
-from callimport.model import ItemStatus
 from tests import making
 from tests.making import STARTED
 
@@ -50,7 +50,7 @@ def test_a_time_without_seconds_resembles_whatever_lies_within_its_minute(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"customer_phone": making.OTHER_PHONE}, {"direction": model.Direction.OUTGOING}], ids=str
+    "changes", [{"customer_phone": making.OTHER_PHONE}, {"direction": models.Direction.OUTGOING}], ids=str
 )
 def test_another_number_or_direction_is_another_call(ledger: Ledger, changes: dict[str, Any]) -> None:
     assert _look(ledger, 0, **changes) == "pending"
@@ -121,7 +121,7 @@ def test_a_held_call_that_was_sent_can_be_given_up_and_is_not_sent_again(ledger:
     key = making.key(KNOWN)
     attempt = ledger.intend(key, "run-1")
     ledger.in_doubt(key, attempt, errors.InDoubt("no answer", applied=applied))
-    ledger.settle(key, model.Verdict("held", "not shown"))
+    ledger.settle(key, models.Verdict("held", "not shown"))
     reference = str(making.row(ledger, key)["reference"])
     ledger.withdraw_one(reference)
     assert making.status(ledger, key) == ItemStatus.WITHDRAWN
@@ -132,7 +132,7 @@ def test_a_held_call_that_was_sent_can_be_given_up_and_is_not_sent_again(ledger:
 # Another time zone
 
 
-def _calls(count: int, *, name: str, shifted: int, shift: timedelta, **changes: Any) -> list[model.Call]:
+def _calls(count: int, *, name: str, shifted: int, shift: timedelta, **changes: Any) -> list[models.Call]:
     """So many calls, of which the first few are the usual ones at an offset."""
     return [
         making.call(
@@ -146,7 +146,7 @@ def _calls(count: int, *, name: str, shifted: int, shift: timedelta, **changes: 
     ]
 
 
-def _enrol_shifted(ledger: Ledger, count: int, shifted: int, shift: timedelta, **changes: Any) -> list[model.Call]:
+def _enrol_shifted(ledger: Ledger, count: int, shifted: int, shift: timedelta, **changes: Any) -> list[models.Call]:
     known = _calls(count, name="known", shifted=count, shift=timedelta(0))
     making.enrol(ledger, making.batch("a.csv"), *known, run_id="run-1")
     again = _calls(count, name="again", shifted=shifted, shift=shift, **changes)
@@ -154,7 +154,7 @@ def _enrol_shifted(ledger: Ledger, count: int, shifted: int, shift: timedelta, *
     return again
 
 
-def _deliver(ledger: Ledger, calls: list[model.Call]) -> None:
+def _deliver(ledger: Ledger, calls: list[models.Call]) -> None:
     making.enrol(ledger, making.batch("a.csv"), *calls, run_id="run-1")
     for number, call in enumerate(calls):
         making.bring(ledger, making.key(call), "run-1", ItemStatus.DELIVERED, communication_id=900 + number)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from callimport import errors, model
+from callimport.core import errors, models
+from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger, updates
 from callimport.ledger.updates import Updates
-from callimport.model import ItemStatus
 from tests import making
 
 _CALL = making.call()
@@ -35,8 +35,8 @@ def record(ledger: Ledger) -> Updates:
     return Updates(ledger.database, making.clock(), _BATCH.id)
 
 
-def _echo(**body: object) -> model.Echo:
-    return model.Echo(900, {"id": 900, **body})
+def _echo(**body: object) -> models.Echo:
+    return models.Echo(900, {"id": 900, **body})
 
 
 def test_the_story_that_waits_is_told_in_full(record: Updates) -> None:

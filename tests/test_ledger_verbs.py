@@ -17,9 +17,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from callimport import errors, model
+from callimport.core import errors, models
+from callimport.core.models import ItemStatus
 from callimport.ledger import Binding, Database, Enrolled, Ledger, database, listing
-from callimport.model import ItemStatus
 from tests import making
 
 _LEGAL = {
@@ -44,7 +44,7 @@ _COLUMNS = (
     " moved_at"
 )
 _BATCH = making.batch()
-_ECHO = model.Echo(900, {"id": 900, "description": "é"})
+_ECHO = models.Echo(900, {"id": 900, "description": "é"})
 _TIMEOUT = errors.InDoubt("no answer in time")
 
 
@@ -87,7 +87,7 @@ def test_an_attempt_that_is_answered_is_delivered(ledger: Ledger) -> None:
 
 
 def test_what_the_crm_keeps_otherwise_is_noted(ledger: Ledger) -> None:
-    ledger.delivered(_KEY, ledger.intend(_KEY, "run-1"), model.Echo(900, {}, ("call_phone", "description")))
+    ledger.delivered(_KEY, ledger.intend(_KEY, "run-1"), models.Echo(900, {}, ("call_phone", "description")))
     assert making.row(ledger, _KEY)["reason"] == "call_phone; description"
 
 
@@ -212,7 +212,7 @@ def test_what_is_known_to_be_stored_is_never_sent_again(ledger: Ledger) -> None:
     _refused(ledger, "UPDATE item SET status = 'pending'", why=never)
     _refused(ledger, "UPDATE item SET applied = 0", why=never)
     _refused(ledger, "UPDATE item SET applied = 0, status = 'pending'", why=never)
-    ledger.settle(_KEY, model.Verdict("held", "not shown"))
+    ledger.settle(_KEY, models.Verdict("held", "not shown"))
     _give_verdict(ledger, "resend")
     _refused(ledger, "UPDATE item SET status = 'pending'", why=never)
     ledger.accept(_KEY, 900)
@@ -500,7 +500,7 @@ def test_a_newer_ledger_is_refused(ledger: Ledger, path: Path) -> None:
 
 @pytest.mark.parametrize(
     "binding",
-    [Binding("api.crm.example", model.Account(78, "Autre")), Binding("other.example", making.ACCOUNT)],
+    [Binding("api.crm.example", models.Account(78, "Autre")), Binding("other.example", making.ACCOUNT)],
 )
 def test_the_ledger_of_another_account_is_refused(ledger: Ledger, path: Path, binding: Binding) -> None:
     ledger.close()
@@ -512,7 +512,7 @@ def test_the_ledger_of_another_account_is_refused(ledger: Ledger, path: Path, bi
 
 def test_a_renamed_account_keeps_its_ledger(ledger: Ledger, path: Path) -> None:
     ledger.close()
-    Ledger.open(path, making.clock(), Binding("api.crm.example", model.Account(77, "Tremblay inc."))).close()
+    Ledger.open(path, making.clock(), Binding("api.crm.example", models.Account(77, "Tremblay inc."))).close()
 
 
 @pytest.mark.parametrize("clean_end", [True, False])
@@ -586,13 +586,13 @@ def test_items_are_listed_oldest_first_with_their_place(ledger: Ledger) -> None:
     making.bring(ledger, _KEY, "run-1", ItemStatus.REFUSED)
     making.bring(ledger, making.key(older), "run-1", ItemStatus.REFUSED)
     first, second = listing.items(ledger.database, ItemStatus.REFUSED)
-    assert second == model.Listed(
+    assert second == models.Listed(
         reference=making.sighting(_CALL).reference,
         source="calls.csv",
         row=2,
         status=ItemStatus.REFUSED,
         lead_id=5003,
-        direction=model.Direction.INCOMING,
+        direction=models.Direction.INCOMING,
         phone=making.PHONE,
         started_at=making.STARTED,
         communication_id=None,
@@ -622,7 +622,7 @@ class Lives(RuleBasedStateMachine):
         self.known_stored: set[str] = set()
         self.communications = itertools.count(900)
         self.flying: dict[str, int] = {}
-        self.counted: tuple[Enrolled, model.Batch, list[model.Call]] | None = None
+        self.counted: tuple[Enrolled, models.Batch, list[models.Call]] | None = None
         self.ledger = making.ledger(self.folder / "ledger.sqlite3")
         self.start()
 
@@ -673,7 +673,7 @@ class Lives(RuleBasedStateMachine):
         match how:
             case "delivered":
                 self.stored[key] = 1
-                self.ledger.delivered(key, attempt, model.Echo(next(self.communications), {}))
+                self.ledger.delivered(key, attempt, models.Echo(next(self.communications), {}))
             case "not_applied":
                 self.ledger.not_applied(key, attempt, errors.NotApplied("no connection"))
                 if self.rng.random() < 0.5:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from callimport import errors, model
+from callimport.core import errors, models
+from callimport.core.models import ItemStatus, Verdict
 from callimport.ledger import Ledger
-from callimport.model import ItemStatus, Verdict
 from tests import making
 from tests.shown import stored
 
@@ -51,7 +51,7 @@ def _refused(ledger: Ledger, sql: str, *values: Any, why: str) -> None:
 
 def _found(number: int = 900) -> Verdict:
     payload = making.sighting(CALL).payload
-    return Verdict("found", "its reference", stored(number, model.Communication(**json.loads(payload))))
+    return Verdict("found", "its reference", stored(number, models.Communication(**json.loads(payload))))
 
 
 def _verdicts(ledger: Ledger) -> list[tuple[Any, ...]]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from callimport import errors, limits
-from callimport.errors import ExitCode
-from callimport.interruption import Interruption
+from callimport.core import errors, limits
+from callimport.core.errors import ExitCode
+from callimport.core.signals import Interruption
 from tests import rehearsal
 from tests.rehearsal import Crm, callimport, calls, write_csv
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from callimport import errors, lock
+from callimport import lock
+from callimport.core import errors
 
 _ROOT = Path(__file__).parent.parent
 _PATIENCE_SECONDS = 20.0

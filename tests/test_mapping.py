@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callimport import mapping, model
+from callimport.core import mapping, models
 from tests import making
 
-_OUTGOING = model.Direction.OUTGOING
+_OUTGOING = models.Direction.OUTGOING
 
 # call, whether its id is unique, key, reference in account 77, facts: as they were on the day k1 was frozen.
 _GOLDEN = [
@@ -58,7 +58,7 @@ _GOLDEN = [
             None,
             description=None,
             recording="a/b.mp3",
-            status=model.CallStatus.INTERRUPTED,
+            status=models.CallStatus.INTERRUPTED,
             duration_seconds=0,
         ),
         True,
@@ -71,7 +71,7 @@ _GOLDEN = [
 
 @pytest.mark.parametrize(("call", "id_is_unique", "key", "reference", "facts"), _GOLDEN)
 def test_key_reference_and_facts_are_frozen(
-    call: model.Call, id_is_unique: bool, key: str, reference: str, facts: str
+    call: models.Call, id_is_unique: bool, key: str, reference: str, facts: str
 ) -> None:
     """If this fails, do not mend the table: ledgers out there hold these keys. Make a k2."""
     assert mapping.key(call, id_is_unique=id_is_unique) == key
@@ -84,12 +84,12 @@ def test_key_reference_and_facts_are_frozen(
     "change",
     [
         {"duration_seconds": 96},
-        {"status": model.CallStatus.ERROR},
+        {"status": models.CallStatus.ERROR},
         {"executed_by": None},
         {"lead_id": 1},
         {"description": "autre"},
         {"recording": "x.mp3"},
-        {"place": model.Place(3, 99)},
+        {"place": models.Place(3, 99)},
     ],
 )
 def test_what_may_be_told_otherwise_is_no_part_of_the_key(change: dict[str, Any], id_is_unique: bool) -> None:
@@ -142,7 +142,7 @@ def test_the_same_instant_in_another_offset_is_the_same_call(hours: float) -> No
     [
         {"started_at": making.STARTED + timedelta(seconds=1)},
         {"direction": _OUTGOING},
-        {"status": model.CallStatus.ERROR},
+        {"status": models.CallStatus.ERROR},
         {"duration_seconds": 96},
         {"description": None},
         {"recording": "x.mp3"},
@@ -247,8 +247,8 @@ _CALLS = st.builds(
     row=st.integers(1, 10**7),
     system=st.just("Montréal"),
     lead_id=st.integers(1, 2**53),
-    direction=st.sampled_from(model.Direction),
-    status=st.sampled_from(model.CallStatus),
+    direction=st.sampled_from(models.Direction),
+    status=st.sampled_from(models.CallStatus),
     started_at=st.integers(-6 * 10**10, 2 * 10**11).map(lambda seconds: making.STARTED + timedelta(seconds=seconds)),
     duration_seconds=st.integers(0, 86_400),
     customer_phone=st.sampled_from([making.PHONE, making.OTHER_PHONE]),
@@ -262,7 +262,7 @@ _CALLS = st.builds(
 @settings(deadline=None)
 @given(calls=st.lists(_CALLS, min_size=1, max_size=5), ids=st.booleans(), with_mark=st.booleans())
 def test_what_is_made_of_a_frame_is_what_is_made_of_each_call(
-    calls: list[model.Call], ids: bool, with_mark: bool
+    calls: list[models.Call], ids: bool, with_mark: bool
 ) -> None:
     """Byte by byte: a key that came out otherwise is a call sent a second time."""
     frame = making.frame(calls)

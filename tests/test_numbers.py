@@ -5,20 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callimport import errors, numbers
-from callimport.numbers import Kind
+from callimport.core import errors, phones
+from callimport.core.phones import Kind
 
 _NUMBER = "+15145550100"
 
 
 def _read(cell: str | None, region: str = "CA") -> tuple[str | None, str | None, str]:
     """E.164, extension and kind of one cell."""
-    e164, extension, kind, _ = numbers.read(pl.Series([cell], dtype=pl.String), region).row(0)
+    e164, extension, kind, _ = phones.read(pl.Series([cell], dtype=pl.String), region).row(0)
     return e164, extension, kind
 
 
 def _wrong(cell: str) -> str:
-    ((wrong,),) = numbers.read(pl.Series([cell]), "CA").select("wrong").rows()
+    ((wrong,),) = phones.read(pl.Series([cell]), "CA").select("wrong").rows()
     return str(wrong)
 
 
@@ -219,7 +219,7 @@ def test_a_number_need_only_be_possible(cell: str) -> None:
 
 def test_every_fictional_number_passes() -> None:
     cells = pl.Series([f"514-555-01{line:02}" for line in range(100)])
-    assert numbers.read(cells, "CA")["e164"].to_list() == [f"+151455501{line:02}" for line in range(100)]
+    assert phones.read(cells, "CA")["e164"].to_list() == [f"+151455501{line:02}" for line in range(100)]
 
 
 @pytest.mark.parametrize("cell", ["+33 1 99 00 01 00", "01133199000100", "0033199000100", "+33 (0)1 99 00 01 00"])
@@ -276,7 +276,7 @@ def test_what_is_no_number_is_unreadable(cell: str) -> None:
 
 def test_rows_stay_in_their_order_however_often_a_cell_comes() -> None:
     cells = pl.Series(["801", None, "5145550100", "801", "Privé", None, "5145550101"])
-    frame = numbers.read(cells, "CA")
+    frame = phones.read(cells, "CA")
     assert frame.schema == pl.Schema(dict.fromkeys(("e164", "extension", "kind", "wrong"), pl.String))
     assert frame["e164"].to_list() == [None, None, _NUMBER, None, None, None, "+15145550101"]
     assert frame["kind"].to_list() == [
@@ -286,12 +286,12 @@ def test_rows_stay_in_their_order_however_often_a_cell_comes() -> None:
 
 def test_an_empty_column_has_the_same_shape() -> None:
     for cells in (pl.Series([], dtype=pl.String), pl.Series([_NUMBER]), pl.Series(["5145550100"])):
-        assert numbers.read(cells, "CA").columns == ["e164", "extension", "kind", "wrong"]
-        assert numbers.read(cells, "CA").height == len(cells)
+        assert phones.read(cells, "CA").columns == ["e164", "extension", "kind", "wrong"]
+        assert phones.read(cells, "CA").height == len(cells)
 
 
 def test_only_what_cannot_be_used_is_told_to_be_wrong() -> None:
-    frame = numbers.read(pl.Series(["801", None, "5145550100", "Privé", "5E+09", "client1"]), "CA")
+    frame = phones.read(pl.Series(["801", None, "5145550100", "Privé", "5E+09", "client1"]), "CA")
     is_faulty = frame["kind"].is_in([Kind.DAMAGED.value, Kind.UNREADABLE.value])
     assert (frame["wrong"].is_not_null() == is_faulty).all()
 
@@ -323,14 +323,14 @@ _FORMS = (
 )
 def test_any_number_reads_the_same_in_every_form(area: str, exchange: str, line: str) -> None:
     cells = pl.Series([form.format(area, exchange, line) for form in _FORMS])
-    assert set(numbers.read(cells, "CA")["e164"]) == {f"+1{area}{exchange}{line}"}
+    assert set(phones.read(cells, "CA")["e164"]) == {f"+1{area}{exchange}{line}"}
 
 
 @settings(deadline=None, derandomize=True, database=None)
 @given(st.text(alphabet="0123456789+-. ()", max_size=16))
 def test_a_turn_of_python_and_none_come_to_the_same(cell: str) -> None:
-    alone = numbers.read(pl.Series([cell]), "CA").row(0)
-    assert alone[:3] == numbers._read.__wrapped__(cell, "CA")[:3]
+    alone = phones.read(pl.Series([cell]), "CA").row(0)
+    assert alone[:3] == phones._read.__wrapped__(cell, "CA")[:3]
 
 
 @settings(deadline=None, derandomize=True, database=None)
@@ -347,6 +347,6 @@ def test_any_text_is_of_some_kind_and_only_numbers_have_e164(cell: str) -> None:
 
 
 def test_a_region_is_a_country() -> None:
-    assert numbers.require_region(" ca ") == "CA"
+    assert phones.require_region(" ca ") == "CA"
     with pytest.raises(errors.ConfigError, match='--region "Canada" is no country'):
-        numbers.require_region("Canada")
+        phones.require_region("Canada")

@@ -11,9 +11,11 @@ from typing import Any
 import click
 import pytest
 
-from callimport import config, errors, importer, limits
+from callimport import importer
 from callimport.cli import options
 from callimport.cli.commands import commands
+from callimport.core import errors, limits
+from callimport.core.settings import PREFIX, Settings
 
 # Option, its words on the command line, as a variable, in TOML, and what becomes of it in the settings.
 _GIVEN: list[tuple[str, Sequence[str], str, str, Any]] = [
@@ -51,7 +53,7 @@ _ELSEWHERE = {"config", "help", "html", "json", "log-format", "quiet"}
 class _Asked(errors.ImporterError):
     """Raised in place of the work, with what was asked for."""
 
-    def __init__(self, settings: config.Settings) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__("asked; nothing was done")
         self.settings = settings
 
@@ -60,17 +62,17 @@ class _Asked(errors.ImporterError):
 def only_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No work, no variable of the developer's, and no file of theirs."""
 
-    def check(settings: config.Settings, *_: Any, **__: Any) -> None:
+    def check(settings: Settings, *_: Any, **__: Any) -> None:
         raise _Asked(settings)
 
     for name in os.environ:
-        if name.startswith(config.PREFIX):
+        if name.startswith(PREFIX):
             monkeypatch.delenv(name)
     monkeypatch.setattr(importer, "check", check)
     monkeypatch.chdir(tmp_path)
 
 
-def _asked(*words: str) -> config.Settings:
+def _asked(*words: str) -> Settings:
     with pytest.raises(_Asked) as caught:
         commands.main(["check", "calls.csv", *words], standalone_mode=False)
     return caught.value.settings

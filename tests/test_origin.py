@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from callimport import model, origin
+from callimport.core import models, row_origin
 
 _ROW: dict[str, str | None] = {"Id": "17.1", "From": "+15145550123", "When": "2024-05-31 14:05:09", "Note": ""}
 
@@ -20,11 +20,11 @@ def _frame(*rows: dict[str, str | None], first: int = 2, ragged: Sequence[str | 
 
 
 def _mark(**changes: Any) -> str:
-    return str(origin.marks(_frame({**_ROW, **changes})).item())
+    return str(row_origin.marks(_frame({**_ROW, **changes})).item())
 
 
-def _rejected(place: model.Place, *rules: str) -> model.RejectedRow:
-    return model.RejectedRow(place, tuple(model.Reason(rule, "told") for rule in rules))
+def _rejected(place: models.Place, *rules: str) -> models.RejectedRow:
+    return models.RejectedRow(place, tuple(models.Reason(rule, "told") for rule in rules))
 
 
 def test_the_mark_is_frozen_and_no_spreadsheet_takes_it_for_a_number() -> None:
@@ -34,7 +34,7 @@ def test_the_mark_is_frozen_and_no_spreadsheet_takes_it_for_a_number() -> None:
 
 def test_place_and_order_and_blank_columns_and_spaces_do_not_tell() -> None:
     turned = dict(reversed(_ROW.items()))
-    assert origin.marks(_frame(turned, first=90)).item() == _mark()
+    assert row_origin.marks(_frame(turned, first=90)).item() == _mark()
     assert _mark(Queue=None, Note="  ", Id=" 17.1 ") == _mark()
 
 
@@ -50,11 +50,11 @@ def test_no_two_rows_are_told_alike() -> None:
         ({"a": "xy", "b": "z"}, {"a": "x", "b": "yz"}),
     )
     for one, other in pairs:
-        assert origin.marks(_frame(one)).item() != origin.marks(_frame(other)).item()
+        assert row_origin.marks(_frame(one)).item() != row_origin.marks(_frame(other)).item()
 
 
 def test_cells_past_the_last_column_are_cells_of_the_row() -> None:
-    assert origin.marks(_frame(_ROW, ragged=['5 cells where the header has 4, too many: "x"'])).item() != _mark()
+    assert row_origin.marks(_frame(_ROW, ragged=['5 cells where the header has 4, too many: "x"'])).item() != _mark()
 
 
 def test_what_this_program_wrote_about_a_row_is_not_of_the_row() -> None:
@@ -64,50 +64,50 @@ def test_what_this_program_wrote_about_a_row_is_not_of_the_row() -> None:
 
 def test_a_mended_row_that_is_rejected_again_keeps_the_mark_of_its_original() -> None:
     frame = _frame({**_ROW, "_origin": " o" + "a" * 20}, {**_ROW, "_origin": None})
-    assert origin.kept(frame).to_list() == ["o" + "a" * 20, _mark()]
+    assert row_origin.kept(frame).to_list() == ["o" + "a" * 20, _mark()]
 
 
 def test_only_marks_are_taken_for_marks() -> None:
     frame = _frame(*({**_ROW, "_origin": cell} for cell in ("O" + "A" * 20, "", None, "1,2E+10", "o12")))
-    assert origin.stated(frame) == {2: "o" + "a" * 20}
-    assert list(origin.faults(frame)) == [5, 6]
-    assert "clear the cell" in origin.faults(frame)[5].message
-    assert not origin.stated(_frame(_ROW))
-    assert not origin.faults(_frame(_ROW))
+    assert row_origin.stated(frame) == {2: "o" + "a" * 20}
+    assert list(row_origin.faults(frame)) == [5, 6]
+    assert "clear the cell" in row_origin.faults(frame)[5].message
+    assert not row_origin.stated(_frame(_ROW))
+    assert not row_origin.faults(_frame(_ROW))
 
 
 # ── what a batch tells ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_rows_are_known_by_their_own_marks_and_by_those_they_state() -> None:
-    known = origin.Origins(frozenset({_mark()}))
+    known = row_origin.Origins(frozenset({_mark()}))
     known.see(0, _frame({**_ROW, "Id": "1"}, _ROW))
     known.see(1, _frame({**_ROW, "_origin": "o" + "b" * 20}))
-    assert list(known.repeated_calls()) == [(model.Place(0, 3), _mark())]
-    assert list(known.mended_calls()) == [(model.Place(1, 2), "o" + "b" * 20)]
+    assert list(known.repeated_calls()) == [(models.Place(0, 3), _mark())]
+    assert list(known.mended_calls()) == [(models.Place(1, 2), "o" + "b" * 20)]
 
 
 def test_where_no_mark_is_known_none_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """A million digests are seconds, and most ledgers know of no mended row."""
-    monkeypatch.setattr(origin, "marks", lambda frame: pytest.fail("made for nothing"))
-    nothing = origin.Origins()
+    monkeypatch.setattr(row_origin, "marks", lambda frame: pytest.fail("made for nothing"))
+    nothing = row_origin.Origins()
     nothing.see(0, _frame(_ROW))
     assert not nothing.repeated
     assert not nothing.mended
 
 
 def test_a_row_that_is_rejected_again_is_settled_but_one_without_a_time_is_told_again() -> None:
-    known = origin.Origins(frozenset({_mark()}))
+    known = row_origin.Origins(frozenset({_mark()}))
     known.see(0, _frame(_ROW, {**_ROW, "Id": "1"}))
-    assert known.settles(_rejected(model.Place(0, 2), "customer_phone_e164", "agent_unknown"))
-    assert not known.settles(_rejected(model.Place(0, 3), "customer_phone_e164"))
-    assert not known.settles(_rejected(model.Place(0, 2), "started_at_missing"))
+    assert known.settles(_rejected(models.Place(0, 2), "customer_phone_e164", "agent_unknown"))
+    assert not known.settles(_rejected(models.Place(0, 3), "customer_phone_e164"))
+    assert not known.settles(_rejected(models.Place(0, 2), "started_at_missing"))
 
 
 def test_a_joined_row_tells_of_the_call_that_it_was_joined_to() -> None:
-    known = origin.Origins(frozenset({_mark()}))
+    known = row_origin.Origins(frozenset({_mark()}))
     known.see(0, _frame(_ROW))
     known.see(1, _frame({**_ROW, "_origin": "o" + "b" * 20}))
-    call = model.Place(1, 9)
-    known.joined([(model.Place(0, 2), call), (model.Place(1, 2), call), (model.Place(3, 3), call)])
+    call = models.Place(1, 9)
+    known.joined([(models.Place(0, 2), call), (models.Place(1, 2), call), (models.Place(3, 3), call)])
     assert [place for place, _ in (*known.mended_calls(), *known.repeated_calls())] == [call, call]

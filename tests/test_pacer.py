@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callimport import errors, pacer
-from callimport.model import Rate
+from callimport import pacer
+from callimport.core import errors
+from callimport.core.models import Rate
 from tests.fake_crm import in_virtual_time
 
 USUAL = Rate(190, 60.0)

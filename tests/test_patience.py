@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from callimport import errors, patience
+from callimport import patience
+from callimport.core import errors
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 from tests.test_delivery import stage
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from callimport import model, pilot
+from callimport import pilot
+from callimport.core import models
 from callimport.ledger import Ledger, listing, sample
 from callimport.ledger.sample import Candidate
 from tests import making, rehearsal
@@ -79,7 +80,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         ledger.start_run("run-1")
         many = [making.call(f"A-{row}", row=row, lead_id=5000 + row) for row in range(2, 12)]
         other = making.call(
-            "B-1", row=20, direction=model.Direction.OUTGOING, status=model.CallStatus.ATTEMPTED, executed_by=None
+            "B-1", row=20, direction=models.Direction.OUTGOING, status=models.CallStatus.ATTEMPTED, executed_by=None
         )
         making.enrol(ledger, making.batch(), *many, other, run_id="run-1")
         yield ledger
@@ -101,12 +102,12 @@ def test_the_ledger_hands_out_the_pilot_and_nothing_else(ledger: Ledger) -> None
     while (item := ledger.next_item(batch_id, frozenset())) is not None:
         given.append(item.reference)
         ledger.delivered(
-            item.key, ledger.intend(item.key, "run-1"), model.Echo(900 + len(given), {"id": 900 + len(given)})
+            item.key, ledger.intend(item.key, "run-1"), models.Echo(900 + len(given), {"id": 900 + len(given)})
         )
     assert len(given) == 3
     assert {one.reference for one in listing.handed_out(ledger.database)} == set(given)
-    assert model.Direction.OUTGOING in {one.direction for one in listing.handed_out(ledger.database)}
-    assert listing.counts(ledger.database)[model.ItemStatus.PENDING] == 8
+    assert models.Direction.OUTGOING in {one.direction for one in listing.handed_out(ledger.database)}
+    assert listing.counts(ledger.database)[models.ItemStatus.PENDING] == 8
 
 
 @pytest.fixture

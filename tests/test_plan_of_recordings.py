@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from callimport import errors
+from callimport.core import errors
 from tests.test_find_leads import Nights, night_after_night
 from tests.test_find_leads import _call as call
 from tests.test_recording import wav

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from callimport import errors, mapping, model, preflight
+from callimport import preflight
+from callimport.core import errors, mapping, models
+from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger
-from callimport.model import ItemStatus
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.shown import Shows, ledger_with, lose_answer, stored
@@ -24,7 +25,7 @@ async def _look(ledger: Ledger, shows: Shows, batch_id: str = BATCH) -> None:
     await preflight.look(shows, ledger, batch_id, random.Random(0), lambda _: None)
 
 
-def _shown(call: model.Call, number: int = 900, *, with_mark: bool = True, **changes: Any) -> model.Stored:
+def _shown(call: models.Call, number: int = 900, *, with_mark: bool = True, **changes: Any) -> models.Stored:
     mark = mapping.reference(making.key(call), making.ACCOUNT.id)
     return stored(number, mapping.communication(call, mark if with_mark else None), **changes)
 
@@ -75,7 +76,7 @@ def test_what_was_sent_and_may_be_there_is_no_news(tmp_path: Path, status: ItemS
 async def test_what_was_called_absent_and_shows_after_all_stops_the_run(tmp_path: Path) -> None:
     """The CRM was slower than it is said to be: sending it again would make it twice."""
     with ledger_with(tmp_path, CALL) as ledger:
-        ledger.settle(lose_answer(ledger, CALL).key, model.Verdict("absent", "two reads"))
+        ledger.settle(lose_answer(ledger, CALL).key, models.Verdict("absent", "two reads"))
         shows = Shows()
         shows.answers[5003] = [[_shown(CALL)]]
         with pytest.raises(errors.GuardStopped):
@@ -110,7 +111,7 @@ def test_an_equal_call_stops_a_new_ledger_and_one_without_references(
 
 @pytest.mark.parametrize("answer", [errors.Refused("404", status=404), []])
 def test_a_lead_that_cannot_be_seen_is_left_to_its_create(
-    tmp_path: Path, answer: Exception | Sequence[model.Stored]
+    tmp_path: Path, answer: Exception | Sequence[models.Stored]
 ) -> None:
     @in_virtual_time
     async def story() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callimport import privacy
+from callimport.core import privacy
 
 
 def test_a_secret_is_not_shown_by_accident() -> None:

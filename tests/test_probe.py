@@ -8,7 +8,8 @@ from typing import Any
 import anyio
 import pytest
 
-from callimport import account, errors, model, probe, recording, silence
+from callimport import account, probe, recording, silence
+from callimport.core import errors, models
 from callimport.destination import question
 from callimport.pacer import Pacer
 from tests import making, rehearsal
@@ -83,7 +84,7 @@ async def test_recordings_grow_only_until_one_is_refused() -> None:
 
     crm.answer = answer
     async with crm.reached() as there:
-        pacer = Pacer((model.Rate(60_000, 60.0),), anyio.current_time)
+        pacer = Pacer((models.Rate(60_000, 60.0),), anyio.current_time)
         probed = await probe.Trial(there, pacer, making.NOW, int(LEAD), lambda _: None).run()
     learned = {one.question: one.answer for one in probed.learned}
     assert learned["an MP3 without an ID3 tag"] == "422 recording: wrong type"

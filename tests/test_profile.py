@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import errors, model, profile
+from callimport import profile
+from callimport.core import errors, models
 from callimport_schemas import call_log
 
 _RECIPE = """
@@ -42,9 +43,9 @@ def _load(folder: Path, recipe: str) -> profile.Profile:
     return profile.load(str(path))
 
 
-def _peek(*records: Sequence[str], is_typed: bool = False) -> model.Peek:
+def _peek(*records: Sequence[str], is_typed: bool = False) -> models.Peek:
     numbered = tuple((line, tuple(cells)) for line, cells in enumerate(records, start=0 if is_typed else 1))
-    return model.Peek(numbered, is_typed, "a test")
+    return models.Peek(numbered, is_typed, "a test")
 
 
 def _frame(**columns: list[str | None]) -> pl.DataFrame:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from callimport import errors, model, profile
+from callimport import profile
+from callimport.core import errors, models
 
 _THREE_CX = ("Call Time", "Caller ID", "Destination", "Status", "Talking")
 _FREEPBX = ("calldate", "src", "dst", "billsec", "disposition")
@@ -17,8 +18,8 @@ _CANONICAL = ("direction", "started_at", "customer_phone", "duration_seconds")
 _DUMP = ("2024-05-31 14:05:09", "Ana", "101", "5145550123", "from-internal", "SIP/101-1", "", "Dial", "x", "9", "7")
 
 
-def _peek(*records: Sequence[str], first: int = 1, is_typed: bool = False) -> model.Peek:
-    return model.Peek(
+def _peek(*records: Sequence[str], first: int = 1, is_typed: bool = False) -> models.Peek:
+    return models.Peek(
         tuple((line, tuple(cells)) for line, cells in enumerate(records, start=first)), is_typed, "a test"
     )
 
@@ -27,7 +28,7 @@ def test_the_header_may_stand_behind_a_preamble() -> None:
     match = profile.detect(
         _peek(["Report of calls"], ["From 1 May", "to 31 May"], _THREE_CX, ["2024-05-31"] * 5, first=2)
     )
-    assert match.layout == model.Layout(_THREE_CX, 5)
+    assert match.layout == models.Layout(_THREE_CX, 5)
     assert match.evidence == (
         "3cx (inbound report) because line 4 has the columns Call Time, Caller ID, Destination, Status, Talking"
     )

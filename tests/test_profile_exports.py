@@ -12,7 +12,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import errors, legs, model, profile, validation
+from callimport import legs, profile, validation
+from callimport.core import errors, models
 from tests.rehearsal import ROOT
 
 EXPORTS = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))
@@ -28,11 +29,11 @@ def records(path: Path) -> list[tuple[int, tuple[str, ...]]]:
         return [(reader.line_num, tuple(cells)) for cells in reader if any(cells)]
 
 
-def peek(path: Path) -> model.Peek:
-    return model.Peek(tuple(records(path)[:200]), is_typed=False, told="a test")
+def peek(path: Path) -> models.Peek:
+    return models.Peek(tuple(records(path)[:200]), is_typed=False, told="a test")
 
 
-def frame(path: Path, layout: model.Layout) -> pl.DataFrame:
+def frame(path: Path, layout: models.Layout) -> pl.DataFrame:
     width = len(layout.names)
     rows = [(line, cells) for line, cells in records(path) if line >= layout.first_row]
     ragged = [None if len(cells) >= width and not any(cells[width:]) else f"{len(cells)} cells" for _, cells in rows]

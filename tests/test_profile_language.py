@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import errors, profile
+from callimport import profile
+from callimport.core import errors
 from callimport.profile import forms, parsing, recipe
 from tests.rehearsal import ROOT
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import errors
+from callimport.core import errors
 from tests import exporting
 from tests.exporting import calls_of, check, told, write
 

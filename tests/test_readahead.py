@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from callimport import readahead
+from callimport.core import readahead
 
 
 def test_pieces_come_in_their_order() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from callimport import profile
 from callimport.cli.commands import commands
-from callimport.errors import ExitCode
+from callimport.core.errors import ExitCode
 from tests import rehearsal
 
 README = (rehearsal.ROOT / "README.md").read_text(encoding="utf-8")

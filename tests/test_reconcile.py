@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
-from callimport import errors, model
+from callimport.core import errors, models
+from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger
-from callimport.model import ItemStatus
 from callimport.reconcile import Look, Reconciliation, denied, found
 from tests import making
 from tests.fake_crm import in_virtual_time
@@ -23,7 +23,7 @@ LONG_AGO = datetime.fromisoformat("2024-06-01T00:00:00+00:00")
 FAR_OFF = (STARTED + timedelta(days=40)).isoformat()
 
 
-def _deny(one: model.Doubt, *shown: model.Stored) -> str:
+def _deny(one: models.Doubt, *shown: models.Stored) -> str:
     return denied(one, Look(shown), Look(shown)).kind
 
 

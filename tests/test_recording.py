@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from callimport import errors, recording
+from callimport import recording
+from callimport.core import errors
 from callimport.recording import Audio, File, Folder, Unfit
 
 LARGEST = 1_000

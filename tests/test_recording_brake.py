@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from callimport import endings, errors
+from callimport.core import endings, errors
 from tests import exporting
 from tests.fake_crm import FakeDealer, Reply, Request, lead
 from tests.test_find_leads import HEADER, ONE, Nights, night_after_night

@@ -2,7 +2,8 @@
 
 import pytest
 
-from callimport import errors, model, profile
+from callimport import profile
+from callimport.core import errors, models
 from callimport.profile import parsing
 from callimport.recording_names import Names, Told, owners
 
@@ -13,8 +14,8 @@ FREEPBX = Names(profile.load("freepbx").recordings, None, "CA")
 OUT = f"2024/05/27/out-5145550123-101-20240527-150724-{ID}.wav"
 
 
-def call(key: str = "a", call_id: str | None = ID, **changes: object) -> model.Nameless[str]:
-    return model.Nameless(key, call_id, "outgoing", PHONE, EPOCH)._replace(**changes)  # type: ignore[arg-type]
+def call(key: str = "a", call_id: str | None = ID, **changes: object) -> models.Nameless[str]:
+    return models.Nameless(key, call_id, "outgoing", PHONE, EPOCH)._replace(**changes)  # type: ignore[arg-type]
 
 
 def told(path: str = "x.wav", call_id: str | None = ID, at: int | None = EPOCH, direction: str = "outgoing") -> Told:
@@ -60,7 +61,7 @@ def test_the_id_and_the_number_make_it_the_calls() -> None:
 @pytest.mark.parametrize(
     "other", [call(phone=OTHER), call(direction="incoming"), call(call_id="9.9", started_at=EPOCH + 121)]
 )
-def test_a_contradiction_makes_it_nobodys(other: model.Nameless[str]) -> None:
+def test_a_contradiction_makes_it_nobodys(other: models.Nameless[str]) -> None:
     assert owners([told()], [other]).path_of == {}
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from callimport import profile
-from callimport.errors import ExitCode
+from callimport.core.errors import ExitCode
+from callimport.core.models import ItemStatus
 from callimport.ledger.recordings import Recordings
-from callimport.model import ItemStatus
 from callimport.recording import Audio, Folder
 from callimport.recording_names import Names
 from callimport.recordings_due import unclaimed

@@ -8,17 +8,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import errors, model, profile, rejects, source, validation
+from callimport import profile, rejects, source, validation
+from callimport.core import errors, models
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 _HEADER = "direction,started_at,duration_seconds,customer_phone,description\n"
 _SOUND = "incoming,2024-05-31T14:05:09Z,95,+15145550123,ok\n"
 
 
-def _chunk(path: Path, frame: dict[str, list[str | None]], *rows: int) -> model.Chunk:
+def _chunk(path: Path, frame: dict[str, list[str | None]], *rows: int) -> models.Chunk:
     marks = (pl.Series("_row", rows, dtype=pl.Int64), pl.Series("_ragged", [None] * len(rows), dtype=pl.String))
     columns = pl.DataFrame(frame, schema=dict.fromkeys(frame, pl.String))
-    return model.Chunk(model.Source(path, "0" * 64, 1, 1), columns.with_columns(*marks))
+    return models.Chunk(models.Source(path, "0" * 64, 1, 1), columns.with_columns(*marks))
 
 
 def _read(path: Path) -> list[list[str]]:
@@ -35,11 +36,11 @@ def _check(path: Path, output: Path) -> tuple[int, int]:
     opened, recipe = source.open_source(path), profile.load("canonical")
     profile.fit(recipe, source.peek(opened))
     accepted = 0
-    reasons: dict[model.Place, tuple[model.Reason, ...]] = {}
+    reasons: dict[models.Place, tuple[models.Reason, ...]] = {}
     for chunk in source.read(opened):
         found = validation.validate(profile.canonical(recipe, chunk.frame), validation.Reading(None, "reject", _NOW))
         accepted += found.accepted.height
-        reasons |= {model.Place(0, row): why for row, why in found.rejects.items()}
+        reasons |= {models.Place(0, row): why for row, why in found.rejects.items()}
     chunks = ((0, chunk) for chunk in source.read(opened))
     return accepted, rejects.write(output, chunks, reasons, several_sources=False)
 
@@ -47,9 +48,9 @@ def _check(path: Path, output: Path) -> tuple[int, int]:
 def test_rows_are_as_they_were_with_row_and_reasons(tmp_path: Path) -> None:
     chunk = _chunk(Path("a.csv"), {"b": [" é ", 'say "x"\r\n', None], "a": ["1", "2", "3"]}, 2, 3, 5)
     reasons = {
-        model.Place(0, 3): (model.Reason("one", "first"), model.Reason("two", "second")),
-        model.Place(0, 5): (model.Reason("one", "first"),),
-        model.Place(1, 2): (model.Reason("one", "of another source"),),
+        models.Place(0, 3): (models.Reason("one", "first"), models.Reason("two", "second")),
+        models.Place(0, 5): (models.Reason("one", "first"),),
+        models.Place(1, 2): (models.Reason("one", "of another source"),),
     }
     assert rejects.write(tmp_path / "r.csv", [(0, chunk)], reasons, several_sources=False) == 2
     assert _read(tmp_path / "r.csv") == [
@@ -62,7 +63,7 @@ def test_rows_are_as_they_were_with_row_and_reasons(tmp_path: Path) -> None:
 def test_several_sources_are_told_apart_and_their_headers_united(tmp_path: Path) -> None:
     one = _chunk(Path("one.csv"), {"a": ["1"], "b": ["2"]}, 2)
     other = _chunk(Path("other.csv"), {"c": ["3"], "a": ["4"]}, 2)
-    reasons = {model.Place(number, 2): (model.Reason("r", "m"),) for number in (0, 1)}
+    reasons = {models.Place(number, 2): (models.Reason("r", "m"),) for number in (0, 1)}
     assert rejects.write(tmp_path / "r.csv", [(0, one), (1, other)], reasons, several_sources=True) == 2
     assert _read(tmp_path / "r.csv") == [
         ["a", "b", "c", "_row", "_reasons", "_source"],
@@ -74,7 +75,7 @@ def test_several_sources_are_told_apart_and_their_headers_united(tmp_path: Path)
 def test_a_cell_of_any_length_and_line_end_is_kept(tmp_path: Path) -> None:
     cells: list[str | None] = ["x" * 200_000, "old\rmac", "nul\x00", "\ufeff"]
     chunk = _chunk(Path("a.parquet"), {"a": cells}, 1, 2, 3, 4)
-    reasons = {model.Place(0, row): (model.Reason("r", "m"),) for row in (1, 2, 3, 4)}
+    reasons = {models.Place(0, row): (models.Reason("r", "m"),) for row in (1, 2, 3, 4)}
     rejects.write(tmp_path / "r.csv", [(0, chunk)], reasons, several_sources=False)
     limit = csv.field_size_limit(1_000_000)
     try:
@@ -92,7 +93,7 @@ def test_nothing_rejected_is_a_header_alone(tmp_path: Path) -> None:
 def test_the_file_is_private_and_whole_or_not_there(tmp_path: Path) -> None:
     chunk = _chunk(Path("a.csv"), {"a": ["1"]}, 2)
 
-    def breaks() -> Iterator[tuple[int, model.Chunk]]:
+    def breaks() -> Iterator[tuple[int, models.Chunk]]:
         yield 0, chunk
         raise errors.SourceError("gone")
 

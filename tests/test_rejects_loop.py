@@ -12,7 +12,8 @@ import openpyxl
 import polars as pl
 import pytest
 
-from callimport import errors, model, origin, profile, rejects, report, sheet, source, validation
+from callimport import profile, rejects, report, source, validation
+from callimport.core import errors, models, row_origin, workbook_writer
 from tests import exporting
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -33,7 +34,7 @@ def _write(path: Path, rows: tuple[tuple[str, ...], ...]) -> Path:
     return path
 
 
-def _read(path: Path, output: Path | None = None) -> tuple[pl.DataFrame, dict[model.Place, tuple[model.Reason, ...]]]:
+def _read(path: Path, output: Path | None = None) -> tuple[pl.DataFrame, dict[models.Place, tuple[models.Reason, ...]]]:
     """Accepted calls of a file and its rejects, which go to `output`."""
     opened, recipe = source.open_source(path), profile.load("canonical")
     recipe = profile.fit(recipe, source.peek(opened)).profile
@@ -42,7 +43,7 @@ def _read(path: Path, output: Path | None = None) -> tuple[pl.DataFrame, dict[mo
     given = profile.Given(region="CA", order=profile.evidence(recipe, chunk.frame).order)
     reading = validation.Reading("America/Toronto", "reject", _NOW)
     found = validation.validate(profile.canonical(recipe, chunk.frame, given), reading)
-    reasons = {model.Place(0, row): why for row, why in found.rejects.items()}
+    reasons = {models.Place(0, row): why for row, why in found.rejects.items()}
     if output is not None:
         rejects.write(output, [(0, chunk)], reasons, several_sources=False, recipe=recipe)
     return found.accepted, reasons
@@ -117,14 +118,14 @@ def test_a_date_of_excel_that_can_be_read_in_two_ways_is_a_reject(tmp_path: Path
     rows = (_HEADER, ("a1", "incoming", "05/06/2024 14:05", "95", "+15145550123", "Ana", ""))
     accepted, reasons = _read(_write(tmp_path / "calls.csv", rows))
     assert accepted.is_empty()
-    assert [reason.rule for reason in reasons[model.Place(0, 2)]] == ["started_at_unreadable"]
-    assert "no date of the file tells" in reasons[model.Place(0, 2)][0].message
+    assert [reason.rule for reason in reasons[models.Place(0, 2)]] == ["started_at_unreadable"]
+    assert "no date of the file tells" in reasons[models.Place(0, 2)][0].message
 
 
 def test_a_number_that_excel_made_short_is_a_reject_that_says_so(tmp_path: Path) -> None:
     rows = (_HEADER, ("a1", "incoming", "2024-05-31 14:05:09", "95", "5,14555E+09", "Ana", ""))
     _, reasons = _read(_write(tmp_path / "calls.csv", rows))
-    assert "a spreadsheet's short form" in reasons[model.Place(0, 2)][0].message
+    assert "a spreadsheet's short form" in reasons[models.Place(0, 2)][0].message
 
 
 def _sheet_of(path: Path) -> Any:
@@ -184,10 +185,10 @@ def test_mended_rows_are_the_calls_that_were_meant_whichever_file_they_are_saved
 
 @pytest.mark.parametrize("way", _WAYS)
 def test_tomorrows_export_is_known_by_the_marks_of_the_mended_rows(tmp_path: Path, way: Callable[[Path], Path]) -> None:
-    told = origin.Origins()
+    told = row_origin.Origins()
     for chunk in source.read(source.open_source(way(tmp_path))):
         told.see(0, chunk.frame)
-    known = origin.Origins(frozenset(mark for _, mark in told.mended_calls()))
+    known = row_origin.Origins(frozenset(mark for _, mark in told.mended_calls()))
     tomorrow = _write(tmp_path / "tomorrow.csv", (_HEADER, _EXPORT[4], _EXPORT[2], _EXPORT[1], _EXPORT[3]))
     for chunk in source.read(source.open_source(tomorrow)):
         known.see(0, chunk.frame)
@@ -248,10 +249,10 @@ def test_all_cells_of_a_workbook_are_text_and_the_wrong_ones_coloured(tmp_path: 
 def test_the_columns_of_a_phone_system_are_coloured_by_its_recipe(tmp_path: Path) -> None:
     frame = pl.DataFrame({"start_time": ["soon"], "from": [""], "to": ["x"], "duration": ["9"]})
     frame = frame.with_columns(_row=pl.lit(2, dtype=pl.Int64), _ragged=pl.lit(None, dtype=pl.String))
-    chunk = model.Chunk(model.Source(Path("=calls.csv"), "0" * 64, 1, 1), frame)
-    why = (model.Reason("started_at_unreadable", "x"), model.Reason("customer_phone_missing", "x"))
+    chunk = models.Chunk(models.Source(Path("=calls.csv"), "0" * 64, 1, 1), frame)
+    why = (models.Reason("started_at_unreadable", "x"), models.Reason("customer_phone_missing", "x"))
     twilio = profile.load("twilio")
-    rejects.write(tmp_path / "r.xlsx", [(0, chunk)], {model.Place(0, 2): why}, several_sources=True, recipe=twilio)
+    rejects.write(tmp_path / "r.xlsx", [(0, chunk)], {models.Place(0, 2): why}, several_sources=True, recipe=twilio)
     header, row = _sheet_of(tmp_path / "r.xlsx").iter_rows()
     coloured = {name.value for name, cell in zip(header, row, strict=True) if cell.fill.fill_type == "solid"}
     assert coloured == {"start_time", "from", "to"}
@@ -261,16 +262,20 @@ def test_the_columns_of_a_phone_system_are_coloured_by_its_recipe(tmp_path: Path
 def test_a_cell_that_a_sheet_cannot_take_is_cut_and_the_row_says_so(tmp_path: Path) -> None:
     frame = pl.DataFrame({"description": ["x" * 40_000, "\x00nul", "🙂" * 17_000]})
     frame = frame.with_columns(_row=pl.int_range(2, 5), _ragged=pl.lit(None, dtype=pl.String))
-    chunk = model.Chunk(model.Source(Path("calls.csv"), "0" * 64, 1, 1), frame)
-    why = {model.Place(0, row): (model.Reason("description_length", "long"),) for row in (2, 3, 4)}
+    chunk = models.Chunk(models.Source(Path("calls.csv"), "0" * 64, 1, 1), frame)
+    why = {models.Place(0, row): (models.Reason("description_length", "long"),) for row in (2, 3, 4)}
     rejects.write(tmp_path / "r.xlsx", [(0, chunk)], why, several_sources=False)
     _, *rows = _sheet_of(tmp_path / "r.xlsx").iter_rows(values_only=True)
-    assert [row[0] for row in rows] == ["x" * sheet.LONGEST_CELL, "\ufffdnul", "🙂" * (sheet.LONGEST_CELL // 2)]
+    assert [row[0] for row in rows] == [
+        "x" * workbook_writer.LONGEST_CELL,
+        "\ufffdnul",
+        "🙂" * (workbook_writer.LONGEST_CELL // 2),
+    ]
     assert [" | cut: a cell was longer" in str(row[2]) for row in rows] == [True, False, True]
 
 
 def test_more_rejects_than_a_sheet_has_rows_are_for_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheet, "MOST_ROWS", 2)
+    monkeypatch.setattr(workbook_writer, "MOST_ROWS", 2)
     with pytest.raises(errors.ConfigError, match=r"3 rejects are more than a sheet has rows; call it \.csv"):
         _read(_write(tmp_path / "calls.csv", _EXPORT), tmp_path / "rejects.xlsx")
     assert not (tmp_path / "rejects.xlsx").exists()
@@ -295,8 +300,8 @@ def test_every_rule_of_a_cell_knows_its_cell(tmp_path: Path) -> None:
     columns = [*call_log.TEXT_COLUMNS, "started_at"]
     frame = pl.DataFrame(dict.fromkeys(columns, [""] * len(every)))
     frame = frame.with_columns(_row=pl.int_range(2, 2 + len(every)), _ragged=pl.lit(None, dtype=pl.String))
-    chunk = model.Chunk(model.Source(Path("calls.csv"), "0" * 64, 1, 1), frame)
-    why = {model.Place(0, row): (model.Reason(rule, "x"),) for row, rule in enumerate(every, start=2)}
+    chunk = models.Chunk(models.Source(Path("calls.csv"), "0" * 64, 1, 1), frame)
+    why = {models.Place(0, row): (models.Reason(rule, "x"),) for row, rule in enumerate(every, start=2)}
     rejects.write(tmp_path / "r.xlsx", [(0, chunk)], why, several_sources=False)
     _, *rows = _sheet_of(tmp_path / "r.xlsx").iter_rows()
     bare = [rule for rule, row in zip(every, rows, strict=True) if not any(c.fill.fill_type == "solid" for c in row)]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from callimport import endings, model, report
+from callimport import report
+from callimport.core import endings, models
 from callimport.profile import parsing
 from callimport.report import talk
 
@@ -21,10 +22,10 @@ def _talk(*, quiet: bool = False, as_json: bool = False) -> tuple[report.Talk, i
     return report.Talk(Console(file=said, width=200), lambda: NOW, quiet=quiet, as_json=as_json), said
 
 
-def _progress(elapsed_seconds: float, **changes: float) -> model.Progress:
+def _progress(elapsed_seconds: float, **changes: float) -> models.Progress:
     figures = {"to_do": 2000, "delivered": 900, "refused": 3, "failed": 1, "in_doubt": 2, "requests": 907}
     rates = {"achieved_per_minute": 188.4, "allowed_per_minute": 190.0, "rate_limited": 0}
-    return model.Progress(**{"elapsed_seconds": elapsed_seconds, **figures, **rates, **changes})  # type: ignore[arg-type]
+    return models.Progress(**{"elapsed_seconds": elapsed_seconds, **figures, **rates, **changes})  # type: ignore[arg-type]
 
 
 def _summary(**changes: object) -> endings.Summary:
@@ -32,14 +33,14 @@ def _summary(**changes: object) -> endings.Summary:
     return endings.Summary("run-1", "7K3Q-2M9D", 4, 12.3, 3, 0, rows, calls, **changes)  # type: ignore[arg-type]
 
 
-def _listed() -> model.Listed:
-    return model.Listed(
+def _listed() -> models.Listed:
+    return models.Listed(
         reference="7K3Q-2M9D-XA",
         source="calls.csv",
         row=12,
-        status=model.ItemStatus.IN_DOUBT,
+        status=models.ItemStatus.IN_DOUBT,
         lead_id=5001,
-        direction=model.Direction.INCOMING,
+        direction=models.Direction.INCOMING,
         phone="+15145550123",
         started_at=NOW,
         communication_id=None,
@@ -100,7 +101,7 @@ def test_talk_for_machines_is_a_json_object_a_line() -> None:
 def test_the_answer_for_a_person_names_every_ending_and_what_to_do() -> None:
     out = io.StringIO()
     findings = (endings.Finding("started_at_future", 1, "started_at is in the future; check", ("calls.csv row 3",)),)
-    waiting = (model.Waiting("AAAA-BBBB", 7, {"timezone": "UTC", "pipeline": "1"}),)
+    waiting = (models.Waiting("AAAA-BBBB", 7, {"timezone": "UTC", "pipeline": "1"}),)
     result = endings.Result(_summary(changed=2), findings=findings, in_doubt=(_listed(),), waiting=waiting, ledger="L")
     report.print_result(Console(file=out, width=200), result, sent=True)
     text = out.getvalue()
@@ -159,7 +160,7 @@ def test_what_was_left_out_is_told_by_kind_with_examples_and_what_to_do() -> Non
 
 
 def test_every_kind_of_what_is_left_out_is_explained() -> None:
-    for kind in (*parsing.DROPS, *model.Skip):
+    for kind in (*parsing.DROPS, *models.Skip):
         told = list(report.lists(endings.Result(_summary(), left_out=(endings.LeftOut(kind, 1, ()),))))
         assert len(told) == 3, kind
 

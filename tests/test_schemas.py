@@ -7,7 +7,7 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from callimport import model
+from callimport.core import models
 from callimport_schemas import call_log, checks, communication
 
 
@@ -27,8 +27,8 @@ def test_every_check_of_a_communication_is_a_rule_by_name() -> None:
 
 
 def test_the_words_are_those_of_the_model() -> None:
-    assert set(call_log.DIRECTIONS) == set(communication.TYPES) == set(model.Direction)
-    assert set(call_log.STATUSES) == set(communication.STATUSES) == set(model.CallStatus)
+    assert set(call_log.DIRECTIONS) == set(communication.TYPES) == set(models.Direction)
+    assert set(call_log.STATUSES) == set(communication.STATUSES) == set(models.CallStatus)
 
 
 def test_live_and_click_to_call_states_are_never_sent() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import errors, model, source
+from callimport import source
+from callimport.core import errors, models
 
 
 def _csv(folder: Path, content: str | bytes, name: str = "calls.csv") -> Path:
@@ -254,7 +255,7 @@ def test_parquet_values_become_text(tmp_path: Path) -> None:
 def test_parquet_rows_are_counted_across_row_groups(tmp_path: Path) -> None:
     path = tmp_path / "calls[1].parquet"
     pl.DataFrame({"a": range(2500)}).write_parquet(path, row_group_size=700)
-    chunks: list[model.Chunk] = list(source.read(source.open_source(path), chunk_rows=1000))
+    chunks: list[models.Chunk] = list(source.read(source.open_source(path), chunk_rows=1000))
     assert max(chunk.frame.height for chunk in chunks) <= 1000
     frame = pl.concat(chunk.frame for chunk in chunks)
     assert frame["_row"].to_list() == list(range(1, 2501))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from callimport import errors, source
+from callimport import source
+from callimport.core import errors
 from callimport.source import packing
 
 if sys.version_info >= (3, 14):

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callimport import errors, model, source
+from callimport import source
+from callimport.core import errors, models
 from callimport.source import encoding, fast, mixed, text, tolerant
 
 SMALL_BLOCK = 64
@@ -24,7 +25,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few lines, so that what goes wrong between two of them goes wrong here."""
     whole = encoding.blocks
 
-    def blocks(opened: model.Source, codec: str, size: int = SMALL_BLOCK) -> Iterator[tuple[bytes, bool]]:
+    def blocks(opened: models.Source, codec: str, size: int = SMALL_BLOCK) -> Iterator[tuple[bytes, bool]]:
         return whole(opened, codec, size)
 
     monkeypatch.setattr(encoding, "blocks", blocks)
@@ -35,17 +36,17 @@ def no_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast, "frame", lambda *_: None)
 
 
-def _opened(folder: Path, content: bytes, name: str = "calls.csv") -> model.Source:
+def _opened(folder: Path, content: bytes, name: str = "calls.csv") -> models.Source:
     path = folder / name
     path.write_bytes(content)
     return source.open_source(path)
 
 
-def _rows(opened: model.Source, layout: model.Layout | None = None) -> pl.DataFrame:
+def _rows(opened: models.Source, layout: models.Layout | None = None) -> pl.DataFrame:
     return pl.concat(chunk.frame for chunk in source.read(opened, layout))
 
 
-def _cells(opened: model.Source) -> list[tuple[str, ...]]:
+def _cells(opened: models.Source) -> list[tuple[str, ...]]:
     return _rows(opened).drop("_row", "_ragged").rows()
 
 
@@ -160,7 +161,7 @@ def test_lines_without_text_are_no_rows_whichever_way_they_are_read(tmp_path: Pa
 def test_a_layout_says_where_rows_begin_and_what_cells_are_called(tmp_path: Path, width: int) -> None:
     """Preamble, two header lines, and a file of many blocks behind them."""
     content = 'Report "May"\n\n"of\nus"\nx,y\nVARCHAR,INT\n' + "1,2\n" * 5
-    layout = model.Layout(NAMES[:width], 7)
+    layout = models.Layout(NAMES[:width], 7)
     frame = _rows(_opened(tmp_path, content.encode()), layout)
     assert frame.columns == [*NAMES[:width], "_row", "_ragged"]
     assert frame["_row"].to_list() == [7, 8, 9, 10, 11]
@@ -170,11 +171,11 @@ def test_a_layout_says_where_rows_begin_and_what_cells_are_called(tmp_path: Path
 @pytest.mark.usefixtures("small_blocks")
 def test_a_layout_may_begin_blocks_away(tmp_path: Path) -> None:
     content = "a,b\r" * 100 + "x\n" * 100 + "1,2\n3,4\n"
-    assert _rows(_opened(tmp_path, content.encode()), model.Layout(("a", "b"), 201))["_row"].to_list() == [201, 202]
+    assert _rows(_opened(tmp_path, content.encode()), models.Layout(("a", "b"), 201))["_row"].to_list() == [201, 202]
 
 
 def test_a_layout_past_the_end_has_no_rows(tmp_path: Path) -> None:
-    assert list(source.read(_opened(tmp_path, b"a,b\n1,2\n"), model.Layout(("a", "b"), 3))) == []
+    assert list(source.read(_opened(tmp_path, b"a,b\n1,2\n"), models.Layout(("a", "b"), 3))) == []
 
 
 def test_peek_shows_the_first_records_with_their_lines(tmp_path: Path) -> None:
@@ -436,7 +437,7 @@ def test_no_text_is_dropped_in_silence(tmp_path: Path, content: bytes) -> None:
     opened = source.open_source(opened_path)
     try:
         its = text.form(opened)
-        read = sum(chunk.frame.height for chunk in source.read(opened, model.Layout(("a", "b"), 1)))
+        read = sum(chunk.frame.height for chunk in source.read(opened, models.Layout(("a", "b"), 1)))
     except errors.SourceError:
         return
     decoded = content.decode(its.codec).removeprefix("\ufeff")

@@ -8,7 +8,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from callimport import errors, model, source
+from callimport import source
+from callimport.core import errors, models
 from callimport.source import workbook
 
 START = dt.datetime(2024, 5, 31, 14, 5, 9)  # noqa: DTZ001 (a sheet knows no zones)
@@ -27,7 +28,7 @@ def _book(folder: Path, sheets: dict[str, list[list[object]]], *, hidden: str = 
     return folder / "calls.xlsx"
 
 
-def _rows(path: Path, layout: model.Layout | None = None) -> list[tuple[object, ...]]:
+def _rows(path: Path, layout: models.Layout | None = None) -> list[tuple[object, ...]]:
     chunks = source.read(source.open_source(path), layout, chunk_rows=2)
     return [row for chunk in chunks for row in chunk.frame.rows()]
 
@@ -78,7 +79,7 @@ def test_a_second_of_a_fraction_of_a_day_is_whole(tmp_path: Path) -> None:
 def test_rows_carry_their_number_in_the_sheet(tmp_path: Path) -> None:
     path = _book(tmp_path, {"S": [["Report"], [], ["a", "b"], ["1", "2"], [" ", ""], ["3"], ["4", "5", None, "x"]]})
     assert source.peek(source.open_source(path)).records[:2] == ((1, ("Report",)), (3, ("a", "b")))
-    first, second, third = _rows(path, model.Layout(("a", "b"), 4))
+    first, second, third = _rows(path, models.Layout(("a", "b"), 4))
     assert (first, second) == (("1", "2", 4, None), ("3", "", 6, None))
     assert third[:3] == ("4", "5", 7)
     assert "too many" in str(third[3])
@@ -116,7 +117,7 @@ def test_ids_that_excel_made_numbers_of_are_refused(tmp_path: Path) -> None:
     opened = source.open_source(
         _book(tmp_path, {"S": [[1.5, 1.5], ["a", "b", "c"], [17.1, "17.1", 17], [None], [4.0]]})
     )
-    layout = model.Layout(("a", "b", "c"), 3)
+    layout = models.Layout(("a", "b", "c"), 3)
     with pytest.raises(errors.SchemaMismatch, match="ids in a are numbers with fractions"):
         source.refuse_fractions(opened, "a", layout)
     for column in ("b", "c", "d"):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from callimport import config, errors, mapping, model, report, trace
+from callimport import report, trace
+from callimport.core import errors, mapping, models, settings
 from callimport.ledger import Ledger
 from tests import making
 
@@ -25,15 +26,15 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         making.enrol(ledger, making.batch(leads="3f2a9c01d4e5"), CALL, OTHER, run_id="run-1")
         key = making.key(CALL)
         ledger.in_doubt(key, ledger.intend(key, "run-1"), errors.InDoubt("no answer in time"))
-        ledger.settle(key, model.Verdict("absent", "two reads show nothing of it"))
-        ledger.delivered(key, ledger.intend(key, "run-1"), model.Echo(900, {"id": 900}))
+        ledger.settle(key, models.Verdict("absent", "two reads show nothing of it"))
+        ledger.delivered(key, ledger.intend(key, "run-1"), models.Echo(900, {"id": 900}))
         yield ledger
 
 
 def _find(ledger: Ledger, text: str) -> trace.Found:
     path = Path(ledger.database.place)
     ledger.close()
-    return trace.find(config.Settings(files=(), ledger=path, state_dir=path.parent), making.clock(), text)
+    return trace.find(settings.Settings(files=(), ledger=path, state_dir=path.parent), making.clock(), text)
 
 
 @pytest.mark.parametrize(

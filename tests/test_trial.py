@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from callimport import errors, profile, report, source, trial, validation
+from callimport import profile, report, source, trial, validation
+from callimport.core import errors
 from tests.rehearsal import ROOT, callimport
 
 EXPORTS = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))

@@ -2,12 +2,12 @@
 
 import pytest
 
-from callimport import model
+from callimport.core import models
 from callimport.twins import Judged, Twins
 from tests import making
 
 
-def _judged(calls: list[model.Call], *, ids: bool = True) -> Judged:
+def _judged(calls: list[models.Call], *, ids: bool = True) -> Judged:
     twins = Twins(id_is_unique=ids)
     for source in sorted({one.place.source for one in calls}):
         twins.see(source, making.frame([one for one in calls if one.place.source == source]))
@@ -31,4 +31,4 @@ def test_every_twin_names_another_of_its_kind() -> None:
 @pytest.mark.parametrize("ids", [True, False])
 def test_twins_are_told_by_what_makes_them_twins(ids: bool) -> None:
     ((place, has_id, other), _) = _judged([making.call(row=2), making.call(row=2, source=1, lead_id=1)], ids=ids).twins
-    assert (place, has_id, other) == (model.Place(0, 2), ids, model.Place(1, 2))
+    assert (place, has_id, other) == (models.Place(0, 2), ids, models.Place(1, 2))

@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import errors, unknown_callers
+from callimport import unknown_callers
+from callimport.core import errors
 from callimport.unknown_callers import HEADER, UnknownCallers
 
 _START = datetime(2024, 5, 31, 18, 0, tzinfo=UTC)

@@ -12,13 +12,14 @@ from unittest import mock
 import anyio
 import pytest
 
-from callimport import config, errors, model
+from callimport.core import errors, models
+from callimport.core.errors import ExitCode
+from callimport.core.models import ItemStatus
+from callimport.core.settings import Settings
 from callimport.courier import Courier
 from callimport.destination import Destination
-from callimport.errors import ExitCode
 from callimport.ledger import updates
 from callimport.ledger.updates import Updates
-from callimport.model import ItemStatus
 from callimport.pacer import Pacer
 from tests import fake_crm, making
 from tests.fake_crm import NO_REPLY, Reply, Request, in_virtual_time, reply
@@ -54,7 +55,7 @@ async def test_only_what_the_source_tells_otherwise_is_sent(tmp_path: Path) -> N
 async def test_every_fact_that_may_change_is_sent(tmp_path: Path) -> None:
     with nights(tmp_path) as them:
         told = making.call(
-            status=model.CallStatus.INTERRUPTED, duration_seconds=0, description="Sans suite",
+            status=models.CallStatus.INTERRUPTED, duration_seconds=0, description="Sans suite",
             started_at=making.STARTED + timedelta(seconds=2),
         )  # fmt: skip
         await them.tells(told).make()
@@ -135,7 +136,7 @@ async def test_a_lead_is_read_once_for_all_its_changed_calls(tmp_path: Path) -> 
 async def test_what_a_person_changed_is_left_told_and_kept_on_record(tmp_path: Path) -> None:
     with nights(tmp_path) as them:
         them.crm.stored[0]["call_status"] = "attempted"
-        told = making.call(status=model.CallStatus.ERROR, **TOLD)
+        told = making.call(status=models.CallStatus.ERROR, **TOLD)
         result = await them.tells(told).make()
         assert [sent for _, sent in puts(them.crm)] == [{"call_duration": 120}]
         assert endings_of(result) == {"updated": 1}
@@ -162,8 +163,8 @@ async def test_what_a_person_changed_stays_theirs_the_next_time(tmp_path: Path) 
     """Of fields that were left, or not sent, the answer to an update is no news of ours."""
     with nights(tmp_path) as them:
         them.crm.stored[0] |= {"call_status": "attempted", "description": "Rappelé par Luc"}
-        await them.tells(making.call(status=model.CallStatus.ERROR, **TOLD)).make()
-        told = making.call(status=model.CallStatus.INTERRUPTED, description="Autre", duration_seconds=121)
+        await them.tells(making.call(status=models.CallStatus.ERROR, **TOLD)).make()
+        told = making.call(status=models.CallStatus.INTERRUPTED, description="Autre", duration_seconds=121)
         result = await them.tells(told).make()
         assert [sent for _, sent in puts(them.crm)] == [{"call_duration": 120}, {"call_duration": 121}]
         assert [one.reason for one in result.updates.left] == ["call_status, description"]
@@ -173,7 +174,7 @@ async def test_what_a_person_changed_stays_theirs_the_next_time(tmp_path: Path) 
 async def test_overwrite_sends_over_what_a_person_changed(tmp_path: Path) -> None:
     with nights(tmp_path) as them:
         them.crm.stored[0]["description"] = f"Rappelé par Luc, voir [ref {MARK}] au dossier"
-        settings = config.Settings(files=(), overwrite=True)
+        settings = Settings(files=(), overwrite=True)
         result = await them.tells(making.call(description="Sans suite"), settings=settings).make()
         assert [sent for _, sent in puts(them.crm)] == [{"description": f"Sans suite [ref {MARK}]"}]
         assert result.updates.left == ()
@@ -304,7 +305,7 @@ async def test_a_call_that_a_person_moved_is_asked_for_by_its_id(tmp_path: Path)
     """An update that names the method alone changes nothing, and shows all of it."""
     with nights(tmp_path) as them:
         them.crm.stored[0] |= {"lead_id": 7000, "call_status": "attempted"}
-        told = making.call(status=model.CallStatus.ERROR, **TOLD)
+        told = making.call(status=models.CallStatus.ERROR, **TOLD)
         result = await them.tells(told).make()
         assert [sent for _, sent in puts(them.crm)] == [{"method": "phone"}, {"call_duration": 120}]
         assert [one.reason for one in result.updates.left] == ["call_status"]
@@ -412,7 +413,7 @@ async def test_a_lost_answer_is_no_reason_to_stop_or_to_doubt(tmp_path: Path) ->
 
 @in_virtual_time
 async def test_where_no_connection_stands_nothing_is_on_record(tmp_path: Path) -> None:
-    async def refused(*_: object) -> model.Echo:
+    async def refused(*_: object) -> models.Echo:
         raise errors.NotApplied("ConnectError: refused")
 
     with mock.patch.object(Destination, "update", refused), nights(tmp_path) as them:
@@ -434,7 +435,7 @@ async def test_a_crm_that_is_gone_altogether_ends_the_run(tmp_path: Path) -> Non
 @in_virtual_time
 async def test_five_updates_in_a_row_that_fail_end_the_run(tmp_path: Path) -> None:
     calls = several(7)
-    settings = config.Settings(files=(), concurrency=1)
+    settings = Settings(files=(), concurrency=1)
     with nights(tmp_path, *calls) as them:
         on_put(them.crm, *[reply(500)] * 100)
         result = await them.tells(*(one._replace(duration_seconds=7) for one in calls), settings=settings).make()
@@ -445,7 +446,7 @@ async def test_five_updates_in_a_row_that_fail_end_the_run(tmp_path: Path) -> No
 @in_virtual_time
 async def test_twenty_refusals_that_are_all_alike_end_the_run(tmp_path: Path) -> None:
     calls = several(22)
-    settings = config.Settings(files=(), concurrency=1)
+    settings = Settings(files=(), concurrency=1)
     with nights(tmp_path, *calls) as them:
         on_put(them.crm, *[reply(422, {"errors": {"method": ["required"]}})] * 100)
         result = await them.tells(*(one._replace(duration_seconds=7) for one in calls), settings=settings).make()
@@ -576,8 +577,8 @@ def _find(them: Nights, key: str) -> None:
     (payload,) = them.ledger.database.rows("SELECT payload FROM item WHERE key = ?", (key,))[0]
     them.crm.create(Request("POST", "/v2/communications", {}, payload.encode(), 0.0, ""))
     body = dict(them.crm.stored[-1])
-    stored = model.Stored(body["id"], "phone", body["type"], None, None, body["description"], body)
-    them.ledger.settle(key, model.Verdict("found", "its reference stands on it", stored))
+    stored = models.Stored(body["id"], "phone", body["type"], None, None, body["description"], body)
+    them.ledger.settle(key, models.Verdict("found", "its reference stands on it", stored))
 
 
 @pytest.mark.parametrize(
@@ -630,8 +631,8 @@ def test_the_brake(tmp_path: Path, changed: int, of: int, allowed: int | None, s
     async def story() -> None:
         calls = several(of)
         with nights(tmp_path, *calls) as them:
-            told = [one._replace(status=model.CallStatus.ERROR) for one in calls[:changed]]
-            settings = config.Settings(files=(), allow_updates=allowed)
+            told = [one._replace(status=models.CallStatus.ERROR) for one in calls[:changed]]
+            settings = Settings(files=(), allow_updates=allowed)
             result = await them.tells(*told, *calls[changed:], settings=settings).make()
             if not stops:
                 assert endings_of(result)["updated"] == changed
@@ -700,7 +701,7 @@ async def test_the_limit_may_be_met_in_the_midst_of_a_lead(tmp_path: Path) -> No
 @in_virtual_time
 async def test_a_request_for_an_end_lets_the_update_under_way_end(tmp_path: Path) -> None:
     calls = several(3)
-    settings = config.Settings(files=(), concurrency=1)
+    settings = Settings(files=(), concurrency=1)
     with nights(tmp_path, *calls) as them:
         them.crm.latency_seconds = 5.0
 
@@ -729,7 +730,7 @@ async def test_a_ledger_that_cannot_be_written_lets_nothing_leave(tmp_path: Path
 @in_virtual_time
 async def test_hours_of_changes_are_not_silent(tmp_path: Path) -> None:
     calls = several(40)
-    settings = config.Settings(files=(), concurrency=1)
+    settings = Settings(files=(), concurrency=1)
     with nights(tmp_path, *calls) as them:
         them.crm.latency_seconds = 1.0
         await them.tells(*(one._replace(duration_seconds=7) for one in calls), settings=settings).make()
@@ -765,7 +766,7 @@ async def test_a_withdrawn_batch_takes_its_changes_along(tmp_path: Path) -> None
 def test_changes_that_nobody_wants_sent_are_counted(tmp_path: Path, on_change: Any) -> None:
     @in_virtual_time
     async def story() -> None:
-        settings = config.Settings(files=(), on_change=on_change)
+        settings = Settings(files=(), on_change=on_change)
         with nights(tmp_path) as them:
             night = them.tells(making.call(**TOLD, row=7), settings=settings)
             result = await night.make()
@@ -804,7 +805,7 @@ async def test_a_row_in_question_today_brings_no_change_of_yesterday(tmp_path: P
         them.tells(making.call(**TOLD))
         night = them.tells(making.call(duration_seconds=1), making.call(row=3, duration_seconds=2))
         async with them.crm.reached() as there:
-            courier = Courier(there, Pacer((model.Rate(6000, 60.0),), anyio.current_time), random.Random(1))
+            courier = Courier(there, Pacer((models.Rate(6000, 60.0),), anyio.current_time), random.Random(1))
             await night.updating.run(night.run_id, courier, them.interruption, None)
         assert puts(them.crm) == []
 
@@ -817,6 +818,6 @@ async def test_of_a_long_list_the_first_thousand_are_named(tmp_path: Path) -> No
             one["call_duration"] = 300
         result = await them.tells(*(one._replace(duration_seconds=7) for one in calls)).make()
         assert len(result.updates.left) == 2
-        settings = config.Settings(files=(), on_change="report")
+        settings = Settings(files=(), on_change="report")
         told = [one._replace(duration_seconds=8) for one in calls]
         assert len((await them.tells(*told, settings=settings).make()).updates.changed) == 2

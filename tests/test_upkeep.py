@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from callimport import config, errors, lock, model, upkeep
+from callimport import lock, upkeep
+from callimport.core import errors, models
+from callimport.core.models import ItemStatus
+from callimport.core.settings import Settings
 from callimport.ledger import Ledger, listing
-from callimport.model import ItemStatus
 from tests import making
 
 _BATCH = making.batch()
@@ -18,7 +20,7 @@ _CALLS = {status: making.call(status.value, row=row) for row, status in enumerat
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> config.Settings:
+def settings(tmp_path: Path) -> Settings:
     """A ledger with an item of every standing that a finished run leaves."""
     path = tmp_path / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
@@ -28,23 +30,23 @@ def settings(tmp_path: Path) -> config.Settings:
             if status not in (ItemStatus.WITHDRAWN, ItemStatus.IN_FLIGHT):
                 making.bring(ledger, making.key(call), "run-1", status, communication_id=900 + call.place.row)
         ledger.end_run("run-1", 4)
-    return config.Settings(files=(), ledger=path, state_dir=tmp_path)
+    return Settings(files=(), ledger=path, state_dir=tmp_path)
 
 
 @pytest.fixture
-def held(settings: config.Settings) -> Iterator[Path]:
+def held(settings: Settings) -> Iterator[Path]:
     """As if a run held the ledger; the path of its heartbeat."""
     assert settings.ledger is not None
     with lock.held(lock.beside(settings.ledger, "lock")):
         yield lock.beside(settings.ledger, "heartbeat")
 
 
-def _look(settings: config.Settings) -> Ledger:
+def _look(settings: Settings) -> Ledger:
     assert settings.ledger is not None
     return Ledger.open(settings.ledger, making.clock())
 
 
-def test_status_tells_everything_of_a_ledger_at_rest(settings: config.Settings) -> None:
+def test_status_tells_everything_of_a_ledger_at_rest(settings: Settings) -> None:
     status = upkeep.status(settings, making.clock())
     assert (status.running, status.account, status.changed) == (None, making.ACCOUNT, 0)
     assert status.items == {**dict.fromkeys(ItemStatus, 1), ItemStatus.PENDING: 3, ItemStatus.IN_FLIGHT: 0} | {
@@ -56,11 +58,11 @@ def test_status_tells_everything_of_a_ledger_at_rest(settings: config.Settings) 
         _BATCH.id,
         4,
     )
-    assert status.waiting == (model.Waiting(_BATCH.id, 3, _BATCH.settings),)
+    assert status.waiting == (models.Waiting(_BATCH.id, 3, _BATCH.settings),)
     assert [one.status for one in status.listed] == list(upkeep.LISTED)
 
 
-def test_status_for_machines_is_plain_and_masks_the_numbers(settings: config.Settings) -> None:
+def test_status_for_machines_is_plain_and_masks_the_numbers(settings: Settings) -> None:
     text = json.dumps(upkeep.status(settings, making.clock()).for_machines())
     assert making.PHONE not in text
     first = json.loads(text)["listed"][0]
@@ -68,7 +70,7 @@ def test_status_for_machines_is_plain_and_masks_the_numbers(settings: config.Set
     assert json.loads(text)["items"]["pending"] == 3
 
 
-def test_status_changes_nothing(settings: config.Settings) -> None:
+def test_status_changes_nothing(settings: Settings) -> None:
     with closing(_look(settings)) as ledger:
         before = making.everything(ledger)
     upkeep.status(settings, making.clock())
@@ -79,12 +81,12 @@ def test_status_changes_nothing(settings: config.Settings) -> None:
 def test_status_of_an_empty_ledger_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     making.ledger(path).close()
-    status = upkeep.status(config.Settings(files=(), ledger=path), making.clock())
+    status = upkeep.status(Settings(files=(), ledger=path), making.clock())
     assert (status.last_run, status.waiting, status.listed) == (None, (), ())
     json.dumps(status.for_machines())
 
 
-def test_while_a_run_holds_the_ledger_its_heartbeat_speaks(settings: config.Settings, held: Path) -> None:
+def test_while_a_run_holds_the_ledger_its_heartbeat_speaks(settings: Settings, held: Path) -> None:
     assert upkeep.status(settings, making.clock()).running == {"state": "starting"}
     lock.write_heartbeat(held, {"run_id": "run-2", "state": "sending"})
     status = upkeep.status(settings, making.clock())
@@ -94,7 +96,7 @@ def test_while_a_run_holds_the_ledger_its_heartbeat_speaks(settings: config.Sett
 
 
 def test_nothing_is_decided_while_a_run_holds_the_ledger(
-    settings: config.Settings, held: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, held: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock.write_heartbeat(held, {"run_id": "run-2", "pid": 7, "host": "nas", "started_at": "noon"})
     impatient = lock.held
@@ -105,7 +107,7 @@ def test_nothing_is_decided_while_a_run_holds_the_ledger(
         upkeep.retry(settings, making.clock(), statuses=(ItemStatus.FAILED,), keys=())
 
 
-def test_withdrawing_gives_up_what_is_pending_and_nothing_else(settings: config.Settings) -> None:
+def test_withdrawing_gives_up_what_is_pending_and_nothing_else(settings: Settings) -> None:
     assert upkeep.withdraw(settings, making.clock(), _BATCH.id.lower()) == 3
     status = upkeep.status(settings, making.clock())
     assert status.items is not None
@@ -115,7 +117,7 @@ def test_withdrawing_gives_up_what_is_pending_and_nothing_else(settings: config.
         upkeep.withdraw(settings, making.clock(), "NOBO-DY00")
 
 
-def test_what_was_refused_or_failed_is_tried_again(settings: config.Settings) -> None:
+def test_what_was_refused_or_failed_is_tried_again(settings: Settings) -> None:
     both = (ItemStatus.REFUSED, ItemStatus.FAILED)
     assert upkeep.retry(settings, making.clock(), statuses=both, keys=()).pending == 2
     assert upkeep.retry(settings, making.clock(), statuses=both, keys=()).pending == 0
@@ -123,7 +125,7 @@ def test_what_was_refused_or_failed_is_tried_again(settings: config.Settings) ->
         assert listing.counts(ledger.database)[ItemStatus.PENDING] == 5
 
 
-def test_one_call_is_tried_again_by_its_reference(settings: config.Settings) -> None:
+def test_one_call_is_tried_again_by_its_reference(settings: Settings) -> None:
     reference = making.sighting(_CALLS[ItemStatus.REFUSED]).reference
     assert upkeep.retry(settings, making.clock(), statuses=(), keys=(reference,)).pending == 1
     in_doubt = making.sighting(_CALLS[ItemStatus.IN_DOUBT]).reference
@@ -131,14 +133,14 @@ def test_one_call_is_tried_again_by_its_reference(settings: config.Settings) -> 
         upkeep.retry(settings, making.clock(), statuses=(), keys=(in_doubt,))
 
 
-def test_a_held_call_that_was_given_up_is_held_again(settings: config.Settings) -> None:
+def test_a_held_call_that_was_given_up_is_held_again(settings: Settings) -> None:
     reference = making.sighting(_CALLS[ItemStatus.HELD]).reference
     assert upkeep.withdraw(settings, making.clock(), reference) == 1
     retried = upkeep.retry(settings, making.clock(), statuses=(), keys=(reference,))
     assert (retried.pending, retried.held) == (0, 1)
 
 
-def test_the_ledger_is_let_go_of_after_every_look(settings: config.Settings) -> None:
+def test_the_ledger_is_let_go_of_after_every_look(settings: Settings) -> None:
     assert settings.ledger is not None
     upkeep.status(settings, making.clock())
     with pytest.raises(errors.ConfigError):

@@ -11,7 +11,8 @@ import anyio
 import anyio.abc
 import pytest
 
-from callimport import courier, destination, errors, model, pacer, privacy
+from callimport import courier, destination, pacer
+from callimport.core import errors, models, privacy
 from callimport.recording import Audio, Folder
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Reply, in_virtual_time, reply
@@ -39,7 +40,7 @@ def scripted(*replies: Reply) -> FakeCrm:
 @asynccontextmanager
 async def couriered(crm: FakeCrm) -> AsyncIterator[courier.Courier]:
     async with crm.reached() as there:
-        pace = pacer.Pacer((model.Rate(190, 60.0),), anyio.current_time, random.Random(1))
+        pace = pacer.Pacer((models.Rate(190, 60.0),), anyio.current_time, random.Random(1))
         yield courier.Courier(there, pace, random.Random(1))
 
 

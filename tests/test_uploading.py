@@ -13,14 +13,16 @@ import anyio
 import pytest
 from rich.console import Console
 
-from callimport import config, endings, errors, mapping, model, profile, report
+from callimport import profile, report
+from callimport.core import endings, errors, mapping, models
+from callimport.core.errors import ExitCode
+from callimport.core.models import ItemStatus
+from callimport.core.settings import Settings
+from callimport.core.signals import Interruption
 from callimport.courier import Courier
-from callimport.errors import ExitCode
-from callimport.interruption import Interruption
 from callimport.ledger import Ledger
 from callimport.ledger.recordings import Recordings
 from callimport.ledger.updates import Updates
-from callimport.model import ItemStatus
 from callimport.pacer import Pacer
 from callimport.recording_names import Names
 from callimport.uploading import Uploaded, Uploading
@@ -52,9 +54,9 @@ class Nights:
         os.utime(path, ns=(10**18 + age, 10**18 + age))
 
     async def run(self, **changes: object) -> Uploaded:
-        settings = replace(config.Settings(files=(), recordings=self.root), **changes)  # type: ignore[arg-type]
-        clock = model.Clock(wall=making.Ticking(), monotonic=anyio.current_time)
-        pacer = Pacer((model.Rate(190, 60.0),), anyio.current_time, random.Random(1))
+        settings = replace(Settings(files=(), recordings=self.root), **changes)  # type: ignore[arg-type]
+        clock = models.Clock(wall=making.Ticking(), monotonic=anyio.current_time)
+        pacer = Pacer((models.Rate(190, 60.0),), anyio.current_time, random.Random(1))
         talk = report.Talk(Console(file=self.said, width=200), clock.wall)
         async with self.crm.reached() as there:
             stage = Uploading(
@@ -72,7 +74,7 @@ class Nights:
         }
 
 
-def calls(count: int) -> list[model.Call]:
+def calls(count: int) -> list[models.Call]:
     """One a minute, so that their order is known."""
     return [
         making.call(
@@ -83,7 +85,7 @@ def calls(count: int) -> list[model.Call]:
 
 
 @contextmanager
-def nights(folder: Path, *its_calls: model.Call, delivered: bool = True) -> Iterator[Nights]:
+def nights(folder: Path, *its_calls: models.Call, delivered: bool = True) -> Iterator[Nights]:
     ledger = making.ledger(folder / "ledger.sqlite3")
     ledger.start_run("run-1")
     making.enrol(ledger, making.batch(), *its_calls, run_id="run-1")
@@ -121,11 +123,11 @@ async def test_without_a_folder_nothing_is_done(tmp_path: Path) -> None:
     with nights(tmp_path, *calls(1)) as of:
         before = making.everything(of.ledger)
         of.put("0.wav")
-        clock = model.Clock(wall=making.Ticking(), monotonic=anyio.current_time)
-        pacer = Pacer((model.Rate(190, 60.0),), anyio.current_time)
+        clock = models.Clock(wall=making.Ticking(), monotonic=anyio.current_time)
+        pacer = Pacer((models.Rate(190, 60.0),), anyio.current_time)
         async with of.crm.reached() as there:
             stage = Uploading(
-                config.Settings(files=()), clock, report.Talk(Console(file=of.said), clock.wall), of.interruption,
+                Settings(files=()), clock, report.Talk(Console(file=of.said), clock.wall), of.interruption,
                 Courier(there, pacer), pacer, of.ledger, NO_NAMES, "main",
             )  # fmt: skip
             assert await stage.run("run-1") == stage.left_alone() == Uploaded()
@@ -428,9 +430,9 @@ async def test_the_rate_holds_for_uploads(tmp_path: Path) -> None:
 async def test_a_plan_uploads_nothing_and_counts_what_it_would(tmp_path: Path) -> None:
     with nights(tmp_path, *calls(2), delivered=False) as of:
         of.put("0.wav")
-        clock = model.Clock(wall=making.Ticking(), monotonic=anyio.current_time)
-        pacer = Pacer((model.Rate(190, 60.0),), anyio.current_time)
-        settings = config.Settings(files=(), recordings=of.root)
+        clock = models.Clock(wall=making.Ticking(), monotonic=anyio.current_time)
+        pacer = Pacer((models.Rate(190, 60.0),), anyio.current_time)
+        settings = Settings(files=(), recordings=of.root)
         copy = of.ledger.snapshot()
         making.enrol(copy, making.batch(), *calls(2))
         async with of.crm.reached() as there:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callimport import errors, model, profile, validation
+from callimport import profile, validation
+from callimport.core import errors, models
 from callimport_schemas import call_log, checks
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -226,7 +227,7 @@ def test_a_row_of_another_width_is_told_only_that() -> None:
     fault = pl.lit([{"rule": "ragged", "message": "3 cells"}], dtype=_canonical(_SOUND).schema["_faults"])
     frame = _canonical(_SOUND | {"direction": "x", "lead_id": "x"}).with_columns(fault.alias("_faults"))
     found = validation.validate(frame, validation.Reading(None, "reject", _NOW))
-    assert found.rejects == {2: (model.Reason("ragged", "3 cells"),)}
+    assert found.rejects == {2: (models.Reason("ragged", "3 cells"),)}
 
 
 # ── times ────────────────────────────────────────────────────────────────────────────────────────────────────────────

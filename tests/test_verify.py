@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callimport import errors, mapping, model
+from callimport.core import errors, mapping, models
 from callimport.ledger import Ledger, delivered
 from callimport.proofs import Kind, Proof
 from callimport.verify import Verification
@@ -22,22 +22,22 @@ OTHER = making.call("B-1", row=4, lead_id=5004)
 STRANGER = making.call("Z-9", row=9, started_at=making.STARTED.replace(hour=20))
 
 
-def _mark(call: model.Call) -> str:
+def _mark(call: models.Call) -> str:
     return mapping.reference(making.key(call), making.ACCOUNT.id)
 
 
-def _sent(call: model.Call, **changes: Any) -> model.Communication:
+def _sent(call: models.Call, **changes: Any) -> models.Communication:
     return replace(mapping.communication(call, _mark(call)), **changes)
 
 
-def _deliver(ledger: Ledger, call: model.Call, number: int, **changes: Any) -> model.Stored:
+def _deliver(ledger: Ledger, call: models.Call, number: int, **changes: Any) -> models.Stored:
     """Send it; the CRM answers with what it keeps, `changes` included. Returns that."""
     key, kept = making.key(call), stored(number, _sent(call), **changes)
-    ledger.delivered(key, ledger.intend(key, "run-1"), model.Echo(number, kept.body))
+    ledger.delivered(key, ledger.intend(key, "run-1"), models.Echo(number, kept.body))
     return kept
 
 
-async def _verify(ledger: Ledger, lead: Sequence[model.Stored] | Exception, **leads: Any) -> dict[Kind, list[Proof]]:
+async def _verify(ledger: Ledger, lead: Sequence[models.Stored] | Exception, **leads: Any) -> dict[Kind, list[Proof]]:
     """What is found where lead 5003 answers so, and others as named."""
     shows = Shows()
     shows.answers[5003] = [lead]
@@ -148,7 +148,7 @@ async def test_what_the_crm_does_not_show_is_not_compared(tmp_path: Path) -> Non
 async def test_a_call_named_by_a_person_is_compared_with_what_was_sent(tmp_path: Path) -> None:
     with ledger_with(tmp_path, CALL) as ledger:
         lose_answer(ledger, CALL)
-        ledger.settle(making.key(CALL), model.Verdict("held", "nothing is sure"))
+        ledger.settle(making.key(CALL), models.Verdict("held", "nothing is sure"))
         ledger.accept(_mark(CALL), 900)
         assert (await _verify(ledger, [stored(900, _sent(CALL))])).keys() == {Kind.MATCH}
         assert (await _verify(ledger, [stored(900, _sent(CALL), call_duration=1)])).keys() == {Kind.DIFFERS}

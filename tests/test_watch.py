@@ -8,7 +8,8 @@ import anyio
 import pytest
 from rich.console import Console
 
-from callimport import delivery, errors, lock, model, report
+from callimport import delivery, lock, report
+from callimport.core import errors, models
 from callimport.ledger import Ledger
 from callimport.reconcile import Reconciliation
 from callimport.watch import Watch
@@ -18,7 +19,7 @@ from tests.making import NOW
 from tests.shown import Shows, ledger_with, lose_answer, stored, virtual_clock
 
 CALL = making.call()
-NOTHING = model.Progress(
+NOTHING = models.Progress(
     to_do=1,
     delivered=0,
     refused=0,
@@ -38,7 +39,7 @@ class Sending(delivery.Delivery):
     def __init__(self) -> None:
         self.stopped_by: list[errors.ImporterError] = []
 
-    def progress(self) -> model.Progress:
+    def progress(self) -> models.Progress:
         return NOTHING
 
     def stop(self, error: errors.ImporterError) -> None:
@@ -63,7 +64,7 @@ async def test_doubts_are_looked_up_beside_the_delivery_as_they_ripen(tmp_path: 
             await anyio.sleep(179)
             assert shows.reads == []
             await anyio.sleep(10)
-        assert making.status(ledger, making.key(CALL)) == model.ItemStatus.DELIVERED
+        assert making.status(ledger, making.key(CALL)) == models.ItemStatus.DELIVERED
         assert sending.stopped_by == []
 
 

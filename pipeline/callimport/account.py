@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from callimport import config, errors, model
+from callimport.core import errors, models
+from callimport.core.settings import Settings, Target
 
 
-def choose(accounts: tuple[model.Account, ...], wanted: str | None) -> model.Account:
+def choose(accounts: tuple[models.Account, ...], wanted: str | None) -> models.Account:
     """The one account that the key opens, or, of several, the one that was named. ConfigError otherwise."""
     if wanted is not None:
         accounts = tuple(one for one in accounts if _is(one, wanted))
@@ -20,9 +21,7 @@ def choose(accounts: tuple[model.Account, ...], wanted: str | None) -> model.Acc
     raise errors.ConfigError(f"this key opens several accounts: name one with --account: {names}")
 
 
-def confirm(
-    target: config.Target, whose: model.Account, settings: config.Settings, ask: Callable[[str], str] | None
-) -> None:
+def confirm(target: Target, whose: models.Account, settings: Settings, ask: Callable[[str], str] | None) -> None:
     """Production is written to only if a person or the command line names the account. ConfigError otherwise."""
     if not target.is_production or settings.dry_run or settings.account is not None:
         return
@@ -35,7 +34,7 @@ def confirm(
         raise errors.ConfigError("the account's name was not typed: nothing was sent")
 
 
-def consent_to_trial(whose: model.Account, lead_id: int, ask: Callable[[str], str] | None, *, given: bool) -> None:
+def consent_to_trial(whose: models.Account, lead_id: int, ask: Callable[[str], str] | None, *, given: bool) -> None:
     """Trial calls are written to a lead only if somebody says so, each time. ConfigError otherwise."""
     if given:
         return
@@ -51,7 +50,7 @@ def consent_to_trial(whose: model.Account, lead_id: int, ask: Callable[[str], st
         raise errors.ConfigError("the lead's id was not typed: nothing was sent")
 
 
-def refuse_missing_ledger(target: config.Target, whose: model.Account, path: Path, settings: config.Settings) -> None:
+def refuse_missing_ledger(target: Target, whose: models.Account, path: Path, settings: Settings) -> None:
     """GuardStopped where production would be written to without the memory of what was sent before."""
     if target.is_production and not path.exists() and not settings.first_run:
         raise errors.GuardStopped(
@@ -60,7 +59,7 @@ def refuse_missing_ledger(target: config.Target, whose: model.Account, path: Pat
         )
 
 
-def refuse_second_ledger(whose: model.Account, path: Path, known: Path) -> None:
+def refuse_second_ledger(whose: models.Account, path: Path, known: Path) -> None:
     """GuardStopped: another ledger remembers this account's calls, and what it knows would be sent again."""
     raise errors.GuardStopped(
         f"the calls of account {whose.id} ({whose.name}) are remembered in {known}, not in {path}: leave --ledger out; "
@@ -68,5 +67,5 @@ def refuse_second_ledger(whose: model.Account, path: Path, known: Path) -> None:
     )
 
 
-def _is(one: model.Account, wanted: str) -> bool:
+def _is(one: models.Account, wanted: str) -> bool:
     return wanted == str(one.id) or wanted.casefold() == one.name.casefold()

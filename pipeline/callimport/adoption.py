@@ -10,7 +10,8 @@ from datetime import timedelta
 
 import anyio
 
-from callimport import errors, likeness, mapping, model
+from callimport import likeness
+from callimport.core import errors, mapping, models
 from callimport.courier import Courier
 from callimport.ledger import Ledger, listing
 
@@ -36,7 +37,7 @@ class Adoption:
 
     async def run(self) -> None:
         """Adopt and hold. Raises DestinationUnusable or LedgerError; what was adopted by then stays adopted."""
-        first: dict[int, tuple[model.Stored, ...]] = {}
+        first: dict[int, tuple[models.Stored, ...]] = {}
         for lead_id in self.leads:
             shown = await self._adopt_shown(lead_id)
             if shown is not None and self._pending(lead_id):
@@ -56,7 +57,7 @@ class Adoption:
                 self._hold_all(lead_id, "the lead does not show all that is ours, so it may be there already")
         self._ledger.acknowledge_others()
 
-    async def _adopt_shown(self, lead_id: int) -> tuple[model.Stored, ...] | None:
+    async def _adopt_shown(self, lead_id: int) -> tuple[models.Stored, ...] | None:
         """What the lead shows, once all that is ours for sure was adopted from it; None where it cannot be seen."""
         try:
             shown = await self._courier.communications_of(lead_id)
@@ -76,7 +77,7 @@ class Adoption:
         self._adopt_by_payload(lead_id, self._unclaimed(shown))
         return shown
 
-    def _adopt_by_reference(self, shown: Sequence[model.Stored]) -> None:
+    def _adopt_by_reference(self, shown: Sequence[models.Stored]) -> None:
         for one in self._unclaimed(shown):
             references = mapping.references_in(one.description)
             unsent = [key for key in map(self._ledger.unsent, references) if key is not None]
@@ -85,7 +86,7 @@ class Adoption:
             elif references and not any(map(self._ledger.knows, references)):
                 self.endings["strangers"] += 1
 
-    def _adopt_by_payload(self, lead_id: int, unclaimed: Sequence[model.Stored]) -> None:
+    def _adopt_by_payload(self, lead_id: int, unclaimed: Sequence[models.Stored]) -> None:
         """Of so many equal ones as there are, each is one of the calls that equal it, whatever reference it bears: the
         same call has another one under another system's name. What is left over is sent. What may be a call in doubt
         is left to the verdict on that one."""
@@ -97,7 +98,7 @@ class Adoption:
             for item, one in zip(theirs, group.stored, strict=False):
                 self._adopt(item.key, one, f"{one.id} equals it in everything")
 
-    def _hold_near(self, lead_id: int, shown: Sequence[model.Stored]) -> None:
+    def _hold_near(self, lead_id: int, shown: Sequence[models.Stored]) -> None:
         marks = {reference for one in shown for reference in mapping.references_in(one.description)}
         unclaimed = [one for one in self._unclaimed(shown) if not self._is_known(one)]
         wanted = listing.wanted_by_a_person(self._ledger.database, lead_id)
@@ -109,7 +110,7 @@ class Adoption:
                 told = likeness.told(tuple(near.values()))
                 self._hold(item.key, f"the lead shows what could be it, but does not say so: communication {told}")
 
-    def _is_known(self, one: model.Stored) -> bool:
+    def _is_known(self, one: models.Stored) -> bool:
         """It bears the reference of a call of this ledger, and is that one."""
         return any(map(self._ledger.knows, mapping.references_in(one.description)))
 
@@ -121,13 +122,13 @@ class Adoption:
         self._ledger.hold(key, why)
         self.endings["held"] += 1
 
-    def _adopt(self, key: str, one: model.Stored, why: str) -> None:
+    def _adopt(self, key: str, one: models.Stored, why: str) -> None:
         self._ledger.adopt(key, one, why)
         self.endings["adopted"] += 1
 
-    def _pending(self, lead_id: int) -> list[model.Item]:
+    def _pending(self, lead_id: int) -> list[models.Item]:
         return listing.pending_of_lead(self._ledger.database, self._batch_id, lead_id)
 
-    def _unclaimed(self, shown: Sequence[model.Stored]) -> list[model.Stored]:
+    def _unclaimed(self, shown: Sequence[models.Stored]) -> list[models.Stored]:
         taken = self._ledger.taken({one.id for one in shown})
         return [one for one in shown if one.id not in taken]

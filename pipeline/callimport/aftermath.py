@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
-from callimport import config, custody, errors, model, outfile, report, upkeep
+from callimport import custody, report, upkeep
+from callimport.core import errors, files, models
+from callimport.core.settings import Settings
 from callimport.ledger import listing, runs
 
 
-def write(settings: config.Settings, clock: model.Clock, path: Path) -> str:
+def write(settings: Settings, clock: models.Clock, path: Path) -> str:
     """Write the page; the id of the run that it is about. ConfigError where there is none, or the file may not be."""
-    outfile.refuse_existing(path, force=settings.force)
+    files.refuse_existing(path, force=settings.force)
     with custody.offline(settings, clock) as ledger:
         database = ledger.database
-        outfile.refuse_same((path,), (Path(database.place),))
+        files.refuse_same((path,), (Path(database.place),))
         run = runs.last(database)
         if run is None:
             raise errors.ConfigError(f"nothing was imported with the ledger {database.place} yet: run an import first")

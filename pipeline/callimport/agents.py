@@ -9,8 +9,10 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from callimport import agents_file, config, counted, errors, model, privacy
+from callimport import agents_file
 from callimport.agents_file import AgentsFile, known_as
+from callimport.core import errors, models, plurals, privacy
+from callimport.core.settings import Settings
 
 AGENT_COLUMNS = ("agent_email", "agent_name", "agent_extension")
 # Those by which the CRM's users can be told.
@@ -42,11 +44,11 @@ class UnknownAgent:
         )
 
     @property
-    def complaint(self) -> model.Reason | None:
+    def complaint(self) -> models.Reason | None:
         """What is wrong with a row that names nobody; None where that is no fault."""
         if self.policy != "reject":
             return None
-        return model.Reason("agent_unknown", f"agent_id is missing; fill it in, {_HOW}")
+        return models.Reason("agent_unknown", f"agent_id is missing; fill it in, {_HOW}")
 
 
 class Agent(NamedTuple):
@@ -66,7 +68,7 @@ class Found:
     is the user whom the agents file names, and who is not active."""
 
     user_id: int | None = None
-    reason: model.Reason | None = None
+    reason: models.Reason | None = None
     is_open: bool = False
     left: int | None = None
 
@@ -83,7 +85,7 @@ class Agents:
             )
         self.unknown = unknown
         self.file = file
-        self.users: tuple[model.User, ...] | None = None
+        self.users: tuple[models.User, ...] | None = None
         self._entries = file.entries if file else ()
         self._names_emails = file is not None and file.names_emails
         self._zone = zone if file is not None and file.has_periods else None
@@ -92,7 +94,7 @@ class Agents:
         self._ids: Counter[int] = Counter()
 
     @classmethod
-    def of(cls, settings: config.Settings, zone: str | None) -> "Agents":
+    def of(cls, settings: Settings, zone: str | None) -> "Agents":
         """As asked for. Raises ConfigError and what `agents_file.read` raises."""
         file = agents_file.read(settings.agents) if settings.agents else None
         return cls(UnknownAgent.parse(settings.unknown_agent), file, zone)
@@ -111,7 +113,7 @@ class Agents:
         """Whether the agents file names users of whom the CRM may say that they are not active."""
         return self.file is not None and bool(set(columns) & set(AGENT_COLUMNS))
 
-    def resolve(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, model.Reason]]:
+    def resolve(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, models.Reason]]:
         """`calls` with executed_by, who the CRM is told conducted the call (null: nobody is named); and, by `_row`, why
         the row is a reject. An agent that only the CRM's users can tell is no reject as long as nobody has asked."""
         day = pl.lit(None, pl.Date)
@@ -218,7 +220,7 @@ class Agents:
         if self.users is not None:
             self._ids.update(dict(users.drop_nulls().value_counts().iter_rows()))
 
-    def _complaints(self, found: "_Findings", unknown: pl.DataFrame) -> Iterator[tuple[int, model.Reason]]:
+    def _complaints(self, found: "_Findings", unknown: pl.DataFrame) -> Iterator[tuple[int, models.Reason]]:
         if self.unknown.complaint is None:
             return
         for row, number in unknown.iter_rows():
@@ -236,21 +238,21 @@ class _Findings:
     table: pl.DataFrame
 
 
-def _unknown(told: str) -> model.Reason:
-    return model.Reason("agent_unknown", f"{told}; name the user in --agents FILE, {_HOW}")
+def _unknown(told: str) -> models.Reason:
+    return models.Reason("agent_unknown", f"{told}; name the user in --agents FILE, {_HOW}")
 
 
-def _several(agent: Agent, users: list[model.User]) -> Found:
+def _several(agent: Agent, users: list[models.User]) -> Found:
     ids = " and ".join(str(user.id) for user in sorted(users, key=lambda user: user.id))
     return _ambiguous(f'"{agent}" may be users {ids} of the CRM; say which in --agents FILE, {_HOW}')
 
 
 def _ambiguous(told: str) -> Found:
-    return Found(reason=model.Reason("agent_ambiguous", told))
+    return Found(reason=models.Reason("agent_ambiguous", told))
 
 
 def _calls(counts: Counter[str]) -> str:
-    return counted.calls(counts.total())
+    return plurals.calls(counts.total())
 
 
 def _names(counts: Counter[str]) -> str:

@@ -8,7 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from callimport import errors, model, privacy, source
+from callimport import source
+from callimport.core import errors, models, privacy
 
 # By what the phone system names somebody. An email is one, too, beside a user_id.
 KNOWN_BY = ("extension", "name", "login", "email")
@@ -78,7 +79,7 @@ def known_as(text: str | None) -> str:
     return " ".join(unicodedata.normalize("NFC", text or "").split()).casefold()
 
 
-def _entries(path: Path, opened: model.Source) -> Iterator[Entry]:
+def _entries(path: Path, opened: models.Source) -> Iterator[Entry]:
     for chunk in source.read(opened):
         for cells in chunk.frame.iter_rows(named=True):
             if cells["_ragged"] is not None:

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport import formula, outfile
 from callimport.agents import AGENT_COLUMNS
 from callimport.agents_file import AgentsFile, Entry, known_as
+from callimport.core import csv_safety, files
 
 HEADER = ("extension", "name", "login", "email", "user_id", "calls", "first_call", "last_call", "suggestion")
 _ALIKE = 0.75
@@ -53,10 +53,10 @@ class AgentsFound:
         """
         rows = list(self._rows(zone, file.entries if file else ()))
         drafted = pl.DataFrame(rows, schema=dict.fromkeys(HEADER, pl.String()), orient="row")
-        with outfile.opened(path, encoding="utf-8-sig") as opened:
+        with files.opened(path, encoding="utf-8-sig") as opened:
             out = csv.writer(opened, lineterminator="\r\n")
             out.writerow(HEADER)
-            out.writerows(formula.guarded(drafted, in_csv=True).iter_rows())
+            out.writerows(csv_safety.guarded(drafted, in_csv=True).iter_rows())
         return drafted.height
 
     def _rows(self, zone: str | None, entries: tuple[Entry, ...]) -> Iterator[tuple[str, ...]]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from callimport import config, endings, model
+from callimport.core import endings, models
+from callimport.core.settings import Settings
 from callimport.intake import Intake
 from callimport.recording import MEBIBYTE, Audio, File, Folder, Unfit
 from callimport.recording_names import Names, owners
@@ -22,14 +23,14 @@ class AudioCheck:
         self._folder = Folder(root, round(largest_mb * MEBIBYTE))
         self._names = names
         self._asked: set[str] = set()
-        self._nameless: list[model.Nameless[model.Place]] = []
+        self._nameless: list[models.Nameless[models.Place]] = []
         self._matched: dict[str, int] = {}
         self._missing = 0
         self._unfit = Counter[str]()
         self._examples: list[str] = []
 
     @classmethod
-    def of(cls, settings: config.Settings, intake: Intake) -> "AudioCheck | None":
+    def of(cls, settings: Settings, intake: Intake) -> "AudioCheck | None":
         """None where no recordings are asked for. Raises ConfigError where their folder cannot be used."""
         if settings.recordings is None:
             return None
@@ -46,9 +47,11 @@ class AudioCheck:
             nameless = calls.filter(pl.col("recording").is_null()).select(
                 "_row", "call_id", "direction", "customer_phone", pl.col("started_at").dt.epoch("s"), "_legs"
             )
-            self._nameless += [model.Nameless(model.Place(position, row), *told) for row, *told in nameless.iter_rows()]
+            self._nameless += [
+                models.Nameless(models.Place(position, row), *told) for row, *told in nameless.iter_rows()
+            ]
 
-    def found(self, rates: Sequence[model.Rate]) -> endings.AudioFolder:
+    def found(self, rates: Sequence[models.Rate]) -> endings.AudioFolder:
         """`rates` are those of requests, all kept at once."""
         files = unclaimed(self._folder, self._asked | set(self._matched))
         if self._names:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import anyio
 
-from callimport import duration, errors
+from callimport.core import errors, humanize
 from callimport.courier import Courier
 from callimport.pacer import Pacer
 
@@ -121,7 +121,7 @@ class Breaker:
         seconds = self._monotonic() - self._unanswered_since
         if seconds >= LONGEST_UNANSWERED_SECONDS:
             raise errors.DestinationUnusable(
-                f"the CRM has not answered for {duration.told(seconds)} (last: {self._seen}): nothing more is sent; "
+                f"the CRM has not answered for {humanize.told(seconds)} (last: {self._seen}): nothing more is sent; "
                 "look whether it is up and can be reached, then run again"
             )
 
@@ -133,7 +133,7 @@ class Breaker:
             )
 
     def _ill_for(self) -> str:
-        return duration.told(self._monotonic() - (self._ill_since or 0.0))
+        return humanize.told(self._monotonic() - (self._ill_since or 0.0))
 
     def _wake(self) -> None:
         self._changed.set()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from callimport import counted, errors, model
+from callimport.core import errors, models, plurals
 from callimport.courier import Courier
 from callimport.ledger import Ledger
 
@@ -25,7 +25,7 @@ FEW = 10
 # People and other systems go on working in the CRM: later than this a lead is looked at anew.
 GOOD_FOR_SECONDS = 3600.0
 
-Shown = tuple[model.Stored, ...]
+Shown = tuple[models.Stored, ...]
 Keep = Callable[[int, Shown], Shown]
 
 
@@ -37,10 +37,10 @@ class Sight:
     wall: datetime
 
     @classmethod
-    def now(cls, clock: model.Clock) -> "Sight":
+    def now(cls, clock: models.Clock) -> "Sight":
         return cls(clock.monotonic(), clock.wall())
 
-    def is_good(self, clock: model.Clock) -> bool:
+    def is_good(self, clock: models.Clock) -> bool:
         """Whether it may still be gone by."""
         seconds = max(clock.monotonic() - self.monotonic, (clock.wall() - self.wall).total_seconds())
         return seconds < GOOD_FOR_SECONDS
@@ -51,7 +51,7 @@ class Choice:
     """How so many leads are read: from the list that begins with `first`, or one by one, and `why`."""
 
     leads: int
-    first: model.ShownPage | None = None
+    first: models.ShownPage | None = None
     why: str = ""
 
     @property
@@ -61,9 +61,9 @@ class Choice:
     @property
     def told(self) -> str:
         if self.first is None:
-            return f"{counted.requests(self.leads)}, one for each lead" + (f" ({self.why})" if self.why else "")
+            return f"{plurals.requests(self.leads)}, one for each lead" + (f" ({self.why})" if self.why else "")
         return (
-            f"about {counted.requests(self.requests)} in bulk, for all {self.first.total:,} leads of the CRM, fewer "
+            f"about {plurals.requests(self.requests)} in bulk, for all {self.first.total:,} leads of the CRM, fewer "
             "than one for each; what the list does not show whole is read by itself"
         )
 
@@ -73,7 +73,7 @@ class Bulk:
     list that is not gone by."""
 
     def __init__(
-        self, courier: Courier, ledger: Ledger, clock: model.Clock, rng: random.Random, say: Callable[[str], None]
+        self, courier: Courier, ledger: Ledger, clock: models.Clock, rng: random.Random, say: Callable[[str], None]
     ) -> None:
         self._courier = courier
         self._ledger = ledger
@@ -110,7 +110,7 @@ class Bulk:
         return Choice(leads, first)
 
     async def read(
-        self, first: model.ShownPage, wanted: Set[int], known: Mapping[int, Sequence[model.Stored]], keep: Keep
+        self, first: models.ShownPage, wanted: Set[int], known: Mapping[int, Sequence[models.Stored]], keep: Keep
     ) -> dict[int, Shown]:
         """What those of the wanted leads hold that were seen whole, as far as `keep` wants it; nothing where the list
         cannot be trusted. Where a page is not to be had, it ends before that. `known` are leads that were just read by
@@ -139,7 +139,7 @@ class Bulk:
         self.say(f"{len(found):,} of {len(wanted):,} leads read in bulk; the others are read by themselves")
         return found
 
-    async def _page(self, number: int) -> model.ShownPage:
+    async def _page(self, number: int) -> models.ShownPage:
         """Raises Incomplete where it is not to be had, although the key is good."""
         try:
             return await self._courier.leads_with_communications(number, self._created_until)
@@ -167,7 +167,7 @@ class _Reading:
         ledger: Ledger,
         rng: random.Random,
         wanted: Set[int],
-        known: Mapping[int, Sequence[model.Stored]],
+        known: Mapping[int, Sequence[models.Stored]],
         keep: Keep,
     ) -> None:
         self._courier = courier
@@ -182,7 +182,7 @@ class _Reading:
         self._most_on_a_page = 0
         self.seen: set[int] = set()
 
-    async def take(self, page: model.ShownPage) -> None:
+    async def take(self, page: models.ShownPage) -> None:
         """Raises Incomplete where the page shows less of a lead than the lead does, and DestinationUnusable."""
         shown = {lead_id: held for lead_id, held in page.leads if held is not None}
         for lead_id, held in shown.items():
@@ -233,7 +233,7 @@ class _Reading:
         if lead_id in self._wanted:
             self._alone[lead_id] = self._keep(lead_id, alone)
 
-    def _compare(self, lead_id: int, listed: Shown, alone: Sequence[model.Stored]) -> None:
+    def _compare(self, lead_id: int, listed: Shown, alone: Sequence[models.Stored]) -> None:
         missing = {one.id for one in alone} - {one.id for one in listed}
         if missing:
             raise errors.Incomplete(

@@ -6,7 +6,7 @@ what every verdict on a call in doubt will rest on.
 
 import anyio
 
-from callimport import errors, model
+from callimport.core import errors, models
 from callimport.courier import Courier
 
 # The CRM may show a communication a little later than it stores it.
@@ -14,7 +14,7 @@ LOOK_AFTER_SECONDS = (0.0, 2.0, 5.0, 10.0, 15.0)
 REFUSED_THAT_STOP = 3
 
 
-async def look(courier: Courier, item: model.Item, communication_id: int) -> None:
+async def look(courier: Courier, item: models.Item, communication_id: int) -> None:
     """Raise GuardStopped unless the CRM shows the communication with its reference as it was written."""
     if item.reference not in (item.communication.description or ""):
         return
@@ -44,7 +44,7 @@ def refused(count: int) -> errors.GuardStopped:
     )
 
 
-async def _shown(courier: Courier, item: model.Item, communication_id: int) -> model.Stored | None:
+async def _shown(courier: Courier, item: models.Item, communication_id: int) -> models.Stored | None:
     try:
         stored = await courier.communications_of(item.lead_id)
     except (errors.Refused, errors.Incomplete):

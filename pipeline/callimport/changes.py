@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from callimport import canonical, mapping, model
+from callimport.core import mapping, models, normal_form
 
 FIELDS = ("executed_at", "call_status", "call_duration", "description")
 
@@ -28,7 +28,7 @@ class Comparison:
     there: tuple[str, ...]
 
 
-def wanted(update: model.Update) -> dict[str, Any]:
+def wanted(update: models.Update) -> dict[str, Any]:
     """The new value of each field of which the source tells otherwise than the CRM was told, or may have been."""
     found: dict[str, Any] = {}
     for name in FIELDS:
@@ -39,7 +39,7 @@ def wanted(update: model.Update) -> dict[str, Any]:
     return found
 
 
-def in_words(update: model.Update, new: Mapping[str, object]) -> str:
+def in_words(update: models.Update, new: Mapping[str, object]) -> str:
     """Each of these fields as it was and as it would be; of a description only that, as its text may name people."""
     return ", ".join(
         name if name == "description" else f"{name} {getattr(update.sent, name)} → {value}"
@@ -47,7 +47,7 @@ def in_words(update: model.Update, new: Mapping[str, object]) -> str:
     )
 
 
-def is_overtaken(update: model.Update) -> bool:
+def is_overtaken(update: models.Update) -> bool:
     """An update that may still be under way tells another story than the one that is to be told now."""
     return any(
         _without_mark(value, update) != _without_mark(getattr(update.story, name), update)
@@ -56,13 +56,13 @@ def is_overtaken(update: model.Update) -> bool:
     )
 
 
-def compare(update: model.Update, shown: Mapping[str, object], *, overwrite: bool = False) -> Comparison:
+def compare(update: models.Update, shown: Mapping[str, object], *, overwrite: bool = False) -> Comparison:
     """What is left to send to a CRM that shows the communication so. `overwrite` sends over what a person changed."""
     send: dict[str, object] = {}
     left: dict[str, tuple[object, object]] = {}
     there: list[str] = []
     for name, value in wanted(update).items():
-        if name in shown and canonical.form(shown[name]) == canonical.form(value):
+        if name in shown and normal_form.form(shown[name]) == normal_form.form(value):
             there.append(name)
         elif overwrite or name not in shown or not _is_edited(update, name, value, shown[name]):
             send[name] = value
@@ -71,12 +71,12 @@ def compare(update: model.Update, shown: Mapping[str, object], *, overwrite: boo
     return Comparison(send, left, tuple(there))
 
 
-def told(update: model.Update) -> model.Communication:
+def told(update: models.Update) -> models.Communication:
     """The communication by the new story; what is pinned stays."""
     return replace(update.sent, **wanted(update))
 
 
-def kept(update: model.Update, body: Mapping[str, object], comparison: Comparison) -> dict[str, object]:
+def kept(update: models.Update, body: Mapping[str, object], comparison: Comparison) -> dict[str, object]:
     """What the CRM is known to keep now, from its answer. Of fields that were left or not sent, what it kept before: so
     that what a person changed there shows the next time, too."""
     settled = {*comparison.send, *comparison.there}
@@ -85,20 +85,20 @@ def kept(update: model.Update, body: Mapping[str, object], comparison: Compariso
     return {**body, **sent, **before}
 
 
-def _is_edited(update: model.Update, name: str, value: object, shown: object) -> bool:
+def _is_edited(update: models.Update, name: str, value: object, shown: object) -> bool:
     """Neither what the CRM last told us, nor what it may have been told since."""
     ours = (update.kept[name], value, *(one[name] for one in update.unanswered if name in one))
     return all(_without_mark(shown, update) != _without_mark(one, update) for one in ours)
 
 
-def _without_mark(value: object, update: model.Update) -> object:
+def _without_mark(value: object, update: models.Update) -> object:
     """As it is compared; a person who takes our reference out has not changed what is described."""
     if isinstance(value, str):
         value = value.replace(mapping.with_reference(None, update.reference), "")
-    return canonical.form(value)
+    return normal_form.form(value)
 
 
-def _with_mark(description: str | None, update: model.Update) -> str | None:
+def _with_mark(description: str | None, update: models.Update) -> str | None:
     """The text with the reference, where the call was sent with one, whatever this run's setting is."""
     mark = mapping.with_reference(None, update.reference)
     text = (description or "").replace(mark, "").strip() or None
@@ -115,5 +115,5 @@ class Plan:
     nothing: dict[str, bool] = field(default_factory=dict)
     fields: Counter[str] = field(default_factory=Counter)
     example: str = ""
-    listed: list[model.Listed] = field(default_factory=list)
-    refused: list[model.Listed] = field(default_factory=list)
+    listed: list[models.Listed] = field(default_factory=list)
+    refused: list[models.Listed] = field(default_factory=list)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import anyio
 import tenacity
 
-from callimport import errors, model
+from callimport.core import errors, models
 from callimport.destination import Destination
 from callimport.destination.exchange import BeforeBytes
 from callimport.pacer import Pacer
@@ -30,22 +30,22 @@ class Courier:
         self._pacer = pacer
         self._rng = rng or random.Random()
 
-    async def accounts(self) -> tuple[model.Account, ...]:
+    async def accounts(self) -> tuple[models.Account, ...]:
         """Whose key this is."""
         with _refusal_is_the_end():
             return await self._carry(self._destination.accounts)
 
-    async def users(self, account_id: int) -> tuple[model.User, ...]:
+    async def users(self, account_id: int) -> tuple[models.User, ...]:
         """Who may be named as having made a call."""
         with _refusal_is_the_end():
             return await self._carry(lambda: self._destination.users(account_id))
 
-    async def leads(self, page: int, created_until: datetime) -> model.LeadPage:
+    async def leads(self, page: int, created_until: datetime) -> models.LeadPage:
         """A page of all leads."""
         with _refusal_is_the_end("leads"):
             return await self._carry(lambda: self._destination.leads(page, created_until))
 
-    async def leads_with_communications(self, page: int, created_until: datetime) -> model.ShownPage:
+    async def leads_with_communications(self, page: int, created_until: datetime) -> models.ShownPage:
         """A page of all leads with what they hold. Refused or Incomplete where this page is not to be had, time and
         again, while the CRM answers otherwise."""
         try:
@@ -55,12 +55,12 @@ class Courier:
         except (errors.NotApplied, errors.InDoubt) as outcome:
             raise errors.Incomplete(f"the list cannot be read: {outcome.evidence}") from outcome
 
-    async def leads_by_number(self, number: str, page: int) -> model.LeadPage:
+    async def leads_by_number(self, number: str, page: int) -> models.LeadPage:
         """Leads that the CRM's filter finds for a number."""
         with _refusal_is_the_end("leads"):
             return await self._carry(lambda: self._destination.leads_by_number(number, page))
 
-    async def search_leads(self, text: str, page: int) -> model.LeadPage:
+    async def search_leads(self, text: str, page: int) -> models.LeadPage:
         """Leads that the CRM's search finds."""
         with _refusal_is_the_end("leads"):
             return await self._carry(lambda: self._destination.search_leads(text, page))
@@ -71,7 +71,7 @@ class Courier:
         with _refusal_is_the_end():
             await self._once(self._destination.accounts)
 
-    async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
+    async def communications_of(self, lead_id: int) -> tuple[models.Stored, ...]:
         """What the CRM keeps on a lead. Refused where there is no such lead, Incomplete where it does not say: not
         everything, or nothing of this one lead, time and again, while it answers otherwise."""
         try:
@@ -81,12 +81,12 @@ class Courier:
 
     async def update(
         self, communication_id: int, changes: Mapping[str, object], before_bytes: BeforeBytes
-    ) -> model.Echo:
+    ) -> models.Echo:
         """Change these fields of a communication. `before_bytes` is called before the first byte of every try. Refused
         with status 404 where it is not there; NotApplied or InDoubt where this one update did not come through, time
         and again, while the CRM answers otherwise."""
 
-        async def request() -> model.Echo:
+        async def request() -> models.Echo:
             # One that began is brought to its end, whoever asks for a stop meanwhile.
             with anyio.fail_after(None, shield=True):
                 return await self._destination.update(communication_id, changes, before_bytes)

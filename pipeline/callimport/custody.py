@@ -4,21 +4,23 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from callimport import account, config, errors, lock, model
+from callimport import account, lock
+from callimport.core import errors, models
+from callimport.core.settings import Settings, Target, find_ledger, ledger_of, ledger_path, remember_ledger, state_dir
 from callimport.ledger import Binding, Ledger, listing
 
 
 @contextlib.contextmanager
 def of_a_run(
-    settings: config.Settings,
-    clock: model.Clock,
-    target: config.Target,
-    whose: model.Account,
+    settings: Settings,
+    clock: models.Clock,
+    target: Target,
+    whose: models.Account,
     say: Callable[[str], None],
 ) -> Iterator[Ledger]:
     """The ledger to import with, made where there is none. A dry run gets a copy, and makes none."""
-    folder = config.state_dir(settings)
-    known = config.ledger_of(folder, target.host, whose)
+    folder = state_dir(settings)
+    known = ledger_of(folder, target.host, whose)
     path = settings.ledger or known
     binding = Binding(target.host, whose)
     if settings.dry_run:
@@ -32,22 +34,22 @@ def of_a_run(
         if path.resolve() != known.resolve() and not _takes_its_place(path, known, clock):
             account.refuse_second_ledger(whose, path, known)
         with contextlib.closing(Ledger.open(path, clock, binding)) as ledger:
-            config.remember_ledger(folder, target, whose, path)
+            remember_ledger(folder, target, whose, path)
             say(f"ledger {path} (account {whose.id}, {whose.name})")
             yield ledger
 
 
 @contextlib.contextmanager
 def of_a_look(
-    settings: config.Settings,
-    clock: model.Clock,
-    target: config.Target,
-    whose: model.Account,
+    settings: Settings,
+    clock: models.Clock,
+    target: Target,
+    whose: models.Account,
     say: Callable[[str], None],
 ) -> Iterator[Ledger]:
     """The ledger to look doubts up in. There is none to make: without one, nothing is in doubt."""
-    folder = config.state_dir(settings)
-    path = settings.ledger or config.ledger_of(folder, target.host, whose)
+    folder = state_dir(settings)
+    path = settings.ledger or ledger_of(folder, target.host, whose)
     if not path.is_file():
         raise errors.ConfigError(f"there is no ledger {path}: check --ledger, --account and --state-dir")
     with (
@@ -59,9 +61,9 @@ def of_a_look(
 
 
 @contextlib.contextmanager
-def offline(settings: config.Settings, clock: model.Clock) -> Iterator[Ledger]:
+def offline(settings: Settings, clock: models.Clock) -> Iterator[Ledger]:
     """The ledger that is meant, without asking the CRM."""
-    path = config.find_ledger(settings)
+    path = find_ledger(settings)
     with (
         lock.held(lock.beside(path, "lock"), heartbeat=lock.beside(path, "heartbeat")),
         contextlib.closing(Ledger.open(path, clock)) as ledger,
@@ -70,10 +72,10 @@ def offline(settings: config.Settings, clock: model.Clock) -> Iterator[Ledger]:
 
 
 @contextlib.contextmanager
-def _held(path: Path, folder: Path, target: config.Target, whose: model.Account) -> Iterator[None]:
+def _held(path: Path, folder: Path, target: Target, whose: models.Account) -> Iterator[None]:
     """One run a ledger, and one an account, whatever ledger it names."""
     heartbeat = lock.beside(path, "heartbeat")
-    one_an_account = folder / f"{config.ledger_path(folder, target.host, whose).stem}.lock"
+    one_an_account = folder / f"{ledger_path(folder, target.host, whose).stem}.lock"
     with (
         lock.held(lock.beside(path, "lock"), heartbeat=heartbeat),
         lock.held(one_an_account, heartbeat=heartbeat),
@@ -86,7 +88,7 @@ def _held_if_there(path: Path) -> contextlib.AbstractContextManager[None]:
     return lock.held(lock.beside(path, "lock"), heartbeat=heartbeat) if path.exists() else contextlib.nullcontext()
 
 
-def _takes_its_place(path: Path, known: Path, clock: model.Clock) -> bool:
+def _takes_its_place(path: Path, known: Path, clock: models.Clock) -> bool:
     """Whether the ledger at `path` remembers calls and the known one none: that one was made by a run that a guard
     stopped at once, for want of the other."""
     if not known.is_file():

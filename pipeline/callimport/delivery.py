@@ -16,11 +16,12 @@ from typing import cast
 import anyio
 import tenacity
 
-from callimport import canary, duration, errors, model
+from callimport import canary
 from callimport.breaker import Breaker
+from callimport.core import errors, humanize, models
+from callimport.core.clock import Drift, Moment
 from callimport.courier import Courier
 from callimport.destination import KEEPALIVE_SECONDS, Destination
-from callimport.drift import Drift, Moment
 from callimport.existing import Existing
 from callimport.ledger import Ledger
 from callimport.pacer import Pacer
@@ -78,7 +79,7 @@ class Delivery:
         ledger: Ledger,
         destination: Destination,
         pacer: Pacer,
-        clock: model.Clock,
+        clock: models.Clock,
         rng: random.Random | None = None,
         *,
         say: Callable[[str], None] = _silent,
@@ -134,8 +135,8 @@ class Delivery:
             scope.cancel()
         self._wake()
 
-    def progress(self) -> model.Progress:
-        return model.Progress(
+    def progress(self) -> models.Progress:
+        return models.Progress(
             # Of more than it may send, others take the place of what is skipped.
             to_do=self._task.to_do - (self._passed_over if self._task.limit is None else 0),
             delivered=self._tally.delivered,
@@ -171,7 +172,7 @@ class Delivery:
                 return
             await self._bring(item)
             stands, communication_id = self._ledger.stands(item.key)
-            if stands is not model.ItemStatus.REFUSED:
+            if stands is not models.ItemStatus.REFUSED:
                 break
         else:
             raise canary.refused(canary.REFUSED_THAT_STOP)
@@ -182,13 +183,13 @@ class Delivery:
             # Nothing is proved yet: one at a time until this run is over.
             self._workers = 1
 
-    async def _bring(self, item: model.Item) -> None:
+    async def _bring(self, item: models.Item) -> None:
         try:
             await self._deliver(item)
         finally:
             self._release(item.lead_id)
 
-    async def _take(self) -> model.Item | None:
+    async def _take(self) -> models.Item | None:
         """The next item, waiting while every pending one belongs to a lead that is being served; None at the end."""
         while not self._stopping and (self._task.limit is None or self._taken < self._task.limit):
             unread = self._existing.unread if self._existing else ()
@@ -206,7 +207,7 @@ class Delivery:
                 await self._released.wait()
         return None
 
-    async def _is_missing(self, item: model.Item, existing: Existing) -> bool:
+    async def _is_missing(self, item: models.Item, existing: Existing) -> bool:
         """Whether the CRM does not have the call already, as far as its lead tells."""
         skipped: set[str] = set()
 
@@ -221,7 +222,7 @@ class Delivery:
         self._busy_leads.discard(lead_id)
         self._wake()
 
-    async def _deliver(self, item: model.Item) -> None:
+    async def _deliver(self, item: models.Item) -> None:
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=self._backoff,
@@ -236,7 +237,7 @@ class Delivery:
             self._ledger.failed(item.key, outcome.evidence)
             self._tally.failed += 1
 
-    async def _attempt_when_allowed(self, item: model.Item) -> None:
+    async def _attempt_when_allowed(self, item: models.Item) -> None:
         while True:
             await self._patiently(self._breaker.admit(item.key))
             await self._patiently(self._pacer.slot())
@@ -249,7 +250,7 @@ class Delivery:
                 except _TurnedBack:
                     continue
 
-    async def _attempt(self, item: model.Item) -> None:
+    async def _attempt(self, item: models.Item) -> None:
         intent = _Intent(self._ledger, item.key, self._task.run_id)
 
         def before_bytes() -> None:
@@ -292,19 +293,19 @@ class Delivery:
             self._answered(item)
             self._patience.delivered()
 
-    def _look_again(self, item: model.Item) -> None:
+    def _look_again(self, item: models.Item) -> None:
         """After a wait, and right before the first byte: may it still leave?"""
         if (slept := self._drift.slept_seconds()) > 0:
             # Connections from before are dead, and look as if they had been used a moment ago.
             self._pacer.hold(NEW_CONNECTIONS_AFTER_SECONDS)
-            how_long = duration.told(slept)
+            how_long = humanize.told(slept)
             self._say(f"this machine slept for {how_long}, or its clock was set ahead: going on over new connections")
         if self._stopping:
             raise _Drained
         if self._pacer.paused_seconds > 0 or not self._breaker.lets(item.key):
             raise _TurnedBack
 
-    def _answered(self, item: model.Item) -> None:
+    def _answered(self, item: models.Item) -> None:
         self._pacer.passed()
         self._breaker.passed(item.key)
 

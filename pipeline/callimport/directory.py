@@ -8,7 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from callimport import canonical, errors, model, numbers, privacy, source
+from callimport import source
+from callimport.core import errors, models, normal_form, privacy
+from callimport.core import phones as phone_numbers
 from callimport_schemas import checks
 
 SEVERAL = ("reject", "at-call", "newest", "oldest")
@@ -31,7 +33,7 @@ class Leads:
     it does not show every lead: there are some, and none is certain."""
 
     sha256: str
-    by_phone: Mapping[str, tuple[model.Lead, ...]]
+    by_phone: Mapping[str, tuple[models.Lead, ...]]
     several: str = "reject"
     undecided: Collection[str] = ()
 
@@ -48,22 +50,22 @@ class Leads:
             raise errors.SchemaMismatch(
                 f"{path} has no column {' and '.join(missing)}; the leads file needs phone and lead_id"
             )
-        leads: dict[str, dict[int, model.Lead]] = {}
+        leads: dict[str, dict[int, models.Lead]] = {}
         for chunk in source.read(opened):
             for row in _rows(path, chunk.frame, region):
                 created_at = _created_at(path, row)
-                lead = model.Lead(row["lead_id"], created_at, (row["status"] or "").strip().lower())
+                lead = models.Lead(row["lead_id"], created_at, (row["status"] or "").strip().lower())
                 leads.setdefault(row["phone"], {}).setdefault(lead.id, lead)
         return cls(opened.sha256, {phone: _ascending(found.values()) for phone, found in leads.items()}, several)
 
     @classmethod
     def of_the_crm(
-        cls, by_phone: Mapping[str, Sequence[model.Lead]], several: str, undecided: Collection[str] = ()
+        cls, by_phone: Mapping[str, Sequence[models.Lead]], several: str, undecided: Collection[str] = ()
     ) -> "Leads":
         """What the CRM answered."""
         return cls("", {phone: _ascending(found) for phone, found in by_phone.items()}, several, undecided)
 
-    def resolve(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, model.Reason]]:
+    def resolve(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, models.Reason]]:
         """`calls` with lead_id filled in where one lead has the number, or one of several is chosen; a lead that is
         given stays. And, by `_row`, why none is, where several have it; a number of nobody is no fault."""
         fit = {phone: _fit(found) for phone, found in self.by_phone.items()}
@@ -78,7 +80,7 @@ class Leads:
         joined = calls.join(phones, on="customer_phone", how="left", maintain_order="left")
         several = joined.filter(pl.col("lead_id").is_null() & pl.col("_several"))
         chosen: dict[int, int] = {}
-        reasons: dict[int, model.Reason] = {}
+        reasons: dict[int, models.Reason] = {}
         for row, phone, started_at in several.select("_row", "customer_phone", "started_at").iter_rows():
             lead = _chosen(fit[phone], started_at, self.several)
             if lead is None:
@@ -102,24 +104,24 @@ class Leads:
         """Of a number that several have: their ids, and what decides."""
         return self._reason(_fit(self.by_phone.get(phone, ()))).message
 
-    def _reason(self, found: Sequence[model.Lead]) -> model.Reason:
+    def _reason(self, found: Sequence[models.Lead]) -> models.Reason:
         if len(found) < 2:
             told = "the CRM does not show every lead that it finds for this number; write the right one in a leads file"
-            return model.Reason("lead_several", told)
+            return models.Reason("lead_several", told)
         names = f"{', '.join(str(lead.id) for lead in found[:-1])} and {found[-1].id}"
         told = f"leads {names} {'both' if len(found) == 2 else 'all'} have this number"
         if self.several != "reject" and any(lead.created_at is None for lead in found):
             told += ", and it is not known when each was created"
         elif self.several == "at-call":
             told += ", and none was created before the call or within 30 days after it"
-        return model.Reason("lead_several", f"{told}; {_HOW['file' if self.sha256 else 'crm']}")
+        return models.Reason("lead_several", f"{told}; {_HOW['file' if self.sha256 else 'crm']}")
 
 
-def _fit(found: Sequence[model.Lead]) -> tuple[model.Lead, ...]:
+def _fit(found: Sequence[models.Lead]) -> tuple[models.Lead, ...]:
     return tuple(lead for lead in found if lead.status not in NEVER_CHOSEN)
 
 
-def _chosen(found: Sequence[model.Lead], started_at: datetime, several: str) -> model.Lead | None:
+def _chosen(found: Sequence[models.Lead], started_at: datetime, several: str) -> models.Lead | None:
     """One of several leads, by what was decided; None where that tells none."""
     dated = sorted((lead.created_at, lead.id, lead) for lead in found if lead.created_at is not None)
     if several == "reject" or len(dated) < len(found) or not dated:
@@ -133,12 +135,12 @@ def _chosen(found: Sequence[model.Lead], started_at: datetime, several: str) -> 
     return before[-1] if before else soon[0] if soon else None
 
 
-def _ascending(found: Any) -> tuple[model.Lead, ...]:
+def _ascending(found: Any) -> tuple[models.Lead, ...]:
     return tuple(sorted(found, key=lambda lead: lead.id))
 
 
 def _rows(path: Path, frame: pl.DataFrame, region: str) -> list[dict[str, Any]]:
-    phone = numbers.read(frame["phone"], region)["e164"]
+    phone = phone_numbers.read(frame["phone"], region)["e164"]
     lead_id = pl.col("lead_id").str.strip_chars().str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
     nothing = pl.lit(None, pl.String)
     read = frame.select(
@@ -168,7 +170,7 @@ def _created_at(path: Path, row: Mapping[str, Any]) -> datetime | None:
     text = (row["created_at"] or "").strip()
     if not text:
         return None
-    moment = canonical.instant(text.replace(" ", "T", 1))
+    moment = normal_form.instant(text.replace(" ", "T", 1))
     if moment is None:
         try:
             moment = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)

@@ -13,9 +13,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from callimport import account, config, counted, custody, errors, importer, lock, model
+from callimport import account, custody, importer, lock
+from callimport.core import errors, models, plurals
+from callimport.core import settings as config
+from callimport.core.errors import ExitCode
 from callimport.destination.handshake import Handshake
-from callimport.errors import ExitCode
 from callimport.ledger import listing
 
 # Calls of the future are rejects from five minutes on.
@@ -61,7 +63,7 @@ class Examined:
 async def examine(settings: config.Settings, tools: importer.Tools) -> Examined:
     """Look at key, CRM, ledger and the place where it lies. Raises nothing that a check can tell."""
     checks: list[Check] = []
-    whose: model.Account | None = None
+    whose: models.Account | None = None
     target: config.Target | None = None
     try:
         target = config.target(settings)
@@ -132,7 +134,7 @@ def _users(seen: Handshake) -> Check:
 
 
 def _of_this_machine(
-    settings: config.Settings, clock: model.Clock, target: config.Target | None, whose: model.Account | None
+    settings: config.Settings, clock: models.Clock, target: config.Target | None, whose: models.Account | None
 ) -> Iterator[Check]:
     try:
         folder = config.state_dir(settings)
@@ -153,7 +155,7 @@ def _of_this_machine(
 
 
 def _ledger_path(
-    settings: config.Settings, folder: Path, target: config.Target | None, whose: model.Account | None
+    settings: config.Settings, folder: Path, target: config.Target | None, whose: models.Account | None
 ) -> Path:
     if settings.ledger is not None or target is None or whose is None:
         return config.find_ledger(settings)
@@ -206,7 +208,7 @@ def _mounts() -> str:
         return ""
 
 
-def _ledger(settings: config.Settings, clock: model.Clock, path: Path, whose: model.Account | None) -> Check:
+def _ledger(settings: config.Settings, clock: models.Clock, path: Path, whose: models.Account | None) -> Check:
     if not path.is_file():
         return _ok("ledger", f"none yet: the first run makes {path}")
     if lock.is_held(lock.beside(path, "lock")):
@@ -224,7 +226,7 @@ def _ledger(settings: config.Settings, clock: model.Clock, path: Path, whose: mo
     if whose is not None and bound is not None and bound.id != whose.id:
         told = f"{path} is of account {bound.id} ({bound.name}): name that of account {whose.id} with --ledger"
         return Check("ledger", State.WRONG, told, ExitCode.USAGE)
-    return _ok("ledger", f"{path}: sound, form {version}, {counted.calls(calls)}, nobody holds it")
+    return _ok("ledger", f"{path}: sound, form {version}, {plurals.calls(calls)}, nobody holds it")
 
 
 def _ok(name: str, told: str) -> Check:

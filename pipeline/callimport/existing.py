@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from callimport import config, duration, errors, likeness, mapping, model
+from callimport import likeness
 from callimport.bulk import FEW, GOOD_FOR_SECONDS, Bulk, Choice, Shown, Sight
+from callimport.core import errors, humanize, mapping, models
+from callimport.core.settings import Settings
 from callimport.courier import Courier
 from callimport.ledger import Ledger, listing
 
@@ -26,12 +28,12 @@ class Existing:
 
     def __init__(
         self,
-        settings: config.Settings,
+        settings: Settings,
         ledger: Ledger,
         courier: Courier,
         batch_id: str,
         warn: Callable[[str], None],
-        clock: model.Clock,
+        clock: models.Clock,
         bulk: Bulk | None = None,
     ) -> None:
         self._settings = settings
@@ -68,7 +70,7 @@ class Existing:
         if self._settings.recordings_only or not self.reads_to_come(most):
             return
         choice = await self._choose(most, per_minute)
-        about = duration.told(choice.requests * 60 / per_minute)
+        about = humanize.told(choice.requests * 60 / per_minute)
         pending = listing.pending_count(self._ledger.database, self._batch_id)
         calls = pending if most is None else min(pending, most)
         lasts = calls * 60 / per_minute > GOOD_FOR_SECONDS
@@ -100,7 +102,7 @@ class Existing:
         self.reads_to_come(most)
         return self._bulk.is_good
 
-    def heard(self, lead_id: int, shown: Sequence[model.Stored]) -> None:
+    def heard(self, lead_id: int, shown: Sequence[models.Stored]) -> None:
         """What somebody else has just read of a lead need not be read again, unless it is old when its turn comes."""
         if self._choice != "send":
             self._seen[lead_id] = Sight.now(self._clock), tuple(shown)
@@ -153,13 +155,13 @@ class Existing:
             if self._bulk is not None and not self._bulk.is_good and self._per_minute is not None:
                 await self.read_ahead(self._most, per_minute)
 
-    def _near_its_calls(self, lead_id: int, shown: Sequence[model.Stored]) -> tuple[model.Stored, ...]:
+    def _near_its_calls(self, lead_id: int, shown: Sequence[models.Stored]) -> tuple[models.Stored, ...]:
         """What may be a call of the lead that is to be sent: all that needs to be kept of it."""
         sent = [item.communication for item in listing.pending_of_lead(self._ledger.database, self._batch_id, lead_id)]
         dated = (one for one in shown if one.executed_at is not None)
         return tuple(one for one in dated if any(likeness.may_be(each, one, near=NEAR) for each in sent))
 
-    async def _read(self, lead_id: int) -> tuple[model.Stored, ...]:
+    async def _read(self, lead_id: int) -> tuple[models.Stored, ...]:
         try:
             shown = await self._patiently(lead_id)
         except errors.Refused as outcome:
@@ -171,7 +173,7 @@ class Existing:
         self._ledger.saw(one.id for one in shown)
         return shown
 
-    async def _patiently(self, lead_id: int) -> tuple[model.Stored, ...]:
+    async def _patiently(self, lead_id: int) -> tuple[models.Stored, ...]:
         """A CRM that does not answer is waited for, as it is by creates."""
         for _ in range(PAUSES):
             try:
@@ -190,7 +192,7 @@ class Existing:
             "calls are there already: they stay pending; run again, or say --existing send"
         )
 
-    def _judge(self, lead_id: int, shown: Sequence[model.Stored]) -> Collection[str]:
+    def _judge(self, lead_id: int, shown: Sequence[models.Stored]) -> Collection[str]:
         others = [one for one in shown if one.executed_at is not None and not mapping.references_in(one.description)]
         if not others:
             return ()
@@ -209,7 +211,7 @@ class Existing:
             self._ledger.skip_existing(found)
         return found.keys()
 
-    def _report(self, items: Sequence[model.Item], found: dict[str, int]) -> None:
+    def _report(self, items: Sequence[models.Item], found: dict[str, int]) -> None:
         for item in items:
             self._warn(
                 f"{item.reference} of lead {item.lead_id} is in the CRM already as communication {found[item.key]}: "
@@ -217,7 +219,7 @@ class Existing:
             )
 
 
-def explained(calls: Sequence[model.Item], shown: Sequence[model.Stored]) -> dict[str, int]:
+def explained(calls: Sequence[models.Item], shown: Sequence[models.Stored]) -> dict[str, int]:
     """Which communication each of the calls is, by key: the nearest first, and each explains one call. Of two that are
     equally near nobody can tell which one it is, so it stands for both: neither comes a second time."""
     apart = {(item.key, one.id): _apart(item.communication, one) for item in calls for one in shown}
@@ -233,7 +235,7 @@ def explained(calls: Sequence[model.Item], shown: Sequence[model.Stored]) -> dic
     return found
 
 
-def _apart(sent: model.Communication, one: model.Stored) -> float | None:
+def _apart(sent: models.Communication, one: models.Stored) -> float | None:
     """Seconds between a call and what could be it; None for what could not."""
     if one.executed_at is None or not likeness.may_be(sent, one, near=NEAR):
         return None

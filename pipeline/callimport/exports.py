@@ -4,13 +4,15 @@ import contextlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from callimport import config, errors, instants, model, origin, profile, readahead, source
+from callimport import instants, profile, source
+from callimport.core import errors, models, readahead, row_origin
+from callimport.core.settings import Settings
 
 
 class Exports:
     """The files that were named, each opened, with the one recipe that all of them are of."""
 
-    def __init__(self, settings: config.Settings) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Raises SourceError, SchemaMismatch or ConfigError: what is wrong with a file shows first of all."""
         self.sources = tuple(source.open_source(path) for path in sources_of(settings))
         self._matches = _matches(self.sources, settings.profile)
@@ -35,14 +37,14 @@ class Exports:
             name in profile.resolved(self.profile, match.layout.names) for match in self._matches for name in fed_by
         )
 
-    def chunks(self) -> Iterator[tuple[int, model.Chunk]]:
+    def chunks(self) -> Iterator[tuple[int, models.Chunk]]:
         """The rows of every file as they are, with the number of the file. Can be gone through several times.
 
         The next chunk is read while the last one is looked at.
         """
         return readahead.one_ahead(self._chunks())
 
-    def _chunks(self) -> Generator[tuple[int, model.Chunk], None, None]:
+    def _chunks(self) -> Generator[tuple[int, models.Chunk], None, None]:
         for position, (opened, match) in enumerate(zip(self.sources, self._matches, strict=True)):
             for chunk in source.read(opened, match.layout):
                 yield position, chunk
@@ -55,12 +57,12 @@ class Exports:
         return seen.order
 
     def marks(self) -> frozenset[str]:
-        """Those of rejected rows that mended rows of these files replace, see origin.py."""
+        """Those of rejected rows that mended rows of these files replace, see core/row_origin.py."""
         found: set[str] = set()
         for opened, match in zip(self.sources, self._matches, strict=True):
-            if origin.COLUMN in match.layout.names:
+            if row_origin.COLUMN in match.layout.names:
                 for chunk in source.read(opened, match.layout):
-                    found |= set(origin.stated(chunk.frame).values())
+                    found |= set(row_origin.stated(chunk.frame).values())
         return frozenset(found)
 
     def _refuse_fractions(self) -> None:
@@ -73,7 +75,7 @@ class Exports:
                     source.refuse_fractions(opened, found[name], match.layout)
 
 
-def sources_of(settings: config.Settings) -> tuple[Path, ...]:
+def sources_of(settings: Settings) -> tuple[Path, ...]:
     """The exports that are meant. A folder's leads file and reject file are not exports."""
     others = (
         settings.leads, settings.agents, settings.rejects, settings.exclude_numbers, settings.unknown_callers,
@@ -83,7 +85,7 @@ def sources_of(settings: config.Settings) -> tuple[Path, ...]:
     return source.find(settings.files, besides=besides)
 
 
-def _matches(sources: tuple[model.Source, ...], name: str | None) -> list[profile.Match]:
+def _matches(sources: tuple[models.Source, ...], name: str | None) -> list[profile.Match]:
     """The first file says which recipe all are of, where none is named."""
     chosen = profile.load(name) if name else None
     matches: list[profile.Match] = []
@@ -103,7 +105,7 @@ def _matches(sources: tuple[model.Source, ...], name: str | None) -> list[profil
     return matches
 
 
-def _detected(peek: model.Peek) -> str | None:
+def _detected(peek: models.Peek) -> str | None:
     with contextlib.suppress(errors.SchemaMismatch):
         return profile.detect(peek).profile.name
     return None

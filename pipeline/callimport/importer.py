@@ -17,28 +17,18 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from callimport import (
-    account,
-    config,
-    counted,
-    custody,
-    endings,
-    errors,
-    mapping,
-    model,
-    outputs,
-    recordings_due,
-    report,
-)
+from callimport import account, custody, outputs, recordings_due, report
 from callimport.audio_check import AudioCheck
 from callimport.bulk import Bulk
+from callimport.core import endings, errors, mapping, models, plurals
+from callimport.core import settings as config
+from callimport.core.clock import Drift
+from callimport.core.signals import Interruption
 from callimport.courier import Courier
 from callimport.destination import Destination, connected
-from callimport.drift import Drift
 from callimport.existing import Existing
 from callimport.inquiry import Inquiry
 from callimport.intake import Intake
-from callimport.interruption import Interruption
 from callimport.latecomers import Latecomers
 from callimport.ledger import Enrolled, Ledger, listing
 from callimport.pacer import Pacer
@@ -57,7 +47,7 @@ _USUAL_RATE = config.rate(config.DEFAULT_RATE)
 class Tools:
     """What a run needs from outside: time, chance, somebody to talk to, a person to ask if there is one."""
 
-    clock: model.Clock
+    clock: models.Clock
     talk: report.Talk
     rng: random.Random = field(default_factory=random.Random)
     ask: Callable[[str], str] | None = None
@@ -157,7 +147,7 @@ class Crossing:
     interruption: Interruption
     began: float
     intake: Intake | None
-    account: model.Account
+    account: models.Account
     crm: Destination
     pacer: Pacer
     drift: Drift
@@ -200,7 +190,7 @@ class Crossing:
         found = self.ledger.start_run(run_id)
         if found:
             self.tools.talk.warn(
-                f"{counted.calls(found)} under way when an earlier run ended: in doubt until they are looked up"
+                f"{plurals.calls(found)} under way when an earlier run ended: in doubt until they are looked up"
             )
         with self._end_recorded(run_id):
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
@@ -384,7 +374,9 @@ def _too_many_rejects(
 
 def _numbers_to_look_up(settings: config.Settings, intake: Intake) -> tuple[str, ...]:
     numbers = len(intake.unknown_callers.numbers()) if settings.find_leads else 0
-    told = f"{counted.calls(intake.tally.skipped[model.Skip.NO_LEAD])} of {numbers:,} numbers have no lead in the files"
+    told = (
+        f"{plurals.calls(intake.tally.skipped[models.Skip.NO_LEAD])} of {numbers:,} numbers have no lead in the files"
+    )
     return (f"{told}: run looks them up in the CRM (--find-leads)",) if numbers else ()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 import polars as pl
 
-from callimport import model
+from callimport.core import models
 
 # As near as a call without seconds may lie to another one of the same number.
 NEAR_SECONDS = 60
@@ -16,7 +16,7 @@ class InQuestion:
 
     def __init__(self, *, id_is_unique: bool) -> None:
         self._id_is_unique = id_is_unique
-        self._rows: dict[model.Place, tuple[str | None, str | None, int | None]] = {}
+        self._rows: dict[models.Place, tuple[str | None, str | None, int | None]] = {}
 
     def see(self, frame: pl.DataFrame) -> None:
         """Columns: `_source`, `_row`, call_id, customer_phone and started_at, this an instant or whatever the file
@@ -26,9 +26,9 @@ class InQuestion:
             moment = moment.str.to_datetime("%+", time_zone="UTC", strict=False)
         told = frame.select("_source", "_row", "call_id", "customer_phone", moment.dt.epoch("s"))
         for source, row, *what in told.iter_rows():
-            self._rows.setdefault(model.Place(source, row), tuple(what))
+            self._rows.setdefault(models.Place(source, row), tuple(what))
 
-    def among(self, calls: Iterable[model.Sighting], rejected: Collection[model.Place]) -> set[str]:
+    def among(self, calls: Iterable[models.Sighting], rejected: Collection[models.Place]) -> set[str]:
         """The keys of those that a rejected row may be: by its id, or by its number and about its time."""
         ids: set[str | None] = set()
         times: dict[str | None, list[int | None]] = {}

@@ -6,7 +6,9 @@ from datetime import datetime
 
 import anyio.lowlevel
 
-from callimport import config, counted, directory, errors, model, privacy, report
+from callimport import directory, report
+from callimport.core import errors, models, plurals, privacy
+from callimport.core.settings import Settings
 from callimport.courier import Courier
 from callimport.intake import Intake
 from callimport.lead_search import Found, LeadSearch
@@ -17,14 +19,14 @@ from callimport.ledger import Ledger, lookups
 class Inquiry:
     """The questions of one run, and the answers so far."""
 
-    settings: config.Settings
+    settings: Settings
     courier: Courier
-    account: model.Account
+    account: models.Account
     now: datetime
     talk: report.Talk
-    _users: tuple[model.User, ...] | None = None
+    _users: tuple[models.User, ...] | None = None
     _shows_no_users: bool = False
-    _leads: dict[str, tuple[model.Lead, ...]] = field(default_factory=dict)
+    _leads: dict[str, tuple[models.Lead, ...]] = field(default_factory=dict)
     # Numbers without an answer, and why: asked for again by the next run.
     _undecided: dict[str, str] = field(default_factory=dict)
 
@@ -48,7 +50,7 @@ class Inquiry:
             return True
         return bool((await self._survey(intake)).agents.has_open)
 
-    async def _active_users(self) -> tuple[model.User, ...]:
+    async def _active_users(self) -> tuple[models.User, ...]:
         if self._users is None:
             try:
                 self._users = await self.courier.users(self.account.id)
@@ -59,7 +61,7 @@ class Inquiry:
                 ) from outcome
         return self._users
 
-    async def _users_if_shown(self) -> tuple[model.User, ...] | None:
+    async def _users_if_shown(self) -> tuple[models.User, ...] | None:
         """Where the agents file names everybody by user_id, the run can do without."""
         if self._users is None and not self._shows_no_users:
             try:
@@ -88,7 +90,7 @@ class Inquiry:
         self._leads |= lookups.known(ledger.database, wanted, self.now)
         if nobodys := sum(not self._leads.get(phone, True) for phone in wanted):
             hours = round(lookups.LASTS.total_seconds() / 3600)
-            asked = f"{counted.numbers(nobodys)} without a lead when the CRM was asked last"
+            asked = f"{plurals.numbers(nobodys)} without a lead when the CRM was asked last"
             self.talk.say(f"{asked}: asked again {hours} hours after that")
 
         def keep(found: Found) -> None:

@@ -7,24 +7,14 @@ from datetime import datetime
 
 import polars as pl
 
-from callimport import (
-    config,
-    directory,
-    instants,
-    legs,
-    mapping,
-    model,
-    numbers_file,
-    origin,
-    profile,
-    readahead,
-    validation,
-)
+from callimport import directory, instants, legs, profile, validation
 from callimport.agents import AGENT_COLUMNS, Agents
 from callimport.agents_found import AgentsFound
+from callimport.core import mapping, models, number_lists, readahead, row_origin
+from callimport.core.row_origin import Origins
+from callimport.core.settings import Settings
 from callimport.exports import Exports
 from callimport.in_question import InQuestion
-from callimport.origin import Origins
 from callimport.tally import Tally
 from callimport.twins import Judged, Twins
 from callimport.unknown_callers import UnknownCallers
@@ -54,7 +44,7 @@ class _LookedAt:
 class Intake:
     """The exports of one run and everything needed to make calls of them."""
 
-    def __init__(self, settings: config.Settings, now: datetime) -> None:
+    def __init__(self, settings: Settings, now: datetime) -> None:
         """Opens every file and looks at its first rows: whatever is wrong with a file is known before anything is sent.
 
         Raises SourceError, SchemaMismatch or ConfigError.
@@ -80,7 +70,7 @@ class Intake:
         self.agents = Agents.of(settings, self.zone)
         self.agents_found = AgentsFound() if settings.draft_agents else None
         self._wanted = Wanted.of(settings, self.zone)
-        self._own = numbers_file.stated(settings.own_numbers, settings.region, "--own-number")
+        self._own = number_lists.stated(settings.own_numbers, settings.region, "--own-number")
         self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
         self._with_reference = settings.reference
         self._twins = Twins(id_is_unique=self.profile.identity)
@@ -112,13 +102,13 @@ class Intake:
         else:
             yield from self._joined(self.profile.legs)
 
-    def sightings(self, account_id: int, marks: frozenset[str] = frozenset()) -> Iterator[Iterator[model.Sighting]]:
+    def sightings(self, account_id: int, marks: frozenset[str] = frozenset()) -> Iterator[Iterator[models.Sighting]]:
         """The same, ready to be enrolled. `marks` are of the rejected rows that the ledger knows as mended."""
         self.origins.known = marks
         for position, frame in self.frames():
             yield self._mapped(position, frame, account_id)
 
-    def _mapped(self, position: int, frame: pl.DataFrame, account_id: int) -> Iterator[model.Sighting]:
+    def _mapped(self, position: int, frame: pl.DataFrame, account_id: int) -> Iterator[models.Sighting]:
         return mapping.sightings(
             frame,
             source=position,
@@ -141,20 +131,20 @@ class Intake:
         """Who tells whose a number is: the leads file, or else the CRM where it was asked."""
         return self._leads if self.knows_lead(phone) else self.found
 
-    def leadless(self, account_id: int) -> Iterator[model.Sighting]:
+    def leadless(self, account_id: int) -> Iterator[models.Sighting]:
         """The calls without a lead that `sightings` has come by since it was last asked for them, if they are kept;
         `lead_id` is 0."""
         found, self._leadless = self._leadless, []
         for position, frame in found:
             yield from self._mapped(position, frame.with_columns(pl.lit(0).alias("lead_id")), account_id)
 
-    def in_question(self, calls: Iterable[model.Sighting]) -> set[str]:
+    def in_question(self, calls: Iterable[models.Sighting]) -> set[str]:
         """The keys of those that a rejected row may be; known where calls without a lead are kept."""
         return self._in_question.among(calls, self.tally.rejects)
 
-    def reject_leadless(self, rejected: model.RejectedRow) -> None:
+    def reject_leadless(self, rejected: models.RejectedRow) -> None:
         """One of those may not wait after all."""
-        self.tally.unskip(model.Skip.NO_LEAD, rejected.place)
+        self.tally.unskip(models.Skip.NO_LEAD, rejected.place)
         self.tally.reject(rejected)
 
     def judged(self) -> Judged:
@@ -167,7 +157,7 @@ class Intake:
         """Every chunk, read by the recipe and validated; the next one while the last one is counted and mapped."""
         return readahead.one_ahead(self._look_at(position, chunk) for position, chunk in self.exports.chunks())
 
-    def _look_at(self, position: int, chunk: model.Chunk) -> "_LookedAt":
+    def _look_at(self, position: int, chunk: models.Chunk) -> "_LookedAt":
         canonical = profile.canonical(self.profile, chunk.frame, self._given_of(chunk))
         kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
         return _LookedAt(position, chunk.frame, canonical, kept, validation.validate(kept, self._reading))
@@ -180,7 +170,7 @@ class Intake:
         self.origins.see(position, chunk.frame)
         self._drop(position, canonical)
         rejects = dict(chunk.validated.rejects)
-        for row, fault in origin.faults(chunk.frame).items():
+        for row, fault in row_origin.faults(chunk.frame).items():
             rejects[row] = (*rejects.get(row, ()), fault)
         self._reject_invalid(position, kept, rejects)
         groups = kept.select(_OF_LEGS)
@@ -194,7 +184,7 @@ class Intake:
             ),
         )
 
-    def _given_of(self, chunk: model.Chunk) -> profile.Given:
+    def _given_of(self, chunk: models.Chunk) -> profile.Given:
         """With the order of day and month, once a chunk has dates that could be read in two ways."""
         if self._order is None and profile.evidence(self.profile, chunk.frame).order is not instants.Order.ABSENT:
             self._order = self.exports.date_order()
@@ -215,10 +205,10 @@ class Intake:
         )
         self.tally.joined += rows.height - alone.height
         for (position, why), calls in alone.partition_by("_source", "_skip", as_dict=True).items():
-            self.tally.skip(model.Skip(str(why)), int(str(position)), calls["_row"])
+            self.tally.skip(models.Skip(str(why)), int(str(position)), calls["_row"])
 
     def _reject_invalid(
-        self, position: int, canonical: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
+        self, position: int, canonical: pl.DataFrame, rejects: Mapping[int, tuple[models.Reason, ...]]
     ) -> None:
         """Note the faulty rows, with what else would be missing once their faults are mended."""
         nobody = pl.all_horizontal(pl.col("agent_id", *AGENT_COLUMNS).is_null())
@@ -229,13 +219,13 @@ class Intake:
             # A row whose cells do not stand in their columns says nothing about its agent.
             if is_nameless and reasons[0].rule != "ragged" and self.agents.unknown.complaint:
                 reasons += (self.agents.unknown.complaint,)
-            self._reject(model.RejectedRow(model.Place(position, row), reasons))
+            self._reject(models.RejectedRow(models.Place(position, row), reasons))
 
     def _note_rejected(self, position: int, rows: pl.DataFrame) -> None:
         if self.keeps_leadless:
             self._in_question.see(rows.with_columns(pl.lit(position).alias("_source")))
 
-    def _reject(self, rejected: model.RejectedRow) -> None:
+    def _reject(self, rejected: models.RejectedRow) -> None:
         """Unless it is known by its mark: then a person has mended it, and it is a call that was sent so."""
         if self.origins.settles(rejected):
             self.tally.replaced += 1
@@ -257,7 +247,7 @@ class Intake:
         if self.keeps_leadless:
             self._in_question.see(rows.join(joined.rejected, on=list(_PLACE), how="semi"))
         for position, row, into_source, into_row in joined.rejected.iter_rows():
-            place, faulty = model.Place(position, row), model.Place(into_source, into_row)
+            place, faulty = models.Place(position, row), models.Place(into_source, into_row)
             if place != faulty:
                 self._reject(self._with_its_leg(place, faulty))
         as_text = pl.when(pl.col("_legs").list.len() > 0).then(pl.col("_legs").list.join("\n"))
@@ -274,13 +264,13 @@ class Intake:
                 self.tally.joined -= 1
                 self._reject(self._with_its_leg(place, into))
 
-    def _places_of_legs(self) -> Iterator[tuple[model.Place, model.Place]]:
+    def _places_of_legs(self) -> Iterator[tuple[models.Place, models.Place]]:
         for source, row, into_source, into_row in self._legs.iter_rows():
-            yield model.Place(source, row), model.Place(into_source, into_row)
+            yield models.Place(source, row), models.Place(into_source, into_row)
 
-    def _with_its_leg(self, place: model.Place, faulty: model.Place) -> model.RejectedRow:
+    def _with_its_leg(self, place: models.Place, faulty: models.Place) -> models.RejectedRow:
         told = f"{self.batch.name_beside(place, faulty)} is a leg of the same call and is wrong; mend that row"
-        return model.RejectedRow(place, (model.Reason("leg_rejected", told),))
+        return models.RejectedRow(place, (models.Reason("leg_rejected", told),))
 
     def _all_rows(self) -> tuple[pl.DataFrame | None, dict[int, pl.DataFrame]]:
         """The sound and faulty rows of all files, None where there are none, and the skipped ones by file."""
@@ -300,7 +290,7 @@ class Intake:
     def _calls(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
         calls = self._resolved(position, self._wanted.of_calls(position, calls, self.tally))
         known, nobodys = (calls.filter(has) for has in (pl.col("lead_id").is_not_null(), pl.col("lead_id").is_null()))
-        self.tally.skip(model.Skip.NO_LEAD, position, nobodys["_row"])
+        self.tally.skip(models.Skip.NO_LEAD, position, nobodys["_row"])
         self.unknown_callers.see(nobodys)
         if self.keeps_leadless:
             of_any_lead = mapping.communications(nobodys.with_columns(pl.lit(1, pl.Int64).alias("lead_id")))
@@ -330,7 +320,7 @@ class Intake:
         made = mapping.calls(calls, source=0, system=self.system)
         return [mapping.key(call, id_is_unique=self.profile.identity) for call in made]
 
-    def _but_of_sent_calls(self, calls: pl.DataFrame, faults: dict[int, model.Reason]) -> dict[int, model.Reason]:
+    def _but_of_sent_calls(self, calls: pl.DataFrame, faults: dict[int, models.Reason]) -> dict[int, models.Reason]:
         """A call that has gone to the CRM needs no agent any more: whoever made it may have left since."""
         rows = calls.filter(pl.col("_row").is_in(list(faults)))
         if rows.is_empty():
@@ -340,8 +330,8 @@ class Intake:
         return {row: faults[row] for row, key in zip(rows["_row"], keys, strict=True) if key not in sent}
 
     def _found(
-        self, calls: pl.DataFrame, no_lead: Mapping[int, model.Reason]
-    ) -> tuple[pl.DataFrame, Mapping[int, model.Reason]]:
+        self, calls: pl.DataFrame, no_lead: Mapping[int, models.Reason]
+    ) -> tuple[pl.DataFrame, Mapping[int, models.Reason]]:
         """With the leads that known calls have, and those that the CRM knows. A call keeps the lead it has, whoever
         else has its number by now."""
         nameless = calls.filter(pl.col("lead_id").is_null())
@@ -356,14 +346,14 @@ class Intake:
         return calls, {row: why for row, why in no_lead.items() if row not in pinned} | unclear
 
     def _without(
-        self, position: int, calls: pl.DataFrame, rejects: Mapping[int, tuple[model.Reason, ...]]
+        self, position: int, calls: pl.DataFrame, rejects: Mapping[int, tuple[models.Reason, ...]]
     ) -> pl.DataFrame:
         self._note_rejected(position, calls.filter(pl.col("_row").is_in(list(rejects))))
         for row, reasons in rejects.items():
-            self._reject(model.RejectedRow(model.Place(position, row), reasons))
+            self._reject(models.RejectedRow(models.Place(position, row), reasons))
         return calls.filter(~pl.col("_row").is_in(list(rejects))) if rejects else calls
 
-    def _shaping(self, settings: config.Settings) -> dict[str, str]:
+    def _shaping(self, settings: Settings) -> dict[str, str]:
         """The settings that shape calls, by name: two runs with the same ones belong together."""
         return {
             "pipeline": PIPELINE_VERSION,

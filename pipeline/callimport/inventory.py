@@ -14,7 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from callimport import config, custody, errors, formula, model, outfile, privacy
+from callimport import custody
+from callimport.core import csv_safety, errors, files, models, privacy
+from callimport.core.settings import Settings
 from callimport.ledger import Ledger, history, listing
 
 ROWS_AT_ONCE = 50_000
@@ -36,15 +38,15 @@ def refuse_unfit(path: Path, *, force: bool) -> None:
     """ConfigError for a file that would not be written."""
     if path.suffix.lower() not in _FORMATS:
         raise errors.ConfigError(f"{path}: the ledger is written as .csv or .parquet; call it so")
-    outfile.refuse_existing(path, force=force)
+    files.refuse_existing(path, force=force)
 
 
 def export(
-    settings: config.Settings,
-    clock: model.Clock,
+    settings: Settings,
+    clock: models.Clock,
     path: Path,
     *,
-    statuses: Sequence[model.ItemStatus] = (),
+    statuses: Sequence[models.ItemStatus] = (),
     batch_id: str | None = None,
 ) -> Exported:
     """Write the items of the ledger that is meant, or those of a standing and of a batch. No network.
@@ -53,7 +55,7 @@ def export(
     """
     refuse_unfit(path, force=settings.force)
     with custody.offline(settings, clock) as ledger:
-        outfile.refuse_same((path,), (Path(ledger.database.place),))
+        files.refuse_same((path,), (Path(ledger.database.place),))
         if batch_id is not None and not listing.knows_batch(ledger.database, batch_id):
             raise errors.ConfigError(f"the ledger knows no batch {batch_id}: callimport export without --batch has all")
         frames = _frames(ledger, statuses, batch_id)
@@ -61,7 +63,7 @@ def export(
         return Exported(path, write(path, frames))
 
 
-def _frames(ledger: Ledger, statuses: Sequence[model.ItemStatus], batch_id: str | None) -> Iterator[pl.DataFrame]:
+def _frames(ledger: Ledger, statuses: Sequence[models.ItemStatus], batch_id: str | None) -> Iterator[pl.DataFrame]:
     """The table a piece at a time; at least one, that it has its columns where it has no rows."""
     schema = {name: pl.Int64 if name in _NUMBERS else pl.String for name in history.COLUMNS} | {"adopted": pl.Int64}
     rows = history.rows(ledger.database, statuses, batch_id)
@@ -90,13 +92,13 @@ def _each_once(name: str, shown: Callable[[str], str]) -> pl.Expr:
 
 def _write_csv(path: Path, frames: Iterator[pl.DataFrame]) -> int:
     count = 0
-    with outfile.opened(path, encoding="utf-8-sig") as file:
+    with files.opened(path, encoding="utf-8-sig") as file:
         out = csv.writer(file, lineterminator="\r\n")
         out.writerow(history.COLUMNS)
         for frame in frames:
             told = frame.with_columns(pl.col("started_at", *_MOMENTS).dt.strftime(_ISO))
             told = told.with_columns(pl.when("adopted").then(pl.lit("yes")).alias("adopted"))
-            out.writerows(formula.guarded(told, in_csv=True).iter_rows())
+            out.writerows(csv_safety.guarded(told, in_csv=True).iter_rows())
             count += frame.height
     return count
 
@@ -110,6 +112,6 @@ def _write_parquet(path: Path, frames: Iterator[pl.DataFrame]) -> int:
             parts.append(Path(folder) / f"{number}.parquet")
             frame.write_parquet(parts[-1])
             count += frame.height
-        with outfile.opened_binary(path) as file:
+        with files.opened_binary(path) as file:
             pl.scan_parquet(parts).sink_parquet(file)
     return count

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from callimport import counted, mapping, model, privacy
+from callimport.core import mapping, models, plurals, privacy
 from callimport.intake import Intake
 from callimport.ledger import Enrolled, Enrolment, Ledger, leadless, origins
 
@@ -32,14 +32,14 @@ class Latecomers:
         """Of those that wait; however long: none is given up by a run that has not looked for its lead once more."""
         return leadless.numbers(self._database, self._shape) if self._grace else iter(())
 
-    def batch(self) -> model.Batch:
+    def batch(self) -> models.Batch:
         """What is enrolled: the files of this run, and those that the calls came from which have found their lead."""
         if self._grace:
             leadless.find(self._database, self._shape, self._whose)
         files = self._intake.batch.sources
         known = {source.sha256 for source in files}
         more = (
-            model.Source(Path(name), sha256, size, 0)
+            models.Source(Path(name), sha256, size, 0)
             for sha256, (name, size) in leadless.sources(self._database).items()
         )
         return replace(self._intake.batch, sources=(*files, *(one for one in more if one.sha256 not in known)))
@@ -54,7 +54,7 @@ class Latecomers:
         """Between two chunks of the files: take what has come by without a lead."""
         leadless.see(self._database, self._intake.leadless(account_id))
 
-    def see(self, enrolment: Enrolment, batch: model.Batch) -> None:
+    def see(self, enrolment: Enrolment, batch: models.Batch) -> None:
         """Bring in those that have found their lead, after the calls of the files: what these have, or reject, is
         theirs. Of those that may be one call only the first comes now: by the next run it is known, and the others are
         held beside it.
@@ -81,7 +81,7 @@ class Latecomers:
         leadless.pass_over(self._database, (rejected.place for rejected in rejects))
         leadless.drop_passed_over(self._database)
 
-    def entered(self, enrolled: Enrolled, batch: model.Batch) -> Enrolled:
+    def entered(self, enrolled: Enrolled, batch: models.Batch) -> Enrolled:
         """Once all is entered: keep the calls of today's files that have no lead. Those of earlier files are counted as
         carried along, as they are no rows of this run."""
         if self._grace:
@@ -107,7 +107,7 @@ class Latecomers:
             (beyond, f"without a lead {would}kept until a run asks the CRM once more (--find-leads)"),
             (given_up, f"{would}given up: no lead has come within --lead-grace"),
         )
-        return (*(f"{counted.calls(count)} {what}" for count, what in lines if count), *self._undecided(would))
+        return (*(f"{plurals.calls(count)} {what}" for count, what in lines if count), *self._undecided(would))
 
     def _undecided(self, would: str) -> Iterator[str]:
         """Nobody is given up for having too many leads: a person decides, however late."""
@@ -115,13 +115,13 @@ class Latecomers:
         for phone, calls in found[:_TOLD_AT_MOST]:
             leads = self._intake.leads_with(phone)
             why = leads.why_undecided(phone) if leads is not None else "several leads have this number"
-            yield f"{counted.calls(calls)} of {privacy.mask_phone(phone)} {would}kept: {why}"
+            yield f"{plurals.calls(calls)} of {privacy.mask_phone(phone)} {would}kept: {why}"
         if more := found[_TOLD_AT_MOST:]:
             calls = sum(count for _, count in more)
-            yield f"{counted.calls(calls)} of {len(more):,} more numbers {would}kept: several leads have each of these"
+            yield f"{plurals.calls(calls)} of {len(more):,} more numbers {would}kept: several leads have each of these"
 
 
-def places_in(batch: model.Batch) -> Callable[[str, int], model.Place]:
+def places_in(batch: models.Batch) -> Callable[[str, int], models.Place]:
     """Where a row lies of the file with that hash."""
     position = {source.sha256: number for number, source in enumerate(batch.sources)}
-    return lambda sha256, row: model.Place(position[sha256], row)
+    return lambda sha256, row: models.Place(position[sha256], row)

@@ -6,7 +6,8 @@ from datetime import datetime
 
 import polars as pl
 
-from callimport import counted, errors, model, numbers
+from callimport.core import errors, models, plurals
+from callimport.core import phones as phone_numbers
 from callimport.courier import Courier
 
 # For so few numbers it is not worth asking how many leads there are.
@@ -20,7 +21,7 @@ DOUBTED = 3
 # For more numbers than these the CRM shows no answer that can be used, and they are more than a few odd ones.
 MOST_UNDECIDED = 10
 
-Found = Mapping[str, tuple[model.Lead, ...]]
+Found = Mapping[str, tuple[models.Lead, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class LeadSearch:
     `undecided` got none, and why: the CRM does not show all their leads, so that not one is certain."""
 
     courier: Courier
-    account: model.Account
+    account: models.Account
     now: datetime
     region: str
     say: Callable[[str], None]
@@ -43,19 +44,19 @@ class LeadSearch:
             count = f"{len(wanted):,} numbers to look up in the CRM, which has {first.total or 0:,} leads"
             if first.total is not None and first.pages - 1 < len(wanted):
                 self.say(
-                    f"{count}: reading them all takes {counted.requests(first.pages)}, fewer than one for each number"
+                    f"{count}: reading them all takes {plurals.requests(first.pages)}, fewer than one for each number"
                 )
                 if await self._found_in_all(first, wanted):
                     return
                 await self._one_by_one(wanted)
                 return
             why = f"reading them all takes {first.pages:,}" if first.total is not None else "how many it does not say"
-            self.say(f"{count}: {counted.requests(len(wanted))}, one for each number ({why})")
+            self.say(f"{count}: {plurals.requests(len(wanted))}, one for each number ({why})")
         elif wanted:
             self.say(f"{len(wanted):,} numbers to look up in the CRM: one request for each")
         await self._one_by_one(wanted)
 
-    async def _found_in_all(self, first: model.LeadPage, wanted: Sequence[str]) -> bool:
+    async def _found_in_all(self, first: models.LeadPage, wanted: Sequence[str]) -> bool:
         """Whether all leads were read and so every number is answered. Of a reading that was not whole nothing is kept:
         the lead that slid past may be another one of a number that was found."""
         found = await self._read_all(first, wanted)
@@ -68,9 +69,9 @@ class LeadSearch:
         self.keep(found)
         return True
 
-    async def _read_all(self, page: model.LeadPage, wanted: Sequence[str]) -> Found | None:
+    async def _read_all(self, page: models.LeadPage, wanted: Sequence[str]) -> Found | None:
         """The leads of each number; None where not every lead was shown, and shown once."""
-        found: dict[str, dict[int, model.Lead]] = {phone: {} for phone in wanted}
+        found: dict[str, dict[int, models.Lead]] = {phone: {} for phone in wanted}
         seen: set[int] = set()
         number, most, shown = 1, 0, 0
         while True:
@@ -116,7 +117,7 @@ class LeadSearch:
         elif nobodys:
             self.keep(dict.fromkeys(nobodys, ()))
 
-    async def _filtered(self, phone: str) -> tuple[model.Lead, ...] | None:
+    async def _filtered(self, phone: str) -> tuple[models.Lead, ...] | None:
         """None where the filter shows leads that do not have the number: it is not heard. Raises _NotAllShown."""
         try:
             shown = await self._pages(lambda page: self.courier.leads_by_number(phone, page))
@@ -126,7 +127,7 @@ class LeadSearch:
             return None
         return self._with(phone, shown) if self._all_have(phone, shown) else None
 
-    def _all_have(self, phone: str, leads: Sequence[model.Lead]) -> bool:
+    def _all_have(self, phone: str, leads: Sequence[models.Lead]) -> bool:
         return all(phone in phones for _, phones in self._with_numbers(leads))
 
     async def _searched(self, wanted: Iterable[str]) -> None:
@@ -136,7 +137,7 @@ class LeadSearch:
             if found is not None:
                 self.keep({phone: found})
 
-    async def _search(self, phone: str) -> tuple[model.Lead, ...] | None:
+    async def _search(self, phone: str) -> tuple[models.Lead, ...] | None:
         """None where that is not decided."""
         try:
             return self._with(phone, await self._pages(lambda page: self.courier.search_leads(phone[1:], page)))
@@ -149,9 +150,9 @@ class LeadSearch:
         if len(self.undecided) > MOST_UNDECIDED:
             raise errors.Incomplete(f"{answer}, and so for {MOST_UNDECIDED} others")
 
-    async def _pages(self, ask: Callable[[int], Awaitable[model.LeadPage]]) -> list[model.Lead]:
+    async def _pages(self, ask: Callable[[int], Awaitable[models.LeadPage]]) -> list[models.Lead]:
         """The leads of an answer, all of them: one that is not shown may be the number's own. Raises _NotAllShown."""
-        shown: list[model.Lead] = []
+        shown: list[models.Lead] = []
         most = 0
         for _ in range(READINGS):
             shown, most = [], 0
@@ -167,18 +168,18 @@ class LeadSearch:
                 return shown
         raise _NotAllShown(f"of {most:,} leads that it counts for a number it shows {len(shown):,}", shown)
 
-    def _with(self, phone: str, shown: Sequence[model.Lead]) -> tuple[model.Lead, ...]:
+    def _with(self, phone: str, shown: Sequence[models.Lead]) -> tuple[models.Lead, ...]:
         found = {lead.id: lead for lead, phones in self._of_this_account(shown) if phone in phones}
         return tuple(found.values())
 
-    def _of_this_account(self, leads: Sequence[model.Lead]) -> list[tuple[model.Lead, set[str]]]:
+    def _of_this_account(self, leads: Sequence[models.Lead]) -> list[tuple[models.Lead, set[str]]]:
         """Those that are the account's own, as far as they say, each with its numbers in E.164."""
         own = [lead for lead in leads if lead.account_id in (None, self.account.id)]
         return self._with_numbers(own)
 
-    def _with_numbers(self, leads: Sequence[model.Lead]) -> list[tuple[model.Lead, set[str]]]:
+    def _with_numbers(self, leads: Sequence[models.Lead]) -> list[tuple[models.Lead, set[str]]]:
         written = sorted({number for lead in leads for number in lead.numbers})
-        e164 = numbers.read(pl.Series(written, dtype=pl.String), self.region)["e164"].to_list()
+        e164 = phone_numbers.read(pl.Series(written, dtype=pl.String), self.region)["e164"].to_list()
         read = dict(zip(written, e164, strict=True))
         return [(lead, {read[number] for number in lead.numbers if read[number]}) for lead in leads]
 
@@ -186,6 +187,6 @@ class LeadSearch:
 class _NotAllShown(Exception):
     """Of the leads of one number."""
 
-    def __init__(self, evidence: str, shown: Sequence[model.Lead]) -> None:
+    def __init__(self, evidence: str, shown: Sequence[models.Lead]) -> None:
         super().__init__(evidence)
         self.shown = shown

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
-from callimport import canonical, mapping, model
+from callimport.core import mapping, models, normal_form
 
 # What must be shown, and equal, before a communication without a reference counts as a call of ours.
 _TELLING = ("method", "type", "executed_at", "description", "call_duration", "call_phone")
@@ -15,20 +15,20 @@ _TELLING = ("method", "type", "executed_at", "description", "call_duration", "ca
 class Alike:
     """Calls that are equal in everything, and the communications that equal them and nobody else."""
 
-    communications: tuple[model.Communication, ...]
-    stored: tuple[model.Stored, ...]
+    communications: tuple[models.Communication, ...]
+    stored: tuple[models.Stored, ...]
 
 
-def bears(reference: str, one: model.Stored) -> bool:
+def bears(reference: str, one: models.Stored) -> bool:
     return reference in one.description
 
 
-def alike(sent: Iterable[model.Communication], stored: Iterable[model.Stored]) -> list[Alike]:
+def alike(sent: Iterable[models.Communication], stored: Iterable[models.Stored]) -> list[Alike]:
     """The calls of one lead in groups that only their number tells apart, each with what equals it. What equals two
     groups at once (one of them names no user, say) is proof of neither."""
-    groups: dict[tuple[object, ...], list[model.Communication]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[models.Communication]] = defaultdict(list)
     for one in sent:
-        groups[tuple(map(canonical.form, asdict(without_reference(one)).values()))].append(one)
+        groups[tuple(map(normal_form.form, asdict(without_reference(one)).values()))].append(one)
     shown = sorted(stored, key=lambda one: one.id)
     equals = [[one for one in shown if is_equal(group[0], one)] for group in groups.values()]
     fits = Counter(one.id for equal in equals for one in equal)
@@ -38,21 +38,21 @@ def alike(sent: Iterable[model.Communication], stored: Iterable[model.Stored]) -
     ]
 
 
-def is_equal(sent: model.Communication, one: model.Stored) -> bool:
+def is_equal(sent: models.Communication, one: models.Stored) -> bool:
     """Strict: a field that is not shown is not equal, nor is a description where none was sent. References aside."""
     if not all(name in one.body for name in _TELLING):
         return False
     plain = without_reference(sent)
     shown = {**one.body, "description": mapping.without_reference(one.description)}
-    described = canonical.form(shown["description"]) == canonical.form(plain.description)
-    return described and not canonical.differences(plain, shown)
+    described = normal_form.form(shown["description"]) == normal_form.form(plain.description)
+    return described and not normal_form.differences(plain, shown)
 
 
-def equals_one_of(sent: Iterable[model.Communication], one: model.Stored) -> bool:
+def equals_one_of(sent: Iterable[models.Communication], one: models.Stored) -> bool:
     return any(is_equal(communication, one) for communication in sent)
 
 
-def may_be(sent: model.Communication, one: model.Stored, *, near: timedelta, since: datetime | None = None) -> bool:
+def may_be(sent: models.Communication, one: models.Stored, *, near: timedelta, since: datetime | None = None) -> bool:
     """Loose: of the same method and direction, as far as it is said, and near the call or stored since."""
     said = ((one.method, sent.method), (one.type, sent.type))
     if any(shown and shown.casefold() != wanted.casefold() for shown, wanted in said):
@@ -63,11 +63,11 @@ def may_be(sent: model.Communication, one: model.Stored, *, near: timedelta, sin
     return since is not None and (one.created_at is None or one.created_at >= since)
 
 
-def without_reference(sent: model.Communication) -> model.Communication:
+def without_reference(sent: models.Communication) -> models.Communication:
     return replace(sent, description=mapping.without_reference(sent.description or "") or None)
 
 
-def told(stored: Sequence[model.Stored]) -> str:
+def told(stored: Sequence[models.Stored]) -> str:
     """Communications in a few words, for whoever must decide."""
     return ", ".join(
         f"{one.id} (call of {_moment(one.executed_at)}, stored {_moment(one.created_at)})"

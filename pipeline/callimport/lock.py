@@ -11,7 +11,7 @@ from typing import Any
 
 import filelock
 
-from callimport import errors, outfile
+from callimport.core import errors, files
 
 PATIENCE_SECONDS = 2.0
 
@@ -57,7 +57,7 @@ def is_held(path: Path) -> bool:
 
 
 def write_heartbeat(path: Path, beat: dict[str, Any]) -> None:
-    with outfile.opened(path, is_kept=False) as file:
+    with files.opened(path, is_kept=False) as file:
         json.dump(beat, file)
 
 

@@ -10,7 +10,9 @@ import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from callimport import agents_found, config, errors, outfile, rejects, sheet, source, unknown_callers
+from callimport import agents_found, rejects, source, unknown_callers
+from callimport.core import errors, files, workbook_writer
+from callimport.core.settings import Settings
 from callimport.exports import sources_of
 from callimport.intake import Intake
 from callimport.ledger import Enrolled
@@ -19,7 +21,7 @@ from callimport.ledger import Enrolled
 _WHEN_WRITTEN = "docProps/core.xml"
 
 
-def refuse_unfit(settings: config.Settings, html: Path | None = None) -> None:
+def refuse_unfit(settings: Settings, html: Path | None = None) -> None:
     """Before hours of work: no output may exist already, unless it is one of before that may say the same, or be one
     of the files that are read."""
     if settings.rejects is not None:
@@ -38,14 +40,14 @@ def refuse_unfit(settings: config.Settings, html: Path | None = None) -> None:
         settings.exclude_numbers,
         Path(settings.profile) if settings.profile else None,
     )
-    outfile.refuse_same(outputs, [*sources_of(settings), *(path for path in others if path is not None)])
+    files.refuse_same(outputs, [*sources_of(settings), *(path for path in others if path is not None)])
     for path in outputs:
         # Whether one of before is in the way shows when it is known what would be written.
         is_of_before = path in answers and _has_columns(path, answers[path])
-        outfile.refuse_existing(path, force=settings.force or is_of_before)
+        files.refuse_existing(path, force=settings.force or is_of_before)
 
 
-def write(settings: config.Settings, intake: Intake | None, enrolled: Enrolled) -> tuple[str, ...]:
+def write(settings: Settings, intake: Intake | None, enrolled: Enrolled) -> tuple[str, ...]:
     """What to say of them, but for the rejects: those are told with their number."""
     if intake is None:
         return ()
@@ -102,7 +104,7 @@ def _place(path: Path, make: Callable[[Path], int], *, force: bool) -> int:
 
 
 def _is_same(fresh: Path, old: Path) -> bool:
-    if not sheet.is_one(fresh):
+    if not workbook_writer.is_one(fresh):
         return filecmp.cmp(fresh, old, shallow=False)
     return _parts(fresh) == _parts(old)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from callimport import duration, errors, model
+from callimport.core import errors, humanize, models
 
 SLOWER_AFTER_LIMIT = 0.7
 FASTER_PER_WINDOW = 0.025
@@ -27,7 +27,7 @@ class Pacer:
     """`rates` are all kept at once; `monotonic` is in seconds."""
 
     def __init__(
-        self, rates: Sequence[model.Rate], monotonic: Callable[[], float], rng: random.Random | None = None
+        self, rates: Sequence[models.Rate], monotonic: Callable[[], float], rng: random.Random | None = None
     ) -> None:
         self._windows = [(rate, deque[float]()) for rate in rates]
         self._pace = min(rates, key=lambda rate: rate.seconds)
@@ -75,8 +75,8 @@ class Pacer:
         self._factor_since = self._open_at
         if retry_after is not None and retry_after > LONGEST_OBEDIENCE_SECONDS:
             self._too_long = errors.DestinationUnusable(
-                f"the CRM asks for a pause of {duration.told(retry_after)} (429), longer than a run waits: nothing "
-                f"more is sent; run again in {duration.told(pause)}"
+                f"the CRM asks for a pause of {humanize.told(retry_after)} (429), longer than a run waits: nothing "
+                f"more is sent; run again in {humanize.told(pause)}"
             )
             raise self._too_long
         return pause

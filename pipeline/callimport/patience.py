@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from callimport import errors
+from callimport.core import errors
 
 LONGEST_WITHOUT_PASSING_SECONDS = 15 * 60
 FORBIDDEN_THAT_STOP = 3

@@ -6,7 +6,8 @@ Then it is not the memory it should be: a new one where the old is lost, a copy 
 import random
 from collections.abc import Callable, Sequence
 
-from callimport import counted, errors, likeness, mapping, model
+from callimport import likeness
+from callimport.core import errors, mapping, models, plurals
 from callimport.courier import Courier
 from callimport.ledger import Ledger, listing
 
@@ -21,7 +22,7 @@ async def look(
     batch_id: str,
     rng: random.Random,
     say: Callable[[str], None],
-    heard: Callable[[int, Sequence[model.Stored]], None] = lambda *_: None,
+    heard: Callable[[int, Sequence[models.Stored]], None] = lambda *_: None,
 ) -> None:
     """Read the leads of the first creates and of some others; `heard` is told what each shows. Raises GuardStopped
     where they show what was sent by another ledger: with references by these; without, and where nothing was ever sent,
@@ -30,7 +31,7 @@ async def look(
     unknown: list[str] = []
     leads = _sample(ledger, batch_id, rng)
     if leads:
-        say(f"looking at {counted.leads(len(leads))} first, for calls that this ledger never sent")
+        say(f"looking at {plurals.leads(len(leads))} first, for calls that this ledger never sent")
     unseen = 0
     for lead_id in leads:
         try:
@@ -78,19 +79,19 @@ def _sample(ledger: Ledger, batch_id: str, rng: random.Random) -> list[int]:
     return list(dict.fromkeys(leads))
 
 
-def _unclaimed(ledger: Ledger, shown: Sequence[model.Stored]) -> list[model.Stored]:
+def _unclaimed(ledger: Ledger, shown: Sequence[models.Stored]) -> list[models.Stored]:
     taken = ledger.taken({one.id for one in shown})
     return [one for one in shown if one.id not in taken]
 
 
-def _is_sent_elsewhere(ledger: Ledger, one: model.Stored) -> bool:
+def _is_sent_elsewhere(ledger: Ledger, one: models.Stored) -> bool:
     references = mapping.references_in(one.description)
     # A description may have come with a mark of its own.
     is_ours = any(ledger.knows(reference) and ledger.unsent(reference) is None for reference in references)
     return not is_ours and any(ledger.is_news(one.id, reference) for reference in references)
 
 
-def _unsent(ledger: Ledger, batch_id: str, lead_id: int) -> list[model.Communication]:
+def _unsent(ledger: Ledger, batch_id: str, lead_id: int) -> list[models.Communication]:
     """What is to be sent to a lead, but for what a person wants sent whatever is there."""
     wanted = listing.wanted_by_a_person(ledger.database, lead_id)
     pending = listing.pending_of_lead(ledger.database, batch_id, lead_id)

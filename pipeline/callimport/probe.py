@@ -11,12 +11,14 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from callimport import account, canonical, config, errors, importer, model, privacy, silence
+from callimport import account, importer, silence
+from callimport.core import errors, models, normal_form, privacy
+from callimport.core import settings as config
+from callimport.core.errors import ExitCode
 from callimport.courier import Courier
 from callimport.destination import Destination
 from callimport.destination.exchange import Part
 from callimport.destination.question import Reply
-from callimport.errors import ExitCode
 from callimport.pacer import Pacer
 from callimport.recording import MEBIBYTE
 
@@ -208,10 +210,10 @@ class Trial:
         return {
             "lead_id": self.lead_id,
             "method": "phone",
-            "type": model.Direction.OUTGOING.value,
+            "type": models.Direction.OUTGOING.value,
             "executed_at": call.isoformat(),
             "description": TEXT,
-            "call_status": model.CallStatus.ATTEMPTED.value,
+            "call_status": models.CallStatus.ATTEMPTED.value,
             "call_duration": 0,
             "call_phone": NUMBER,
         }
@@ -240,7 +242,7 @@ class Trial:
 
 
 def _kept_otherwise(payload: Mapping[str, object], kept: Mapping[str, object], name: str) -> bool:
-    return canonical.form(kept.get(name)) != canonical.form(payload[name])
+    return normal_form.form(kept.get(name)) != normal_form.form(payload[name])
 
 
 def _shown(lead: Reply) -> list[dict[str, Any]]:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from callimport import counted, endings, errors, limits, model
-from callimport.errors import ExitCode
+from callimport.core import endings, errors, limits, models, plurals
+from callimport.core.errors import ExitCode
+from callimport.core.models import ItemStatus, Skip
 from callimport.ledger import Enrolled, Ledger, listing
-from callimport.model import ItemStatus, Skip
 from callimport.tally import Tally
 
 EXAMPLES = 3
@@ -23,7 +23,7 @@ class Reckoning:
     enrolled: Enrolled
     batch_id: str
     tally: Tally
-    sources: tuple[model.Source, ...]
+    sources: tuple[models.Source, ...]
     elapsed_seconds: float
     run_id: str | None = None
     requests: int = 0
@@ -92,7 +92,7 @@ class Reckoning:
         if self.work_may_be_left and pending and summary.exit_code in (ExitCode.IN_DOUBT, ExitCode.ROWS_FAILED):
             is_late = self.interrupted is ExitCode.WORK_LEFT
             why = "the time was up (--max-duration)" if is_late else "stopped as asked"
-            yield f"{why}, {counted.calls(pending, 'pending')} left: run again to go on"
+            yield f"{why}, {plurals.calls(pending, 'pending')} left: run again to go on"
 
     def _recordings(self) -> endings.Recordings:
         """Of a check, those that would be uploaded are pending."""
@@ -160,9 +160,9 @@ class Reckoning:
         return errors.worst(*earned)
 
 
-def findings(tally: Tally, sources: tuple[model.Source, ...]) -> tuple[endings.Finding, ...]:
+def findings(tally: Tally, sources: tuple[models.Source, ...]) -> tuple[endings.Finding, ...]:
     """The rules that rows broke, the most frequent first."""
-    by_rule: dict[str, list[tuple[model.Place, str]]] = defaultdict(list)
+    by_rule: dict[str, list[tuple[models.Place, str]]] = defaultdict(list)
     for place in sorted(tally.rejects):
         for reason in tally.rejects[place]:
             by_rule[reason.rule].append((place, reason.message))

@@ -15,7 +15,8 @@ from datetime import timedelta
 
 import anyio
 
-from callimport import errors, likeness, mapping, model
+from callimport import likeness
+from callimport.core import errors, mapping, models
 from callimport.courier import Courier
 from callimport.ledger import Ledger
 
@@ -35,35 +36,35 @@ class Look:
     """One read of a lead: what it shows that is no item's yet, how many it does not show of those that are ours or that
     it showed before, and the references on all that it shows."""
 
-    unclaimed: tuple[model.Stored, ...]
+    unclaimed: tuple[models.Stored, ...]
     missing: int = 0
     marks: frozenset[str] = frozenset()
 
 
-def found(doubts: Sequence[model.Doubt], unclaimed: Iterable[model.Stored]) -> dict[str, model.Verdict]:
+def found(doubts: Sequence[models.Doubt], unclaimed: Iterable[models.Stored]) -> dict[str, models.Verdict]:
     """The doubts of one lead whose communication is surely among `unclaimed`, which holds none that is ours already."""
     shown = sorted(unclaimed, key=lambda one: one.id)
-    verdicts: dict[str, model.Verdict] = {}
+    verdicts: dict[str, models.Verdict] = {}
     for doubt in doubts:
         given = {verdict.found.id for verdict in verdicts.values() if verdict.found}
         bearing = [one for one in shown if likeness.bears(doubt.reference, one) and one.id not in given]
         if bearing:
             more = f"; the same reference stands on {[one.id for one in bearing[1:]]} too" if bearing[1:] else ""
-            verdicts[doubt.key] = model.Verdict("found", f"its reference stands on {bearing[0].id}{more}", bearing[0])
+            verdicts[doubt.key] = models.Verdict("found", f"its reference stands on {bearing[0].id}{more}", bearing[0])
     left = [doubt for doubt in doubts if doubt.key not in verdicts and not _is_marked(doubt)]
     return verdicts | _found_by_payload(left, shown)
 
 
-def denied(doubt: model.Doubt, first: Look, second: Look) -> model.Verdict:
+def denied(doubt: models.Doubt, first: Look, second: Look) -> models.Verdict:
     """What two complete reads say of a doubt that was not found."""
     if first.missing and second.missing:
-        return model.Verdict(
+        return models.Verdict(
             "held",
             f"the lead does not show {second.missing} communications that are ours or that it showed before (did a "
             "person delete or move them?), so that nothing can be concluded from what else it does not show",
         )
     if doubt.reference in first.marks | second.marks:
-        return model.Verdict("held", "its reference stands on a communication of the lead that is another call's")
+        return models.Verdict("held", "its reference stands on a communication of the lead that is another call's")
     since = doubt.intended_at - CLOCK_MARGIN
     near = {
         one.id: one
@@ -72,20 +73,20 @@ def denied(doubt: model.Doubt, first: Look, second: Look) -> model.Verdict:
     }
     if near:
         shown = likeness.told(tuple(near.values()))
-        return model.Verdict("held", f"the lead shows what could be it, but does not say so: communication {shown}")
+        return models.Verdict("held", f"the lead shows what could be it, but does not say so: communication {shown}")
     if doubt.applied:
-        return model.Verdict("held", "the CRM said that it stored it, and does not show it")
+        return models.Verdict("held", "the CRM said that it stored it, and does not show it")
     if not _is_marked(doubt):
-        return model.Verdict("held", "the lead does not show it; without references that is no proof")
+        return models.Verdict("held", "the lead does not show it; without references that is no proof")
     if doubt.times_absent >= ROUNDS:
-        return model.Verdict("held", f"sent {ROUNDS + 1} times without an answer, and not shown")
-    return model.Verdict("absent", f"two reads of the lead show nothing like it ({len(second.unclaimed)} others)")
+        return models.Verdict("held", f"sent {ROUNDS + 1} times without an answer, and not shown")
+    return models.Verdict("absent", f"two reads of the lead show nothing like it ({len(second.unclaimed)} others)")
 
 
 class Reconciliation:
     """Looks the doubts of the ledger up, one lead at a time, through the shared pacer."""
 
-    def __init__(self, ledger: Ledger, courier: Courier, clock: model.Clock, settle_seconds: float) -> None:
+    def __init__(self, ledger: Ledger, courier: Courier, clock: models.Clock, settle_seconds: float) -> None:
         self._ledger = ledger
         self._courier = courier
         self._clock = clock
@@ -131,19 +132,19 @@ class Reconciliation:
             settled += await self._settle_the_rest(lead_id, look)
         return settled
 
-    def _ripe(self) -> dict[int, list[model.Doubt]]:
+    def _ripe(self) -> dict[int, list[models.Doubt]]:
         """The doubts to be looked up now, by lead."""
         now = self._clock.monotonic()
         return {lead_id: doubts for lead_id, doubts in self._to_look_up().items() if self._ripe_at(doubts) <= now}
 
-    def _to_look_up(self) -> dict[int, list[model.Doubt]]:
-        by_lead: dict[int, list[model.Doubt]] = defaultdict(list)
+    def _to_look_up(self) -> dict[int, list[models.Doubt]]:
+        by_lead: dict[int, list[models.Doubt]] = defaultdict(list)
         for doubt in self._ledger.doubts():
             if doubt.communication.lead_id not in self._unreadable:
                 by_lead[doubt.communication.lead_id].append(doubt)
         return by_lead
 
-    def _ripe_at(self, doubts: Sequence[model.Doubt]) -> float:
+    def _ripe_at(self, doubts: Sequence[models.Doubt]) -> float:
         """A lead is ripe when all its doubts are: they are judged together."""
         return max(doubt.since for doubt in doubts) + self._settle_seconds
 
@@ -159,7 +160,7 @@ class Reconciliation:
         first, second = self._without_taken(first), self._without_taken(second)
         return settled + self._record({doubt.key: denied(doubt, first, second) for doubt in self._doubts_of(lead_id)})
 
-    def _doubts_of(self, lead_id: int) -> list[model.Doubt]:
+    def _doubts_of(self, lead_id: int) -> list[models.Doubt]:
         return [doubt for doubt in self._ledger.doubts() if doubt.communication.lead_id == lead_id]
 
     def _without_taken(self, look: Look) -> Look:
@@ -167,13 +168,13 @@ class Reconciliation:
         taken = self._ledger.taken({one.id for one in look.unclaimed})
         return replace(look, unclaimed=tuple(one for one in look.unclaimed if one.id not in taken))
 
-    def _record(self, verdicts: dict[str, model.Verdict]) -> int:
+    def _record(self, verdicts: dict[str, models.Verdict]) -> int:
         for key, verdict in verdicts.items():
             self._ledger.settle(key, verdict)
             self.verdicts[verdict.kind] += 1
         return len(verdicts)
 
-    async def _look_or_hold(self, lead_id: int, doubts: Sequence[model.Doubt]) -> Look | None:
+    async def _look_or_hold(self, lead_id: int, doubts: Sequence[models.Doubt]) -> Look | None:
         """What the lead shows; None where that proves nothing, or where there is no lead to look at."""
         try:
             return await self._look(lead_id)
@@ -188,13 +189,13 @@ class Reconciliation:
             self._look_again_later(lead_id, doubts, outcome)
         return None
 
-    def _look_again_later(self, lead_id: int, doubts: Sequence[model.Doubt], outcome: errors.Outcome) -> None:
+    def _look_again_later(self, lead_id: int, doubts: Sequence[models.Doubt], outcome: errors.Outcome) -> None:
         """By the next run; but not for ever."""
         self._unreadable.add(lead_id)
         self._hold([one for one in doubts if self._clock.wall() - one.intended_at > LONGEST_UNREADABLE], outcome)
 
-    def _hold(self, doubts: Sequence[model.Doubt], outcome: errors.Outcome) -> None:
-        held = model.Verdict("held", f"the lead cannot be read ({outcome.evidence})")
+    def _hold(self, doubts: Sequence[models.Doubt], outcome: errors.Outcome) -> None:
+        held = models.Verdict("held", f"the lead cannot be read ({outcome.evidence})")
         self._record({doubt.key: held for doubt in doubts})
 
     async def _look(self, lead_id: int) -> Look:
@@ -205,10 +206,10 @@ class Reconciliation:
         return self._without_taken(Look(tuple(stored), len(missing), marks))
 
 
-def _found_by_payload(doubts: Sequence[model.Doubt], shown: Sequence[model.Stored]) -> dict[str, model.Verdict]:
+def _found_by_payload(doubts: Sequence[models.Doubt], shown: Sequence[models.Stored]) -> dict[str, models.Verdict]:
     """Without references: as many equal payloads as doubts, all made since, are the doubts'; which is whose does not
     matter, since they are equal in everything."""
-    verdicts: dict[str, model.Verdict] = {}
+    verdicts: dict[str, models.Verdict] = {}
     for group in likeness.alike([doubt.communication for doubt in doubts], shown):
         theirs = [doubt for doubt in doubts if doubt.communication in group.communications]
         since = min(doubt.intended_at for doubt in theirs) - CLOCK_MARGIN
@@ -218,9 +219,9 @@ def _found_by_payload(doubts: Sequence[model.Doubt], shown: Sequence[model.Store
         ]
         if len(made_since) == len(theirs):
             for doubt, one in zip(theirs, made_since, strict=True):
-                verdicts[doubt.key] = model.Verdict("found", f"{one.id} equals it in everything", one)
+                verdicts[doubt.key] = models.Verdict("found", f"{one.id} equals it in everything", one)
     return verdicts
 
 
-def _is_marked(doubt: model.Doubt) -> bool:
+def _is_marked(doubt: models.Doubt) -> bool:
     return doubt.reference in (doubt.communication.description or "")

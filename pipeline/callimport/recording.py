@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from callimport import errors
+from callimport.core import errors
 
 MEBIBYTE = 1024 * 1024
 # Enough to tell both kinds.

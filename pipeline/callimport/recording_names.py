@@ -15,8 +15,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport import model, numbers, profile
-from callimport.model import Key
+from callimport import profile
+from callimport.core import models
+from callimport.core import phones as phone_numbers
+from callimport.core.models import Key
 
 # From the first ring to the first word, the clocks of two machines included.
 NEAR_SECONDS = 120
@@ -64,7 +66,7 @@ class Names:
                     found.append((path, direction, match))
                     break
         cells = pl.Series([match["number"] for _, _, match in found], dtype=pl.String)
-        phones: list[str | None] = numbers.read(cells, self._region)["e164"].to_list() if found else []
+        phones: list[str | None] = phone_numbers.read(cells, self._region)["e164"].to_list() if found else []
         return [
             Told(path, phone, direction, match.groupdict().get("id"), self._second(match))
             for (path, direction, match), phone in zip(found, phones, strict=True)
@@ -84,7 +86,7 @@ class Names:
             return None
 
 
-def owners(files: Iterable[Told], calls: Iterable[model.Nameless[Key]]) -> Owners[Key]:
+def owners(files: Iterable[Told], calls: Iterable[models.Nameless[Key]]) -> Owners[Key]:
     """Whose each file is. `calls` is gone through once; it has those, too, that cannot get a recording now, so that
     theirs goes to no other."""
     of_phone: dict[str, list[Told]] = defaultdict(list)
@@ -116,7 +118,7 @@ def owners(files: Iterable[Told], calls: Iterable[model.Nameless[Key]]) -> Owner
     return Owners(settled, tuple(sorted(questioned - set(settled.values()))))
 
 
-def _ids(call: model.Nameless[Key]) -> set[str | None]:
+def _ids(call: models.Nameless[Key]) -> set[str | None]:
     return {call.call_id, *_BETWEEN_IDS.split(call.legs or "")}
 
 

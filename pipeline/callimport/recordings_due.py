@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import anyio.lowlevel
 
-from callimport import endings, profile
+from callimport import profile
+from callimport.core import endings
 from callimport.ledger import Database, listing, recordings
 from callimport.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
 from callimport.recording import Audio, File, Folder, Unfit, folded, unreadable

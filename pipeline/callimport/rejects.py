@@ -13,16 +13,20 @@ from typing import Any, TextIO
 
 import polars as pl
 
-from callimport import errors, formula, model, origin, outfile, profile, sheet, source
+from callimport import profile, source
+from callimport.core import csv_safety, errors, files, models, row_origin, workbook_writer
 
 # Columns that this program adds. In a reject file that was fed in again they are of the last time.
-_OURS = ("_row", "_ragged", "_reasons", "_source", origin.CELLS, origin.COLUMN)
+_OURS = ("_row", "_ragged", "_reasons", "_source", row_origin.CELLS, row_origin.COLUMN)
 # What a run can read again.
 _NAMED = (".csv", ".txt", ".xlsx")
 # Of every reject file, whatever its other columns.
-COLUMNS = ("_reasons", origin.COLUMN)
-_CUT = f"cut: a cell was longer than the {sheet.LONGEST_CELL:,} characters that a sheet takes; copy it from the export"
-_TO_BE_CLEARED = f"mend the row, then clear {origin.CELLS}"
+COLUMNS = ("_reasons", row_origin.COLUMN)
+_CUT = (
+    f"cut: a cell was longer than the {workbook_writer.LONGEST_CELL:,} characters that a sheet takes; "
+    "copy it from the export"
+)
+_TO_BE_CLEARED = f"mend the row, then clear {row_origin.CELLS}"
 _ADVICE = (source.FILL_IN, source.PUT_QUOTES, _TO_BE_CLEARED)
 # The cell that is wrong, by how the rule's name begins: the first of these columns that the file has.
 _BLAMED = {
@@ -44,14 +48,14 @@ def refuse_unfit(path: Path) -> None:
     """Raise ConfigError where a file of that name could not be written; called before hours of work, not after."""
     if path.suffix.lower() not in _NAMED:
         raise errors.ConfigError(f"{path}: rejects are written as .csv or .xlsx; call it so")
-    if sheet.is_one(path):
-        sheet.refuse_missing(path)
+    if workbook_writer.is_one(path):
+        workbook_writer.refuse_missing(path)
 
 
 def write(
     path: Path,
-    chunks: Iterable[tuple[int, model.Chunk]],
-    reasons: Mapping[model.Place, tuple[model.Reason, ...]],
+    chunks: Iterable[tuple[int, models.Chunk]],
+    reasons: Mapping[models.Place, tuple[models.Reason, ...]],
     *,
     several_sources: bool,
     recipe: profile.Profile | None = None,
@@ -61,25 +65,25 @@ def write(
     The input's columns with their cells as they were (of several headers the union, in order of appearance), then
     `_row`, `_reasons` ("rule: message", joined by " | "), with several sources `_source` (the file's name), `_cells`
     where rows had too many cells or too few, with those that have no place (until it is cleared, such a row is
-    rejected again), and `_origin` (see `origin.kept`). In CSV (UTF-8 with its mark) what a spreadsheet would calculate
-    with has an apostrophe before it, which is taken away when the file is read. In a workbook the cells that `recipe`
-    (None: the canonical columns) makes a wrong value of are coloured. Whole or not at all; raises ConfigError where it
-    cannot be.
+    rejected again), and `_origin` (see `row_origin.kept`). In CSV (UTF-8 with its mark) what a spreadsheet would
+    calculate with has an apostrophe before it, which is taken away when the file is read. In a workbook the cells that
+    `recipe` (None: the canonical columns) makes a wrong value of are coloured. Whole or not at all; raises ConfigError
+    where it cannot be.
     """
     refuse_unfit(path)
-    with outfile.spool(path) as spool:
+    with files.spool(path) as spool:
         # The header is known only when the last chunk has been seen, and the rows may be too many to be kept.
-        rows = _Rows(reasons, recipe, in_csv=not sheet.is_one(path))
+        rows = _Rows(reasons, recipe, in_csv=not workbook_writer.is_one(path))
         count = 0
         for number, chunk in chunks:
             for row in rows.of(number, chunk):
                 spool.write(json.dumps(row) + "\n")
                 count += 1
         spool.seek(0)
-        optional = (("_source", several_sources), (origin.CELLS, rows.any_is_ragged))
-        ours = ("_row", "_reasons", *(name for name, is_told in optional if is_told), origin.COLUMN)
+        optional = (("_source", several_sources), (row_origin.CELLS, rows.any_is_ragged))
+        ours = ("_row", "_reasons", *(name for name, is_told in optional if is_told), row_origin.COLUMN)
         told = _Told(list(rows.positions), ours, count)
-        (_write_sheet if sheet.is_one(path) else _write_csv)(path, told, spool)
+        (_write_sheet if workbook_writer.is_one(path) else _write_csv)(path, told, spool)
     return count
 
 
@@ -87,14 +91,14 @@ def write(
 class _Rows:
     """Rejected rows as they go into the spool: what is ours, which columns are wrong, then the cells by position."""
 
-    reasons: Mapping[model.Place, tuple[model.Reason, ...]]
+    reasons: Mapping[models.Place, tuple[models.Reason, ...]]
     recipe: profile.Profile | None
     in_csv: bool
     positions: dict[str, int] = field(default_factory=dict)
     any_is_ragged: bool = False
 
-    def of(self, number: int, chunk: model.Chunk) -> Iterator[list[Any]]:
-        is_rejected = [model.Place(number, row) in self.reasons for row in chunk.frame["_row"]]
+    def of(self, number: int, chunk: models.Chunk) -> Iterator[list[Any]]:
+        is_rejected = [models.Place(number, row) in self.reasons for row in chunk.frame["_row"]]
         rejected = chunk.frame.filter(pl.Series(is_rejected, dtype=pl.Boolean))
         columns = [name for name in rejected.columns if name not in _OURS]
         for name in columns:
@@ -102,21 +106,21 @@ class _Rows:
         fed = _fed(columns, self.recipe)
         named = pl.DataFrame({"source": [chunk.source.name]})
         if self.in_csv:
-            named = formula.guarded(named, in_csv=True)
-        cells_of = formula.guarded(rejected.select(columns), in_csv=self.in_csv)
-        marks = origin.kept(rejected)
+            named = csv_safety.guarded(named, in_csv=True)
+        cells_of = csv_safety.guarded(rejected.select(columns), in_csv=self.in_csv)
+        marks = row_origin.kept(rejected)
         ragged = [_to_be_cleared(fault) for fault in rejected["_ragged"]]
         self.any_is_ragged |= any(ragged)
         rows = zip(rejected["_row"], marks, ragged, cells_of.iter_rows(), strict=True)
         for row, mark, fault, cells in rows:
-            why = self.reasons[model.Place(number, row)]
+            why = self.reasons[models.Place(number, row)]
             told = " | ".join(f"{reason.rule}: {reason.message}" for reason in why)
             wrong = sorted({self.positions[name] for reason in why for name in _blamed(reason.rule, fed)})
             placed: list[str | None] = [None] * len(self.positions)
             for name, cell in zip(columns, cells, strict=True):
                 placed[self.positions[name]] = cell
-            ours = {"_row": str(row), "_reasons": told, "_source": named.item(), origin.CELLS: fault}
-            yield [ours | {origin.COLUMN: mark}, wrong, placed]
+            ours = {"_row": str(row), "_reasons": told, "_source": named.item(), row_origin.CELLS: fault}
+            yield [ours | {row_origin.COLUMN: mark}, wrong, placed]
 
 
 def _to_be_cleared(ragged: str | None) -> str:
@@ -162,22 +166,22 @@ class _Told:
 
 
 def _write_csv(path: Path, told: _Told, spool: TextIO) -> None:
-    with outfile.opened(path, encoding="utf-8-sig") as file:
+    with files.opened(path, encoding="utf-8-sig") as file:
         # With this line end csv also quotes a lone CR inside a cell, which would cut the row in two when read again.
         out = csv.writer(file, lineterminator="\r\n")
-        header = formula.guarded(pl.DataFrame({"name": told.names}, schema={"name": pl.String}), in_csv=True)
+        header = csv_safety.guarded(pl.DataFrame({"name": told.names}, schema={"name": pl.String}), in_csv=True)
         out.writerow([*header["name"], *told.ours])
         for cells, ours, _ in told.rows(spool):
             out.writerow([*cells, *ours])
 
 
 def _write_sheet(path: Path, told: _Told, spool: TextIO) -> None:
-    if told.count > sheet.MOST_ROWS:
+    if told.count > workbook_writer.MOST_ROWS:
         raise errors.ConfigError(f"{path}: {told.count:,} rejects are more than a sheet has rows; call it .csv instead")
-    written = sheet.Sheet("Rejects", [*told.names, *told.ours], wide=("_reasons",))
+    written = workbook_writer.Sheet("Rejects", [*told.names, *told.ours], wide=("_reasons",))
     for cells, ours, wrong in told.rows(spool):
-        if not all(map(sheet.fits, cells)):
+        if not all(map(workbook_writer.fits, cells)):
             ours[told.ours.index("_reasons")] += f" | {_CUT}"
         written.add([*cells, *ours], wrong)
-    with outfile.opened_binary(path) as file:
+    with files.opened_binary(path) as file:
         written.save(file)

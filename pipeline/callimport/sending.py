@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import anyio
 
-from callimport import config, delivery, errors, model, pilot, preflight, report
+from callimport import delivery, pilot, preflight, report
 from callimport.adoption import Adoption
+from callimport.core import errors, models
+from callimport.core.clock import Drift
+from callimport.core.settings import Settings
+from callimport.core.signals import Interruption
 from callimport.courier import Courier
 from callimport.destination import Destination
-from callimport.drift import Drift
 from callimport.existing import Existing
-from callimport.interruption import Interruption
 from callimport.ledger import Ledger, listing
 from callimport.pacer import Pacer
 from callimport.reconcile import Reconciliation
@@ -24,8 +26,8 @@ from callimport.watch import Watch
 class Sending:
     """Of one run, from its ledger to its CRM."""
 
-    settings: config.Settings
-    clock: model.Clock
+    settings: Settings
+    clock: models.Clock
     talk: report.Talk
     rng: random.Random
     interruption: Interruption
@@ -152,4 +154,4 @@ class Sending:
         return self.ledger.next_item(batch_id, frozenset(self.existing.unread)) is not None
 
     def _pending(self) -> int:
-        return listing.member_counts(self.ledger.database)[model.ItemStatus.PENDING]
+        return listing.member_counts(self.ledger.database)[models.ItemStatus.PENDING]

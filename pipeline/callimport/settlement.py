@@ -12,12 +12,14 @@ from typing import Any
 
 import anyio
 
-from callimport import account, config, custody, errors, importer, model, report, upkeep
+from callimport import account, custody, importer, report, upkeep
+from callimport.core import errors, models
+from callimport.core import settings as config
+from callimport.core.errors import ExitCode
+from callimport.core.models import ItemStatus
+from callimport.core.signals import Interruption
 from callimport.courier import Courier
-from callimport.errors import ExitCode
-from callimport.interruption import Interruption
 from callimport.ledger import Ledger, listing
-from callimport.model import ItemStatus
 from callimport.pacer import Pacer
 from callimport.reconcile import Reconciliation
 
@@ -31,8 +33,8 @@ class Settled:
     ledger: str
     verdicts: dict[str, int]
     pending: int
-    in_doubt: tuple[model.Listed, ...]
-    held: tuple[model.Listed, ...]
+    in_doubt: tuple[models.Listed, ...]
+    held: tuple[models.Listed, ...]
     decided: dict[str, int] = field(default_factory=dict)
     interrupted: ExitCode | None = None
 

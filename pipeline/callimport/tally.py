@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from callimport import endings, model
+from callimport.core import endings, models
 
 # So many places of each kind are remembered of what is left out, for whoever wonders.
 EXAMPLES = 3
@@ -23,30 +23,30 @@ class Tally:
     replaced: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
-    rejects: dict[model.Place, tuple[model.Reason, ...]] = field(default_factory=dict)
-    _first: dict[str, list[model.Place]] = field(default_factory=dict)
+    rejects: dict[models.Place, tuple[models.Reason, ...]] = field(default_factory=dict)
+    _first: dict[str, list[models.Place]] = field(default_factory=dict)
 
-    def reject(self, rejected: model.RejectedRow) -> None:
+    def reject(self, rejected: models.RejectedRow) -> None:
         """Note why a row is no call. One that was rejected before keeps what was said of it first."""
         self.rejects.setdefault(rejected.place, rejected.reasons)
 
     def drop(self, kind: str, source: int, rows: pl.Series) -> None:
-        """`rows` of a source (see `model.Place`) are no calls of a customer."""
+        """`rows` of a source (see `models.Place`) are no calls of a customer."""
         self.dropped[kind] += len(rows)
         self._note(kind, source, rows)
 
-    def skip(self, why: model.Skip, source: int, rows: pl.Series) -> None:
+    def skip(self, why: models.Skip, source: int, rows: pl.Series) -> None:
         """The calls in `rows` of a source are not sent."""
         if len(rows):
             self.skipped[why] += len(rows)
             self._note(why, source, rows)
 
-    def unskip(self, why: model.Skip, place: model.Place) -> None:
+    def unskip(self, why: models.Skip, place: models.Place) -> None:
         """Something else became of a skipped call."""
         self.skipped -= Counter({str(why): 1})
         self._first[why] = [one for one in self._first[why] if one != place]
 
-    def left_out(self, sources: Sequence[model.Source]) -> tuple[endings.LeftOut, ...]:
+    def left_out(self, sources: Sequence[models.Source]) -> tuple[endings.LeftOut, ...]:
         """Each kind of dropped rows and skipped calls, the most frequent first."""
         counts = self.dropped + self.skipped
         ordered = sorted(counts, key=lambda kind: (-counts[kind], kind))
@@ -61,4 +61,4 @@ class Tally:
 
     def _note(self, kind: str, source: int, rows: pl.Series) -> None:
         first = self._first.setdefault(kind, [])
-        first += [model.Place(source, row) for row in rows.sort().head(EXAMPLES - len(first))]
+        first += [models.Place(source, row) for row in rows.sort().head(EXAMPLES - len(first))]

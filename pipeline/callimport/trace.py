@@ -6,7 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from callimport import config, custody, errors, model, numbers, privacy
+from callimport import custody
+from callimport.core import errors, models, phones, privacy
+from callimport.core.settings import Settings
 from callimport.ledger import history
 from callimport.ledger.history import History, WithoutLead
 
@@ -35,7 +37,7 @@ class Found:
         }
 
 
-def find(settings: config.Settings, clock: model.Clock, text: str) -> Found:
+def find(settings: Settings, clock: models.Clock, text: str) -> Found:
     """The calls that `text` names: a customer's number as people write it, a call id of the phone system, a KEY, a
     communication or a lead. ConfigError where the ledger knows none."""
     text = text.strip()
@@ -55,8 +57,8 @@ def find(settings: config.Settings, clock: model.Clock, text: str) -> Found:
 
 def _phone(text: str, region: str) -> str | None:
     """E.164, None for what is no number."""
-    e164, _, kind, _ = numbers.read(pl.Series([text], dtype=pl.String), region).row(0)
-    return str(e164) if kind == numbers.Kind.NUMBER else None
+    e164, _, kind, _ = phones.read(pl.Series([text], dtype=pl.String), region).row(0)
+    return str(e164) if kind == phones.Kind.NUMBER else None
 
 
 def _plain_without_lead(one: WithoutLead, grace: timedelta) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport import errors, instants, legs, model, privacy, profile, source, validation
+from callimport import instants, legs, profile, source, validation
+from callimport.core import errors, models, privacy
 from callimport_schemas import call_log
 
 # So many rows are judged; only the order of day and month is looked for in the whole file.
@@ -59,7 +60,7 @@ class Trial:
 
 
 def trial(
-    opened: model.Source, chosen: profile.Profile | None, reading: validation.Reading, *, region: str, shown: int
+    opened: models.Source, chosen: profile.Profile | None, reading: validation.Reading, *, region: str, shown: int
 ) -> Trial:
     """Try a recipe, or the one that is detected, on a file. `reading.zone` counts before the recipe's default; `shown`
     is the number of rows to show. Raises SourceError and SchemaMismatch."""
@@ -85,7 +86,7 @@ def trial(
     )
 
 
-def _first_rows(opened: model.Source, match: profile.Match) -> tuple[pl.DataFrame, instants.Order | None, bool]:
+def _first_rows(opened: models.Source, match: profile.Match) -> tuple[pl.DataFrame, instants.Order | None, bool]:
     """The rows to judge, the order of day and month in the whole file, and whether those rows are all there are."""
     frame, evidence, is_whole = None, instants.Evidence(), True
     for chunk in source.read(opened, match.layout):

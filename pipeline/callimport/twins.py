@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from callimport import model, origin
+from callimport.core import models, row_origin
 
 _SEEDS = (1, 2, 3)
 _PLACE = {"source": pl.UInt16, "_row": pl.Int64}
@@ -21,25 +21,25 @@ class Judged:
     another one in their stead; a twin is named with whether both have an id, and with another of its kind."""
 
     copies: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_PLACE))
-    twins: tuple[tuple[model.Place, bool, model.Place], ...] = ()
+    twins: tuple[tuple[models.Place, bool, models.Place], ...] = ()
 
     def verdicts(self) -> Iterator[tuple[int, int, str]]:
         """Source, row and what it is, of every row that is no call of its own."""
         yield from ((source, row, "duplicate") for source, row in self.copies.iter_rows())
         yield from ((place.source, place.row, "twin") for place, _, _ in self.twins)
 
-    def rejects(self, name: Callable[[model.Place, model.Place], str]) -> tuple[model.RejectedRow, ...]:
+    def rejects(self, name: Callable[[models.Place, models.Place], str]) -> tuple[models.RejectedRow, ...]:
         """`name(place, other)` is how the other row is called where the first one is told about."""
         return tuple(
-            model.RejectedRow(place, (reason(name(place, other), has_id=has_id),))
+            models.RejectedRow(place, (reason(name(place, other), has_id=has_id),))
             for place, has_id, other in self.twins
         )
 
 
-def reason(other: str, *, has_id: bool) -> model.Reason:
+def reason(other: str, *, has_id: bool) -> models.Reason:
     """Why a row is rejected whose twin is called `other`."""
     same = "the same call_id as" if has_id else "same second, direction and number as"
-    return model.Reason("twin", f"{same} {other}, but other content; keep the right one")
+    return models.Reason("twin", f"{same} {other}, but other content; keep the right one")
 
 
 class Twins:
@@ -68,7 +68,7 @@ class Twins:
             )
         )
 
-    def judged(self, origins: origin.Origins | None = None) -> Judged:
+    def judged(self, origins: row_origin.Origins | None = None) -> Judged:
         """Once all calls were seen.
 
         By `origins`, a row whose mended form is a call of this batch counts as a copy of that; one that an item has
@@ -103,7 +103,7 @@ class Twins:
         return Judged(
             pl.concat([equal.filter(~pl.struct(key).is_first_distinct()).select(list(_PLACE)), stood_in_for]),
             tuple(
-                (model.Place(source, row), has_id, model.Place(other_source, other_row))
+                (models.Place(source, row), has_id, models.Place(other_source, other_row))
                 for source, row, has_id, other_source, other_row in named.iter_rows()
             ),
         )
@@ -127,7 +127,7 @@ def _named(twins: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     ).sort("source", "_row")  # fmt: skip
 
 
-def _stood_in_for(seen: pl.DataFrame, origins: origin.Origins) -> pl.DataFrame:
+def _stood_in_for(seen: pl.DataFrame, origins: row_origin.Origins) -> pl.DataFrame:
     """The places of those whose mended row is among the calls, too."""
     pairs = list(origins.stand_ins())
     beside = _places(place for place, _ in pairs).hstack(
@@ -142,5 +142,5 @@ def _stood_in_for(seen: pl.DataFrame, origins: origin.Origins) -> pl.DataFrame:
     )
 
 
-def _places(places: Iterable[model.Place]) -> pl.DataFrame:
+def _places(places: Iterable[models.Place]) -> pl.DataFrame:
     return pl.DataFrame(list(places), schema=_PLACE, orient="row")

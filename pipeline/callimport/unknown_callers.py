@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport import outfile
+from callimport.core import files
 
 HEADER = ("number", "calls", "answered", "missed", "last_call", "last_was")
 # Rows that are waiting to be added up; beside them, as much memory as there are numbers.
@@ -57,7 +57,7 @@ class UnknownCallers:
         """
         found = _added_up(pl.concat(self._numbers)) if self._numbers else pl.DataFrame(schema=["number"])
         there = ZoneInfo(zone) if zone else UTC
-        with outfile.opened(path, encoding="utf-8-sig") as file:
+        with files.opened(path, encoding="utf-8-sig") as file:
             out = csv.writer(file, lineterminator="\r\n")
             out.writerow(HEADER)
             if found.height:

@@ -12,9 +12,11 @@ from datetime import timedelta
 
 import anyio
 
-from callimport import changes, config, counted, endings, errors, model, privacy
+from callimport import changes
+from callimport.core import endings, errors, models, plurals, privacy
+from callimport.core.settings import Settings
+from callimport.core.signals import Interruption
 from callimport.courier import Courier
-from callimport.interruption import Interruption
 from callimport.ledger import Enrolled, Ledger
 from callimport.ledger.updates import Updates
 from callimport.patience import Patience
@@ -39,10 +41,10 @@ class _Came:
 
     to: Counter[str] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
-    lists: dict[str, list[model.Listed]] = field(default_factory=lambda: defaultdict(list))
+    lists: dict[str, list[models.Listed]] = field(default_factory=lambda: defaultdict(list))
     kept_otherwise: Counter[str] = field(default_factory=Counter)
 
-    def note(self, which: str, update: model.Update, why: str) -> None:
+    def note(self, which: str, update: models.Update, why: str) -> None:
         if len(self.lists[which]) < LISTED_AT_MOST:
             self.lists[which].append(replace(update.listed, reason=why))
 
@@ -52,8 +54,8 @@ class Updating:
 
     def __init__(
         self,
-        settings: config.Settings,
-        clock: model.Clock,
+        settings: Settings,
+        clock: models.Clock,
         say: Callable[[str], None],
         ledger: Ledger,
         enrolled: Enrolled,
@@ -148,7 +150,7 @@ class Updating:
             return
         count = sum(map(len, by_lead.values()))
         self._say(
-            f"{counted.calls(count, 'changed')} on {counted.leads(len(by_lead))}: each lead is read, then they are sent"
+            f"{plurals.calls(count, 'changed')} on {plurals.leads(len(by_lead))}: each lead is read, then they are sent"
         )
         maker = _Maker(
             record=self._record,
@@ -211,10 +213,10 @@ class _Maker:
     came: _Came
     planned: frozenset[str]
     run_id: str
-    settings: config.Settings
+    settings: Settings
     left: int | None
     settled_at: float
-    clock: model.Clock
+    clock: models.Clock
     say: Callable[[str], None]
     patience: Patience
     said_at: float
@@ -242,7 +244,7 @@ class _Maker:
             await self._change(update, shown.get(update.communication_id))
             self._tell()
 
-    async def _let_earlier_ones_end(self, updates: Sequence[model.Update]) -> None:
+    async def _let_earlier_ones_end(self, updates: Sequence[models.Update]) -> None:
         """One of an earlier run that tells another story must not be stored after ours."""
         begun = [one.unanswered_at for one in updates if one.unanswered_at and changes.is_overtaken(one)]
         if begun and self.clock.wall() - max(begun) < LONGEST_UNDER_WAY + timedelta(seconds=self.settings.settle):
@@ -270,7 +272,7 @@ class _Maker:
             self._knows_address = True
             return
 
-    async def _change(self, update: model.Update, shown: dict[str, object] | None) -> None:
+    async def _change(self, update: models.Update, shown: dict[str, object] | None) -> None:
         """One call."""
         if not changes.wanted(update):
             self.record.taken_as_known([update.key])
@@ -285,10 +287,10 @@ class _Maker:
             return
         # Killed after the CRM had made it, it is seen as made.
         is_made = bool(comparison.there and update.unanswered)
-        self._take(update, comparison, model.Echo(update.communication_id, shown), None)
+        self._take(update, comparison, models.Echo(update.communication_id, shown), None)
         self._end(update, "updated" if is_made else "unchanged")
 
-    async def _asked_for(self, update: model.Update) -> dict[str, object] | None:
+    async def _asked_for(self, update: models.Update) -> dict[str, object] | None:
         """A person may have moved it. The API reads no single communication, but answers an update with the whole of
         it; None where it did not, and the call has its ending."""
         attempt = _Attempt(self.record, update, self.run_id, ASK)
@@ -305,7 +307,7 @@ class _Maker:
             self.record.seen(attempt.number)
         return echo.body
 
-    async def _send(self, update: model.Update, comparison: changes.Comparison) -> None:
+    async def _send(self, update: models.Update, comparison: changes.Comparison) -> None:
         if self.left == 0:
             raise _LimitReached
         self.left = None if self.left is None else self.left - 1
@@ -324,14 +326,14 @@ class _Maker:
             self._failed_in_a_row = 0
 
     def _take(
-        self, update: model.Update, comparison: changes.Comparison, echo: model.Echo, attempt: int | None
+        self, update: models.Update, comparison: changes.Comparison, echo: models.Echo, attempt: int | None
     ) -> None:
         kept = replace(echo, body=changes.kept(update, echo.body, comparison))
         self.record.taken(update, changes.told(update), kept, run_id=self.run_id, attempt=attempt, left=comparison.left)
         if comparison.left:
             self.came.note("left", update, ", ".join(comparison.left))
 
-    def _end_refused(self, update: model.Update, attempt: int | None, outcome: errors.Refused) -> None:
+    def _end_refused(self, update: models.Update, attempt: int | None, outcome: errors.Refused) -> None:
         self._failed_in_a_row = 0
         if outcome.status == 404:
             self.record.gone(update, attempt, outcome)
@@ -342,7 +344,7 @@ class _Maker:
         self.came.note("refused", update, "; ".join(outcome.reasons) or outcome.evidence)
         self.patience.refused(outcome)
 
-    def _end_failed(self, update: model.Update, attempt: int | None, outcome: errors.Outcome) -> None:
+    def _end_failed(self, update: models.Update, attempt: int | None, outcome: errors.Outcome) -> None:
         if attempt is not None:
             self.record.failed(attempt, outcome)
         self._end(update, "failed")
@@ -354,7 +356,7 @@ class _Maker:
                 f"{outcome.evidence}), which answers otherwise: ask its support, then run again"
             )
 
-    def _end(self, update: model.Update, ending: str) -> None:
+    def _end(self, update: models.Update, ending: str) -> None:
         which = self.came.to if update.key in self.planned else self.came.late
         which[ending] += 1
         self._ended += 1
@@ -363,7 +365,7 @@ class _Maker:
         now = self.clock.monotonic()
         if now - self.said_at >= SAID_EVERY_SECONDS:
             self.said_at = now
-            self.say(f"{counted.calls(self._ended, 'changed')} looked at or changed in the CRM so far")
+            self.say(f"{plurals.calls(self._ended, 'changed')} looked at or changed in the CRM so far")
 
 
 class _LimitReached(Exception):
@@ -373,7 +375,7 @@ class _LimitReached(Exception):
 class _Attempt:
     """The record of one update, written down once, before the first byte of its first try."""
 
-    def __init__(self, record: Updates, update: model.Update, run_id: str, send: dict[str, object]) -> None:
+    def __init__(self, record: Updates, update: models.Update, run_id: str, send: dict[str, object]) -> None:
         self._record = record
         self._update = update
         self._run_id = run_id
@@ -385,7 +387,7 @@ class _Attempt:
             self.number = self._record.intend(self._update, self._run_id, self._send)
 
 
-def _told(update: model.Update, wanted: dict[str, object]) -> str:
+def _told(update: models.Update, wanted: dict[str, object]) -> str:
     """One of them as an example."""
     listed, what = update.listed, changes.in_words(update, wanted)
     return f"the call of {listed.started_at:%Y-%m-%d %H:%M:%S}Z, {privacy.mask_phone(listed.phone)}: {what}"

@@ -3,10 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from callimport import config, custody, lock, model, privacy
+from callimport import custody, lock
+from callimport.core import models, privacy
+from callimport.core.settings import Settings, find_ledger
 from callimport.ledger import Ledger, leadless, listing, recordings, updates
 
-LISTED = (model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, model.ItemStatus.REFUSED, model.ItemStatus.FAILED)
+LISTED = (models.ItemStatus.IN_DOUBT, models.ItemStatus.HELD, models.ItemStatus.REFUSED, models.ItemStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +17,14 @@ class Status:
 
     ledger: str
     running: dict[str, Any] | None
-    account: model.Account | None = None
-    items: dict[model.ItemStatus, int] | None = None
+    account: models.Account | None = None
+    items: dict[models.ItemStatus, int] | None = None
     changed: int = 0
     changed_refused: int = 0
     without_lead: int = 0
     last_run: dict[str, Any] | None = None
-    waiting: tuple[model.Waiting, ...] = ()
-    listed: tuple[model.Listed, ...] = ()
+    waiting: tuple[models.Waiting, ...] = ()
+    listed: tuple[models.Listed, ...] = ()
     recordings: dict[str, int] | None = None
 
     def for_machines(self) -> dict[str, Any]:
@@ -36,19 +38,19 @@ class Retried:
 
     pending: int
     held: int
-    waiting: tuple[model.Waiting, ...]
+    waiting: tuple[models.Waiting, ...]
     recordings: int = 0
 
 
-def plain(item: model.Listed) -> dict[str, Any]:
+def plain(item: models.Listed) -> dict[str, Any]:
     """A call as plain values, its phone masked."""
     masked = {"phone": privacy.mask_phone(item.phone), "started_at": item.started_at.isoformat()}
     return asdict(item) | masked
 
 
-def status(settings: config.Settings, clock: model.Clock) -> Status:
+def status(settings: Settings, clock: models.Clock) -> Status:
     """Where everything stands. While a run holds the ledger, its heartbeat speaks."""
-    path = config.find_ledger(settings)
+    path = find_ledger(settings)
     if lock.is_held(lock.beside(path, "lock")):
         return Status(str(path), lock.read_heartbeat(lock.beside(path, "heartbeat")) or {"state": "starting"})
     with custody.offline(settings, clock) as ledger:
@@ -68,7 +70,7 @@ def status(settings: config.Settings, clock: model.Clock) -> Status:
         )
 
 
-def withdraw(settings: config.Settings, clock: model.Clock, what: str) -> int:
+def withdraw(settings: Settings, clock: models.Clock, what: str) -> int:
     """Give up what is pending of a batch, or one call by its KEY; how many that were."""
     with custody.offline(settings, clock) as ledger:
         is_key = what.count("-") > 1 or ":" in what
@@ -76,10 +78,10 @@ def withdraw(settings: config.Settings, clock: model.Clock, what: str) -> int:
 
 
 def retry(
-    settings: config.Settings,
-    clock: model.Clock,
+    settings: Settings,
+    clock: models.Clock,
     *,
-    statuses: tuple[model.ItemStatus, ...],
+    statuses: tuple[models.ItemStatus, ...],
     keys: tuple[str, ...],
     of_recordings: bool = False,
 ) -> Retried:
@@ -89,7 +91,7 @@ def retry(
         pending = sum(ledger.retry(status) for status in statuses)
         held = 0
         for key in keys:
-            is_held = ledger.retry_one(key) is model.ItemStatus.HELD
+            is_held = ledger.retry_one(key) is models.ItemStatus.HELD
             held, pending = held + is_held, pending + (not is_held)
         return Retried(pending, held, tuple(listing.waiting(ledger.database, besides=None)), again)
 

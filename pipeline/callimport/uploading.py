@@ -13,7 +13,9 @@ from typing import Any
 
 import anyio
 
-from callimport import config, endings, errors, interruption, lock, model, report
+from callimport import lock, report
+from callimport.core import endings, errors, models, signals
+from callimport.core.settings import Settings
 from callimport.courier import Courier
 from callimport.ledger import Ledger
 from callimport.ledger.recordings import FAILED, REFUSED, Evidence, Recordings
@@ -43,10 +45,10 @@ class Uploading:
     """Of one run. `names` and `system` say how the phone system calls its recordings, where that is known; `due` says
     what there was to do, once it has run."""
 
-    settings: config.Settings
-    clock: model.Clock
+    settings: Settings
+    clock: models.Clock
     talk: report.Talk
-    interruption: interruption.Interruption
+    interruption: signals.Interruption
     courier: Courier
     pacer: Pacer
     ledger: Ledger

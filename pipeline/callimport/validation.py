@@ -16,7 +16,7 @@ import pandera.config
 import pandera.polars as pa
 import polars as pl
 
-from callimport import errors, model
+from callimport.core import errors, models
 from callimport_schemas import call_log, checks, communication
 
 _INSTANT = (
@@ -126,7 +126,7 @@ class Validated:
     """`accepted` as described at `validate`; `rejects` by `_row`. Every row of the frame is in exactly one of them."""
 
     accepted: pl.DataFrame
-    rejects: dict[int, tuple[model.Reason, ...]]
+    rejects: dict[int, tuple[models.Reason, ...]]
 
 
 def validate(frame: pl.DataFrame, reading: Reading) -> Validated:
@@ -151,19 +151,19 @@ def validate(frame: pl.DataFrame, reading: Reading) -> Validated:
     return Validated(_accepted(sound), rejects)
 
 
-def validate_communications(frame: pl.DataFrame) -> dict[int, tuple[model.Reason, ...]]:
+def validate_communications(frame: pl.DataFrame) -> dict[int, tuple[models.Reason, ...]]:
     """What keeps payloads from being sent, by `_row`; empty where all may go.
 
     Columns: `_row`, lead_id, executed_by, call_duration Int64; executed_at in UTC; method, type, description,
     call_status, call_phone text.
     """
-    rejects: dict[int, tuple[model.Reason, ...]] = {}
+    rejects: dict[int, tuple[models.Reason, ...]] = {}
     for index, rules in sorted(_broken_rules(communication.COMMUNICATION, frame).items()):
         row = frame.row(index, named=True)
         ordered = sorted(rules, key=communication.RULES.index)
         told = [(rule, *_PAYLOAD[rule]) for rule in ordered]
         rejects[row["_row"]] = tuple(
-            model.Reason(rule, f"{column}: {_quoted(row[column])} {wrong}") for rule, column, wrong in told
+            models.Reason(rule, f"{column}: {_quoted(row[column])} {wrong}") for rule, column, wrong in told
         )
     return rejects
 
@@ -332,15 +332,15 @@ def _validate(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> list[tuple[str
     return []
 
 
-def _recipe_faults(frame: pl.DataFrame) -> dict[int, list[model.Reason]]:
+def _recipe_faults(frame: pl.DataFrame) -> dict[int, list[models.Reason]]:
     """What the recipe found wrong, by position of the row."""
     found = frame.select("_faults").with_row_index("index").filter(pl.col("_faults").list.len() > 0)
-    return {index: [model.Reason(**fault) for fault in faults] for index, faults in found.iter_rows()}
+    return {index: [models.Reason(**fault) for fault in faults] for index, faults in found.iter_rows()}
 
 
 def _reasons(
-    row: Mapping[str, object], rules: Iterable[str], faults: Iterable[model.Reason]
-) -> tuple[model.Reason, ...]:
+    row: Mapping[str, object], rules: Iterable[str], faults: Iterable[models.Reason]
+) -> tuple[models.Reason, ...]:
     """Every fault of a row, one for each cause, in the order of `call_log.RULES`."""
     found = {fault.rule: fault for fault in faults}
     for whole in ("ragged", "damaged"):
@@ -361,17 +361,17 @@ def _but_the_last_digits(number: str) -> str:
     return re.sub(r"\d", lambda found: found.group() if next(seen) > digits - _DIGITS_SHOWN else "•", number)
 
 
-def _reason(rule: str, row: Mapping[str, object]) -> model.Reason:
+def _reason(rule: str, row: Mapping[str, object]) -> models.Reason:
     if rule in _MISSING:
         column, right = _MISSING[rule]
-        return model.Reason(rule, f"{column} is missing; {right}")
+        return models.Reason(rule, f"{column} is missing; {right}")
     column, wrong = _WRONG[rule]
     value = row.get(f"{column}_text", row.get(column))
     if rule == "customer_phone_e164":
         # The cell stands beside it in the reject file; what is said on a screen shows no number whole.
         wrong += _phone_hint(str(value))
         value = _but_the_last_digits(str(value))
-    return model.Reason(rule, f"{column}: {_quoted(value)} {wrong}")
+    return models.Reason(rule, f"{column}: {_quoted(value)} {wrong}")
 
 
 def _phone_hint(text: str) -> str:

@@ -9,10 +9,12 @@ from typing import Any
 
 import anyio
 
-from callimport import account, config, custody, errors, importer, outfile, report
+from callimport import account, custody, importer, report
+from callimport.core import errors, files
+from callimport.core import settings as config
+from callimport.core.errors import ExitCode
+from callimport.core.signals import Interruption
 from callimport.courier import Courier
-from callimport.errors import ExitCode
-from callimport.interruption import Interruption
 from callimport.ledger import delivered
 from callimport.pacer import Pacer
 from callimport.proofs import Kind, Proof
@@ -55,7 +57,7 @@ async def verify(settings: config.Settings, tools: importer.Tools, *, combined: 
     Raises ImporterError where the CRM or the ledger cannot be used, Interrupted where somebody asked for an end.
     """
     if combined is not None:
-        outfile.refuse_existing(combined, force=settings.force)
+        files.refuse_existing(combined, force=settings.force)
     return await Interruption().until_asked(
         functools.partial(_verify, settings, tools, combined), hears_signals=tools.hears_signals
     )
@@ -71,7 +73,7 @@ async def _verify(settings: config.Settings, tools: importer.Tools, combined: Pa
         with custody.of_a_look(settings, tools.clock, target, whose, tools.talk.say) as ledger:
             place = ledger.database.place
             if combined is not None:
-                outfile.refuse_same((combined,), (Path(place),))
+                files.refuse_same((combined,), (Path(place),))
             found: list[Proof] = []
             with _lines(combined) as write:
 
@@ -133,7 +135,7 @@ def _lines(path: Path | None) -> Iterator[Callable[[Proof], None]]:
     if path is None:
         yield lambda proof: None
         return
-    with outfile.opened(path) as file:
+    with files.opened(path) as file:
 
         def write(proof: Proof) -> None:
             file.write(f"{proof.line}\n")

@@ -11,7 +11,8 @@ from dataclasses import asdict, replace
 
 import anyio
 
-from callimport import canonical, errors, likeness, mapping, model, privacy
+from callimport import likeness
+from callimport.core import errors, mapping, models, normal_form, privacy
 from callimport.courier import Courier
 from callimport.ledger import Ledger, delivered, listing
 from callimport.ledger.delivered import Kept
@@ -20,7 +21,7 @@ from callimport.proofs import Kind, Proof
 # So many reads are under way at once: enough to keep the pace while the CRM takes a second for each.
 READERS = 4
 _MOVED = "merged into it, or moved there by a person: nothing to do if that is right"
-_UNSETTLED = (model.ItemStatus.IN_FLIGHT, model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD)
+_UNSETTLED = (models.ItemStatus.IN_FLIGHT, models.ItemStatus.IN_DOUBT, models.ItemStatus.HELD)
 # What a copy has in common with the call that it copies; who made it is not among them.
 _COPIED = ("method", "type", "executed_at", "call_status", "call_duration", "call_phone")
 
@@ -98,7 +99,7 @@ class Verification:
         self._await_elsewhere([kept for kept in expected if kept.key not in found], "the lead does not show it")
         self._look_for_extras(lead_id, shown, [*expected, *ours])
 
-    def _look_for_extras(self, lead_id: int, shown: Sequence[model.Stored], ours: Sequence[Kept]) -> None:
+    def _look_for_extras(self, lead_id: int, shown: Sequence[models.Stored], ours: Sequence[Kept]) -> None:
         taken = self._ledger.taken({one.id for one in shown})
         strangers = [one for one in shown if one.id not in taken]
         if not strangers:
@@ -120,13 +121,13 @@ class Verification:
             if told is not None and told[1]:
                 self._tell(Proof(Kind.EXTRA, told[0], one.id, lead_id, told=told[1]))
 
-    def _told_by_reference(self, one: model.Stored) -> tuple[str, str] | None:
+    def _told_by_reference(self, one: models.Stored) -> tuple[str, str] | None:
         """The reference of ours that it bears, with what that means; no meaning where it is no news, None without."""
         for reference in mapping.references_in(one.description):
             status = delivered.status_of(self._ledger.database, reference)
             if status in _UNSETTLED:
                 return reference, ""
-            if status is model.ItemStatus.DELIVERED:
+            if status is models.ItemStatus.DELIVERED:
                 return reference, "a second copy: bears the reference of a call that is there already"
             if status is not None:
                 return reference, f"bears the reference of a call that is {status} here"
@@ -149,13 +150,13 @@ class Verification:
         self._note(proof)
 
 
-def _compared(kept: Kept, one: model.Stored, lead_id: int) -> Proof:
+def _compared(kept: Kept, one: models.Stored, lead_id: int) -> Proof:
     """`one` is the communication of `kept`, shown by the lead of that id."""
     shown = {**one.body, "lead_id": lead_id}
     fields = tuple(
         name
         for name, value in kept.fields.items()
-        if name in shown and canonical.form(shown[name]) != canonical.form(value)
+        if name in shown and normal_form.form(shown[name]) != normal_form.form(value)
     )
     if not fields:
         return Proof(Kind.MATCH, kept.reference, one.id, lead_id)
@@ -175,5 +176,5 @@ def _change(name: str, was: object, now: object) -> str:
 
 def _look(fields: Mapping[str, object]) -> tuple[object, ...]:
     """Equal for calls that a person takes for the same one, be a reference on them or not."""
-    description = canonical.form(mapping.without_reference(str(fields.get("description") or "")))
-    return (description, *(canonical.form(fields.get(name)) for name in _COPIED))
+    description = normal_form.form(mapping.without_reference(str(fields.get("description") or "")))
+    return (description, *(normal_form.form(fields.get(name)) for name in _COPIED))

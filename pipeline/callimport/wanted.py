@@ -7,11 +7,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport import config, errors, model, numbers_file
+from callimport.core import errors, models, number_lists
+from callimport.core.settings import Settings
 from callimport.tally import Tally
 
-_DIRECTIONS = tuple(one.value for one in model.Direction)
-_STATUSES = tuple(one.value for one in model.CallStatus)
+_DIRECTIONS = tuple(one.value for one in models.Direction)
+_STATUSES = tuple(one.value for one in models.CallStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,13 @@ class Wanted:
     min_seconds: int = 0
 
     @classmethod
-    def of(cls, settings: config.Settings, zone: str | None) -> "Wanted":
+    def of(cls, settings: Settings, zone: str | None) -> "Wanted":
         """What was asked for. Raises ConfigError or SourceError."""
         words = only(settings.only)
         return cls(
             since=_midnight(settings.since, zone),
             until=_midnight_after(settings.until, zone),
-            excluded=numbers_file.read(settings.exclude_numbers, settings.region)
+            excluded=number_lists.read(settings.exclude_numbers, settings.region)
             if settings.exclude_numbers
             else frozenset(),
             directions=tuple(word for word in words if word in _DIRECTIONS),
@@ -43,13 +44,13 @@ class Wanted:
     def of_calls(self, source: int, calls: pl.DataFrame, tally: Tally) -> pl.DataFrame:
         """`calls` (canonical, valid) of a source without those that are not wanted."""
         is_in_time = (pl.col("started_at") >= self.since) & (pl.col("started_at") < self.until)
-        tally.skip(model.Skip.OUTSIDE_DATES, source, calls.filter(~is_in_time)["_row"])
+        tally.skip(models.Skip.OUTSIDE_DATES, source, calls.filter(~is_in_time)["_row"])
         in_time = calls.filter(is_in_time)
         left_out = pl.col("customer_phone").is_in(list(self.excluded)) | (pl.col("duration_seconds") < self.min_seconds)
         for column, words in (("direction", self.directions), ("status", self.statuses)):
             if words:
                 left_out |= ~pl.col(column).is_in(words)
-        tally.skip(model.Skip.EXCLUDED, source, in_time.filter(left_out)["_row"])
+        tally.skip(models.Skip.EXCLUDED, source, in_time.filter(left_out)["_row"])
         return in_time.filter(~left_out)
 
 

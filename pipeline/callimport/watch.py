@@ -11,7 +11,8 @@ from typing import Any
 
 import anyio
 
-from callimport import delivery, errors, lock, model, report
+from callimport import delivery, lock, report
+from callimport.core import errors, models
 from callimport.ledger import Ledger
 from callimport.reconcile import Reconciliation
 
@@ -26,7 +27,7 @@ class Watch:
     task: delivery.Task
     ledger: Ledger
     reconciliation: Reconciliation
-    clock: model.Clock
+    clock: models.Clock
     talk: report.Talk
 
     @contextlib.asynccontextmanager

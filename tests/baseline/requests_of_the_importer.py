@@ -13,13 +13,14 @@ from unittest import mock
 
 import httpx
 
-from callimport import destination, errors, model, privacy
+from callimport import destination
+from callimport.core import errors, models, privacy
 from callimport.destination import Destination
 
 LEAD, COMMUNICATION = 5001, 42534452
 _NOW = datetime(2026, 11, 27, tzinfo=UTC)
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-_CALL = model.Communication(
+_CALL = models.Communication(
     lead_id=LEAD,
     method="phone",
     type="outgoing",

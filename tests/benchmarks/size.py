@@ -19,7 +19,8 @@ from statistics import median
 
 import polars as pl
 
-from callimport import config, intake, model
+from callimport import intake
+from callimport.core import models, settings
 from callimport.ledger import Binding, Ledger
 from tests.benchmarks.calls_file import write
 from tests.rehearsal import ROOT, installed
@@ -93,8 +94,8 @@ def _told(what: str, path: Path, sunk: Path, most: float) -> bool:
 
 
 def _enrolled(source: Path, place: Path, rows: int) -> bool:
-    clock = model.Clock(wall=lambda: datetime.now(UTC), monotonic=time.monotonic)
-    binding = Binding("benchmark.example", model.Account(77, "Benchmark"))
+    clock = models.Clock(wall=lambda: datetime.now(UTC), monotonic=time.monotonic)
+    binding = Binding("benchmark.example", models.Account(77, "Benchmark"))
     read = _intake(source)
     sightings = [list(chunk) for chunk in read.sightings(77)]
     # A run holds one chunk at a time; this million is only held here, and not to be looked through for garbage.
@@ -126,7 +127,7 @@ def _enrolled(source: Path, place: Path, rows: int) -> bool:
 
 
 def _intake(source: Path) -> intake.Intake:
-    return intake.Intake(config.Settings(files=(str(source),)), datetime.now(UTC))
+    return intake.Intake(settings.Settings(files=(str(source),)), datetime.now(UTC))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from callimport import config, errors, importer, model, settlement, upkeep
+from callimport import importer, settlement, upkeep
+from callimport.core import errors, models
+from callimport.core.settings import Settings
 from tests.crash.world import World
 
 BASE_URL = "http://127.0.0.1/v2"
 SETTLE_SECONDS = 20.0
-RATE = model.Rate(190, 60.0)
+RATE = models.Rate(190, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Desk:
     reference: bool
     concurrency: int
 
-    def settings(self, files: tuple[str, ...] = (), **more: Any) -> config.Settings:
+    def settings(self, files: tuple[str, ...] = (), **more: Any) -> Settings:
         usual: dict[str, Any] = {
             "profile": "canonical",
             "reference": self.reference,
@@ -44,7 +46,7 @@ class Desk:
             "settle": SETTLE_SECONDS,
             "existing": "send",
         }
-        return config.Settings(files=tuple(str(self.sources / name) for name in files), **(usual | more))
+        return Settings(files=tuple(str(self.sources / name) for name in files), **(usual | more))
 
 
 class Command(Protocol):
@@ -137,7 +139,7 @@ def resend(call: str) -> Offline:
     )
 
 
-def retry(*statuses: model.ItemStatus) -> Offline:
+def retry(*statuses: models.ItemStatus) -> Offline:
     """`callimport retry --refused --failed`"""
     return Offline(
         lambda _: (),

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from callimport.errors import ExitCode
+from callimport.core.errors import ExitCode
 from tests.crash import comparison, scenes
 from tests.crash.commands import Offline, Run
 from tests.crash.comparison import Allowed, Finding

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from callimport import changes, latecomers, model, preflight
+from callimport import changes, latecomers, preflight
+from callimport.core import models
 from callimport.latecomers import Latecomers
 from callimport.ledger import Database, Ledger, leadless
 from callimport.ledger.recordings import Evidence, Recordings
@@ -95,7 +96,7 @@ def _unanswered_updates_forgotten() -> list[Any]:
     """What a dead process may have told the CRM is as if it had never been."""
     wanted, is_edited = changes.wanted, changes._is_edited
 
-    def forgotten(update: model.Update) -> model.Update:
+    def forgotten(update: models.Update) -> models.Update:
         return replace(update, unanswered=())
 
     return [
@@ -124,15 +125,15 @@ def _uploaded_before_it_is() -> list[Any]:
 def _forgotten_when_found() -> list[Any]:
     """Who waited is struck off before it is an item."""
     batch, coming = Latecomers.batch, leadless.coming
-    taken: list[model.Sighting] = []
+    taken: list[models.Sighting] = []
 
-    def struck_off(self: Latecomers) -> model.Batch:
+    def struck_off(self: Latecomers) -> models.Batch:
         found = batch(self)
         taken[:] = coming(self._database, latecomers.places_in(found))
         self._database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM temp.latecomer)")
         return found
 
-    def remembered(*_: object) -> list[model.Sighting]:
+    def remembered(*_: object) -> list[models.Sighting]:
         return taken
 
     return [mock.patch.object(Latecomers, "batch", struck_off), mock.patch.object(leadless, "coming", remembered)]

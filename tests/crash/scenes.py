@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from callimport.errors import ExitCode
-from callimport.model import ItemStatus
+from callimport.core.errors import ExitCode
+from callimport.core.models import ItemStatus
 from tests.crash.commands import Command, Reconcile, Run, decide, lose, resend, retry, retry_one, withdraw, withdraw_one
 from tests.crash.crm import ALL_LEADS, FOR_EVER, Kind, Lead, Trouble
 

@@ -21,7 +21,8 @@ import polars as pl
 import trio
 from rich.console import Console
 
-from callimport import destination, importer, lock, model, report, validation
+from callimport import destination, importer, lock, report, validation
+from callimport.core import models
 from tests.crash import scenes, world
 from tests.crash.commands import Desk, Ended, chance
 from tests.crash.crm import START, Crm
@@ -122,7 +123,7 @@ class Stage:
         assert life.crm is not None
         wall = partial(_wall, life)
         return importer.Tools(
-            clock=model.Clock(wall=wall, monotonic=trio.current_time),
+            clock=models.Clock(wall=wall, monotonic=trio.current_time),
             talk=report.Talk(_CONSOLE, wall, quiet=True),
             rng=chance(life.began.lives),
             hears_signals=False,

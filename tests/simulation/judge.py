@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import trio
 
-from callimport import endings
+from callimport.core import endings
 from tests.fake_crm import TOKEN
 from tests.simulation.clocks import Clocks
 from tests.simulation.crm import without_reference

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from callimport import endings
+from callimport.core import endings
 from tests.simulation.callers import ANONYMOUS, DAY, OWN, Call, Callers, Row
 from tests.simulation.crm import Record
 from tests.simulation.disk import OnDisk

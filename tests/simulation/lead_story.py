@@ -13,7 +13,9 @@ from typing import Any
 
 import trio
 
-from callimport import config, errors, importer, model, report
+from callimport import importer, report
+from callimport.core import errors, models
+from callimport.core.settings import Settings, ledger_path, state_dir
 from callimport.ledger import Ledger
 from tests.simulation import scheduling
 from tests.simulation.callers import DAY, OWN, Callers, Night, Row, draw
@@ -74,7 +76,7 @@ class _Story:
         self._write("quiet.csv", Night(0.0, (), (), False))
         for number, night in enumerate(callers.nights):
             self._write(f"night-{number}.csv", night)
-        config.ledger_path(config.state_dir(self._settings("quiet.csv")), "127.0.0.1", ACCOUNT)
+        ledger_path(state_dir(self._settings("quiet.csv")), "127.0.0.1", ACCOUNT)
         self.disk = Disk(self._state / "ledgers", self._synced, {})
         self._judge = Judge(callers.world, self._history, self._clocks, lambda: self.disk.items)
         self._leads = LeadJudge(callers, self._judge)
@@ -131,7 +133,7 @@ class _Story:
         await trio.sleep(self._rng.choice((0.0, 0.5, 60.0, 400.0)))
         return has_result
 
-    async def _run(self, process: Process, settings: config.Settings) -> bool:
+    async def _run(self, process: Process, settings: Settings) -> bool:
         mark = living.set(process)
         result = None
         try:
@@ -154,7 +156,7 @@ class _Story:
         self._leads.told(result, self._seen())
         return True
 
-    async def _import(self, process: Process, settings: config.Settings) -> Any:
+    async def _import(self, process: Process, settings: Settings) -> Any:
         try:
             result = await importer.run(settings, self._tools(process))
         except errors.ImporterError as error:
@@ -201,7 +203,7 @@ class _Story:
         for path in sorted(self.disk.folder.glob("*.sqlite3")):
             mark = living.set(Process(self._history, CALM, self.disk.crash, self._clocks.world))
             with contextlib.closing(Ledger.open(path, self._clock())) as ledger:
-                ledger.retry(model.ItemStatus.FAILED)
+                ledger.retry(models.ItemStatus.FAILED)
             living.reset(mark)
 
     def _is_over(self) -> bool:
@@ -233,9 +235,9 @@ class _Story:
     def _without_place(self, words: str) -> str:
         return words.replace(str(self._folder), "")
 
-    def _settings(self, file: str, limit: int | None = None) -> config.Settings:
+    def _settings(self, file: str, limit: int | None = None) -> Settings:
         world = self._callers.world
-        return config.Settings(
+        return Settings(
             files=(str(self._folder / file),),
             profile="canonical",
             destination=_BASE_URL,
@@ -251,8 +253,8 @@ class _Story:
             own_numbers=(OWN,),
         )
 
-    def _clock(self) -> model.Clock:
-        return model.Clock(wall=self._clocks.wall, monotonic=self._clocks.monotonic)
+    def _clock(self) -> models.Clock:
+        return models.Clock(wall=self._clocks.wall, monotonic=self._clocks.monotonic)
 
     def _tools(self, process: Process) -> importer.Tools:
         return importer.Tools(

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import trio
 
-from callimport.errors import ExitCode
-from callimport.interruption import Interruption
+from callimport.core.errors import ExitCode
+from callimport.core.signals import Interruption
 from tests.simulation.history import History
 from tests.simulation.lives import BadDisk, Life
 

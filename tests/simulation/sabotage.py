@@ -13,7 +13,8 @@ from unittest import mock
 
 import anyio
 
-from callimport import canonical, delivery, destination, errors, existing, likeness, model, pacer, reconcile
+from callimport import delivery, destination, existing, likeness, pacer, reconcile
+from callimport.core import errors, models, normal_form
 from callimport.ledger import Database, Ledger
 from callimport.ledger.recordings import Evidence, Recordings
 from callimport.recording import Audio
@@ -39,7 +40,7 @@ class Sabotage:
 
 
 def _no_settle() -> list[Any]:
-    def ripe_at(_: reconcile.Reconciliation, doubts: Sequence[model.Doubt]) -> float:
+    def ripe_at(_: reconcile.Reconciliation, doubts: Sequence[models.Doubt]) -> float:
         return max(doubt.since for doubt in doubts)
 
     return [mock.patch.object(reconcile.Reconciliation, "_ripe_at", ripe_at)]
@@ -48,8 +49,8 @@ def _no_settle() -> list[Any]:
 def _blind_retry() -> list[Any]:
     async def settle_ripe(self: reconcile.Reconciliation) -> int:
         return self._record(
-            {one.key: model.Verdict("absent", "no answer") for one in self._ledger.doubts() if not one.applied}
-            | {one.key: model.Verdict("held", "no id") for one in self._ledger.doubts() if one.applied}
+            {one.key: models.Verdict("absent", "no answer") for one in self._ledger.doubts() if not one.applied}
+            | {one.key: models.Verdict("held", "no id") for one in self._ledger.doubts() if one.applied}
         )
 
     return [mock.patch.object(reconcile.Reconciliation, "settle_ripe", settle_ripe)]
@@ -130,9 +131,9 @@ def _taken_twice() -> list[Any]:
 
 
 def _set_instead_of_multiset() -> list[Any]:
-    def by_payload(doubts: Sequence[model.Doubt], shown: Sequence[model.Stored]) -> dict[str, model.Verdict]:
+    def by_payload(doubts: Sequence[models.Doubt], shown: Sequence[models.Stored]) -> dict[str, models.Verdict]:
         return {
-            doubt.key: model.Verdict("found", "looks like it", one)
+            doubt.key: models.Verdict("found", "looks like it", one)
             for doubt in doubts
             for one in reversed(shown)
             if one.id > doubt.id_floor and likeness.is_equal(doubt.communication, one)
@@ -144,21 +145,21 @@ def _set_instead_of_multiset() -> list[Any]:
 def _no_id_floor() -> list[Any]:
     by_payload = reconcile._found_by_payload
 
-    def from_anywhere(doubts: Sequence[model.Doubt], shown: Sequence[model.Stored]) -> dict[str, model.Verdict]:
+    def from_anywhere(doubts: Sequence[models.Doubt], shown: Sequence[models.Stored]) -> dict[str, models.Verdict]:
         return by_payload([dataclasses.replace(one, id_floor=0) for one in doubts], shown)
 
     return [mock.patch.object(reconcile, "_found_by_payload", from_anywhere)]
 
 
 def _reference_ignored() -> list[Any]:
-    def found(doubts: Sequence[model.Doubt], stored: Sequence[model.Stored]) -> dict[str, model.Verdict]:
-        verdicts: dict[str, model.Verdict] = {}
+    def found(doubts: Sequence[models.Doubt], stored: Sequence[models.Stored]) -> dict[str, models.Verdict]:
+        verdicts: dict[str, models.Verdict] = {}
         unclaimed = sorted(stored, key=lambda one: one.id)
         for doubt in doubts:
             bare = dataclasses.replace(doubt.communication, description=None)
-            alike = [one for one in unclaimed if not canonical.differences(bare, one.body)]
+            alike = [one for one in unclaimed if not normal_form.differences(bare, one.body)]
             if alike:
-                verdicts[doubt.key] = model.Verdict("found", "looks like it", alike[0])
+                verdicts[doubt.key] = models.Verdict("found", "looks like it", alike[0])
                 unclaimed.remove(alike[0])
         return verdicts
 
@@ -166,15 +167,15 @@ def _reference_ignored() -> list[Any]:
 
 
 def _strict_denial() -> list[Any]:
-    def is_it(sent: model.Communication, one: model.Stored, **_: Any) -> bool:
-        return not canonical.differences(sent, one.body)
+    def is_it(sent: models.Communication, one: models.Stored, **_: Any) -> bool:
+        return not normal_form.differences(sent, one.body)
 
     return [mock.patch.object(likeness, "may_be", is_it)]
 
 
 def _echo_not_checked() -> list[Any]:
-    deaf = SimpleNamespace(instant=canonical.instant, differences=lambda *_: ())
-    return [mock.patch.object(destination, "canonical", deaf)]
+    deaf = SimpleNamespace(instant=normal_form.instant, differences=lambda *_: ())
+    return [mock.patch.object(destination, "normal_form", deaf)]
 
 
 def _gate_not_read_again() -> list[Any]:
@@ -210,7 +211,7 @@ def _existing_not_seen() -> list[Any]:
 
 
 def _one_stands_for_all() -> list[Any]:
-    def explained(calls: Sequence[model.Item], shown: Sequence[model.Stored]) -> dict[str, int]:
+    def explained(calls: Sequence[models.Item], shown: Sequence[models.Stored]) -> dict[str, int]:
         return {
             item.key: one.id for item in calls for one in shown if existing._apart(item.communication, one) is not None
         }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from callimport import model
+from callimport.core import models
 from tests.simulation import dialect, lives
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -28,7 +28,7 @@ CREATE_FAULTS = (
     "slow",
 )
 READ_FAULTS = ("dropped", "500", "truncated", "empty", "silent", "slow", "incomplete", "without communications")
-RATES = (model.Rate(190, 60.0), model.Rate(60, 60.0), model.Rate(3, 1.0), model.Rate(5, 10.0))
+RATES = (models.Rate(190, 60.0), models.Rate(60, 60.0), models.Rate(3, 1.0), models.Rate(5, 10.0))
 SLOPPY_SHARE = 0.25
 # So many seeds in a row share their rows, and nothing else: judging a file costs as much as half a seed.
 SEEDS_A_FILE = 8
@@ -45,7 +45,7 @@ class Scenario:
     rows: tuple[tuple[str, ...], ...]
     reference: bool
     concurrency: int
-    rate: model.Rate
+    rate: models.Rate
     settle: float
     fault_rate: float
     create_faults: tuple[str, ...]

@@ -15,7 +15,9 @@ from typing import Any
 import trio
 from rich.console import Console
 
-from callimport import config, errors, importer, model, report
+from callimport import importer, report
+from callimport.core import errors, models
+from callimport.core.settings import Settings, ledger_path, state_dir
 from callimport.ledger import Ledger
 from callimport.ledger.recordings import Recordings
 from tests.simulation import profiles, scheduling
@@ -33,7 +35,7 @@ from tests.simulation.surroundings import connected, prepared
 
 LONGEST_LIFE_SECONDS = 6 * 3600.0
 STORMY_LIVES, CALM_LIVES = 3, 6
-ACCOUNT = model.Account(77, "Garage Tremblay")
+ACCOUNT = models.Account(77, "Garage Tremblay")
 _BASE_URL = "http://127.0.0.1/v2"
 _FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112
 _CONSOLE = Console(file=io.StringIO(), width=200)
@@ -98,7 +100,7 @@ class _Story:
                 (self._recordings / row[-1]).write_bytes(recording(row[-1]))
         # What a person says at the next start, after a guard asked for it.
         self._asked_for: dict[str, Any] = {"reference": scenario.reference, "existing": scenario.existing}
-        config.ledger_path(config.state_dir(self._settings(files=())), "127.0.0.1", ACCOUNT)
+        ledger_path(state_dir(self._settings(files=())), "127.0.0.1", ACCOUNT)
         self.disk = Disk(self._state / "ledgers", self._synced, {})
         self._judge = Judge(scenario, self._history, self._clocks, lambda: self.disk.items)
         crm_rng = random.Random(f"crm {scenario.seed}")
@@ -144,7 +146,7 @@ class _Story:
         # A person or a scheduler starts it again, some time later.
         await trio.sleep(self._rng.choice((0.0, 0.5, 60.0, 400.0)))
 
-    async def _run(self, process: Process, settings: config.Settings) -> None:
+    async def _run(self, process: Process, settings: Settings) -> None:
         mark = living.set(process)
         try:
             with process.scope, trio.move_on_after(LONGEST_LIFE_SECONDS) as life:
@@ -163,7 +165,7 @@ class _Story:
             living.reset(mark)
             process.end()
 
-    async def _import(self, process: Process, settings: config.Settings) -> None:
+    async def _import(self, process: Process, settings: Settings) -> None:
         try:
             result = await importer.run(settings, self._tools(process))
         except errors.ImporterError as error:
@@ -226,7 +228,7 @@ class _Story:
     def _retry_failed(self) -> None:
         """What a person does with calls that could not be sent at all."""
         for ledger in self._opened():
-            ledger.retry(model.ItemStatus.FAILED)
+            ledger.retry(models.ItemStatus.FAILED)
 
     def _opened(self) -> Iterator[Ledger]:
         """As a person does between two runs."""
@@ -267,10 +269,8 @@ class _Story:
     def _synced(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         self._judge.moved(before, after)
 
-    def _settings(
-        self, files: tuple[str, ...], limit: int | None = None, ledger: Path | None = None
-    ) -> config.Settings:
-        return config.Settings(
+    def _settings(self, files: tuple[str, ...], limit: int | None = None, ledger: Path | None = None) -> Settings:
+        return Settings(
             files=files,
             profile="canonical",
             destination=_BASE_URL,
@@ -284,8 +284,8 @@ class _Story:
             **self._asked_for,
         )
 
-    def _clock(self) -> model.Clock:
-        return model.Clock(wall=self._clocks.wall, monotonic=self._clocks.monotonic)
+    def _clock(self) -> models.Clock:
+        return models.Clock(wall=self._clocks.wall, monotonic=self._clocks.monotonic)
 
     def _tools(self, process: Process) -> importer.Tools:
         return importer.Tools(

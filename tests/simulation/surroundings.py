@@ -13,7 +13,8 @@ import httpcore
 import httpx
 import polars as pl
 
-from callimport import delivery, destination, importer, interruption, lock, model, validation, watch
+from callimport import delivery, destination, importer, lock, validation, watch
+from callimport.core import models, signals
 from tests.fake_crm import _NO_TLS, TOKEN
 from tests.simulation.crm import sending
 from tests.simulation.network import Network
@@ -43,7 +44,7 @@ async def connected(
 def prepared() -> Iterator[None]:
     attempt = delivery.Delivery._attempt
 
-    async def attempt_known_to_the_crm(self: delivery.Delivery, item: model.Item) -> None:
+    async def attempt_known_to_the_crm(self: delivery.Delivery, item: models.Item) -> None:
         sending.set(item.key)
         await attempt(self, item)
 
@@ -53,7 +54,7 @@ def prepared() -> Iterator[None]:
         mock.patch.object(destination, "_tls", return_value=_NO_TLS),
         mock.patch.object(delivery.Delivery, "_attempt", attempt_known_to_the_crm),
         mock.patch.object(importer, "Interruption", _Listening),
-        mock.patch.object(interruption, "os", SimpleNamespace(_exit=_exit)),
+        mock.patch.object(signals, "os", SimpleNamespace(_exit=_exit)),
         # The locks are real; the patience of who waits for one would be real seconds.
         mock.patch.object(lock, "filelock", SimpleNamespace(FileLock=_impatient, Timeout=filelock.Timeout)),
         # Nobody here reads the heartbeat, and a beat a second is a tenth of all turns.
@@ -68,7 +69,7 @@ def prepared() -> Iterator[None]:
         yield
 
 
-class _Listening(interruption.Interruption):
+class _Listening(signals.Interruption):
     """Hears the Ctrl-C that is pressed in this process."""
 
     def __init__(self) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from callimport import config, model
+from callimport.core import models
+from callimport.core.settings import Settings
 from tests import fake_crm, making
 from tests.fake_crm import FakeCrm, Reply, Request, in_virtual_time, reply
 from tests.nights import Nights, nights, several
@@ -43,19 +44,19 @@ def _troubled(crm: FakeCrm, rng: random.Random) -> Callable[[Request], Reply]:
     return answer
 
 
-def _told_otherwise(call: model.Call, rng: random.Random) -> model.Call:
+def _told_otherwise(call: models.Call, rng: random.Random) -> models.Call:
     """Of few stories, so that a change is often taken back."""
     changes: dict[str, Any] = {
         "duration_seconds": rng.choice((7, 95, 120)),
-        "status": rng.choice((model.CallStatus.ANSWERED, model.CallStatus.ERROR)),
+        "status": rng.choice((models.CallStatus.ANSWERED, models.CallStatus.ERROR)),
         "description": rng.choice(("Rappel demandé", "Sans suite", None)),
     }
     return call._replace(**changes)
 
 
-async def _live(them: Nights, calls: list[model.Call], rng: random.Random) -> bool:
+async def _live(them: Nights, calls: list[models.Call], rng: random.Random) -> bool:
     """One process, to its end or its death; whether it died."""
-    settings = config.Settings(files=(), concurrency=rng.choice((1, 3)), settle=20.0)
+    settings = Settings(files=(), concurrency=rng.choice((1, 3)), settle=20.0)
     limit = rng.choice((None, None, 2))
     try:
         await them.tells(*calls, settings=settings).make(limit=limit)
@@ -96,7 +97,7 @@ def test_the_crm_ends_with_what_the_source_told_last(tmp_path: Path, seed: int) 
     story()
 
 
-def mapping_of(call: model.Call) -> dict[str, Any]:
+def mapping_of(call: models.Call) -> dict[str, Any]:
     """What the CRM must keep of a call."""
     mark = f"[ref {making.sighting(call).reference}]"
     return {

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from callimport import endings, errors, privacy, report
+from callimport import report
+from callimport.core import endings, errors, privacy
 
 # Their answers tell of rows and calls, and have the same keys whatever happens.
 _OF_ROWS = ("check", "run", "reconcile")

@@ -14,9 +14,10 @@ import click
 from rich.console import Console
 
 import callimport
-from callimport import counted, endings, errors, importer, model, report, settlement, upkeep
+from callimport import importer, report, settlement, upkeep
 from callimport.cli import answers, doctor, options, profiles, proof, sandbox
-from callimport.errors import ExitCode
+from callimport.core import endings, errors, models, plurals
+from callimport.core.errors import ExitCode
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -196,7 +197,7 @@ Examples:
 def withdraw(what: str, **given: Any) -> ExitCode:
     """Give up what is pending of BATCH or waits for a lead; or the held, refused, failed, pending or waiting KEY."""
     count = upkeep.withdraw(options.settings(given), _clock(), what)
-    click.echo(f"{what.upper()}: {counted.calls(count)} given up; no run sends them, from whichever file")
+    click.echo(f"{what.upper()}: {plurals.calls(count)} given up; no run sends them, from whichever file")
     return ExitCode.OK
 
 
@@ -215,7 +216,7 @@ Examples:
 @options.configured
 def retry(keys: tuple[str, ...], refused: bool, failed: bool, refused_recordings: bool, **given: Any) -> ExitCode:
     """Put refused or failed calls, or a withdrawn one by its KEY, back to pending; the next run sends them."""
-    chosen = {model.ItemStatus.REFUSED: refused, model.ItemStatus.FAILED: failed}
+    chosen = {models.ItemStatus.REFUSED: refused, models.ItemStatus.FAILED: failed}
     statuses = tuple(status for status, wanted in chosen.items() if wanted)
     if not statuses and not keys and not refused_recordings:
         raise click.UsageError("Name what to retry: --refused, --failed, --refused-recordings or a KEY.")
@@ -223,9 +224,9 @@ def retry(keys: tuple[str, ...], refused: bool, failed: bool, refused_recordings
     retried = upkeep.retry(settings, _clock(), statuses=statuses, keys=keys, of_recordings=refused_recordings)
     where = f" --destination {given['destination']}" if given["destination"] else ""
     if retried.held:
-        click.echo(f"{counted.calls(retried.held)} held again, as before: callimport reconcile{where} lists them")
+        click.echo(f"{plurals.calls(retried.held)} held again, as before: callimport reconcile{where} lists them")
     if retried.pending:
-        click.echo(f"{counted.calls(retried.pending, 'pending')} again")
+        click.echo(f"{plurals.calls(retried.pending, 'pending')} again")
     if retried.recordings:
         click.echo(f"{retried.recordings:,} recordings to upload again: callimport run{where} --recordings DIR")
     if not retried.pending and not retried.held and not retried.recordings:
@@ -302,8 +303,8 @@ def _tools(given: dict[str, Any]) -> importer.Tools:
     )
 
 
-def _clock() -> model.Clock:
-    return model.Clock(wall=lambda: datetime.now(UTC), monotonic=time.monotonic)
+def _clock() -> models.Clock:
+    return models.Clock(wall=lambda: datetime.now(UTC), monotonic=time.monotonic)
 
 
 def _talk(given: dict[str, Any] | None = None) -> report.Talk:

@@ -6,9 +6,10 @@ from typing import Any
 import anyio
 import click
 
-from callimport import doctor, importer, privacy, probe
+from callimport import doctor, importer, probe
 from callimport.cli import answers, options
-from callimport.errors import ExitCode
+from callimport.core import privacy
+from callimport.core.errors import ExitCode
 
 Tools = Callable[[dict[str, Any]], importer.Tools]
 

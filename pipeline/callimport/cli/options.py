@@ -8,8 +8,21 @@ from typing import Any, TypeVar
 
 import click
 
-from callimport import config, errors, limits, numbers, privacy
 from callimport.cli import answers
+from callimport.core import errors, limits, phones, privacy
+from callimport.core.settings import (
+    ALLOWED_PER_MINUTE,
+    DEFAULT_RATE,
+    LARGEST_RECORDING_MB,
+    PREFIX,
+    SANDBOX,
+    Settings,
+    days,
+    defaults,
+    rate,
+    timezone,
+    variables,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -48,7 +61,7 @@ def _take_defaults(context: click.Context, _: click.Parameter, config_file: str 
     every = root.commands.values() if isinstance(root, click.Group) else [root]
     known = {name for command in every for name in _names(command)}
     with answers.errors_answered(answers.asked_for_json()):
-        given = config.defaults(config_file, known)
+        given = defaults(config_file, known)
     context.default_map = {}
     for parameter in context.command.params:
         for name in _long_names(parameter):
@@ -65,8 +78,8 @@ def unknown_variables(root: click.Group) -> Iterator[str]:
     """What to say of each. No error, as other programs may have variables that begin so; but a misspelt one would
     change nothing."""
     options = {name for command in root.commands.values() for name in _names(command)}
-    known = {*_NO_OPTIONS, *(config.PREFIX + name.upper().replace("-", "_") for name in options)}
-    for name in config.variables():
+    known = {*_NO_OPTIONS, *(PREFIX + name.upper().replace("-", "_") for name in options)}
+    for name in variables():
         if name.upper() not in known:
             nearest = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=_LIKE)
             meant = f"did you mean {nearest[0]}?" if nearest else "callimport run --help lists the options"
@@ -170,7 +183,7 @@ def asking(command: Command) -> Command:
             "--rate",
             "rates",
             multiple=True,
-            default=[config.DEFAULT_RATE],
+            default=[DEFAULT_RATE],
             show_default=True,
             metavar="N/min",
             help="Highest rate; repeat for several windows, as in --rate 190/min --rate 2000/h.",
@@ -227,7 +240,7 @@ def hearing(command: Command) -> Command:
         click.option(
             "--max-recording",
             type=FINITE_ABOVE_ZERO,
-            default=config.LARGEST_RECORDING_MB,
+            default=LARGEST_RECORDING_MB,
             show_default=True,
             metavar="MB",
             help="Larger recordings are not sent, but reported.",
@@ -336,9 +349,9 @@ def configured(command: Command) -> Command:
     )(command)
 
 
-def settings(given: dict[str, Any]) -> config.Settings:
+def settings(given: dict[str, Any]) -> Settings:
     """What was given on the command line, typed. ConfigError for a rate or a zone that is none."""
-    fields = config.Settings.__dataclass_fields__
+    fields = Settings.__dataclass_fields__
     known = {name: value for name, value in given.items() if name in fields}
     for day in ("since", "until"):
         known[day] = known[day].date() if known.get(day) else None
@@ -346,26 +359,26 @@ def settings(given: dict[str, Any]) -> config.Settings:
         raise errors.ConfigError(f"--since {known['since']} is after --until {known['until']}: no call lies between")
     known["files"] = tuple(given.get("files", ()))
     known["own_numbers"] = tuple(given.get("own_numbers", ()))
-    known["region"] = numbers.require_region(given.get("region") or "CA")
-    known["rates"] = tuple(config.rate(text) for text in given.get("rates", ()))
-    known["timezone"] = config.timezone(given.get("timezone"))
-    known["lead_grace"] = config.days(given.get("lead_grace") or "30d")
+    known["region"] = phones.require_region(given.get("region") or "CA")
+    known["rates"] = tuple(rate(text) for text in given.get("rates", ()))
+    known["timezone"] = timezone(given.get("timezone"))
+    known["lead_grace"] = days(given.get("lead_grace") or "30d")
     for name, read in (
         ("max_rejects", limits.max_rejects), ("max_duration", limits.max_duration), ("fail_on", limits.fail_on)
     ):  # fmt: skip
         if known.pop(name, None) is not None:
             known[name] = read(given[name])
     known["reference"] = not given.get("no_reference", False)
-    return config.Settings(**known)
+    return Settings(**known)
 
 
 def too_fast(given: dict[str, Any]) -> str | None:
     """What to say of a rate that the real CRM does not allow; a rehearsal may allow another one."""
-    rates = [config.rate(text) for text in given.get("rates", ())]
+    rates = [rate(text) for text in given.get("rates", ())]
     highest = min((one.limit / one.seconds * 60 for one in rates), default=0.0)
-    if highest <= config.ALLOWED_PER_MINUTE or given.get("destination") in (None, config.SANDBOX):
+    if highest <= ALLOWED_PER_MINUTE or given.get("destination") in (None, SANDBOX):
         return None
     return (
-        f"--rate allows {highest:g} requests a minute and the CRM {config.ALLOWED_PER_MINUTE}: it will often say no, "
+        f"--rate allows {highest:g} requests a minute and the CRM {ALLOWED_PER_MINUTE}: it will often say no, "
         "and everything waits then; leave --rate out"
     )

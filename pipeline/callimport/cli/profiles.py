@@ -9,9 +9,10 @@ from typing import Literal
 import click
 from rich.console import Console
 
-from callimport import config, drafting, numbers, outfile, profile, report, source, trial, validation
+from callimport import drafting, profile, report, source, trial, validation
 from callimport.cli import answers, options
-from callimport.errors import ExitCode
+from callimport.core import files, phones, settings
+from callimport.core.errors import ExitCode
 
 _WIDTH = 100
 
@@ -83,15 +84,15 @@ Examples:
 def _new(file: Path, output: Path | None, force: bool) -> ExitCode:
     """Draft a recipe for FILE, an export that none is for. What is not sure stands in it as a question."""
     if output is not None:
-        outfile.refuse_existing(output, force=force)
-        outfile.refuse_same((output,), (file,))
+        files.refuse_existing(output, force=force)
+        files.refuse_same((output,), (file,))
     opened = source.open_source(file)
     peek = source.peek(opened)
     draft = drafting.draft(opened.name, peek, (chunk.frame for chunk in source.read(opened, drafting.layout(peek))))
     if output is None:
         click.echo(draft.text, nl=False)
     else:
-        with outfile.opened(output) as written:
+        with files.opened(output) as written:
             written.write(draft.text)
         click.echo(f"{output}: {_asked(draft.questions)}")
         click.echo(f"see what becomes of the first rows: callimport profiles test {file} --profile {output}")
@@ -143,10 +144,10 @@ def _test(
 ) -> ExitCode:
     """Show the first rows of FILE as they are and as the calls they become; nothing is sent, nothing kept."""
     with answers.errors_answered(as_json):
-        reading = validation.Reading(config.timezone(timezone), ambiguous_hour, now())
+        reading = validation.Reading(settings.timezone(timezone), ambiguous_hour, now())
         chosen = profile.load(name) if name else None
         opened = source.open_source(file)
-        tried = trial.trial(opened, chosen, reading, region=numbers.require_region(region), shown=rows)
+        tried = trial.trial(opened, chosen, reading, region=phones.require_region(region), shown=rows)
     if as_json:
         click.echo(report.trial_json(tried))
     else:

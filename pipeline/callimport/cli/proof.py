@@ -8,9 +8,10 @@ import anyio
 import click
 from rich.console import Console
 
-from callimport import aftermath, counted, importer, inventory, model, report, trace, verification
+from callimport import aftermath, importer, inventory, report, trace, verification
 from callimport.cli import answers, options
-from callimport.errors import ExitCode
+from callimport.core import models, plurals
+from callimport.core.errors import ExitCode
 
 Tools = Callable[[dict[str, Any]], importer.Tools]
 
@@ -81,7 +82,7 @@ The API has no delete: of a batch that should not have been sent, this is the li
     "--status",
     "statuses",
     multiple=True,
-    type=click.Choice([status.value for status in model.ItemStatus]),
+    type=click.Choice([status.value for status in models.ItemStatus]),
     help="Only calls that stand so. Repeatable.",
 )
 @click.option("--batch", metavar="BATCH", help="Only calls of this batch.")
@@ -96,10 +97,10 @@ def _export(tools: Tools, /, output: Path, statuses: tuple[str, ...], batch: str
         options.settings(given),
         tools(given).clock,
         output,
-        statuses=tuple(map(model.ItemStatus, statuses)),
+        statuses=tuple(map(models.ItemStatus, statuses)),
         batch_id=batch.upper() if batch else None,
     )
-    click.echo(f"{exported.path}: {counted.calls(exported.items)}")
+    click.echo(f"{exported.path}: {plurals.calls(exported.items)}")
     return ExitCode.OK
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from callimport import config, errors
 from callimport.cli import options
-from callimport.errors import ExitCode
+from callimport.core import errors, settings
+from callimport.core.errors import ExitCode
 
 
 @click.command(
@@ -46,8 +46,8 @@ Examples:
 @options.configured
 def command(state_dir: Path | None, **given: Any) -> ExitCode:
     """A CRM to rehearse against, on this machine only. Stop it with Ctrl-C."""
-    folder = config.state_dir(config.Settings(files=(), state_dir=state_dir))
-    arguments = ["--address-file", str(config.address_file(folder)), "--profile", given.pop("crm_profile")]
+    folder = settings.state_dir(settings.Settings(files=(), state_dir=state_dir))
+    arguments = ["--address-file", str(settings.address_file(folder)), "--profile", given.pop("crm_profile")]
     for name, value in given.items():
         if value is True:
             arguments.append(f"--{name.replace('_', '-')}")

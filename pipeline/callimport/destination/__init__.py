@@ -43,7 +43,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from callimport import canonical, errors, model, privacy
+from callimport.core import errors, models, normal_form, privacy
 from callimport.destination import handshake, question, shapes
 from callimport.destination.exchange import NO_ADDRESS, BeforeBytes, Exchange, Part
 
@@ -55,7 +55,7 @@ LEADS_A_PAGE = 100
 
 
 class Destination:
-    """One CRM, one key. Every failure is an Outcome or DestinationUnusable of callimport.errors."""
+    """One CRM, one key. Every failure is an Outcome or DestinationUnusable of callimport.core.errors."""
 
     def __init__(self, client: httpx.AsyncClient, base_url: str, token: privacy.Secret) -> None:
         self._exchange = Exchange(client, base_url, token)
@@ -63,7 +63,7 @@ class Destination:
         self._account_was_read = False
         self._lead_was_read = False
 
-    async def accounts(self) -> tuple[model.Account, ...]:
+    async def accounts(self) -> tuple[models.Account, ...]:
         """GET /account: whose key this is. A group's key answers with several."""
         body = await self._exchange.send("GET", "/account")
         found = tuple(shapes.account(one) for one in shapes.as_list(body))
@@ -95,7 +95,7 @@ class Destination:
             return question.Reply(status, told=question.told(error, status))
         return question.Reply(look.seen["status"], body)
 
-    async def users(self, account_id: int) -> tuple[model.User, ...]:
+    async def users(self, account_id: int) -> tuple[models.User, ...]:
         """GET /account with its active users. Incomplete where the answer shows no users of this account at all."""
         body = await self._exchange.send("GET", "/account?include%5B%5D=users")
         for one in shapes.as_list(body):
@@ -103,22 +103,22 @@ class Destination:
                 return tuple(shapes.user(each) for each in one["users"])
         raise errors.Incomplete("the account was shown without its users")
 
-    async def leads(self, page: int, created_until: datetime) -> model.LeadPage:
+    async def leads(self, page: int, created_until: datetime) -> models.LeadPage:
         """GET /leads with their phones, newest first, a hundred a page. Those created later than `created_until` would
         push the others from page to page while they are read."""
         return shapes.lead_page(await self._page("/leads", page, _all("phones", created_until)))
 
-    async def leads_with_communications(self, page: int, created_until: datetime) -> model.ShownPage:
+    async def leads_with_communications(self, page: int, created_until: datetime) -> models.ShownPage:
         """GET /leads with their communications, in the same order and under the same bound. Refused (404) where there
         is no such list: whoever asks can do without."""
         none = errors.Refused("no such list (status 404)", status=404)
         return shapes.shown_page(await self._page("/leads", page, _all("communications", created_until), none))
 
-    async def leads_by_number(self, number: str, page: int) -> model.LeadPage:
+    async def leads_by_number(self, number: str, page: int) -> models.LeadPage:
         """GET /leads with this very number, in E.164, says the filter; who asks looks whether they have it."""
         return shapes.lead_page(await self._page("/leads", page, {"include[]": "phones", "filter[phone]": number}))
 
-    async def search_leads(self, text: str, page: int) -> model.LeadPage:
+    async def search_leads(self, text: str, page: int) -> models.LeadPage:
         """GET /leads/search: everything in which the text is found, with its phones."""
         return shapes.lead_page(await self._page("/leads/search", page, {"query": text}))
 
@@ -127,7 +127,7 @@ class Destination:
         query = urlencode({**asked, "per_page": LEADS_A_PAGE, "page": page}, quote_via=quote)
         return await self._exchange.send("GET", f"{path}?{query}", missing=missing)
 
-    async def create(self, communication: model.Communication, before_bytes: BeforeBytes) -> model.Echo:
+    async def create(self, communication: models.Communication, before_bytes: BeforeBytes) -> models.Echo:
         """POST /communications. `before_bytes` is called once, right before the first byte leaves; if it raises,
         nothing has left."""
         payload = {name: value for name, value in asdict(communication).items() if value is not None}
@@ -138,11 +138,11 @@ class Destination:
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict) or not shapes.is_id(data.get("id")):
             raise errors.InDoubt("a 2xx answer without an id", applied=True)
-        return model.Echo(int(data["id"]), data, canonical.differences(communication, data))
+        return models.Echo(int(data["id"]), data, normal_form.differences(communication, data))
 
     async def update(
         self, communication_id: int, changes: Mapping[str, object], before_bytes: BeforeBytes
-    ) -> model.Echo:
+    ) -> models.Echo:
         """PUT /communications/:id with these fields only; the others stay as they are, as the vendor documents it.
         Refused with status 404 where there is no such communication. Made twice, it comes to the same."""
         missing = None
@@ -155,9 +155,9 @@ class Destination:
             raise errors.InDoubt("a 2xx answer without an id", applied=True)
         if int(data["id"]) != communication_id:
             raise errors.InDoubt("a 2xx answer about another communication", applied=True)
-        return model.Echo(communication_id, data, canonical.differing(changes, data))
+        return models.Echo(communication_id, data, normal_form.differing(changes, data))
 
-    async def communications_of(self, lead_id: int) -> tuple[model.Stored, ...]:
+    async def communications_of(self, lead_id: int) -> tuple[models.Stored, ...]:
         """GET /leads/:id with its communications, all of them. Refused (404) where the lead is not there, Incomplete
         where the answer shows no communications at all, which is not the same as none."""
         path = f"/leads/{lead_id}?include%5B%5D=communications"

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from callimport import errors, privacy
+from callimport.core import errors, privacy
 
 IN_DOUBT_STATUSES = frozenset({408, 421, 425})
 ROUTE_STATUSES = frozenset({404, 405, 415, 419})

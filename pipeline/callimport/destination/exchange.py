@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import anyio
 import httpx
 
-from callimport import errors, privacy
+from callimport.core import errors, privacy
 from callimport.destination import answers
 
 # From the first byte out to the last byte in: a server that answers a byte a minute holds nobody up.

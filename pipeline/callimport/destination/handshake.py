@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from callimport import errors, model, privacy
+from callimport.core import errors, models, privacy
 
 _RATE_HEADERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after")
 _LONGEST_VALUE = 40
@@ -26,7 +26,7 @@ class Handshake:
     date: datetime | None = None
     rate: tuple[tuple[str, str], ...] = ()
     redirected_to: str | None = None
-    accounts: tuple[model.Account, ...] = ()
+    accounts: tuple[models.Account, ...] = ()
     users: int | None = None
     error: str | None = None
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from callimport import errors
+from callimport.core import errors
 
 # Elsewhere these mean that the address is wrong; here that there is no such thing, which is an answer.
 _TELLING = (404, 405)

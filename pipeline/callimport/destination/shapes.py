@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from callimport import canonical, errors, model, privacy
+from callimport.core import errors, models, normal_form, privacy
 
 # What the ledger can hold; no CRM counts so far.
 LARGEST_ID = 2**63 - 1
@@ -14,59 +14,59 @@ def as_list(body: Any) -> list[Any]:
     return data if isinstance(data, list) else [data]
 
 
-def stored(one: Any) -> model.Stored:
+def stored(one: Any) -> models.Stored:
     if not isinstance(one, dict) or not is_id(one.get("id")):
         raise errors.Incomplete("a communication was shown without its id")
-    return model.Stored(
+    return models.Stored(
         id=int(one["id"]),
         method=str(one.get("method") or ""),
         type=str(one.get("type") or ""),
-        executed_at=canonical.instant(one.get("executed_at")),
-        created_at=canonical.instant(one.get("created_at")),
+        executed_at=normal_form.instant(one.get("executed_at")),
+        created_at=normal_form.instant(one.get("created_at")),
         description=str(one.get("description") or ""),
         body=one,
     )
 
 
-def account(one: Any) -> model.Account:
+def account(one: Any) -> models.Account:
     if not isinstance(one, dict) or not is_id(one.get("id")):
         raise errors.DestinationUnusable("the CRM did not say whose key this is: check the destination's address")
-    return model.Account(int(one["id"]), privacy.scrub(str(one.get("name") or "")))
+    return models.Account(int(one["id"]), privacy.scrub(str(one.get("name") or "")))
 
 
-def user(one: Any) -> model.User:
+def user(one: Any) -> models.User:
     if not isinstance(one, dict) or not is_id(one.get("id")):
         raise errors.Incomplete("a user was shown without an id")
     name = " ".join(str(one.get(part) or "") for part in ("first_name", "last_name"))
-    return model.User(int(one["id"]), str(one.get("email") or ""), " ".join(name.split()))
+    return models.User(int(one["id"]), str(one.get("email") or ""), " ".join(name.split()))
 
 
-def lead(one: Any) -> model.Lead:
+def lead(one: Any) -> models.Lead:
     if not isinstance(one, dict) or not is_id(one.get("id")):
         raise errors.Incomplete("a lead was shown without its id")
     phones = one.get("phones")
     shown = phones if isinstance(phones, list) else []
     written = (phone.get("number") for phone in shown if isinstance(phone, dict))
-    return model.Lead(
+    return models.Lead(
         id=int(one["id"]),
-        created_at=canonical.instant(one.get("created_at")),
+        created_at=normal_form.instant(one.get("created_at")),
         status=str(one.get("status") or "").lower(),
         numbers=tuple(str(number) for number in written if number),
         account_id=int(one["account_id"]) if is_id(one.get("account_id")) else None,
     )
 
 
-def lead_page(body: Any) -> model.LeadPage:
+def lead_page(body: Any) -> models.LeadPage:
     shown, total, pages = _listed(body)
-    return model.LeadPage(tuple(lead(one) for one in shown), total, pages)
+    return models.LeadPage(tuple(lead(one) for one in shown), total, pages)
 
 
-def shown_page(body: Any) -> model.ShownPage:
+def shown_page(body: Any) -> models.ShownPage:
     shown, total, pages = _listed(body)
-    return model.ShownPage(tuple((lead(one).id, _communications(one)) for one in shown), total, pages)
+    return models.ShownPage(tuple((lead(one).id, _communications(one)) for one in shown), total, pages)
 
 
-def _communications(one: dict[str, Any]) -> tuple[model.Stored, ...] | None:
+def _communications(one: dict[str, Any]) -> tuple[models.Stored, ...] | None:
     """Of a lead in a list; None where it does not show all of them well."""
     try:
         return tuple(stored(each) for each in one["communications"])

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from callimport import errors, model, profile
+from callimport import profile
+from callimport.core import errors, models
 from callimport.drafting import moments, parties, words
 from callimport.drafting.looking import Column, Looked, look
 from callimport.drafting.page import Entry, Page, text, written
@@ -40,7 +41,7 @@ class Draft:
     questions: int
 
 
-def layout(peek: model.Peek) -> model.Layout:
+def layout(peek: models.Peek) -> models.Layout:
     """Where the header stands and its names: the first record that says the most of what calls have. SchemaMismatch
     where there is none."""
     best, most = -1, 0
@@ -54,10 +55,10 @@ def layout(peek: model.Peek) -> model.Layout:
         )
     line, cells = peek.records[best]
     following = peek.records[best + 1 :]
-    return model.Layout(profile.column_names(cells), following[0][0] if following else line + 1)
+    return models.Layout(profile.column_names(cells), following[0][0] if following else line + 1)
 
 
-def draft(file: str, peek: model.Peek, frames: Iterable[pl.DataFrame]) -> Draft:
+def draft(file: str, peek: models.Peek, frames: Iterable[pl.DataFrame]) -> Draft:
     """A recipe for the file of that name. `frames` hold its rows, read with `layout(peek)`; all of them are gone
     through once."""
     names = layout(peek).names
@@ -116,7 +117,7 @@ def _others(page: Page, looked: Looked) -> Entry:
     return Entry("other_columns", text("ignore"), (f"Not used: {'; '.join(left) or 'none'}.",))
 
 
-def _head(file: str, peek: model.Peek, looked: Looked, questions: int) -> list[str]:
+def _head(file: str, peek: models.Peek, looked: Looked, questions: int) -> list[str]:
     lines = [
         f"Drafted by callimport profiles new from {file} ({looked.rows:,} rows, {peek.told}).",
         "Guesses: each stands below the values it rests on. Look at all of them.",

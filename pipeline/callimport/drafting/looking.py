@@ -8,7 +8,8 @@ from typing import Literal
 
 import polars as pl
 
-from callimport import durations, instants, numbers, privacy
+from callimport import durations, instants
+from callimport.core import phones, privacy
 from callimport.drafting import words
 
 # Words of a vocabulary; a column with more different texts has none.
@@ -138,7 +139,7 @@ class _Tally:
             self._order |= instants.evidence(there)
 
     def column(self, sample: pl.Series) -> Column:
-        kinds = numbers.read(sample, _REGION)["kind"].value_counts(normalize=True)
+        kinds = phones.read(sample, _REGION)["kind"].value_counts(normalize=True)
         shape = durations.shape(sample)
         return Column(
             name=self.name,

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from callimport import privacy
+from callimport.core import privacy
 from callimport.profile.parsing import QUESTION
 
 _WIDTH = 118

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
-from callimport import numbers
+from callimport.core import phones as phone_numbers
 from callimport.drafting import words
 from callimport.drafting.looking import Column, Looked
 from callimport.drafting.page import Entry, Page, column_test, text
@@ -246,7 +246,7 @@ def _by_direction(page: Page, looked: Looked, sides: tuple[Column, Column], way:
 
 
 def _kinds(looked: Looked, column: Column) -> pl.Series:
-    return numbers.read(looked.sample[column.name], "CA")["kind"]
+    return phone_numbers.read(looked.sample[column.name], "CA")["kind"]
 
 
 def _ask_or_infer(page: Page, sides: tuple[Column, Column], pairs: pl.DataFrame) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from callimport import errors
+from callimport.core import errors
 
 APPLICATION_ID = 0x43414C4C  # "CALL"
 CACHE_KIB = 64 * 1024

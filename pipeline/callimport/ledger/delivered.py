@@ -5,7 +5,7 @@ from collections.abc import Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from callimport import model
+from callimport.core import models
 from callimport.ledger.database import Database
 
 _COLUMNS = "key, reference, lead_id, communication_id, payload, echo"
@@ -20,7 +20,7 @@ class Kept:
     reference: str
     lead_id: int
     communication_id: int
-    communication: model.Communication
+    communication: models.Communication
     fields: dict[str, object]
 
 
@@ -57,10 +57,10 @@ def among(database: Database, communication_ids: Set[int]) -> list[Kept]:
     return [_kept(row) for row in found]
 
 
-def status_of(database: Database, reference: str) -> model.ItemStatus | None:
+def status_of(database: Database, reference: str) -> models.ItemStatus | None:
     """Where the call of that reference stands."""
     found = database.one("SELECT status FROM item WHERE reference = ?", (reference,))
-    return None if found is None else model.ItemStatus(found)
+    return None if found is None else models.ItemStatus(found)
 
 
 def count(database: Database) -> int:
@@ -70,7 +70,7 @@ def count(database: Database) -> int:
 
 def _kept(row: tuple[Any, ...]) -> Kept:
     key, reference, lead_id, communication_id, payload, echo = row
-    communication = model.Communication(**json.loads(payload))
+    communication = models.Communication(**json.loads(payload))
     sent = asdict(communication)
     sent["user_id"] = sent.pop("executed_by")
     said = json.loads(echo) if echo else {}

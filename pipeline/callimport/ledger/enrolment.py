@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from callimport import model, twins
+from callimport import twins
+from callimport.core import models
 from callimport.ledger import leadless, origins, recordings, resemblance
 from callimport.ledger.database import Database
 
@@ -20,7 +21,7 @@ REUSED_AFTER_SECONDS = 24 * 3600
 SMALL = 10_000
 _NO_TWINS = twins.Judged()
 
-# The columns of model.Sighting, and what a sighting was found to be.
+# The columns of models.Sighting, and what a sighting was found to be.
 _SIGHTING = """
     CREATE TEMP TABLE sighting (
         source INTEGER NOT NULL,
@@ -61,7 +62,7 @@ _AGAIN = """
 """
 # The items of this run by their row numbers, counted at its end by where they then stand.
 _MEMBER = "CREATE TEMP TABLE member (item INTEGER PRIMARY KEY, carried INTEGER NOT NULL) STRICT"
-_ID_REUSED = model.Reason(
+_ID_REUSED = models.Reason(
     "id_reused",
     "this call_id belongs to another call already (other number or direction, or more than 24 hours away); if the "
     "phone system started counting anew, give it another --system name",
@@ -87,13 +88,13 @@ class Enrolled:
     gone: int = 0
     carried: int = 0
     parked: int = 0
-    rejects: tuple[model.RejectedRow, ...] = ()
+    rejects: tuple[models.RejectedRow, ...] = ()
 
 
 class Enrolment:
     """Gathers the sightings of one batch, judges them together, enters them together."""
 
-    def __init__(self, database: Database, batch: model.Batch, now: datetime, in_flight: Iterable[str]) -> None:
+    def __init__(self, database: Database, batch: models.Batch, now: datetime, in_flight: Iterable[str]) -> None:
         """`in_flight` are the keys that this run found in flight: they belong to its account of itself, whatever
         batch they came from."""
         self._database = database
@@ -107,12 +108,12 @@ class Enrolment:
             ((number, source.sha256) for number, source in enumerate(batch.sources)),
         )
 
-    def see(self, sightings: Iterable[model.Sighting]) -> None:
+    def see(self, sightings: Iterable[models.Sighting]) -> None:
         """Take a chunk of sightings; nothing is entered yet."""
-        given = ", ".join("?" * len(model.Sighting._fields))
+        given = ", ".join("?" * len(models.Sighting._fields))
         self._database.execute_many(f"INSERT INTO temp.sighting VALUES ({given}, NULL)", self._noticed(sightings))
 
-    def _noticed(self, sightings: Iterable[model.Sighting]) -> Iterator[tuple[object, ...]]:
+    def _noticed(self, sightings: Iterable[models.Sighting]) -> Iterator[tuple[object, ...]]:
         for one in sightings:
             if one.recording is not None:
                 self._names_recordings = True
@@ -120,7 +121,7 @@ class Enrolment:
             yield tuple(one)
 
     def note_origins(
-        self, mended: Iterable[tuple[model.Place, str]], repeated: Iterable[tuple[model.Place, str]]
+        self, mended: Iterable[tuple[models.Place, str]], repeated: Iterable[tuple[models.Place, str]]
     ) -> None:
         """Where rows lie that replace rejected ones, and where rows that are known by their own mark; see `Origins`."""
         origins.note(self._database, mended, repeated)
@@ -327,12 +328,12 @@ class Enrolment:
             WHERE verdict IS NULL AND sighting.rowid NOT IN (SELECT sighting FROM temp.known)
         """)
 
-    def _reused_ids(self) -> Iterator[model.RejectedRow]:
+    def _reused_ids(self) -> Iterator[models.RejectedRow]:
         found = self._database.stream(
             "SELECT source, row FROM temp.sighting WHERE verdict = 'id_reused' ORDER BY source, row"
         )
         for source, row in found:
-            yield model.RejectedRow(model.Place(source, row), (_ID_REUSED,))
+            yield models.RejectedRow(models.Place(source, row), (_ID_REUSED,))
 
     def _run(self, sql: str, **values: Any) -> int:
         named = {"batch": self._batch.id, "now": self._now, **values}

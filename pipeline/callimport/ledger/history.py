@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from callimport import model
+from callimport.core import models
 from callimport.ledger import listing
 from callimport.ledger.database import Database
 
@@ -50,7 +50,7 @@ class History:
     the source tells a new story that the CRM has not been told, `was_looked_up` that the CRM was asked
     whose its number is; `updates` are the requests that told it one."""
 
-    item: model.Listed
+    item: models.Listed
     key: str
     system: str
     batch: str
@@ -73,7 +73,7 @@ class WithoutLead:
     row: int
     system: str
     batch: str
-    direction: model.Direction
+    direction: models.Direction
     phone: str
     started_at: datetime
     first_seen_at: datetime
@@ -81,7 +81,7 @@ class WithoutLead:
 
 
 def rows(
-    database: Database, statuses: Sequence[model.ItemStatus], batch_id: str | None
+    database: Database, statuses: Sequence[models.ItemStatus], batch_id: str | None
 ) -> Generator[tuple[Any, ...], None, None]:
     """All items, or those of a standing and of a batch, as `COLUMNS`, in the order in which they were enrolled."""
     which = ["1"]
@@ -142,7 +142,7 @@ def without_lead(database: Database, text: str, phone: str | None, *, limit: int
     )
     return [
         WithoutLead(
-            reference, source, row, system, batch, model.Direction(direction), number,
+            reference, source, row, system, batch, models.Direction(direction), number,
             datetime.fromtimestamp(started_at, UTC), datetime.fromisoformat(first_seen_at), bool(is_withdrawn),
         )
         for reference, source, row, system, batch, direction, number, started_at, first_seen_at, is_withdrawn in found

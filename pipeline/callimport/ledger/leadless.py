@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-from callimport import model
+from callimport.core import models
 from callimport.ledger.database import Database
 
 # As near as a call without seconds may lie to another one of the same number.
@@ -20,7 +20,7 @@ _WAITS = "withdrawn_at IS NULL"
 _IS_NO_ITEM = "NOT EXISTS (SELECT 1 FROM item WHERE item.key = leadless.key)"
 _COLUMNS = "reference, facts, payload, system, call_id, direction, phone, started_at, legs, recording"
 
-# The columns of model.Sighting.
+# The columns of models.Sighting.
 _TODAY = """
     CREATE TEMP TABLE leadless_today (
         source INTEGER NOT NULL,
@@ -132,7 +132,7 @@ def make_whole(database: Database, shape: str) -> None:
     )
 
 
-def pass_over(database: Database, places: Iterable[model.Place]) -> None:
+def pass_over(database: Database, places: Iterable[models.Place]) -> None:
     """Inside an enrolment: the rows there are no calls of their own."""
     database.execute_many("INSERT INTO temp.passed_over VALUES (?, ?)", places)
 
@@ -176,7 +176,7 @@ def stand_apart(database: Database) -> None:
     stand_back(database, near)
 
 
-def coming(database: Database, places: Callable[[str, int], model.Place]) -> Iterator[model.Sighting]:
+def coming(database: Database, places: Callable[[str, int], models.Place]) -> Iterator[models.Sighting]:
     """Those that come along, the oldest first, each with its lead; `places` tells of a file's hash and a row where that
     is in this run."""
     found = database.stream(
@@ -187,12 +187,12 @@ def coming(database: Database, places: Callable[[str, int], model.Place]) -> Ite
     )
     for lead_id, sha256, row, key, reference, facts, payload, system, call_id, *what in found:
         place = places(sha256, row)
-        yield model.Sighting(
+        yield models.Sighting(
             place.source, place.row, key, reference, facts, _payload(payload, lead_id), system, call_id, lead_id, *what
         )
 
 
-def marks(database: Database, places: Callable[[str, int], model.Place]) -> list[tuple[model.Place, str]]:
+def marks(database: Database, places: Callable[[str, int], models.Place]) -> list[tuple[models.Place, str]]:
     """The marks of those that come along, and their places now."""
     found = database.rows(
         "SELECT source_sha256, source_row, mark FROM temp.latecomer CROSS JOIN leadless_origin USING (key) "
@@ -209,9 +209,9 @@ def came_along(database: Database) -> int:
 # Those of today
 
 
-def see(database: Database, calls: Iterable[model.Sighting]) -> None:
+def see(database: Database, calls: Iterable[models.Sighting]) -> None:
     """Inside an enrolment: take a chunk of the calls of today that have no lead."""
-    given = ", ".join("?" * len(model.Sighting._fields))
+    given = ", ".join("?" * len(models.Sighting._fields))
     database.execute_many(f"INSERT INTO temp.leadless_today VALUES ({given})", (tuple(one) for one in calls))
 
 
@@ -239,15 +239,15 @@ def drop_passed_over(database: Database) -> None:
     )
 
 
-def mended_today(database: Database) -> dict[model.Place, str]:
-    """The keys of those that mended rows have become, by their places; see pipeline/origin.py."""
+def mended_today(database: Database) -> dict[models.Place, str]:
+    """The keys of those that mended rows have become, by their places; see core/row_origin.py."""
     found = database.rows(
         "SELECT DISTINCT source, row, key FROM temp.leadless_today JOIN temp.mended USING (source, row)"
     )
-    return {model.Place(source, row): key for source, row, key in found}
+    return {models.Place(source, row): key for source, row, key in found}
 
 
-def keep(database: Database, batch: model.Batch, shape: str, now: datetime, *, asks_crm: bool) -> None:
+def keep(database: Database, batch: models.Batch, shape: str, now: datetime, *, asks_crm: bool) -> None:
     """Inside an enrolment, once it has entered its batch: remember the calls of its files that have no lead. One that
     is known keeps the day it was first seen on, and its story where the rows of today are a part of it only; it waits
     for the CRM once it does."""

@@ -5,22 +5,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from callimport import model
+from callimport.core import models
 from callimport.ledger.database import Database
 
 _MEMBERS = "temp.member JOIN item ON item.rowid = member.item"
 
 
-def counts(database: Database) -> dict[model.ItemStatus, int]:
+def counts(database: Database) -> dict[models.ItemStatus, int]:
     """Items of the whole ledger by where they stand; every status is there, 0 where there are none."""
     found = dict(database.rows("SELECT status, count(*) FROM item GROUP BY status"))
-    return {status: found.get(status.value, 0) for status in model.ItemStatus}
+    return {status: found.get(status.value, 0) for status in models.ItemStatus}
 
 
-def member_counts(database: Database) -> dict[model.ItemStatus, int]:
+def member_counts(database: Database) -> dict[models.ItemStatus, int]:
     """The same for the items of this run only."""
     found = dict(database.rows(f"SELECT status, count(*) FROM {_MEMBERS} GROUP BY status"))
-    return {status: found.get(status.value, 0) for status in model.ItemStatus}
+    return {status: found.get(status.value, 0) for status in models.ItemStatus}
 
 
 def adopted_members(database: Database) -> int:
@@ -29,29 +29,29 @@ def adopted_members(database: Database) -> int:
     return int(database.one(f"SELECT count(*) FROM {_MEMBERS} WHERE {which}"))
 
 
-def members(database: Database, status: model.ItemStatus) -> list[model.Listed]:
+def members(database: Database, status: models.ItemStatus) -> list[models.Listed]:
     """This run's items that stand so, oldest call first."""
     return _listed(database, "item.rowid IN (SELECT item FROM temp.member) AND item.status = ?", status.value)
 
 
-def items(database: Database, status: model.ItemStatus) -> list[model.Listed]:
+def items(database: Database, status: models.ItemStatus) -> list[models.Listed]:
     """All items of the ledger that stand so, oldest call first."""
     return _listed(database, "item.status = ?", status.value)
 
 
-def of_batch(database: Database, batch_id: str, status: model.ItemStatus) -> list[model.Listed]:
+def of_batch(database: Database, batch_id: str, status: models.ItemStatus) -> list[models.Listed]:
     """The calls of a batch that stand so, oldest first."""
     return _listed(database, "item.batch_id = ? AND item.status = ?", batch_id, status.value)
 
 
-def handed_out(database: Database) -> list[model.Listed]:
+def handed_out(database: Database) -> list[models.Listed]:
     """The only items that this run may send, see `Ledger.hand_out_only`; oldest call first. None where all may be."""
     if not database.one("SELECT 1 FROM temp.sqlite_master WHERE name = 'chosen'"):
         return []
     return _listed(database, "item.key IN (SELECT key FROM temp.chosen)")
 
 
-def waiting(database: Database, *, besides: str | None) -> list[model.Waiting]:
+def waiting(database: Database, *, besides: str | None) -> list[models.Waiting]:
     """Batches that have pending items, other than the one named, newest first."""
     found = database.rows(
         """
@@ -60,13 +60,13 @@ def waiting(database: Database, *, besides: str | None) -> list[model.Waiting]:
         """,
         (besides,),
     )
-    return [model.Waiting(batch, pending, json.loads(settings)) for batch, pending, settings in found]
+    return [models.Waiting(batch, pending, json.loads(settings)) for batch, pending, settings in found]
 
 
-def bound_account(database: Database) -> model.Account | None:
+def bound_account(database: Database) -> models.Account | None:
     """Whose calls this ledger remembers."""
     found = database.rows("SELECT account_id, account_name FROM binding")
-    return model.Account(*found[0]) if found else None
+    return models.Account(*found[0]) if found else None
 
 
 def knows_batch(database: Database, batch_id: str) -> bool:
@@ -160,17 +160,17 @@ def existing_on(database: Database, lead_id: int) -> set[int]:
     return {row[0] for row in found}
 
 
-def unclear_of_lead(database: Database, lead_id: int) -> list[model.Communication]:
+def unclear_of_lead(database: Database, lead_id: int) -> list[models.Communication]:
     """The calls of one lead that may be stored without the ledger knowing as what."""
     found = database.rows(
         "SELECT payload FROM item WHERE lead_id = ? AND (status IN ('in_flight', 'in_doubt') OR (status = 'held' "
         "AND EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key))) ORDER BY key",
         (lead_id,),
     )
-    return [model.Communication(**json.loads(payload)) for (payload,) in found]
+    return [models.Communication(**json.loads(payload)) for (payload,) in found]
 
 
-def pending_of_lead(database: Database, batch_id: str, lead_id: int) -> list[model.Item]:
+def pending_of_lead(database: Database, batch_id: str, lead_id: int) -> list[models.Item]:
     """The pending calls of one lead, oldest first."""
     found = database.rows(
         "SELECT key, reference, lead_id, payload FROM item "
@@ -178,7 +178,7 @@ def pending_of_lead(database: Database, batch_id: str, lead_id: int) -> list[mod
         (lead_id, batch_id),
     )
     return [
-        model.Item(key, mark, lead, model.Communication(**json.loads(payload))) for key, mark, lead, payload in found
+        models.Item(key, mark, lead, models.Communication(**json.loads(payload))) for key, mark, lead, payload in found
     ]
 
 
@@ -206,7 +206,7 @@ def kept_otherwise(database: Database) -> dict[str, int]:
     )
 
 
-def _listed(database: Database, which: str, *values: str) -> list[model.Listed]:
+def _listed(database: Database, which: str, *values: str) -> list[models.Listed]:
     found = database.rows(
         f"""
         SELECT item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction, item.phone,
@@ -219,16 +219,16 @@ def _listed(database: Database, which: str, *values: str) -> list[model.Listed]:
     return [listed(row) for row in found]
 
 
-def listed(row: Sequence[Any]) -> model.Listed:
+def listed(row: Sequence[Any]) -> models.Listed:
     """Of a row of: reference, file, row, status, lead, direction, phone, start, communication, reason, was it sent."""
     reference, source, number, status, lead_id, direction, phone, started_at, communication_id, reason, was_sent = row
-    return model.Listed(
+    return models.Listed(
         reference=reference,
         source=source,
         row=number,
-        status=model.ItemStatus(status),
+        status=models.ItemStatus(status),
         lead_id=lead_id,
-        direction=model.Direction(direction),
+        direction=models.Direction(direction),
         phone=phone,
         started_at=datetime.fromtimestamp(started_at, UTC),
         communication_id=communication_id,

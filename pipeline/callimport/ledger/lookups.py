@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from callimport import model
+from callimport.core import models
 from callimport.ledger.database import Database
 
 # Less than a day: the next night asks again, though it may begin a little earlier.
@@ -13,7 +13,7 @@ LASTS = timedelta(hours=20)
 
 def known(
     database: Database, last_calls: Mapping[str, datetime | None], now: datetime
-) -> dict[str, tuple[model.Lead, ...]]:
+) -> dict[str, tuple[models.Lead, ...]]:
     """Of these numbers those that need not be looked up again; () is nobody's. Each comes with the beginning of its
     last call, None where that was asked for before: what was said earlier is no answer, as whose the number is may have
     changed since. Nor is what was said before a call of it was refused: the lead may have been merged into another."""
@@ -33,7 +33,7 @@ def known(
     }
 
 
-def keep(database: Database, found: Mapping[str, tuple[model.Lead, ...]], now: datetime) -> None:
+def keep(database: Database, found: Mapping[str, tuple[models.Lead, ...]], now: datetime) -> None:
     """Remember what the CRM said of these numbers."""
     with database.transaction():
         database.execute_many(
@@ -67,12 +67,12 @@ def sent(database: Database, keys: Iterable[str]) -> set[str]:
     return {key for (key,) in found}
 
 
-def _cells(lead: model.Lead) -> tuple[int, str | None, str]:
+def _cells(lead: models.Lead) -> tuple[int, str | None, str]:
     return lead.id, _text(lead.created_at) if lead.created_at else None, lead.status
 
 
-def _lead(lead_id: int, created_at: str | None, status: str) -> model.Lead:
-    return model.Lead(lead_id, datetime.fromisoformat(created_at) if created_at else None, status)
+def _lead(lead_id: int, created_at: str | None, status: str) -> models.Lead:
+    return models.Lead(lead_id, datetime.fromisoformat(created_at) if created_at else None, status)
 
 
 def _text(moment: datetime) -> str:

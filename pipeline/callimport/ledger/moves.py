@@ -3,18 +3,18 @@
 from datetime import datetime
 from typing import Any
 
-from callimport import errors, model
+from callimport.core import errors, models
 from callimport.ledger.database import Database
 
 
 class Moves:
     """What every verb of the ledger is made of."""
 
-    def __init__(self, database: Database, clock: model.Clock) -> None:
+    def __init__(self, database: Database, clock: models.Clock) -> None:
         self.database = database
         self._clock = clock
 
-    def _move(self, key: str, before: model.ItemStatus, after: model.ItemStatus, **columns: str | int | None) -> None:
+    def _move(self, key: str, before: models.ItemStatus, after: models.ItemStatus, **columns: str | int | None) -> None:
         columns = {"reason": None, **columns}
         assignments = ", ".join(f"{name} = ?" for name in columns)
         self._one(

@@ -1,4 +1,4 @@
-"""Mended rows, and the rows that they replace, inside the enrolment. The rules are told in pipeline/origin.py.
+"""Mended rows, and the rows that they replace, inside the enrolment. The rules are told in core/row_origin.py.
 
 `temp.mended` holds where a row lies that replaces the one of that mark, `temp.repeated` where one lies that is known by
 its own mark. Both are small; most batches have neither.
@@ -6,7 +6,7 @@ its own mark. Both are small; most batches have neither.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from callimport import model
+from callimport.core import models
 from callimport.ledger.database import Database
 
 _TABLES = ("mended", "repeated")
@@ -39,7 +39,7 @@ def known(database: Database, system: str) -> frozenset[str]:
 
 
 def note(
-    database: Database, mended: Iterable[tuple[model.Place, str]], repeated: Iterable[tuple[model.Place, str]]
+    database: Database, mended: Iterable[tuple[models.Place, str]], repeated: Iterable[tuple[models.Place, str]]
 ) -> None:
     for table, noted in zip(_TABLES, (mended, repeated), strict=True):
         database.execute_many(
@@ -81,7 +81,7 @@ def judge_mended(database: Database) -> None:
     )
 
 
-def rejects(database: Database) -> Iterable[model.RejectedRow]:
+def rejects(database: Database) -> Iterable[models.RejectedRow]:
     """Those that `judge_mended` found, each with the call that its original became."""
     found = database.rows(
         f"""
@@ -92,12 +92,12 @@ def rejects(database: Database) -> Iterable[model.RejectedRow]:
         """
     )
     for source, row, reference in found:
-        yield _mended_before(model.Place(source, row), reference)
+        yield _mended_before(models.Place(source, row), reference)
 
 
 def rejects_of_leadless(
-    database: Database, calls: Mapping[model.Place, str], marks: Iterable[tuple[model.Place, str]], system: str
-) -> Iterator[model.RejectedRow]:
+    database: Database, calls: Mapping[models.Place, str], marks: Iterable[tuple[models.Place, str]], system: str
+) -> Iterator[models.RejectedRow]:
     """As `judge_mended` of calls without a lead, by their places the keys: those that rows of marks have become."""
     for place, mark in marks:
         key = calls.get(place)
@@ -117,12 +117,12 @@ def rejects_of_leadless(
             yield _mended_before(place, first)
 
 
-def _mended_before(place: model.Place, reference: str) -> model.RejectedRow:
+def _mended_before(place: models.Place, reference: str) -> models.RejectedRow:
     told = (
         f"the row that it replaces was mended before and is call {reference}, at another time or of another "
         "number; correct that call in the CRM, or clear the _origin cell if this is another call"
     )
-    return model.RejectedRow(place, (model.Reason("mended_before", told),))
+    return models.RejectedRow(place, (models.Reason("mended_before", told),))
 
 
 def keep(database: Database) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from callimport import model
+from callimport.core import models
 from callimport.ledger.database import Database
 from callimport.ledger.moves import Moves
 
@@ -126,7 +126,7 @@ class Recordings(Moves):
         """)
         return frozenset(key for (key,) in found)
 
-    def nameless(self, system: str) -> Iterator[model.Nameless[str]]:
+    def nameless(self, system: str) -> Iterator[models.Nameless[str]]:
         """The calls of a phone system that have no recording, oldest first: those, too, that are not delivered or have
         no lead yet, as their recordings are not to be taken for those of others."""
         found = self.database.stream(
@@ -140,7 +140,7 @@ class Recordings(Moves):
             (system,),
         )
         for row in found:
-            yield model.Nameless(*row)
+            yield models.Nameless(*row)
 
     def to_claim(self, path_of: Mapping[str, str], *, or_pending: bool = False) -> list[Known]:
         """Of calls that have no recording, those that may get the one at their path; nothing is written down yet."""

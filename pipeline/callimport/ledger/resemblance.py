@@ -3,7 +3,7 @@
 Judged inside the enrolment, before anything is entered: `temp.sighting` holds the batch, `item` what is known.
 """
 
-from callimport import errors
+from callimport.core import errors
 from callimport.ledger.database import Database
 
 LOOK_ALIKE_SECONDS = 2

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 
-from callimport import model
+from callimport.core import models
 from callimport.ledger.database import Database
 
 
@@ -20,7 +20,7 @@ class LastRun:
     stopped_by: str | None
     settings: dict[str, str]
     sources: dict[str, int] = field(default_factory=dict)
-    calls: dict[model.ItemStatus, int] = field(default_factory=dict)
+    calls: dict[models.ItemStatus, int] = field(default_factory=dict)
     adopted: int = 0
     requests: dict[str, int] = field(default_factory=dict)
 
@@ -50,7 +50,7 @@ def last(database: Database) -> LastRun | None:
                 (batch_id,),
             )
         ),
-        calls={status: stand[status.value] for status in model.ItemStatus if status.value in stand},
+        calls={status: stand[status.value] for status in models.ItemStatus if status.value in stand},
         adopted=int(database.one("SELECT count(*) FROM item WHERE batch_id = ? AND adopted = 1", (batch_id,))),
         requests=dict(
             database.rows(

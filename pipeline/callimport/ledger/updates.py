@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from callimport import errors, model
+from callimport.core import errors, models
 from callimport.ledger import recordings
 from callimport.ledger.database import Database
 from callimport.ledger.moves import Moves
@@ -34,7 +34,7 @@ _UPDATE = """
 class Updates(Moves):
     """The verbs of one run on the calls of its batch, and on those of earlier ones with the same settings."""
 
-    def __init__(self, database: Database, clock: model.Clock, batch_id: str) -> None:
+    def __init__(self, database: Database, clock: models.Clock, batch_id: str) -> None:
         super().__init__(database, clock)
         self._batch_id = batch_id
 
@@ -45,7 +45,7 @@ class Updates(Moves):
             {"batch": self._batch_id},
         )
 
-    def all(self) -> Iterator[tuple[model.Update, bool]]:
+    def all(self) -> Iterator[tuple[models.Update, bool]]:
         """The same in full, one at a time, each with whether a row of this run tells of it."""
         for *row, is_seen in self.database.stream(
             f"SELECT {_UPDATE}, item.key IN (SELECT key FROM temp.sighting WHERE verdict = 'unchanged') {_OF_THIS_RUN} "
@@ -54,7 +54,7 @@ class Updates(Moves):
         ):
             yield _update(row), bool(is_seen)
 
-    def as_told_now(self, listed: Iterable[model.Listed]) -> list[model.Listed]:
+    def as_told_now(self, listed: Iterable[models.Listed]) -> list[models.Listed]:
         """Of each the row of this run that tells of it, where there is one."""
         calls = list(listed)
         found = self.database.rows(
@@ -70,7 +70,7 @@ class Updates(Moves):
         places = (rows.get(one.reference, (one.source, one.row)) for one in calls)
         return [replace(one, source=name, row=row) for one, (name, row) in zip(calls, places, strict=True)]
 
-    def refused_before(self) -> list[model.Listed]:
+    def refused_before(self) -> list[models.Listed]:
         """Calls of this run's rows of which the CRM refused to be told just this story, with its reasons."""
         found = self.database.rows(f"""
             SELECT {_UPDATE}, (
@@ -83,7 +83,7 @@ class Updates(Moves):
         """)
         return [replace(_update(row).listed, reason=why) for *row, why in found]
 
-    def one(self, key: str) -> model.Update:
+    def one(self, key: str) -> models.Update:
         found = self.database.rows(
             f"SELECT {_UPDATE} FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE key = ?", (key,)
         )
@@ -93,7 +93,7 @@ class Updates(Moves):
         """Calls with another story of which the CRM has a recording, and that story names another one."""
         return recordings.would_be_replaced(self.database, keys)
 
-    def intend(self, update: model.Update, run_id: str, changes: Mapping[str, object]) -> int:
+    def intend(self, update: models.Update, run_id: str, changes: Mapping[str, object]) -> int:
         """Write down what is about to leave. Returns the attempt."""
         with self.database.transaction():
             return self.database.insert(
@@ -103,9 +103,9 @@ class Updates(Moves):
 
     def taken(
         self,
-        update: model.Update,
-        sent: model.Communication,
-        echo: model.Echo,
+        update: models.Update,
+        sent: models.Communication,
+        echo: models.Echo,
         *,
         run_id: str,
         attempt: int | None = None,
@@ -158,7 +158,7 @@ class Updates(Moves):
                 (self._now(), self._batch_id),
             )
 
-    def refused(self, update: model.Update, attempt: int | None, outcome: errors.Refused) -> None:
+    def refused(self, update: models.Update, attempt: int | None, outcome: errors.Refused) -> None:
         """The CRM keeps what it has; the story is not told again unless it changes or a person says so."""
         with self.database.transaction():
             if attempt is not None:
@@ -179,7 +179,7 @@ class Updates(Moves):
         with self.database.transaction():
             self._end(attempt, "updated", 200, "it is there")
 
-    def gone(self, update: model.Update, attempt: int | None, outcome: errors.Refused) -> None:
+    def gone(self, update: models.Update, attempt: int | None, outcome: errors.Refused) -> None:
         """A person has deleted it in the CRM. It is never sent again."""
         with self.database.transaction():
             if attempt is not None:
@@ -233,30 +233,30 @@ def retry(database: Database, reference: str | None = None) -> int:
     )
 
 
-def _update(row: list[Any] | tuple[Any, ...]) -> model.Update:
+def _update(row: list[Any] | tuple[Any, ...]) -> models.Update:
     (
         key, reference, communication_id, payload, story, facts, echo, source, source_row, lead_id, direction, phone,
         started_at, unanswered, unanswered_at,
     ) = row  # fmt: skip
     sent = json.loads(payload)
-    return model.Update(
+    return models.Update(
         key=key,
         reference=reference,
         communication_id=communication_id,
-        sent=model.Communication(**sent),
-        story=model.Communication(**json.loads(story)),
+        sent=models.Communication(**sent),
+        story=models.Communication(**json.loads(story)),
         facts=facts,
         # Of what the CRM never said, what it was told is all that is known.
         kept=sent | json.loads(echo or "{}"),
         unanswered=tuple(json.loads(unanswered)),
         unanswered_at=datetime.fromisoformat(unanswered_at) if unanswered_at else None,
-        listed=model.Listed(
+        listed=models.Listed(
             reference=reference,
             source=source,
             row=source_row,
-            status=model.ItemStatus.DELIVERED,
+            status=models.ItemStatus.DELIVERED,
             lead_id=lead_id,
-            direction=model.Direction(direction),
+            direction=models.Direction(direction),
             phone=phone,
             started_at=datetime.fromtimestamp(started_at, UTC),
             communication_id=communication_id,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from callimport import errors, model
+from callimport.core import errors, models
 from callimport.ledger import enrolment as enrolling
 from callimport.ledger import leadless, origins, updates
 from callimport.ledger.database import Database
@@ -18,20 +18,20 @@ class Binding:
     """The one account whose calls a ledger remembers."""
 
     host: str
-    account: model.Account
+    account: models.Account
 
 
 class Ledger(Verdicts):
     """What one run does to the ledger. Held by one run at a time; see lock.py."""
 
-    def __init__(self, database: Database, clock: model.Clock) -> None:
+    def __init__(self, database: Database, clock: models.Clock) -> None:
         super().__init__(database, clock)
         self._found_in_flight: list[str] = []
         # What hands out items: all of them, or those that were chosen.
         self._shelf = "item"
 
     @classmethod
-    def open(cls, path: Path, clock: model.Clock, binding: Binding | None = None) -> "Ledger":
+    def open(cls, path: Path, clock: models.Clock, binding: Binding | None = None) -> "Ledger":
         """Open or make the ledger of one account; LedgerError for another account's. None opens whatever is there."""
         database = Database.open(path)
         try:
@@ -46,7 +46,7 @@ class Ledger(Verdicts):
         return ledger
 
     @classmethod
-    def copied(cls, path: Path, clock: model.Clock, binding: Binding) -> "Ledger":
+    def copied(cls, path: Path, clock: models.Clock, binding: Binding) -> "Ledger":
         """A copy in memory of the ledger at `path`, to plan on; of nothing where there is none."""
         if not path.exists() or path.stat().st_size == 0:
             return cls.of_nothing(clock)
@@ -55,12 +55,12 @@ class Ledger(Verdicts):
         return ledger
 
     @classmethod
-    def glimpse(cls, path: Path, clock: model.Clock) -> "Ledger":
+    def glimpse(cls, path: Path, clock: models.Clock) -> "Ledger":
         """A copy in memory of whatever lies at `path`, to look at."""
         return cls(Database.copied(path), clock) if path.is_file() else cls.of_nothing(clock)
 
     @classmethod
-    def of_nothing(cls, clock: model.Clock) -> "Ledger":
+    def of_nothing(cls, clock: models.Clock) -> "Ledger":
         """An empty ledger in memory, whose run has no items."""
         ledger = cls(Database.in_memory(), clock)
         enrolling.begin(ledger.database)
@@ -106,11 +106,11 @@ class Ledger(Verdicts):
     # Phase one
 
     def origins(self, system: str) -> frozenset[str]:
-        """The marks of the rejected rows of a system whose mended form is an item, see pipeline/origin.py."""
+        """The marks of the rejected rows of a system whose mended form is an item, see core/row_origin.py."""
         return origins.known(self.database, system)
 
     @contextlib.contextmanager
-    def enrolment(self, run_id: str | None, batch: model.Batch) -> Iterator[enrolling.Enrolment]:
+    def enrolment(self, run_id: str | None, batch: models.Batch) -> Iterator[enrolling.Enrolment]:
         """Gather and enter the sightings of a batch in this block; what interrupts it leaves the ledger as it was."""
         with self.database.transaction():
             yield enrolling.Enrolment(self.database, batch, self._clock.wall(), self._found_in_flight)
@@ -134,7 +134,7 @@ class Ledger(Verdicts):
         # In this order: few were chosen, and each is looked up.
         self._shelf = "temp.chosen CROSS JOIN item USING (key)"
 
-    def next_item(self, batch_id: str, busy_leads: frozenset[int]) -> model.Item | None:
+    def next_item(self, batch_id: str, busy_leads: frozenset[int]) -> models.Item | None:
         """The oldest pending call of the batch whose lead has nothing in flight and nothing in doubt."""
         marks = ", ".join("?" * len(busy_leads))
         found = self.database.rows(
@@ -149,7 +149,7 @@ class Ledger(Verdicts):
         if not found:
             return None
         key, reference, lead_id, payload = found[0]
-        return model.Item(key, reference, lead_id, model.Communication(**json.loads(payload)))
+        return models.Item(key, reference, lead_id, models.Communication(**json.loads(payload)))
 
     def intend(self, key: str, run_id: str) -> int:
         """Write down that the first byte is about to leave. Returns the attempt."""
@@ -158,17 +158,17 @@ class Ledger(Verdicts):
                 "INSERT INTO attempt (key, run_id, intended_at, id_floor) VALUES (?, ?, ?, ?)",
                 (key, run_id, self._now(), self._highest_id),
             )
-            self._move(key, model.ItemStatus.PENDING, model.ItemStatus.IN_FLIGHT)
+            self._move(key, models.ItemStatus.PENDING, models.ItemStatus.IN_FLIGHT)
         return attempt
 
-    def delivered(self, key: str, attempt: int, echo: model.Echo) -> None:
+    def delivered(self, key: str, attempt: int, echo: models.Echo) -> None:
         with self.database.transaction():
             note = "; ".join(echo.differences) or None
             self._land(attempt, "delivered", 201, note or "answered with its id")
             self._move(
                 key,
-                model.ItemStatus.IN_FLIGHT,
-                model.ItemStatus.DELIVERED,
+                models.ItemStatus.IN_FLIGHT,
+                models.ItemStatus.DELIVERED,
                 communication_id=echo.communication_id,
                 echo=json.dumps(echo.body, ensure_ascii=False),
                 reason=note,
@@ -179,20 +179,20 @@ class Ledger(Verdicts):
         """Surely not stored: pending again."""
         with self.database.transaction():
             self._land(attempt, "not_applied", outcome.status, outcome.evidence)
-            self._move(key, model.ItemStatus.IN_FLIGHT, model.ItemStatus.PENDING)
+            self._move(key, models.ItemStatus.IN_FLIGHT, models.ItemStatus.PENDING)
 
     def refused(self, key: str, attempt: int, outcome: errors.Refused) -> None:
         with self.database.transaction():
             self._land(attempt, "refused", outcome.status, outcome.evidence)
-            self._move(key, model.ItemStatus.IN_FLIGHT, model.ItemStatus.REFUSED, reason=_why(outcome))
+            self._move(key, models.ItemStatus.IN_FLIGHT, models.ItemStatus.REFUSED, reason=_why(outcome))
 
     def in_doubt(self, key: str, attempt: int, outcome: errors.InDoubt) -> None:
         with self.database.transaction():
             self._land(attempt, "in_doubt", outcome.status, outcome.evidence)
             self._move(
                 key,
-                model.ItemStatus.IN_FLIGHT,
-                model.ItemStatus.IN_DOUBT,
+                models.ItemStatus.IN_FLIGHT,
+                models.ItemStatus.IN_DOUBT,
                 applied=int(outcome.applied),
                 reason=outcome.evidence,
             )
@@ -201,7 +201,7 @@ class Ledger(Verdicts):
     def failed(self, key: str, reason: str) -> None:
         """Attempts used up, each of them proven not applied."""
         with self.database.transaction():
-            self._move(key, model.ItemStatus.PENDING, model.ItemStatus.FAILED, reason=reason)
+            self._move(key, models.ItemStatus.PENDING, models.ItemStatus.FAILED, reason=reason)
 
     def skip_existing(self, found: Mapping[str, int]) -> None:
         """Calls that somebody else has brought to the CRM, by key with the communication: never sent, unless a person
@@ -210,8 +210,8 @@ class Ledger(Verdicts):
             for key, communication_id in found.items():
                 self._move(
                     key,
-                    model.ItemStatus.PENDING,
-                    model.ItemStatus.WITHDRAWN,
+                    models.ItemStatus.PENDING,
+                    models.ItemStatus.WITHDRAWN,
                     existing_id=communication_id,
                     reason=f"existing: communication {communication_id}",
                 )
@@ -251,29 +251,29 @@ class Ledger(Verdicts):
                     f"no held, refused, failed or pending call, nor one that waits for a lead, has the key "
                     f"{reference}: callimport find shows what became of it"
                 )
-            key, before = str(found[0][0]), model.ItemStatus(found[0][1])
-            if before is model.ItemStatus.HELD:
+            key, before = str(found[0][0]), models.ItemStatus(found[0][1])
+            if before is models.ItemStatus.HELD:
                 # By this, a retry finds it held again.
                 self._record_verdict(key, "withdraw", "a person gave it up")
-            elif before is not model.ItemStatus.PENDING:
-                self._move(key, before, model.ItemStatus.PENDING)
-                before = model.ItemStatus.PENDING
+            elif before is not models.ItemStatus.PENDING:
+                self._move(key, before, models.ItemStatus.PENDING)
+                before = models.ItemStatus.PENDING
             why = "withdrawn by a person"
-            self._move(key, before, model.ItemStatus.WITHDRAWN, existing_id=None, reason=why)
+            self._move(key, before, models.ItemStatus.WITHDRAWN, existing_id=None, reason=why)
         return 1
 
-    def retry(self, status: model.ItemStatus) -> int:
+    def retry(self, status: models.ItemStatus) -> int:
         """All refused or all failed items are pending again, and so are refused updates. Returns how many."""
         with self.database.transaction():
-            again = updates.retry(self.database) if status is model.ItemStatus.REFUSED else 0
+            again = updates.retry(self.database) if status is models.ItemStatus.REFUSED else 0
             return again + self._back_to_pending("status IN ('refused', 'failed') AND status = ?", (status.value,))
 
-    def retry_one(self, reference: str) -> model.ItemStatus:
+    def retry_one(self, reference: str) -> models.ItemStatus:
         """One refused, failed or withdrawn item, or a refused update, by its reference, is pending again; or held,
         where it was held when it was given up. ConfigError if there is none."""
         with self.database.transaction():
             if self._is_held_again(reference):
-                return model.ItemStatus.HELD
+                return models.ItemStatus.HELD
             moved = self._back_to_pending(
                 "status IN ('refused', 'failed', 'withdrawn') AND (reference = ? OR key = ?)",
                 (reference.upper(), reference),
@@ -283,7 +283,7 @@ class Ledger(Verdicts):
             raise errors.ConfigError(
                 f"no refused, failed or withdrawn call has the key {reference}: callimport status lists them"
             )
-        return model.ItemStatus.PENDING
+        return models.ItemStatus.PENDING
 
     def _is_held_again(self, reference: str) -> bool:
         """What was in question when a person gave it up is in question still."""
@@ -298,7 +298,7 @@ class Ledger(Verdicts):
         )
         for key, evidence in found:
             self._record_verdict(key, "held", evidence)
-            self._move(key, model.ItemStatus.WITHDRAWN, model.ItemStatus.HELD, reason=evidence)
+            self._move(key, models.ItemStatus.WITHDRAWN, models.ItemStatus.HELD, reason=evidence)
         return bool(found)
 
     def _back_to_pending(self, which: str, values: tuple[str, ...]) -> int:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Set
 from datetime import datetime
 
-from callimport import canonical, errors, model
+from callimport.core import errors, models, normal_form
 from callimport.ledger.database import Database
 from callimport.ledger.moves import Moves
 
@@ -15,7 +15,7 @@ _PINNED = ("lead_id", "type", "call_phone", "executed_by")
 class Verdicts(Moves):
     """The verbs that end a doubt. `_in_doubt_since` is in monotonic seconds of this process."""
 
-    def __init__(self, database: Database, clock: model.Clock) -> None:
+    def __init__(self, database: Database, clock: models.Clock) -> None:
         super().__init__(database, clock)
         self._opened_at = clock.monotonic()
         self._in_doubt_since: dict[str, float] = {}
@@ -23,7 +23,7 @@ class Verdicts(Moves):
         self._highest_id: int = database.one("SELECT max(communication_id) FROM item") or 0
         self._shown: dict[int, set[int]] = {}
 
-    def doubts(self) -> list[model.Doubt]:
+    def doubts(self) -> list[models.Doubt]:
         """Every item in doubt, whichever run left it so, in an order that is always the same."""
         found = self.database.rows("""
             SELECT item.key, reference, payload, min(attempt.intended_at), min(id_floor), applied,
@@ -33,10 +33,10 @@ class Verdicts(Moves):
             GROUP BY item.key ORDER BY item.lead_id, item.key
         """)
         return [
-            model.Doubt(
+            models.Doubt(
                 key=key,
                 reference=reference,
-                communication=model.Communication(**json.loads(payload)),
+                communication=models.Communication(**json.loads(payload)),
                 intended_at=datetime.fromisoformat(intended_at),
                 id_floor=id_floor,
                 since=self._in_doubt_since.get(key, self._opened_at),
@@ -76,7 +76,7 @@ class Verdicts(Moves):
         )
         return {row[0] for row in found}
 
-    def settle(self, key: str, verdict: model.Verdict) -> None:
+    def settle(self, key: str, verdict: models.Verdict) -> None:
         """End a doubt: delivered, pending or held. What was parked meanwhile is taken up by what will be sent."""
         with self.database.transaction():
             self._record_verdict(key, verdict.kind, verdict.evidence)
@@ -84,24 +84,24 @@ class Verdicts(Moves):
                 case "found" if verdict.found is not None:
                     self._move(
                         key,
-                        model.ItemStatus.IN_DOUBT,
-                        model.ItemStatus.DELIVERED,
+                        models.ItemStatus.IN_DOUBT,
+                        models.ItemStatus.DELIVERED,
                         communication_id=verdict.found.id,
                         echo=json.dumps(verdict.found.body, ensure_ascii=False),
                         reason="; ".join(self._differences(key, verdict.found)) or None,
                     )
                 case "absent":
-                    self._back_from_doubt(key, model.ItemStatus.IN_DOUBT)
+                    self._back_from_doubt(key, models.ItemStatus.IN_DOUBT)
                 case _:
-                    self._move(key, model.ItemStatus.IN_DOUBT, model.ItemStatus.HELD, reason=verdict.evidence)
+                    self._move(key, models.ItemStatus.IN_DOUBT, models.ItemStatus.HELD, reason=verdict.evidence)
 
     def hold(self, key: str, evidence: str) -> None:
         """A call that was to be sent is for a person first."""
         with self.database.transaction():
             self._record_verdict(key, "held", evidence)
-            self._move(key, model.ItemStatus.PENDING, model.ItemStatus.HELD, reason=evidence)
+            self._move(key, models.ItemStatus.PENDING, models.ItemStatus.HELD, reason=evidence)
 
-    def adopt(self, key: str, stored: model.Stored, evidence: str) -> None:
+    def adopt(self, key: str, stored: models.Stored, evidence: str) -> None:
         """The CRM has it, and not from this ledger: it is never sent. The communication may be on another lead than
         the call was to go to; it stays there."""
         before, _ = self.stands(key)
@@ -110,7 +110,7 @@ class Verdicts(Moves):
             self._move(
                 key,
                 before,
-                model.ItemStatus.DELIVERED,
+                models.ItemStatus.DELIVERED,
                 adopted=1,
                 communication_id=stored.id,
                 echo=json.dumps(stored.body, ensure_ascii=False),
@@ -123,12 +123,12 @@ class Verdicts(Moves):
         with self.database.transaction():
             self.database.execute("INSERT INTO acknowledged VALUES (?, ?)", (self._highest_id, self._now()))
 
-    def stands(self, key: str) -> tuple[model.ItemStatus, int | None]:
+    def stands(self, key: str) -> tuple[models.ItemStatus, int | None]:
         """Where an item stands, and which communication it is."""
         status, communication_id = self.database.rows(
             "SELECT status, communication_id FROM item WHERE key = ?", (key,)
         )[0]
-        return model.ItemStatus(status), communication_id
+        return models.ItemStatus(status), communication_id
 
     def unsent(self, reference: str) -> str | None:
         """The key of the item with that reference, if the ledger knows of no sending that may have stored it."""
@@ -163,7 +163,7 @@ class Verdicts(Moves):
                     f"callimport reconcile --accept {reference} ID"
                 )
             self._record_verdict(key, "resend", "a person said that it is not in the CRM")
-            self._back_from_doubt(key, model.ItemStatus.HELD)
+            self._back_from_doubt(key, models.ItemStatus.HELD)
         return key
 
     def accept(self, reference: str, communication_id: int) -> str:
@@ -176,7 +176,7 @@ class Verdicts(Moves):
                     f"call under another id, callimport withdraw {reference} gives it up"
                 )
             self._record_verdict(key, "accept", f"a person said that it is {communication_id}")
-            self._move(key, model.ItemStatus.HELD, model.ItemStatus.DELIVERED, communication_id=communication_id)
+            self._move(key, models.ItemStatus.HELD, models.ItemStatus.DELIVERED, communication_id=communication_id)
         return key
 
     def _held(self, reference: str) -> str:
@@ -187,9 +187,9 @@ class Verdicts(Moves):
             raise errors.ConfigError(f"no held call has the key {reference}: callimport reconcile lists them")
         return str(found[0][0])
 
-    def _differences(self, key: str, stored: model.Stored) -> tuple[str, ...]:
+    def _differences(self, key: str, stored: models.Stored) -> tuple[str, ...]:
         payload = self.database.one("SELECT payload FROM item WHERE key = ?", (key,))
-        return canonical.differences(model.Communication(**json.loads(payload)), stored.body)
+        return normal_form.differences(models.Communication(**json.loads(payload)), stored.body)
 
     def _record_verdict(self, key: str, kind: str, evidence: str) -> None:
         self.database.execute(
@@ -198,10 +198,10 @@ class Verdicts(Moves):
             (key, kind, evidence, self._now(), key),
         )
 
-    def _back_from_doubt(self, key: str, before: model.ItemStatus) -> None:
+    def _back_from_doubt(self, key: str, before: models.ItemStatus) -> None:
         """Pending again, with the story that its source told meanwhile. To whom it goes and who made it stays: what was
         read of a call that may have been sent need name neither."""
-        self._move(key, before, model.ItemStatus.PENDING)
+        self._move(key, before, models.ItemStatus.PENDING)
         sent, story = self.database.rows("SELECT payload, next_payload FROM item WHERE key = ?", (key,))[0]
         if story is not None:
             told = json.loads(sent)

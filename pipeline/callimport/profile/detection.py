@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from callimport import errors, model, privacy
+from callimport.core import errors, models, privacy
 from callimport.profile import columns, conditions, forms
 from callimport.profile.library import available, load
 from callimport.profile.recipe import Header, Headerless, Profile
@@ -24,12 +24,12 @@ class Match:
     """A recipe found to fit: where the rows are, what that rests on, and what the user should know of this export."""
 
     profile: Profile
-    layout: model.Layout
+    layout: models.Layout
     evidence: str
     notes: tuple[str, ...] = ()
 
 
-def detect(peek: model.Peek) -> Match:
+def detect(peek: models.Peek) -> Match:
     """The one recipe that the file is of. Raises SchemaMismatch where none or several are; both are named."""
     profiles = [load(name) for name in available()]
     matches = [match for profile in profiles if not profile.unverified and (match := _matched(profile, peek))]
@@ -42,7 +42,7 @@ def detect(peek: model.Peek) -> Match:
     return matches[0]
 
 
-def fit(profile: Profile, peek: model.Peek) -> Match:
+def fit(profile: Profile, peek: models.Peek) -> Match:
     """The recipe that was chosen, on this file. Raises SchemaMismatch: what is missing, and how to export better."""
     match = _matched(profile, peek)
     if match is None:
@@ -58,7 +58,7 @@ def fit(profile: Profile, peek: model.Peek) -> Match:
 # ── does it fit? ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _matched(profile: Profile, peek: model.Peek) -> Match | None:
+def _matched(profile: Profile, peek: models.Peek) -> Match | None:
     for position, (line, cells) in enumerate(peek.records[: 1 if peek.is_typed else _PREAMBLE]):
         found = columns.resolved(profile, cells)
         for header in profile.headers:
@@ -72,7 +72,7 @@ def _matched(profile: Profile, peek: model.Peek) -> Match | None:
     return None
 
 
-def _headed(profile: Profile, peek: model.Peek, header: Header, position: int, line: int) -> Match:
+def _headed(profile: Profile, peek: models.Peek, header: Header, position: int, line: int) -> Match:
     cells = peek.records[position][1]
     names = column_names(cells)
     found = columns.resolved(profile, names)
@@ -85,7 +85,7 @@ def _headed(profile: Profile, peek: model.Peek, header: Header, position: int, l
     where = "it" if peek.is_typed else f"line {peek.records[position][0]}"
     return Match(
         profile,
-        model.Layout(names, rest[0][0] if rest else line + 1),
+        models.Layout(names, rest[0][0] if rest else line + 1),
         privacy.scrub(f"{profile.name}{version} because {where} has the columns {told}"),
         tuple(lack.says for lack in profile.lacks if lack.column not in found),
     )
@@ -117,7 +117,7 @@ def _refuse_twice(profile: Profile, names: Sequence[str], found: dict[str, str])
             raise errors.SchemaMismatch(f"several columns are called {told}; rename or remove all but one")
 
 
-def _recognised(layout: Headerless, peek: model.Peek) -> str:
+def _recognised(layout: Headerless, peek: models.Peek) -> str:
     """On what the rows rest that are like the layout; blank where they are not."""
     width = len(layout.columns)
     rows = [cells for _, cells in peek.records if layout.at_least <= len(cells) <= width]
@@ -138,11 +138,11 @@ def _recognised(layout: Headerless, peek: model.Peek) -> str:
     return f"{good} of its first {len(peek.records)} records have {told}, and no header"
 
 
-def _bare(profile: Profile, peek: model.Peek, layout: Headerless, evidence: str) -> Match:
+def _bare(profile: Profile, peek: models.Peek, layout: Headerless, evidence: str) -> Match:
     width = Counter(len(cells) for _, cells in peek.records).most_common(1)[0][0]
     return Match(
         profile,
-        model.Layout(layout.columns[:width], peek.records[0][0]),
+        models.Layout(layout.columns[:width], peek.records[0][0]),
         f"{profile.name} ({layout.name}) because {evidence}",
         tuple(lack.says for lack in profile.lacks if lack.column not in layout.columns[:width]),
     )
@@ -182,7 +182,7 @@ def _unknown(profile: Profile, found: dict[str, str], names: Sequence[str]) -> l
     return told
 
 
-def _lacking(profile: Profile, peek: model.Peek) -> tuple[list[str], float]:
+def _lacking(profile: Profile, peek: models.Peek) -> tuple[list[str], float]:
     """What to say of each column missing from the record that is most like a header, and how near it comes (0 to 1)."""
     best: tuple[float, list[str]] = (-1.0, ["the file holds no line with text"])
     for _, cells in peek.records[: 1 if peek.is_typed else _PREAMBLE]:
@@ -198,7 +198,7 @@ def _lacking(profile: Profile, peek: model.Peek) -> tuple[list[str], float]:
     return best[1], best[0]
 
 
-def _headlike(profile: Profile, peek: model.Peek) -> tuple[str, ...]:
+def _headlike(profile: Profile, peek: models.Peek) -> tuple[str, ...]:
     records = [cells for _, cells in peek.records[:_PREAMBLE]]
     return max(records, key=lambda cells: len(columns.resolved(profile, cells)), default=())
 
@@ -212,7 +212,7 @@ def _missing(needs: Sequence[str], found: dict[str, str], cells: Sequence[str]) 
     return told
 
 
-def _beside_the_calls(peek: model.Peek) -> str | None:
+def _beside_the_calls(peek: models.Peek) -> str | None:
     """The option of a file that tells something of calls: of leads, or of agents."""
     header = {cell.strip().casefold() for cell in peek.records[0][1]} if peek.records else set[str]()
     if {"phone", "lead_id"} <= header:
@@ -220,7 +220,7 @@ def _beside_the_calls(peek: model.Peek) -> str | None:
     return "--agents" if header & {"extension", "name", "login"} and header & {"email", "user_id"} else None
 
 
-def _nothing_fits(profiles: Sequence[Profile], peek: model.Peek) -> errors.SchemaMismatch:
+def _nothing_fits(profiles: Sequence[Profile], peek: models.Peek) -> errors.SchemaMismatch:
     for profile in profiles:
         if profile.unverified and _matched(profile, peek):
             return errors.SchemaMismatch(

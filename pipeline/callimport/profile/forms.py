@@ -3,7 +3,7 @@
 import polars as pl
 
 from callimport import durations, instants
-from callimport import numbers as phones
+from callimport.core import phones
 
 _DECIMAL = "decimal_seconds"
 # "iso" may have an offset or none; "date" is any date, day and month in the order that the whole column tells.
@@ -44,5 +44,5 @@ def seconds(cells: pl.Expr, form: str) -> pl.Expr:
 
 
 def numbers(cells: pl.Series, region: str) -> pl.DataFrame:
-    """e164, extension, kind and what is wrong of each cell, see `numbers.read`."""
+    """e164, extension, kind and what is wrong of each cell, see `phones.read`."""
     return phones.read(cells, region)

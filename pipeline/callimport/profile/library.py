@@ -4,7 +4,7 @@ import functools
 import importlib.resources
 from pathlib import Path
 
-from callimport import errors
+from callimport.core import errors
 from callimport.profile.parsing import parsed
 from callimport.profile.recipe import Profile
 from callimport.profile.table import close

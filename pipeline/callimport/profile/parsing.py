@@ -6,7 +6,7 @@ import tomllib
 import zoneinfo
 from collections.abc import Mapping
 
-from callimport import errors
+from callimport.core import errors
 from callimport.profile import forms, grammar
 from callimport.profile.recipe import (
     Cell,

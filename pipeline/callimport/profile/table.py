@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from callimport import errors
+from callimport.core import errors
 
 
 def close(name: str, names: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from callimport import counted, duration
+from callimport.core import humanize, plurals
 
 # The first that fits the evidence speaks for it.
 _WORDS = (
@@ -25,10 +25,10 @@ def doubts_line(reasons: Mapping[str, int], seconds: float, *, sends: bool) -> s
     for evidence, count in reasons.items():
         words[_in_words(evidence)] += count
     why = ", ".join(f"{said} ({count:,})" for said, count in words.most_common())
-    when = f"in {duration.told(seconds)}, when the CRM has surely finished with them" if seconds >= 1 else "now"
+    when = f"in {humanize.told(seconds)}, when the CRM has surely finished with them" if seconds >= 1 else "now"
     again = "sent again" if sends else "left to the next run"
     return (
-        f"{counted.calls(words.total())} may or may not be in the CRM (in doubt): {why}. They are looked up {when}: "
+        f"{plurals.calls(words.total())} may or may not be in the CRM (in doubt): {why}. They are looked up {when}: "
         f"what is there counts as delivered, what is proved absent is {again}, anything between is held for you"
     )
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from rich.console import Console
 from rich.text import Text
 
-from callimport import counted, privacy
+from callimport.core import plurals, privacy
 from callimport.ledger.history import Attempt, History, Ruling, WithoutLead
 from callimport.report.terminal import LISTED_AT_MOST
 
@@ -46,7 +46,7 @@ def print_found(
     for line in itertools.chain(*told):
         console.print(Text(privacy.scrub(line)), soft_wrap=True)
     if count > LISTED_AT_MOST:
-        console.print(Text(f"{counted.calls(count)} in all: --json tells more of them"), soft_wrap=True)
+        console.print(Text(f"{plurals.calls(count)} in all: --json tells more of them"), soft_wrap=True)
 
 
 def history_lines(one: History) -> Iterator[str]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import jinja2
 
-from callimport import endings, model, outfile, privacy
+from callimport.core import endings, models, privacy
+from callimport.core import files as private_files
 from callimport.ledger.runs import LastRun
 from callimport.report.recordings import recording_lines
 from callimport.report.terminal import MEANINGS, meaning_of
@@ -26,9 +27,9 @@ def write_run(
     path: Path,
     run: LastRun,
     *,
-    account: model.Account | None,
+    account: models.Account | None,
     ledger: str,
-    listed: Mapping[model.ItemStatus, Sequence[model.Listed]],
+    listed: Mapping[models.ItemStatus, Sequence[models.Listed]],
 ) -> None:
     """The page of the last import; of the calls `listed` by where they stand, the first few are shown."""
     page = _ENVIRONMENT.get_template("run.html").render(
@@ -40,7 +41,7 @@ def write_run(
         meanings=MEANINGS,
         ending=meaning_of(run.exit_code),
     )
-    with outfile.opened(path) as file:
+    with private_files.opened(path) as file:
         file.write(page)
 
 
@@ -48,5 +49,5 @@ def write_html(path: Path, result: endings.Result, *, files: tuple[str, ...]) ->
     page = _ENVIRONMENT.get_template("check.html").render(
         result=result, summary=result.summary, files=files, recordings=tuple(recording_lines(result))
     )
-    with outfile.opened(path) as file:
+    with private_files.opened(path) as file:
         file.write(page)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from callimport import endings, model, privacy
+from callimport.core import endings, models, privacy
 
 
 def summary_json(
@@ -12,7 +12,7 @@ def summary_json(
     *,
     error: str | None = None,
     plan: str | None = None,
-    pilot: Sequence[model.Listed] = (),
+    pilot: Sequence[models.Listed] = (),
     findings: Sequence[endings.Finding] = (),
 ) -> str:
     """`summary` as one line of JSON; `error`, `plan`, `pilot` and the `reasons` of rejected rows are there only where

@@ -6,7 +6,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
-from callimport import counted, duration, privacy
+from callimport.core import humanize, plurals, privacy
 from callimport.proofs import Kind, Proof
 from callimport.report.terminal import LISTED_AT_MOST
 
@@ -20,14 +20,14 @@ _TITLES = {
 
 def verify_line(calls: int, leads: int, per_minute: float) -> str:
     """What is about to be read, and how long that takes."""
-    about = duration.told(leads * 60 / per_minute)
-    return f"{counted.calls(calls, 'delivered')} on {counted.leads(leads)} to compare with the CRM: about {about}"
+    about = humanize.told(leads * 60 / per_minute)
+    return f"{plurals.calls(calls, 'delivered')} on {plurals.leads(leads)} to compare with the CRM: about {about}"
 
 
 def verified_so_far(read: int, leads: int, found: int, elapsed_seconds: float, allowed_per_minute: float) -> str:
     """Leads read, the rate, what is left. The rate is of this command's whole time."""
     per_minute = read * 60 / elapsed_seconds if elapsed_seconds else 0.0
-    left = duration.told((leads - read) * 60 / (min(per_minute, allowed_per_minute) or allowed_per_minute))
+    left = humanize.told((leads - read) * 60 / (min(per_minute, allowed_per_minute) or allowed_per_minute))
     return (
         f"{read:,} of {leads:,} leads · {per_minute:.0f}/min of {allowed_per_minute:.0f} allowed · {left} left · "
         f"{found:,} not as they should be"
@@ -41,7 +41,7 @@ def print_verified(
     compared = sum(counts.values()) - counts[Kind.EXTRA]
     _say(
         console,
-        f"{counted.calls(compared, 'delivered')} on {counted.leads(leads)}: {counts[Kind.MATCH]:,} in the CRM as kept",
+        f"{plurals.calls(compared, 'delivered')} on {plurals.leads(leads)}: {counts[Kind.MATCH]:,} in the CRM as kept",
     )
     for kind, group in groupby(sorted(found, key=lambda proof: list(Kind).index(proof.kind)), lambda proof: proof.kind):
         proofs = tuple(group)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from callimport import duration, endings, privacy
+from callimport.core import endings, humanize, privacy
 
 LISTED_AT_MOST = 20
 _SHOWN = 3
@@ -17,7 +17,7 @@ def due_lines(
 ) -> Iterator[str]:
     """Before the first upload; `size` in bytes, the rate in requests a minute."""
     if count:
-        about = duration.told(count * 60 / per_minute)
+        about = humanize.told(count * 60 / per_minute)
         yield f"{counted(count)} to upload ({sized(size)}) at {per_minute:g}/min: about {about}, longer on a slow line"
     if foreign:
         yield (
@@ -51,7 +51,7 @@ def recording_lines(result: endings.Result) -> Iterator[str]:
 
 def folder_lines(found: endings.AudioFolder) -> Iterator[str]:
     yield (
-        f"recordings: {found.matched:,} matched ({sized(found.bytes)}, about {duration.told(found.seconds)} to "
+        f"recordings: {found.matched:,} matched ({sized(found.bytes)}, about {humanize.told(found.seconds)} to "
         f"upload), {found.missing:,} missing, {found.orphan:,} of no call"
     )
     if not found.matched:

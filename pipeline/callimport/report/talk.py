@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from callimport import counted, duration, model, privacy
+from callimport.core import humanize, models, plurals, privacy
 
 LINE_EVERY_SECONDS = 30.0
 
@@ -58,10 +58,10 @@ class Talk:
             return
         seconds = (to_do + reads) * 60 / per_minute
         until = (now + timedelta(seconds=seconds)).astimezone()
-        about = duration.told(seconds)
-        first = f" and {counted.leads(reads)} to read first (--existing)" if reads else ""
+        about = humanize.told(seconds)
+        first = f" and {plurals.leads(reads)} to read first (--existing)" if reads else ""
         self.say(
-            f"{counted.calls(to_do)} to send{first} at {per_minute:g}/min: about {about}, until {until:%Y-%m-%d %H:%M}"
+            f"{plurals.calls(to_do)} to send{first} at {per_minute:g}/min: about {about}, until {until:%Y-%m-%d %H:%M}"
         )
 
     @contextlib.contextmanager
@@ -74,7 +74,7 @@ class Talk:
             yield
         self._live = None
 
-    def progress(self, progress: model.Progress) -> None:
+    def progress(self, progress: models.Progress) -> None:
         self.moves(progress.elapsed_seconds, progress_line(progress))
 
     def moves(self, elapsed_seconds: float, line: str) -> None:
@@ -122,30 +122,30 @@ class Talk:
 def adoption_line(leads: Sequence[int], per_minute: float) -> str:
     """What --adopt is about to do, and how long that takes."""
     seconds = len(leads) * 60 / per_minute
-    about = duration.told(seconds)
-    return f"reading {counted.leads(len(leads))} for calls that are there already: about {about}, twice where needed"
+    about = humanize.told(seconds)
+    return f"reading {plurals.leads(len(leads))} for calls that are there already: about {about}, twice where needed"
 
 
 def adopted_line(endings: Mapping[str, int], *, is_plan: bool = False) -> str:
     strangers = endings.get("strangers", 0)
-    others = f"; {counted.calls(strangers)} of another ledger left as they are" if strangers else ""
+    others = f"; {plurals.calls(strangers)} of another ledger left as they are" if strangers else ""
     adopted, held = endings.get("adopted", 0), endings.get("held", 0)
     if is_plan:
-        return f"{counted.calls(adopted)} there already would be adopted, {held} would be held{others}"
-    return f"{counted.calls(adopted)} there already, now adopted; {held} held{others}"
+        return f"{plurals.calls(adopted)} there already would be adopted, {held} would be held{others}"
+    return f"{plurals.calls(adopted)} there already, now adopted; {held} held{others}"
 
 
-def progress_line(progress: model.Progress) -> str:
+def progress_line(progress: models.Progress) -> str:
     pause = progress.paused_seconds
-    paused = f" · waiting {duration.told(pause)} as the CRM asked" if pause > 5 else ""
+    paused = f" · waiting {humanize.told(pause)} as the CRM asked" if pause > 5 else ""
     return (
         f"{progress.done:,} of {progress.to_do:,} · {progress.achieved_per_minute:.0f}/min of "
-        f"{progress.allowed_per_minute:.0f} allowed · {duration.told(progress.eta_seconds)} left · "
+        f"{progress.allowed_per_minute:.0f} allowed · {humanize.told(progress.eta_seconds)} left · "
         f"{progress.refused} refused · {progress.in_doubt} in doubt{paused}"
     )
 
 
-def progress_figures(progress: model.Progress) -> dict[str, Any]:
+def progress_figures(progress: models.Progress) -> dict[str, Any]:
     """The same for the heartbeat; rates are requests a minute."""
     return {
         "to_do": progress.to_do,

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from callimport import counted, duration, endings, model, privacy
-from callimport.errors import ExitCode
+from callimport.core import endings, humanize, models, plurals, privacy
+from callimport.core.errors import ExitCode
 from callimport.report.recordings import recording_lines, status_line
 
 LISTED_AT_MOST = 20
@@ -34,21 +34,21 @@ _LEFT_OUT = {
     "totals": "a sum at the end of a report, no call",
     "recording": "the recording of a call that has a row of its own",
     "other": "the recipe says that these are no customer's calls: callimport profiles show tells why",
-    model.Skip.ANONYMOUS: "the caller hid the number, so nobody can say whose call it was",
-    model.Skip.NO_LEAD: "no lead found for the number: --leads FILE may name it, --find-leads asks the CRM; "
+    models.Skip.ANONYMOUS: "the caller hid the number, so nobody can say whose call it was",
+    models.Skip.NO_LEAD: "no lead found for the number: --leads FILE may name it, --find-leads asks the CRM; "
     "--unknown-callers FILE lists them, most calls first",
-    model.Skip.OWN_NUMBER: "the other side is a number of the house, see --own-number",
-    model.Skip.EXCLUDED: "left out as asked: --exclude-numbers, --only or --min-duration",
-    model.Skip.OUTSIDE_DATES: "outside --since and --until",
-    model.Skip.EXISTING: "in the CRM before; callimport retry KEY takes one up again",
-    model.Skip.WITHDRAWN: "given up by a person; callimport retry KEY takes one up again",
-    model.Skip.GONE: "deleted in the CRM by a person; not sent again",
+    models.Skip.OWN_NUMBER: "the other side is a number of the house, see --own-number",
+    models.Skip.EXCLUDED: "left out as asked: --exclude-numbers, --only or --min-duration",
+    models.Skip.OUTSIDE_DATES: "outside --since and --until",
+    models.Skip.EXISTING: "in the CRM before; callimport retry KEY takes one up again",
+    models.Skip.WITHDRAWN: "given up by a person; callimport retry KEY takes one up again",
+    models.Skip.GONE: "deleted in the CRM by a person; not sent again",
 }
 _TO_DO = {
-    model.ItemStatus.IN_DOUBT: ": callimport reconcile{where} looks them up",
-    model.ItemStatus.REFUSED: ": callimport retry --refused{where} tries them again, once the reason is mended; "
+    models.ItemStatus.IN_DOUBT: ": callimport reconcile{where} looks them up",
+    models.ItemStatus.REFUSED: ": callimport retry --refused{where} tries them again, once the reason is mended; "
     "callimport withdraw KEY{where} gives one up, as where its lead is gone",
-    model.ItemStatus.FAILED: ": callimport retry --failed{where} tries them again",
+    models.ItemStatus.FAILED: ": callimport retry --failed{where} tries them again",
 }
 _MEANING = {
     ExitCode.OK: "all well",
@@ -84,7 +84,7 @@ def print_result(console: Console, result: endings.Result, *, sent: bool) -> Non
         _say(console, line)
     code = ExitCode(result.summary.exit_code)
     _say(
-        console, f"{_MEANING.get(code, 'stopped')} (exit {int(code)}, {duration.told(result.summary.elapsed_seconds)})"
+        console, f"{_MEANING.get(code, 'stopped')} (exit {int(code)}, {humanize.told(result.summary.elapsed_seconds)})"
     )
 
 
@@ -98,7 +98,7 @@ def lists(result: endings.Result) -> Iterator[str]:
     )
     where = f" --destination {result.destination}" if result.destination else ""
     yield from _held(result.held, where)
-    yield from _items("refused by the CRM" + _TO_DO[model.ItemStatus.REFUSED].format(where=where), result.refused)
+    yield from _items("refused by the CRM" + _TO_DO[models.ItemStatus.REFUSED].format(where=where), result.refused)
     yield from _items("failed", result.failed)
     yield from _items(
         f"in the CRM already, so not sent: look there; if one is another call, callimport retry KEY{where} has the "
@@ -109,16 +109,16 @@ def lists(result: endings.Result) -> Iterator[str]:
     yield from _updates(result.updates)
     if result.summary.changed:
         yield (
-            f"{counted.calls(result.summary.changed, 'delivered')} changed in the source since; as asked "
+            f"{plurals.calls(result.summary.changed, 'delivered')} changed in the source since; as asked "
             "(--on-change), the CRM keeps what it has"
         )
     yield from _items("what changed, as it was → as the file has it now", result.updates.changed)
     yield from result.told
     for names, count in result.kept_otherwise.items():
-        kept = counted.calls(count, "delivered")
+        kept = plurals.calls(count, "delivered")
         yield f"the CRM keeps {kept} otherwise than as sent ({names}): look at one there"
     for batch in result.waiting:
-        pending = counted.calls(batch.pending, "pending")
+        pending = plurals.calls(batch.pending, "pending")
         yield (
             f"batch {batch.batch} still has {pending} of other settings ({_settings(batch)}): "
             f"send them with callimport run --resume {batch.batch}{where}, or give them up with callimport withdraw "
@@ -138,8 +138,8 @@ def print_settled(
     verdicts: Mapping[str, int],
     decided: Mapping[str, int],
     pending: int,
-    in_doubt: Sequence[model.Listed],
-    held: Sequence[model.Listed],
+    in_doubt: Sequence[models.Listed],
+    held: Sequence[models.Listed],
     destination: str | None,
 ) -> None:
     """What became of the doubts, or what was `decided` of held calls, and what a person must decide still, with what
@@ -148,8 +148,8 @@ def print_settled(
     if any(decided.values()):
         _say(
             console,
-            f"recorded: {counted.calls(decided['accepted'])} named as in the CRM, "
-            f"{counted.calls(decided['resent'])} for the next run to send",
+            f"recorded: {plurals.calls(decided['accepted'])} named as in the CRM, "
+            f"{plurals.calls(decided['resent'])} for the next run to send",
         )
     else:
         _say(
@@ -162,7 +162,7 @@ def print_settled(
     for line in _held(held, where):
         _say(console, line)
     if pending:
-        _say(console, f"{counted.calls(pending, 'pending')}: callimport run{where} sends them")
+        _say(console, f"{plurals.calls(pending, 'pending')}: callimport run{where} sends them")
     if not in_doubt and not held:
         _say(console, "no call is in doubt or held")
 
@@ -172,14 +172,14 @@ def print_status(
     *,
     ledger: str,
     running: Mapping[str, Any] | None,
-    account: model.Account | None,
-    items: Mapping[model.ItemStatus, int],
+    account: models.Account | None,
+    items: Mapping[models.ItemStatus, int],
     last_run: Mapping[str, Any] | None,
     changed: int,
     changed_refused: int,
     without_lead: int,
-    waiting: Iterable[model.Waiting],
-    listed: Iterable[model.Listed],
+    waiting: Iterable[models.Waiting],
+    listed: Iterable[models.Listed],
     destination: str | None,
     recordings: Mapping[str, int],
 ) -> None:
@@ -201,23 +201,23 @@ def print_status(
         if count:
             _say(console, f"  {count:,} {status.replace('_', ' ')}")
     if changed:
-        _say(console, f"  {counted.calls(changed, 'delivered')} changed in the source: the next run changes them")
+        _say(console, f"  {plurals.calls(changed, 'delivered')} changed in the source: the next run changes them")
     if changed_refused:
         _say(
             console,
-            f"  {counted.calls(changed_refused, 'delivered')} changed in the source, which the CRM refused: callimport "
+            f"  {plurals.calls(changed_refused, 'delivered')} changed in the source, which the CRM refused: callimport "
             f"retry --refused{where} has the next run try again",
         )
     if recordings:
         _say(console, status_line(recordings, where))
     if without_lead:
-        _say(console, f"  {counted.calls(without_lead)} without a lead, tried again by run --find-leads")
+        _say(console, f"  {plurals.calls(without_lead)} without a lead, tried again by run --find-leads")
     for batch in waiting:
-        pending = counted.calls(batch.pending, "pending")
+        pending = plurals.calls(batch.pending, "pending")
         _say(console, f"batch {batch.batch} has {pending}: callimport run --resume {batch.batch}{where} sends them")
     for status, group in groupby(listed, key=lambda item: item.status):
         title, calls = status.replace("_", " ") + _TO_DO.get(status, "").format(where=where), tuple(group)
-        for line in _held(calls, where) if status == model.ItemStatus.HELD else _items(title, calls):
+        for line in _held(calls, where) if status == models.ItemStatus.HELD else _items(title, calls):
             _say(console, line)
 
 
@@ -303,7 +303,7 @@ def _updates(updates: endings.Updates) -> Iterator[str]:
     )
 
 
-def _held(items: Sequence[model.Listed], where: str) -> Iterator[str]:
+def _held(items: Sequence[models.Listed], where: str) -> Iterator[str]:
     """Held calls by what a person has to find out, with the words that end it."""
     sent = tuple(item for item in items if item.was_sent)
     unsent = tuple(item for item in items if not item.was_sent)
@@ -319,7 +319,7 @@ def _held(items: Sequence[model.Listed], where: str) -> Iterator[str]:
     )
 
 
-def _items(title: str, items: Sequence[model.Listed]) -> Iterator[str]:
+def _items(title: str, items: Sequence[models.Listed]) -> Iterator[str]:
     if items:
         yield f"{title}:"
     for item in items[:LISTED_AT_MOST]:
@@ -332,7 +332,7 @@ def _items(title: str, items: Sequence[model.Listed]) -> Iterator[str]:
         yield f"  and {len(items) - LISTED_AT_MOST} more"
 
 
-def _settings(batch: model.Waiting) -> str:
+def _settings(batch: models.Waiting) -> str:
     return ", ".join(f"{name} {value}" for name, value in batch.settings.items() if value and name != "pipeline")
 
 

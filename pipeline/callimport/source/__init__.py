@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from callimport import errors, formula, model, origin, privacy
+from callimport.core import csv_safety, errors, models, privacy, row_origin
 from callimport.source import kinds, parquet, text, workbook
 from callimport.source.finding import find
 from callimport.source.opening import open_source, refuse_changed
@@ -24,25 +24,25 @@ CHUNK_ROWS = 100_000
 PEEKED = 200
 
 
-def peek(source: model.Source) -> model.Peek:
+def peek(source: models.Source) -> models.Peek:
     """The first records as read, and how they were read. Raises SourceError where the file cannot be read."""
     if _kind(source) is kinds.Kind.PARQUET:
-        return model.Peek(parquet.first_records(source, PEEKED), True, "Parquet")
+        return models.Peek(parquet.first_records(source, PEEKED), True, "Parquet")
     if _kind(source) is kinds.Kind.WORKBOOK:
         records, told = workbook.first_records(source, PEEKED)
-        return model.Peek(records, False, told)
-    return model.Peek(text.first_records(source, PEEKED)[0], False, text.form(source).told)
+        return models.Peek(records, False, told)
+    return models.Peek(text.first_records(source, PEEKED)[0], False, text.form(source).told)
 
 
-def header(source: model.Source) -> tuple[str, ...]:
+def header(source: models.Source) -> tuple[str, ...]:
     """The column names as in the file, blanks around them stripped. Raises SourceError where they cannot be used."""
     return _headed(source).names
 
 
 def read(
-    source: model.Source, layout: model.Layout | None = None, chunk_rows: int = CHUNK_ROWS
-) -> Iterator[model.Chunk]:
-    """The rows in chunks of at most `chunk_rows`, see `model.Chunk` for their shape.
+    source: models.Source, layout: models.Layout | None = None, chunk_rows: int = CHUNK_ROWS
+) -> Iterator[models.Chunk]:
+    """The rows in chunks of at most `chunk_rows`, see `models.Chunk` for their shape.
 
     Without a layout the first record is the header. A line without any text is no row. Text from Parquet: whole
     numbers plain, floats as Polars writes them (NaN is null), instants in ISO 8601 with their offset, naive times
@@ -53,18 +53,18 @@ def read(
     its = layout or _headed(source)
     for frame in _frames(source, its, chunk_rows):
         # A reject file of ours, come back.
-        restored = formula.restored(frame) if origin.COLUMN in frame.columns else frame
-        yield model.Chunk(source, _still_ragged(restored) if origin.CELLS in frame.columns else restored)
+        restored = csv_safety.restored(frame) if row_origin.COLUMN in frame.columns else frame
+        yield models.Chunk(source, _still_ragged(restored) if row_origin.CELLS in frame.columns else restored)
     refuse_changed(source)
 
 
 def _still_ragged(frame: pl.DataFrame) -> pl.DataFrame:
     """A reject file is square: that cells were too many or missing stands in it until a person clears it."""
-    stated = pl.col(origin.CELLS).str.strip_chars().replace("", None)
+    stated = pl.col(row_origin.CELLS).str.strip_chars().replace("", None)
     return frame.with_columns(pl.coalesce("_ragged", stated).alias("_ragged"))
 
 
-def refuse_fractions(source: model.Source, column: str, layout: model.Layout | None = None) -> None:
+def refuse_fractions(source: models.Source, column: str, layout: models.Layout | None = None) -> None:
     """Raise SchemaMismatch where a column of ids holds fractions: 17.1 and 17.10 are one number and two ids.
 
     Only Parquet and workbooks know numbers; in text both are there as they are.
@@ -86,12 +86,12 @@ def refuse_fractions(source: model.Source, column: str, layout: model.Layout | N
         )
 
 
-def _kind(source: model.Source) -> kinds.Kind:
+def _kind(source: models.Source) -> kinds.Kind:
     known = kinds.named(source.path)
     return known.kind if known else kinds.Kind.TEXT
 
 
-def _frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
+def _frames(source: models.Source, layout: models.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
     if _kind(source) is kinds.Kind.PARQUET:
         return parquet.frames(source, layout.names, chunk_rows)
     if _kind(source) is kinds.Kind.WORKBOOK:
@@ -99,7 +99,7 @@ def _frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Iter
     return text.frames(source, layout, chunk_rows)
 
 
-def _first_records(source: model.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], int]:
+def _first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], int]:
     """The first records with the line each starts on, and the line after them."""
     if _kind(source) is kinds.Kind.WORKBOOK:
         records, _ = workbook.first_records(source, most)
@@ -107,7 +107,7 @@ def _first_records(source: model.Source, most: int) -> tuple[tuple[tuple[int, tu
     return text.first_records(source, most)
 
 
-def _headed(source: model.Source) -> model.Layout:
+def _headed(source: models.Source) -> models.Layout:
     """The layout of a file whose first record is its header."""
     if _kind(source) is kinds.Kind.PARQUET:
         names, first_row = parquet.names(source), 1
@@ -118,12 +118,12 @@ def _headed(source: model.Source) -> model.Layout:
             raise errors.SourceError(f"{source.path} holds no line with text; export it again with its header")
         if any("\x00" in name for name in names):
             raise errors.SourceError(f"{source.path} is no text (NUL in its first line); export it again as CSV")
-    layout = model.Layout(tuple(name.strip() for name in names), first_row)
+    layout = models.Layout(tuple(name.strip() for name in names), first_row)
     _refuse_names(source, layout.names)
     return layout
 
 
-def _refuse_names(source: model.Source, names: tuple[str, ...]) -> None:
+def _refuse_names(source: models.Source, names: tuple[str, ...]) -> None:
     for position, name in enumerate(names, start=1):
         if not name:
             raise errors.SourceError(f"{source.path}: column {position} has no name; name it or remove it")

@@ -8,7 +8,7 @@ import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from callimport import errors, model
+from callimport.core import errors, models
 from callimport.source import opening, packing
 
 # Tried from 1/2 to 16 MiB: both ways of reading are fastest where a block, and what is made of it, stays in the cache.
@@ -36,7 +36,7 @@ class Encoding:
     told: str
 
 
-def of(source: model.Source) -> Encoding:
+def of(source: models.Source) -> Encoding:
     """The encoding of a text export, after reading all of it. Raises SourceError."""
     with packing.unpacked(source) as stream:
         begin = stream.read(_BEGIN_BYTES)
@@ -53,7 +53,7 @@ def of(source: model.Source) -> Encoding:
     return found
 
 
-def _refuse_disguise(source: model.Source, begin: bytes) -> None:
+def _refuse_disguise(source: models.Source, begin: bytes) -> None:
     """Other formats under the name of text, told by their first bytes."""
     for magic, told in _DISGUISES:
         if begin.startswith(magic):
@@ -70,7 +70,7 @@ def _utf16_without_mark(begin: bytes) -> str | None:
     return None
 
 
-def _decode_all(source: model.Source, block: bytes, stream: packing.Stream, found: Encoding) -> None:
+def _decode_all(source: models.Source, block: bytes, stream: packing.Stream, found: Encoding) -> None:
     decoder = codecs.getincrementaldecoder(found.codec)()
     line = 1
     while True:
@@ -88,7 +88,7 @@ def _decode_all(source: model.Source, block: bytes, stream: packing.Stream, foun
         block = stream.read(BLOCK_BYTES)
 
 
-def _eight_bit(source: model.Source, block: bytes, stream: packing.Stream) -> Encoding:
+def _eight_bit(source: models.Source, block: bytes, stream: packing.Stream) -> Encoding:
     """UTF-8 or Windows-1252. One reading serves for both: where each of them fails is noted."""
     has_mark = block.startswith(codecs.BOM_UTF8)
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -122,7 +122,7 @@ def _eight_bit(source: model.Source, block: bytes, stream: packing.Stream) -> En
     raise errors.SourceError(f'{source.path}, line {line}: {told}; save it as "CSV UTF-8"')
 
 
-def _line_at(source: model.Source, offset: int) -> int:
+def _line_at(source: models.Source, offset: int) -> int:
     """The physical line of a byte. Read once more for it: a sound file has not to pay for counting."""
     line = 1
     with packing.unpacked(source) as stream:
@@ -137,7 +137,7 @@ def _line_ends(block: bytes) -> int:
     return block.count(b"\n") or block.count(b"\r")
 
 
-def blocks(source: model.Source, codec: str, size: int = BLOCK_BYTES) -> Iterator[tuple[bytes, bool]]:
+def blocks(source: models.Source, codec: str, size: int = BLOCK_BYTES) -> Iterator[tuple[bytes, bool]]:
     """The text of a source in UTF-8 without a mark, in blocks of whole lines, and whether it is the last one.
 
     `codec` is what `of` found. Of `size` bytes or a little less, unless a line is longer. No line end is split in two.

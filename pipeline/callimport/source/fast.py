@@ -20,7 +20,7 @@ _BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 
 
 def frame(block: bytes, names: tuple[str, ...], delimiter: str, first_line: int) -> tuple[pl.DataFrame, int] | None:
-    """The frame of a chunk (see `model.Chunk`) of whole lines in UTF-8 and how many they are, or None where it is not
+    """The frame of a chunk (see `models.Chunk`) of whole lines in UTF-8 and how many they are, or None where it is not
     surely the same. `first_line` is the physical line of the first of them.
     """
     if len(names) < 2 or not block or block.startswith(_BOM):

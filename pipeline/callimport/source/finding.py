@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from callimport import errors
+from callimport.core import errors
 from callimport.source import kinds, opening
 
 _GLOB_CHARACTERS = frozenset("*?[")

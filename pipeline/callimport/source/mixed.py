@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from callimport import model
+from callimport.core import models
 from callimport.source import fast, tolerant
 
 
 def frame(
-    source: model.Source,
+    source: models.Source,
     lines: Sequence[str],
     names: tuple[str, ...],
     delimiter: str,
@@ -21,7 +21,7 @@ def frame(
     *,
     is_last: bool,
 ) -> tuple[pl.DataFrame, int]:
-    """The frame of a chunk (see `model.Chunk`) of the complete records in `lines`, and how many lines those are.
+    """The frame of a chunk (see `models.Chunk`) of the complete records in `lines`, and how many lines those are.
 
     `first_line` is the physical line of the first of them; `is_last` says that the file ends after them. Raises
     SourceError.

@@ -5,11 +5,11 @@ import os
 import stat
 from pathlib import Path
 
-from callimport import errors, model
+from callimport.core import errors, models
 from callimport.source import kinds
 
 
-def open_source(path: Path) -> model.Source:
+def open_source(path: Path) -> models.Source:
     """The identity of a file as it lies on the disk: its SHA-256 (read in a stream), size and time of change.
 
     Raises SourceError.
@@ -28,7 +28,7 @@ def open_source(path: Path) -> model.Source:
             after = os.fstat(file.fileno())
     except OSError as error:
         raise unreadable(path, error) from error
-    opened = model.Source(path, sha256, before.st_size, before.st_mtime_ns)
+    opened = models.Source(path, sha256, before.st_size, before.st_mtime_ns)
     if (after.st_size, after.st_mtime_ns) != (opened.size, opened.modified_ns):
         raise _changed(opened)
     return opened
@@ -42,7 +42,7 @@ def _refuse_suffix(path: Path) -> None:
         raise errors.SourceError(f"{path} is of a kind that is not read ({suffix}); {kinds.advice(path)}")
 
 
-def refuse_changed(source: model.Source) -> None:
+def refuse_changed(source: models.Source) -> None:
     """Raise SourceError where the file is no longer the one that was opened."""
     try:
         now = source.path.stat()
@@ -52,7 +52,7 @@ def refuse_changed(source: model.Source) -> None:
         raise _changed(source)
 
 
-def _changed(source: model.Source) -> errors.SourceError:
+def _changed(source: models.Source) -> errors.SourceError:
     return errors.SourceError(
         f"{source.path} changed while it was read: still being written? Start again when it is complete"
     )

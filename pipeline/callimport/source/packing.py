@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from callimport import errors, model, privacy
+from callimport.core import errors, models, privacy
 from callimport.source import kinds, opening
 
 if sys.version_info >= (3, 14):
@@ -39,7 +39,7 @@ class _Readable(Protocol):
 class Stream:
     """Bytes from the inside of a source. Raises SourceError, whatever went wrong below."""
 
-    def __init__(self, source: model.Source, file: _Readable, *, is_packed: bool) -> None:
+    def __init__(self, source: models.Source, file: _Readable, *, is_packed: bool) -> None:
         self._source = source
         self._file = file
         self._is_packed = is_packed
@@ -66,7 +66,7 @@ class Stream:
 
 
 @contextmanager
-def unpacked(source: model.Source) -> Iterator[Stream]:
+def unpacked(source: models.Source) -> Iterator[Stream]:
     """The bytes of the export in `source`, whatever it is packed with. Raises SourceError."""
     known = kinds.named(source.path)
     packing = known.packing if known else kinds.Packing.NONE
@@ -86,7 +86,7 @@ def unpacked(source: model.Source) -> Iterator[Stream]:
         yield Stream(source, file, is_packed=packing is not kinds.Packing.NONE)
 
 
-def _only_export(source: model.Source, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+def _only_export(source: models.Source, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     """The one export in a .zip. What a Mac puts beside it (__MACOSX, .DS_Store) is none."""
     members = [
         member
@@ -111,7 +111,7 @@ def _only_export(source: model.Source, archive: zipfile.ZipFile) -> zipfile.ZipI
 
 
 @contextmanager
-def _translated(source: model.Source) -> Iterator[None]:
+def _translated(source: models.Source) -> Iterator[None]:
     try:
         yield
     except _DAMAGED as error:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from callimport import errors, model
+from callimport.core import errors, models
 from callimport.source import opening, tolerant
 
 _T = TypeVar("_T")
@@ -14,17 +14,17 @@ _MAGIC = b"PAR1"
 _LARGEST_EXACT = 2.0**53
 
 
-def _scan(source: model.Source) -> tuple[pl.LazyFrame, pl.Schema]:
+def _scan(source: models.Source) -> tuple[pl.LazyFrame, pl.Schema]:
     scan = pl.scan_parquet(source.path, glob=False)
     return scan, _guarded(source, scan.collect_schema)
 
 
-def names(source: model.Source) -> tuple[str, ...]:
+def names(source: models.Source) -> tuple[str, ...]:
     """The column names as stored. Raises SourceError."""
     return tuple(_scan(source)[1])
 
 
-def first_records(source: model.Source, most: int) -> tuple[tuple[int, tuple[str, ...]], ...]:
+def first_records(source: models.Source, most: int) -> tuple[tuple[int, tuple[str, ...]], ...]:
     """The names as line 0 and the first rows, `most` records in all. A null is a blank cell."""
     stored = names(source)
     columns = tuple(f"{position}" for position in range(len(stored)))
@@ -33,7 +33,7 @@ def first_records(source: model.Source, most: int) -> tuple[tuple[int, tuple[str
     return ((0, stored), *enumerate(cells, start=1))
 
 
-def frames(source: model.Source, names: tuple[str, ...], chunk_rows: int) -> Iterator[pl.DataFrame]:
+def frames(source: models.Source, names: tuple[str, ...], chunk_rows: int) -> Iterator[pl.DataFrame]:
     scan, stored = _scan(source)
     columns = [
         _as_text(column, dtype).alias(name)
@@ -69,7 +69,7 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
     return cell.cast(pl.String)
 
 
-def has_fractions(source: model.Source, position: int) -> bool:
+def has_fractions(source: models.Source, position: int) -> bool:
     """Whether the column at `position`, counted from 0, holds numbers that are not whole."""
     scan, schema = _scan(source)
     name, dtype = list(schema.items())[position]
@@ -84,7 +84,7 @@ def _nested_text(value: object) -> str:
     return str(value.to_list() if isinstance(value, pl.Series) else value)
 
 
-def _guarded(source: model.Source, action: Callable[[], _T]) -> _T:
+def _guarded(source: models.Source, action: Callable[[], _T]) -> _T:
     """Whatever Polars makes of a damaged file, in one line."""
     try:
         return action()
@@ -97,7 +97,7 @@ def _guarded(source: model.Source, action: Callable[[], _T]) -> _T:
         ) from error
 
 
-def _damage(source: model.Source) -> str:
+def _damage(source: models.Source) -> str:
     with source.path.open("rb") as file:
         begins = file.read(4) == _MAGIC
         file.seek(max(0, source.size - 4))

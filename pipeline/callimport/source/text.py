@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from callimport import model
+from callimport.core import models
 from callimport.source import dialect, encoding, fast, kinds, mixed, tolerant
 
 # Enough for some hundred lines; the first records are asked for again and again.
@@ -27,7 +27,7 @@ class Form:
 
 
 @functools.lru_cache(maxsize=1024)
-def form(source: model.Source) -> Form:
+def form(source: models.Source) -> Form:
     """Found once for a file, as all of it is read for it. Raises SourceError."""
     found = encoding.of(source)
     block, is_whole = next(encoding.blocks(source, found.codec, _SAMPLE_BYTES))
@@ -37,7 +37,7 @@ def form(source: model.Source) -> Form:
     return Form(found.codec, mark, f"{packed}{found.told}, {dialect.told(mark)}")
 
 
-def first_records(source: model.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], int]:
+def first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], int]:
     """The first `most` records that hold any text, with the physical line each starts on, and the line after them."""
     its = form(source)
     line = 1
@@ -54,8 +54,8 @@ def first_records(source: model.Source, most: int) -> tuple[tuple[tuple[int, tup
     return tuple(found), line
 
 
-def frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
-    """The rows of `layout`, in the shape of `model.Chunk`: `chunk_rows` each but for the last. Raises SourceError."""
+def frames(source: models.Source, layout: models.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
+    """The rows of `layout`, in the shape of `models.Chunk`: `chunk_rows` each but for the last. Raises SourceError."""
     waiting: list[pl.DataFrame] = []
     for frame in _frames_of_blocks(source, layout):
         waiting.append(frame)
@@ -69,7 +69,7 @@ def frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Itera
         yield pl.concat(waiting)
 
 
-def _frames_of_blocks(source: model.Source, layout: model.Layout) -> Iterator[pl.DataFrame]:
+def _frames_of_blocks(source: models.Source, layout: models.Layout) -> Iterator[pl.DataFrame]:
     its = form(source)
     line = 1
     carried = b""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from callimport import errors, model
+from callimport.core import errors, models
 
 # Columns that this program adds: in a reject file that is fed in again they are stale, so they are not read.
 OURS = ("_row", "_ragged", "_reasons", "_source")
@@ -35,7 +35,7 @@ class Records:
 
 
 def records(
-    source: model.Source,
+    source: models.Source,
     lines: Sequence[str],
     delimiter: str,
     first_line: int,
@@ -102,7 +102,7 @@ class _Shown:
 
 
 def frame(names: Sequence[str], found: Records) -> pl.DataFrame:
-    """The frame of a chunk, see `model.Chunk`."""
+    """The frame of a chunk, see `models.Chunk`."""
     width = len(names)
     rows = found.rows
     ragged: list[str | None] = [None] * len(rows)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from callimport import errors, model, privacy
+from callimport.core import errors, models, privacy
 from callimport.source import opening, packing, tolerant
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _CALL_SHEETS = ("calls", "call log", "call logs", "call details", "cdr", "appels
 _LARGEST_EXACT = 2**53
 
 
-def first_records(source: model.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], str]:
+def first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], str]:
     """The first `most` rows that hold any text, without blank cells at their end, by their numbers in the sheet; and
     which sheet that is, for a person."""
     with _sheet(source) as sheet:
@@ -37,8 +37,8 @@ def first_records(source: model.Source, most: int) -> tuple[tuple[tuple[int, tup
         return records, f"workbook, sheet {privacy.scrub(sheet.title)}"
 
 
-def frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
-    """The rows of `layout`, in the shape of `model.Chunk`. A cell that a sheet leaves out is blank, never a fault."""
+def frames(source: models.Source, layout: models.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
+    """The rows of `layout`, in the shape of `models.Chunk`. A cell that a sheet leaves out is blank, never a fault."""
     width = len(layout.names)
     with _sheet(source) as sheet:
         rows = ((row, cells) for row, cells in _rows(source, sheet) if row >= layout.first_row)
@@ -47,7 +47,7 @@ def frames(source: model.Source, layout: model.Layout, chunk_rows: int) -> Itera
             yield tolerant.frame(layout.names, tolerant.Records([row for row, _ in taken], padded, len(taken)))
 
 
-def has_fractions(source: model.Source, position: int, first_row: int) -> bool:
+def has_fractions(source: models.Source, position: int, first_row: int) -> bool:
     """Whether the column at `position`, counted from 0, holds numbers that are not whole, from that row on."""
     with _sheet(source) as sheet, _guarded(source):
         cells = sheet.iter_rows(first_row, None, position + 1, position + 1, values_only=True)
@@ -55,7 +55,7 @@ def has_fractions(source: model.Source, position: int, first_row: int) -> bool:
 
 
 @contextmanager
-def _sheet(source: model.Source) -> Iterator["Worksheet"]:
+def _sheet(source: models.Source) -> Iterator["Worksheet"]:
     """The sheet with the calls. Raises SourceError where it cannot be told which that is."""
     try:
         import openpyxl
@@ -72,7 +72,7 @@ def _sheet(source: model.Source) -> Iterator["Worksheet"]:
         book.close()
 
 
-def _chosen(source: model.Source, book: "Workbook") -> "Worksheet":
+def _chosen(source: models.Source, book: "Workbook") -> "Worksheet":
     visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
     for sheet in visible:
         # What a sheet says of its own size is not always true, and what lies outside would be lost.
@@ -89,7 +89,7 @@ def _chosen(source: model.Source, book: "Workbook") -> "Worksheet":
     return calls[0] if len(calls) == 1 else filled[0]
 
 
-def _rows(source: model.Source, sheet: "Worksheet") -> Generator[tuple[int, list[str]], None, None]:
+def _rows(source: models.Source, sheet: "Worksheet") -> Generator[tuple[int, list[str]], None, None]:
     """Every row that holds any text, with its number in the sheet."""
     with _guarded(source):
         rows = sheet.iter_rows()
@@ -148,7 +148,7 @@ def _span(value: dt.timedelta) -> str:
     return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def _refuse_bomb(source: model.Source) -> None:
+def _refuse_bomb(source: models.Source) -> None:
     with _guarded(source), zipfile.ZipFile(source.path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     times = size / source.size
@@ -160,7 +160,7 @@ def _refuse_bomb(source: model.Source) -> None:
 
 
 @contextmanager
-def _guarded(source: model.Source) -> Iterator[None]:
+def _guarded(source: models.Source) -> Iterator[None]:
     """Whatever openpyxl makes of a damaged workbook, in one line, and nothing of what it only remarks."""
     try:
         with warnings.catch_warnings():

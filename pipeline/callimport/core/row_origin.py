@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from callimport import model
+from callimport.core import models
 
 COLUMN = "_origin"
 # What was wrong with the number of a row's cells; as a reject file is square, the row itself does not show it there.
@@ -82,9 +82,9 @@ def stated(frame: pl.DataFrame) -> dict[int, str]:
     return dict(_stated(frame, is_sound=True))
 
 
-def faults(frame: pl.DataFrame) -> dict[int, model.Reason]:
+def faults(frame: pl.DataFrame) -> dict[int, models.Reason]:
     """The rows, by `_row`, in whose `_origin` something else stands: which row they replace cannot be told."""
-    return {row: model.Reason("origin_unreadable", _NO_MARK) for row, _ in _stated(frame, is_sound=False)}
+    return {row: models.Reason("origin_unreadable", _NO_MARK) for row, _ in _stated(frame, is_sound=False)}
 
 
 def _stated(frame: pl.DataFrame, *, is_sound: bool) -> Iterator[tuple[int, str]]:
@@ -106,44 +106,44 @@ class Origins:
 
     known: frozenset[str] = frozenset()
     announced: frozenset[str] = frozenset()
-    mended: dict[model.Place, str] = field(default_factory=dict)
-    repeated: dict[model.Place, str] = field(default_factory=dict)
-    _into: dict[model.Place, model.Place] = field(default_factory=dict)
+    mended: dict[models.Place, str] = field(default_factory=dict)
+    repeated: dict[models.Place, str] = field(default_factory=dict)
+    _into: dict[models.Place, models.Place] = field(default_factory=dict)
 
     def see(self, source: int, frame: pl.DataFrame) -> None:
         """A chunk's frame, as it was read; `source` counts the sources of the batch from 0."""
         if COLUMN in frame.columns:
-            self.mended |= {model.Place(source, row): mark for row, mark in stated(frame).items()}
+            self.mended |= {models.Place(source, row): mark for row, mark in stated(frame).items()}
         elif wanted := self.known | self.announced:
             own = frame.select("_row").with_columns(marks(frame))
             ours = own.filter(pl.col(COLUMN).is_in(list(wanted)))
-            self.repeated |= {model.Place(source, row): mark for row, mark in ours.iter_rows()}
+            self.repeated |= {models.Place(source, row): mark for row, mark in ours.iter_rows()}
 
-    def joined(self, places: Iterable[tuple[model.Place, model.Place]]) -> None:
+    def joined(self, places: Iterable[tuple[models.Place, models.Place]]) -> None:
         """Rows, each with the row whose call it was joined to."""
         for place, into in places:
             if place in self.mended or place in self.repeated:
                 self._into[place] = into
 
-    def settles(self, rejected: model.RejectedRow) -> bool:
+    def settles(self, rejected: models.RejectedRow) -> bool:
         """Whether a row that is rejected again is known by its mark: it is a call that is unchanged, and no reject."""
         return rejected.place in self.repeated and not any(reason.rule in _TELLS_NO_CALL for reason in rejected.reasons)
 
-    def mended_calls(self) -> Iterator[tuple[model.Place, str]]:
+    def mended_calls(self) -> Iterator[tuple[models.Place, str]]:
         """Where a call lies that replaces the row of that mark."""
         return ((self._into.get(place, place), mark) for place, mark in self.mended.items())
 
-    def repeated_calls(self) -> Iterator[tuple[model.Place, str]]:
+    def repeated_calls(self) -> Iterator[tuple[models.Place, str]]:
         """Where a call lies that has a row of that mark in it."""
         return ((self._into.get(place, place), mark) for place, mark in self.repeated.items())
 
-    def replaced(self) -> set[model.Place]:
+    def replaced(self) -> set[models.Place]:
         """Where calls lie that items of the ledger have replaced."""
         return {place for place, mark in self.repeated_calls() if mark in self.known}
 
-    def stand_ins(self) -> Iterator[tuple[model.Place, model.Place]]:
+    def stand_ins(self) -> Iterator[tuple[models.Place, models.Place]]:
         """Where calls lie whose mended rows are of this batch, each with such a row's call."""
-        mended: dict[str, list[model.Place]] = defaultdict(list)
+        mended: dict[str, list[models.Place]] = defaultdict(list)
         for place, mark in self.mended_calls():
             mended[mark].append(place)
         return ((place, instead) for place, mark in self.repeated_calls() for instead in mended.get(mark, ()))

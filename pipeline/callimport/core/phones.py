@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import phonenumbers
 import polars as pl
 
-from callimport import errors
+from callimport.core import errors
 
 
 class Kind(StrEnum):

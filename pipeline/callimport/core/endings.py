@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from callimport import model
+from callimport.core import models
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ class Updates:
     gone: int = 0
     late_troubles: int = 0
     waiting: int = 0
-    left: tuple[model.Listed, ...] = ()
-    refused_ones: tuple[model.Listed, ...] = ()
-    failed_ones: tuple[model.Listed, ...] = ()
-    changed: tuple[model.Listed, ...] = ()
+    left: tuple[models.Listed, ...] = ()
+    refused_ones: tuple[models.Listed, ...] = ()
+    failed_ones: tuple[models.Listed, ...] = ()
+    changed: tuple[models.Listed, ...] = ()
     kept_otherwise: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -157,14 +157,14 @@ class Result:
     summary: Summary
     findings: tuple[Finding, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
-    in_doubt: tuple[model.Listed, ...] = ()
-    held: tuple[model.Listed, ...] = ()
-    refused: tuple[model.Listed, ...] = ()
-    failed: tuple[model.Listed, ...] = ()
-    existing: tuple[model.Listed, ...] = ()
-    pilot: tuple[model.Listed, ...] = ()
+    in_doubt: tuple[models.Listed, ...] = ()
+    held: tuple[models.Listed, ...] = ()
+    refused: tuple[models.Listed, ...] = ()
+    failed: tuple[models.Listed, ...] = ()
+    existing: tuple[models.Listed, ...] = ()
+    pilot: tuple[models.Listed, ...] = ()
     updates: Updates = field(default_factory=Updates)
-    waiting: tuple[model.Waiting, ...] = ()
+    waiting: tuple[models.Waiting, ...] = ()
     told: tuple[str, ...] = ()
     kept_otherwise: dict[str, int] = field(default_factory=dict)
     unattached: tuple[Unattached, ...] = ()

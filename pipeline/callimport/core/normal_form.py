@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from callimport import model
+from callimport.core import models
 
 _LONGEST_NUMBER = 18
 
@@ -26,7 +26,7 @@ def instant(value: object) -> datetime | None:
     return _as_instant(value.strip()) if isinstance(value, str) else None
 
 
-def differences(sent: model.Communication, stored: Mapping[str, object]) -> tuple[str, ...]:
+def differences(sent: models.Communication, stored: Mapping[str, object]) -> tuple[str, ...]:
     """Names of the fields that the CRM keeps otherwise than they were sent. What it does not show is not compared."""
     wanted = asdict(sent)
     wanted["user_id"] = wanted.pop("executed_by")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from callimport import errors
+from callimport.core import errors
 
 MOST_ROWS = 2**20 - 1
 # What a cell takes, counted as Excel counts: in halves of UTF-16.

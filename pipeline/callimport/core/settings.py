@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
 
-from callimport import errors, limits, model, outfile, privacy
+from callimport.core import errors, limits, models, privacy
+from callimport.core import files as private_files
 
 PREFIX = "CALLIMPORT_"
 DESTINATIONS = {
@@ -65,7 +66,7 @@ class Settings:
     ledger: Path | None = None
     state_dir: Path | None = None
     token_file: str | None = None
-    rates: tuple[model.Rate, ...] = ()
+    rates: tuple[models.Rate, ...] = ()
     concurrency: int = 8
     settle: float = 180.0
     limit: int | None = None
@@ -113,7 +114,7 @@ class KnownLedger:
     """A line of the index: which account's ledger lies where, known without asking the CRM."""
 
     host: str
-    account: model.Account
+    account: models.Account
     path: Path
 
 
@@ -136,12 +137,12 @@ def variables() -> tuple[str, ...]:
     return tuple(sorted(name for name in os.environ if name.startswith(PREFIX)))
 
 
-def rate(text: str) -> model.Rate:
+def rate(text: str) -> models.Rate:
     """`190/min`, `3/s`, `2000/h`, `50/10s`. ConfigError otherwise."""
     found = re.fullmatch(r"(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*([a-z]+)", text.strip().lower())
     if not found or found[3] not in _UNITS or int(found[1]) < 1 or float(found[2] or 1) <= 0:
         raise errors.ConfigError(f'--rate "{text}" is not a rate: write it as 190/min, 3/s or 2000/h')
-    return model.Rate(int(found[1]), float(found[2] or 1) * _UNITS[found[3]])
+    return models.Rate(int(found[1]), float(found[2] or 1) * _UNITS[found[3]])
 
 
 def days(text: str) -> timedelta:
@@ -163,7 +164,7 @@ def timezone(name: str | None) -> str | None:
 def state_dir(settings: Settings) -> Path:
     """Where ledgers, locks, the index and the rehearsal CRM's address lie: never the working directory."""
     folder = settings.state_dir or platformdirs.user_state_path("callimport")
-    outfile.make_private(folder)
+    private_files.make_private(folder)
     return folder
 
 
@@ -206,7 +207,7 @@ def check_address(base_url: str) -> None:
         )
 
 
-def remember_ledger(folder: Path, target: Target, account: model.Account, path: Path) -> None:
+def remember_ledger(folder: Path, target: Target, account: models.Account, path: Path) -> None:
     """Note in the index where this account's ledger lies, so that it is found offline."""
     index = _read_index(folder)
     index[_index_key(target)] = {
@@ -215,13 +216,13 @@ def remember_ledger(folder: Path, target: Target, account: model.Account, path: 
         "account_name": account.name,
         "ledger": str(path.absolute()),
     }
-    with outfile.opened(folder / "accounts.json") as file:
+    with private_files.opened(folder / "accounts.json") as file:
         json.dump(index, file, indent=1)
 
 
-def ledger_path(folder: Path, host: str, account: model.Account) -> Path:
+def ledger_path(folder: Path, host: str, account: models.Account) -> Path:
     """One file an account: `ledgers/<host>-<account id>.sqlite3`."""
-    outfile.make_private(folder / "ledgers")
+    private_files.make_private(folder / "ledgers")
     return folder / "ledgers" / f"{re.sub(r'[^A-Za-z0-9.-]', '-', host)}-{account.id}.sqlite3"
 
 
@@ -251,7 +252,7 @@ def find_ledger(settings: Settings) -> Path:
     return paths[0]
 
 
-def ledger_of(folder: Path, host: str, account: model.Account) -> Path:
+def ledger_of(folder: Path, host: str, account: models.Account) -> Path:
     """The ledger this account had last, wherever that was; else its place by default."""
     for one in known_ledgers(folder):
         if (one.host, one.account.id) == (host, account.id) and one.path.is_file():
@@ -273,7 +274,7 @@ def known_ledgers(folder: Path) -> list[KnownLedger]:
     known = []
     for one in _read_index(folder).values():
         with contextlib.suppress(KeyError, TypeError):
-            whose = model.Account(one["account_id"], one["account_name"])
+            whose = models.Account(one["account_id"], one["account_name"])
             known.append(KnownLedger(one["host"], whose, Path(one["ledger"])))
     return known
 

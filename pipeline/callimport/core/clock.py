@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from callimport import duration, errors, model
+from callimport.core import errors, humanize, models
 
 # What a clock that is kept in time is ever put right by is far less.
 SLEEP_SECONDS = 20.0
@@ -18,7 +18,7 @@ class Moment:
     monotonic: float
 
     @classmethod
-    def now(cls, clock: model.Clock) -> "Moment":
+    def now(cls, clock: models.Clock) -> "Moment":
         return cls(clock.wall(), clock.monotonic())
 
     def seconds_until(self, later: "Moment") -> float:
@@ -29,7 +29,7 @@ class Moment:
 class Drift:
     """Remembers where the clocks stood when they were last looked at."""
 
-    def __init__(self, clock: model.Clock) -> None:
+    def __init__(self, clock: models.Clock) -> None:
         self._clock = clock
         self._last = Moment.now(clock)
 
@@ -42,7 +42,7 @@ class Drift:
         ahead = (now.wall - self._last.wall).total_seconds() - (now.monotonic - self._last.monotonic)
         if ahead < -BACK_SECONDS:
             raise errors.GuardStopped(
-                f"the clock was set back by {duration.told(-ahead)} while this run went on: look at the clock, then "
+                f"the clock was set back by {humanize.told(-ahead)} while this run went on: look at the clock, then "
                 "run again"
             )
         self._last = now

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from callimport import errors, numbers, privacy
+from callimport.core import errors, phones, privacy
 
 _COMMENT = re.compile(r"(?:^|\s)#(?![0-9]).*")
 _BETWEEN_CELLS = re.compile(r"[,;\t|]")
@@ -27,9 +27,9 @@ def stated(values: Iterable[str], region: str, option: str) -> frozenset[str]:
         if Path(value).is_file():
             found |= read(Path(value), region)
             continue
-        e164, _, kind, _ = numbers.read(pl.Series([value], dtype=pl.String), region).row(0)
+        e164, _, kind, _ = phones.read(pl.Series([value], dtype=pl.String), region).row(0)
         # "list-5145550100.txt" is a file that is not there, not a number with a name.
-        if kind != numbers.Kind.NUMBER or re.search("[A-Za-z]", value):
+        if kind != phones.Kind.NUMBER or re.search("[A-Za-z]", value):
             raise errors.ConfigError(
                 f"{option} {_quoted(value)} is neither a number nor a file; write it with + and the country code"
             )
@@ -85,15 +85,15 @@ def _text(path: Path) -> str:
 
 def _only_number(path: Path, line: int, text: str, region: str) -> str:
     cells = [text, *_BETWEEN_CELLS.split(text)]
-    readings = numbers.read(pl.Series(cells, dtype=pl.String), region).rows()
-    listed = {e164 for e164, _, kind, _ in readings if kind == numbers.Kind.NUMBER}
+    readings = phones.read(pl.Series(cells, dtype=pl.String), region).rows()
+    listed = {e164 for e164, _, kind, _ in readings if kind == phones.Kind.NUMBER}
     if len(listed) == 1:
         return str(listed.pop())
     if listed:
         told = _SEVERAL
     else:
         # The cell that comes nearest to a number says what is wrong with it.
-        nearest = (numbers.Kind.DAMAGED, numbers.Kind.EXTENSION, numbers.Kind.UNREADABLE)
+        nearest = (phones.Kind.DAMAGED, phones.Kind.EXTENSION, phones.Kind.UNREADABLE)
         faults = {kind: wrong or _SHORT for _, _, kind, wrong in reversed(readings)}
         told = next((faults[kind] for kind in nearest if kind in faults), "holds no number; remove the line")
     raise errors.SourceError(f"{path}, line {line}: {_quoted(text)} {told}")

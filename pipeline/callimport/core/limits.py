@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from callimport import errors, model
+from callimport.core import errors, models
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 ANY_SKIP = "skipped"
-FAILING = (ANY_SKIP, *model.Skip, "duplicate", "changed")
+FAILING = (ANY_SKIP, *models.Skip, "duplicate", "changed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import TypeVar
 import anyio
 from anyio.abc import TaskStatus
 
-from callimport import errors
-from callimport.errors import ExitCode
+from callimport.core import errors
+from callimport.core.errors import ExitCode
 
 Result = TypeVar("Result")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from callimport import errors
+from callimport.core import errors
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 
 import polars as pl
 
-from callimport import model
+from callimport.core import models
 
 KEY_VERSION = "k1"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _REFERENCE = re.compile(rf"\s*\[ref ([{_CROCKFORD}]{{4}}-[{_CROCKFORD}]{{4}}-[{_CROCKFORD}]{{2}})\]")
-_PAYLOAD_FIELDS = tuple(field.name for field in fields(model.Communication))
-_DIRECTIONS = {one.value: one for one in model.Direction}
-_STATUSES = {one.value: one for one in model.CallStatus}
+_PAYLOAD_FIELDS = tuple(field.name for field in fields(models.Communication))
+_DIRECTIONS = {one.value: one for one in models.Direction}
+_STATUSES = {one.value: one for one in models.CallStatus}
 # As `_instant` writes it, for Polars.
 _INSTANT = "%Y-%m-%dT%H:%M:%S+00:00"
 # Of the frame in which calls travel, from intake to here.
@@ -29,7 +29,7 @@ CALL_COLUMNS = (
 _PAIRS = tuple(low + high for high in _CROCKFORD for low in _CROCKFORD)
 
 
-def key(call: model.Call, *, id_is_unique: bool) -> str:
+def key(call: models.Call, *, id_is_unique: bool) -> str:
     """The identity of a call, version k1, frozen: what is equal here is the same call, in every file and every run.
 
     Only what the phone system can never tell otherwise enters it: no duration, agent, lead, file or row number.
@@ -57,16 +57,16 @@ def without_reference(description: str) -> str:
     return _REFERENCE.sub("", description)
 
 
-def facts(call: model.Call) -> str:
+def facts(call: models.Call) -> str:
     """Equal as long as the source tells the same story: lead, agent and reference are ours and not part of it."""
     return _facts(
         _instant(call.started_at), call.direction, call.status, call.duration_seconds, call.description, call.recording
     )
 
 
-def communication(call: model.Call, mark: str | None) -> model.Communication:
+def communication(call: models.Call, mark: str | None) -> models.Communication:
     """The payload of a call. `mark` is its reference, None with --no-reference."""
-    return model.Communication(
+    return models.Communication(
         lead_id=call.lead_id,
         method="phone",
         type=call.direction,
@@ -79,12 +79,12 @@ def communication(call: model.Call, mark: str | None) -> model.Communication:
     )
 
 
-def payload(of: model.Communication) -> dict[str, Any]:
+def payload(of: models.Communication) -> dict[str, Any]:
     """The fields of a communication by the vendor's names."""
     return {name: getattr(of, name) for name in _PAYLOAD_FIELDS}
 
 
-def sighting(call: model.Call, *, id_is_unique: bool, account_id: int, with_mark: bool) -> model.Sighting:
+def sighting(call: models.Call, *, id_is_unique: bool, account_id: int, with_mark: bool) -> models.Sighting:
     """Everything the ledger keeps of a call, the payload included."""
     row = (
         call.place.row, call.call_id, call.lead_id, call.direction.value, call.status.value, call.duration_seconds,
@@ -104,7 +104,7 @@ def sighting(call: model.Call, *, id_is_unique: bool, account_id: int, with_mark
 
 def sightings(
     frame: pl.DataFrame, *, source: int, system: str, id_is_unique: bool, account_id: int, with_mark: bool
-) -> Iterator[model.Sighting]:
+) -> Iterator[models.Sighting]:
     """The same of the rows of one source's `frame` (see `Intake.frames`), with no object made of each on the way."""
     instants = frame["started_at"].dt
     columns = [frame[name].to_list() for name in CALL_COLUMNS if name != "started_at"]
@@ -118,12 +118,12 @@ def sightings(
     )
 
 
-def calls(frame: pl.DataFrame, *, source: int, system: str) -> list[model.Call]:
+def calls(frame: pl.DataFrame, *, source: int, system: str) -> list[models.Call]:
     """The rows of one source's `frame` (see `Intake.frames`) as calls."""
     columns = (frame[name].to_list() for name in CALL_COLUMNS)
     return [
-        model.Call(
-            model.Place(source, row), system, call_id, lead_id, _DIRECTIONS[direction], _STATUSES[status], started_at,
+        models.Call(
+            models.Place(source, row), system, call_id, lead_id, _DIRECTIONS[direction], _STATUSES[status], started_at,
             seconds, phone, executed_by, description, recording, legs,
         )
         for row, call_id, lead_id, direction, status, started_at, seconds, phone, executed_by, description, recording,
@@ -152,11 +152,11 @@ def settings_fingerprint(settings: dict[str, str]) -> str:
     return _digest(json.dumps(sorted(settings.items()), ensure_ascii=False, separators=(",", ":")))
 
 
-def batch(sources: tuple[model.Source, ...], settings: dict[str, str]) -> model.Batch:
+def batch(sources: tuple[models.Source, ...], settings: dict[str, str]) -> models.Batch:
     """Sources × settings. The order of the files does not matter, nor where they lie."""
     fingerprint = settings_fingerprint(settings)
     letters = short_code("/".join([*sorted(source.sha256 for source in sources), fingerprint]), length=8)
-    return model.Batch(f"{letters[:4]}-{letters[4:]}", sources, settings, fingerprint)
+    return models.Batch(f"{letters[:4]}-{letters[4:]}", sources, settings, fingerprint)
 
 
 def plan_code(batch_id: str, account_id: int, items: Iterable[tuple[str, str]]) -> str:
@@ -179,7 +179,7 @@ def short_code(text: str, *, length: int) -> str:
 
 def _sightings(
     rows: Iterable[tuple[Any, ...]], *, source: int, system: str, id_is_unique: bool, account_id: int, with_mark: bool
-) -> Iterator[model.Sighting]:
+) -> Iterator[models.Sighting]:
     """Of rows as CALL_COLUMNS has them, but with the instant as text and in Unix seconds at the end."""
     for (
         row, named, lead_id, direction, status, seconds, phone, executed_by, description, recording, legs, instant, at,
@@ -188,7 +188,7 @@ def _sightings(
         its_key = _key(system, call_id, instant, direction, phone)
         mark = reference(its_key, account_id)
         sent = with_reference(description, mark) if with_mark else description
-        yield model.Sighting(
+        yield models.Sighting(
             source,
             row,
             its_key,

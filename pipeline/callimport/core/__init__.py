@@ -1,0 +1,1 @@
+"""What most rooms use: models, errors, settings, clock, signals, files, phones, privacy."""
