@@ -18,8 +18,9 @@ import polars as pl
 import pytest
 from hypothesis import strategies as st
 
-from callimport import drafting, profile, source, validation
+from callimport import drafting, profile, validation
 from callimport.core import errors, models
+from callimport.extract import reader
 from callimport.profile.parsing import parsed
 from tests.rehearsal import callimport
 
@@ -68,9 +69,9 @@ def _written(path: Path, rows: Iterable[Mapping[str, object]], delimiter: str = 
 
 
 def _draft(path: Path) -> drafting.Draft:
-    opened = source.open_source(path)
-    peek = source.peek(opened)
-    frames = (chunk.frame for chunk in source.read(opened, drafting.layout(peek)))
+    opened = reader.open_source(path)
+    peek = reader.peek(opened)
+    frames = (chunk.frame for chunk in reader.read(opened, drafting.layout(peek)))
     return drafting.draft(opened.name, peek, frames)
 
 
@@ -88,9 +89,9 @@ def _imported(path: Path, recipe: str) -> tuple[list[dict[str, Any]], dict[int, 
     """The calls that a recipe makes of a file, and what becomes of the other rows."""
     its = path.with_suffix(".toml")
     its.write_text(recipe, encoding="utf-8")
-    opened = source.open_source(path)
-    match = profile.fit(profile.load(str(its)), source.peek(opened))
-    frame = pl.concat([chunk.frame for chunk in source.read(opened, match.layout)])
+    opened = reader.open_source(path)
+    match = profile.fit(profile.load(str(its)), reader.peek(opened))
+    frame = pl.concat([chunk.frame for chunk in reader.read(opened, match.layout)])
     made = profile.canonical(match.profile, frame, profile.Given(region="CA"))
     told = made.select("_row", pl.coalesce("_drop", "_skip").alias("why")).drop_nulls()
     validated = validation.validate(made.filter(~pl.col("_row").is_in(told["_row"].to_list())), _READING)
@@ -524,11 +525,11 @@ def test_the_same_file_makes_the_same_draft(tmp_path: Path) -> None:
 
 
 def test_chunks_make_the_same_draft_as_the_whole_file(tmp_path: Path) -> None:
-    opened = source.open_source(_written(tmp_path / "calls.csv", map(_french, _calls())))
-    peek = source.peek(opened)
+    opened = reader.open_source(_written(tmp_path / "calls.csv", map(_french, _calls())))
+    peek = reader.peek(opened)
     layout = drafting.layout(peek)
     whole, pieces = (
-        drafting.draft("calls.csv", peek, [chunk.frame for chunk in source.read(opened, layout, size)])
+        drafting.draft("calls.csv", peek, [chunk.frame for chunk in reader.read(opened, layout, size)])
         for size in (1_000, 7)
     )
     assert pieces.questions == whole.questions

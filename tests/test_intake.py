@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callimport import source
 from callimport.core import errors, models
+from callimport.extract import reader
 from callimport.tally import Tally
 from tests import exporting
 from tests.exporting import calls, calls_of, check, intake, told, write
@@ -38,7 +38,7 @@ _COLUMNS = (
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rows a chunk."""
-    monkeypatch.setattr(source, "read", functools.partial(source.read, chunk_rows=2))
+    monkeypatch.setattr(reader, "read", functools.partial(reader.read, chunk_rows=2))
 
 
 # ── any dialect ──────────────────────────────────────────────────────────────────────────────────────────────────────

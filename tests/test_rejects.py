@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import profile, rejects, source, validation
+from callimport import profile, rejects, validation
 from callimport.core import errors, models
+from callimport.extract import reader
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 _HEADER = "direction,started_at,duration_seconds,customer_phone,description\n"
@@ -33,15 +34,15 @@ def _read(path: Path) -> list[list[str]]:
 
 def _check(path: Path, output: Path) -> tuple[int, int]:
     """Rows accepted and rows written to the reject file."""
-    opened, recipe = source.open_source(path), profile.load("canonical")
-    profile.fit(recipe, source.peek(opened))
+    opened, recipe = reader.open_source(path), profile.load("canonical")
+    profile.fit(recipe, reader.peek(opened))
     accepted = 0
     reasons: dict[models.Place, tuple[models.Reason, ...]] = {}
-    for chunk in source.read(opened):
+    for chunk in reader.read(opened):
         found = validation.validate(profile.canonical(recipe, chunk.frame), validation.Reading(None, "reject", _NOW))
         accepted += found.accepted.height
         reasons |= {models.Place(0, row): why for row, why in found.rejects.items()}
-    chunks = ((0, chunk) for chunk in source.read(opened))
+    chunks = ((0, chunk) for chunk in reader.read(opened))
     return accepted, rejects.write(output, chunks, reasons, several_sources=False)
 
 

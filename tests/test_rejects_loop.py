@@ -12,8 +12,9 @@ import openpyxl
 import polars as pl
 import pytest
 
-from callimport import profile, rejects, report, source, validation
+from callimport import profile, rejects, report, validation
 from callimport.core import errors, models, row_origin, workbook_writer
+from callimport.extract import reader
 from tests import exporting
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -36,9 +37,9 @@ def _write(path: Path, rows: tuple[tuple[str, ...], ...]) -> Path:
 
 def _read(path: Path, output: Path | None = None) -> tuple[pl.DataFrame, dict[models.Place, tuple[models.Reason, ...]]]:
     """Accepted calls of a file and its rejects, which go to `output`."""
-    opened, recipe = source.open_source(path), profile.load("canonical")
-    recipe = profile.fit(recipe, source.peek(opened)).profile
-    chunks = list(source.read(opened))
+    opened, recipe = reader.open_source(path), profile.load("canonical")
+    recipe = profile.fit(recipe, reader.peek(opened)).profile
+    chunks = list(reader.read(opened))
     (chunk,) = chunks
     given = profile.Given(region="CA", order=profile.evidence(recipe, chunk.frame).order)
     reading = validation.Reading("America/Toronto", "reject", _NOW)
@@ -92,7 +93,7 @@ def test_what_is_written_comes_back_unchanged(tmp_path: Path) -> None:
     _read(_write(tmp_path / "calls.csv", _EXPORT), tmp_path / "rejects.csv")
     written = {record[4] for record in _cells(tmp_path / "rejects.csv")}
     assert {"'+15145550124", "'+33155550123", "5,14555E+09"} < written
-    (chunk,) = source.read(source.open_source(tmp_path / "rejects.csv"))
+    (chunk,) = reader.read(reader.open_source(tmp_path / "rejects.csv"))
     assert chunk.frame.select(_HEADER).rows() == list(_EXPORT[2:])
 
 
@@ -186,11 +187,11 @@ def test_mended_rows_are_the_calls_that_were_meant_whichever_file_they_are_saved
 @pytest.mark.parametrize("way", _WAYS)
 def test_tomorrows_export_is_known_by_the_marks_of_the_mended_rows(tmp_path: Path, way: Callable[[Path], Path]) -> None:
     told = row_origin.Origins()
-    for chunk in source.read(source.open_source(way(tmp_path))):
+    for chunk in reader.read(reader.open_source(way(tmp_path))):
         told.see(0, chunk.frame)
     known = row_origin.Origins(frozenset(mark for _, mark in told.mended_calls()))
     tomorrow = _write(tmp_path / "tomorrow.csv", (_HEADER, _EXPORT[4], _EXPORT[2], _EXPORT[1], _EXPORT[3]))
-    for chunk in source.read(source.open_source(tomorrow)):
+    for chunk in reader.read(reader.open_source(tomorrow)):
         known.see(0, chunk.frame)
     assert [place.row for place, _ in known.repeated_calls()] == [2, 3, 5]
 

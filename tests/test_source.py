@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import source
 from callimport.core import errors, models
+from callimport.extract import reader
 
 
 def _csv(folder: Path, content: str | bytes, name: str = "calls.csv") -> Path:
@@ -18,14 +18,14 @@ def _csv(folder: Path, content: str | bytes, name: str = "calls.csv") -> Path:
     return path
 
 
-def _frames(path: Path, chunk_rows: int = source.CHUNK_ROWS) -> pl.DataFrame:
-    return pl.concat(chunk.frame for chunk in source.read(source.open_source(path), chunk_rows=chunk_rows))
+def _frames(path: Path, chunk_rows: int = reader.CHUNK_ROWS) -> pl.DataFrame:
+    return pl.concat(chunk.frame for chunk in reader.read(reader.open_source(path), chunk_rows=chunk_rows))
 
 
 def _message(path: Path) -> str:
     """The one line that opening or reading `path` ends in."""
     with pytest.raises(errors.SourceError) as caught:
-        list(source.read(source.open_source(path)))
+        list(reader.read(reader.open_source(path)))
     message = str(caught.value)
     assert "\n" not in message
     assert path.name in message
@@ -37,7 +37,7 @@ def _message(path: Path) -> str:
 
 def test_files_stay_in_the_order_they_were_given(tmp_path: Path) -> None:
     second, first = str(tmp_path / "b.csv"), str(tmp_path / "a.csv")
-    assert source.find([second, first]) == (Path(second), Path(first))
+    assert reader.find([second, first]) == (Path(second), Path(first))
 
 
 def test_a_folder_stands_for_its_exports_sorted(tmp_path: Path) -> None:
@@ -46,36 +46,36 @@ def test_a_folder_stands_for_its_exports_sorted(tmp_path: Path) -> None:
     for name in exports + others:
         (tmp_path / name).touch()
     (tmp_path / "folder.csv").mkdir()
-    assert [path.name for path in source.find([str(tmp_path)])] == exports
+    assert [path.name for path in reader.find([str(tmp_path)])] == exports
 
 
 def test_a_folder_without_exports_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.SourceError, match=r"holds no \.csv, \.tsv"):
-        source.find([str(tmp_path)])
+        reader.find([str(tmp_path)])
 
 
 def test_a_pattern_is_expanded_unless_a_file_is_called_that(tmp_path: Path) -> None:
     for name in ("2024-1.csv", "2024-2.csv", "call[1].csv"):
         (tmp_path / name).touch()
-    assert [path.name for path in source.find([str(tmp_path / "2024-*.csv")])] == ["2024-1.csv", "2024-2.csv"]
-    assert [path.name for path in source.find([str(tmp_path / "call[1].csv")])] == ["call[1].csv"]
+    assert [path.name for path in reader.find([str(tmp_path / "2024-*.csv")])] == ["2024-1.csv", "2024-2.csv"]
+    assert [path.name for path in reader.find([str(tmp_path / "call[1].csv")])] == ["call[1].csv"]
 
 
 def test_a_pattern_that_matches_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.SourceError, match="matches no file"):
-        source.find([str(tmp_path / "*.csv")])
+        reader.find([str(tmp_path / "*.csv")])
 
 
 def test_the_same_file_twice_is_taken_once(tmp_path: Path) -> None:
     path = _csv(tmp_path, "a\n1\n")
     (tmp_path / "link.csv").symlink_to(path)
-    assert source.find([str(path), f"{tmp_path}/./calls.csv", str(tmp_path / "link.csv"), str(tmp_path)]) == (path,)
+    assert reader.find([str(path), f"{tmp_path}/./calls.csv", str(tmp_path / "link.csv"), str(tmp_path)]) == (path,)
 
 
 def test_a_source_is_known_by_its_content(tmp_path: Path) -> None:
     one, other = _csv(tmp_path, "a\n1\n"), _csv(tmp_path, "a\n1\n", "copy.csv")
-    assert source.open_source(one).sha256 == source.open_source(other).sha256
-    assert source.open_source(one).size == 4
+    assert reader.open_source(one).sha256 == reader.open_source(other).sha256
+    assert reader.open_source(one).size == 4
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,10 +148,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, kind: s
     path = tmp_path / f"calls.{kind}"
     frame = pl.DataFrame({"a": ["1", "2"], "b": ["3", "4"]})
     frame.write_csv(path) if kind == "csv" else frame.write_parquet(path)
-    opened = source.open_source(path)
+    opened = reader.open_source(path)
     os.utime(path, ns=(0, opened.modified_ns + 1))
     with pytest.raises(errors.SourceError, match="still being written"):
-        list(source.read(opened))
+        list(reader.read(opened))
 
 
 # ── rows of CSV ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -185,7 +185,7 @@ def test_a_row_of_another_width_is_kept_and_marked(tmp_path: Path) -> None:
 
 def test_chunks_hold_every_row_once(tmp_path: Path) -> None:
     path = _csv(tmp_path, "a,b\n" + "".join(f"{i},x\n" for i in range(25)))
-    chunks = list(source.read(source.open_source(path), chunk_rows=10))
+    chunks = list(reader.read(reader.open_source(path), chunk_rows=10))
     assert [chunk.frame.height for chunk in chunks] == [10, 10, 5]
     assert pl.concat(chunk.frame for chunk in chunks)["a"].to_list() == [str(i) for i in range(25)]
 
@@ -195,14 +195,14 @@ def test_only_a_header_is_a_quiet_day(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"calls.{kind}"
     frame = pl.DataFrame({"a": [], "b": []}, schema={"a": pl.String, "b": pl.String})
     frame.write_csv(path) if kind == "csv" else frame.write_parquet(path)
-    opened = source.open_source(path)
-    assert source.header(opened) == ("a", "b")
-    assert list(source.read(opened)) == []
+    opened = reader.open_source(path)
+    assert reader.header(opened) == ("a", "b")
+    assert list(reader.read(opened)) == []
 
 
 def test_our_own_columns_of_a_reject_file_are_not_read(tmp_path: Path) -> None:
     path = _csv(tmp_path, "a,_row,_reasons,_source\n1,77,old,x.csv\n")
-    assert source.header(source.open_source(path)) == ("a", "_row", "_reasons", "_source")
+    assert reader.header(reader.open_source(path)) == ("a", "_row", "_reasons", "_source")
     assert _frames(path).columns == ["a", "_row", "_ragged"]
     assert _frames(path)["_row"].to_list() == [2]
 
@@ -255,7 +255,7 @@ def test_parquet_values_become_text(tmp_path: Path) -> None:
 def test_parquet_rows_are_counted_across_row_groups(tmp_path: Path) -> None:
     path = tmp_path / "calls[1].parquet"
     pl.DataFrame({"a": range(2500)}).write_parquet(path, row_group_size=700)
-    chunks: list[models.Chunk] = list(source.read(source.open_source(path), chunk_rows=1000))
+    chunks: list[models.Chunk] = list(reader.read(reader.open_source(path), chunk_rows=1000))
     assert max(chunk.frame.height for chunk in chunks) <= 1000
     frame = pl.concat(chunk.frame for chunk in chunks)
     assert frame["_row"].to_list() == list(range(1, 2501))
@@ -274,8 +274,8 @@ def test_parquet_as_pandas_writes_it_is_text_as_a_csv_would_say(tmp_path: Path) 
 
 def test_peek_into_parquet_shows_its_names_as_line_0(tmp_path: Path) -> None:
     pl.DataFrame({" a ": range(500), "_row": ["x", None] * 250}).write_parquet(tmp_path / "a.parquet")
-    seen = source.peek(source.open_source(tmp_path / "a.parquet"))
+    seen = reader.peek(reader.open_source(tmp_path / "a.parquet"))
     assert seen.is_typed
     assert seen.told == "Parquet"
     assert seen.records[:3] == ((0, (" a ", "_row")), (1, ("0", "x")), (2, ("1", "")))
-    assert len(seen.records) == source.PEEKED
+    assert len(seen.records) == reader.PEEKED

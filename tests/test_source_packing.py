@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from callimport import source
 from callimport.core import errors
-from callimport.source import packing
+from callimport.extract import compression, reader
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -36,14 +35,14 @@ def _zip(folder: Path, *members: tuple[str, bytes], name: str = "calls.zip") -> 
 
 def _message(path: Path) -> str:
     with pytest.raises(errors.SourceError) as caught:
-        list(source.read(source.open_source(path)))
+        list(reader.read(reader.open_source(path)))
     assert "\n" not in str(caught.value)
     assert path.name in str(caught.value)
     return str(caught.value)
 
 
 def _cells(path: Path) -> list[tuple[object, ...]]:
-    return [row for chunk in source.read(source.open_source(path)) for row in chunk.frame.rows()]
+    return [row for chunk in reader.read(reader.open_source(path)) for row in chunk.frame.rows()]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def _cells(path: Path) -> list[tuple[object, ...]]:
 def test_a_packed_export_is_read_as_if_it_were_not(tmp_path: Path, name: str, content: bytes) -> None:
     path = _file(tmp_path, content, name)
     assert _cells(path) == [("1", "é", 2, None), ("2", "x", 3, None)]
-    assert source.peek(source.open_source(path)).told.endswith(", UTF-8, separated by ;")
+    assert reader.peek(reader.open_source(path)).told.endswith(", UTF-8, separated by ;")
 
 
 def test_a_zip_of_one_export_is_read(tmp_path: Path) -> None:
@@ -69,13 +68,13 @@ def test_a_zip_of_one_export_is_read(tmp_path: Path) -> None:
         tmp_path, ("May/", b""), ("May/calls.csv", CONTENT), ("__MACOSX/._calls.csv", b"x"), (".DS_Store", b"x")
     )
     assert _cells(path) == [("1", "é", 2, None), ("2", "x", 3, None)]
-    assert source.peek(source.open_source(path)).told == "zip, UTF-8, separated by ;"
+    assert reader.peek(reader.open_source(path)).told == "zip, UTF-8, separated by ;"
 
 
 def test_a_packed_file_is_known_as_it_lies_on_the_disk(tmp_path: Path) -> None:
     plain, packed = _file(tmp_path, CONTENT, "a.csv"), _file(tmp_path, gzip.compress(CONTENT), "a.csv.gz")
-    assert source.open_source(plain).sha256 != source.open_source(packed).sha256
-    assert source.open_source(packed).size == packed.stat().st_size
+    assert reader.open_source(plain).sha256 != reader.open_source(packed).sha256
+    assert reader.open_source(packed).size == packed.stat().st_size
 
 
 def test_a_zip_of_several_exports_is_refused_by_their_names(tmp_path: Path) -> None:
@@ -127,23 +126,23 @@ def test_a_damaged_member_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".csv.gz", ".csv.zst", ".zip"])
 def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its ratio, as soon as that means anything, and without ever holding what comes out of it."""
-    monkeypatch.setattr(packing, "HARMLESS_BYTES", 4 * 2**20)
+    monkeypatch.setattr(compression, "HARMLESS_BYTES", 4 * 2**20)
     content = b"a,b\n" + b"1,2\n" * 2**24
     if suffix == ".zip":
         path = _zip(tmp_path, ("calls.csv", content))
     else:
         path = _file(tmp_path, gzip.compress(content) if suffix == ".csv.gz" else zstd.compress(content), f"b{suffix}")
-    opened = source.open_source(path)
+    opened = reader.open_source(path)
     tracemalloc.start()
     with pytest.raises(errors.SourceError, match="times its size: that is no call log"):
-        source.header(opened)
+        reader.header(opened)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < len(content)
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "MOST_BYTES", 1000)
+    monkeypatch.setattr(compression, "MOST_BYTES", 1000)
     path = _file(tmp_path, gzip.compress(b"a,b\n" + b"1,2\n" * 300), "calls.csv.gz")
     assert "that is no call log" in _message(path)
 
@@ -181,5 +180,5 @@ def test_a_stream_that_dribbles_is_read_to_its_end(tmp_path: Path) -> None:
             given, self.left = self.left[: min(size, 3)], self.left[min(size, 3) :]
             return given
 
-    stream = packing.Stream(source.open_source(_file(tmp_path, CONTENT, "a.csv")), Dribble(), is_packed=False)
+    stream = compression.Stream(reader.open_source(_file(tmp_path, CONTENT, "a.csv")), Dribble(), is_packed=False)
     assert (stream.read(8), stream.read(100), stream.read(1)) == (CONTENT[:8], CONTENT[8:], b"")

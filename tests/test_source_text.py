@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callimport import source
 from callimport.core import errors, models
-from callimport.source import encoding, fast, mixed, text, tolerant
+from callimport.extract import delimited, delimited_fast, delimited_mixed, delimited_tolerant, encoding
+from callimport.extract import reader as source
 
 SMALL_BLOCK = 64
 NAMES = ("call_id", "name", "note")
@@ -33,7 +33,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "frame", lambda *_: None)
+    monkeypatch.setattr(delimited_fast, "frame", lambda *_: None)
 
 
 def _opened(folder: Path, content: bytes, name: str = "calls.csv") -> models.Source:
@@ -123,7 +123,7 @@ def test_every_delimiter_and_line_end_is_read(tmp_path: Path, delimiter: str, en
     ],
 )
 def test_the_delimiter_that_explains_most_is_taken(tmp_path: Path, content: str, delimiter: str) -> None:
-    assert text.form(_opened(tmp_path, content.encode())).delimiter == delimiter
+    assert delimited.form(_opened(tmp_path, content.encode())).delimiter == delimiter
 
 
 def test_quotes_are_read_as_csv_reads_them(tmp_path: Path) -> None:
@@ -255,10 +255,10 @@ def test_any_table_in_any_dialect_reads_back_the_same(
     opened = _opened(tmp_path, written.encode(codec), f"{next(_COUNTER)}.csv")
     whole = encoding.blocks
     frames = {}
-    for name, patched in (("any", fast.frame), ("tolerant", lambda *_: None)):
+    for name, patched in (("any", delimited_fast.frame), ("tolerant", lambda *_: None)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(encoding, "blocks", lambda opened, codec, size=size: whole(opened, codec, size))
-            patch.setattr(fast, "frame", patched)
+            patch.setattr(delimited_fast, "frame", patched)
             chunks = [chunk.frame for chunk in source.read(opened)]
             frames[name] = pl.concat(chunks) if chunks else pl.DataFrame()
     assert frames["any"].equals(frames["tolerant"])
@@ -275,7 +275,7 @@ def test_the_fast_path_takes_a_plain_grid_and_reads_it_as_csv_does(
     table: list[list[str]], end: str, closed: bool
 ) -> None:
     written = _written(table, ",", end, csv.QUOTE_MINIMAL, closed=closed)
-    read = fast.frame(written.encode(), tuple(table[0]), ",", 1)
+    read = delimited_fast.frame(written.encode(), tuple(table[0]), ",", 1)
     assert read is not None
     assert read[1] == len(table)
     assert read[0].rows() == [(*table[0], 1, None), *_expected(table, written, ",")]
@@ -289,7 +289,7 @@ _LINES = st.lists(st.text(st.sampled_from('ab,,""\n\r \x02'), max_size=12), min_
 def test_the_fast_path_says_nothing_rather_than_something_else_than_csv(lines: list[str], end: str, width: int) -> None:
     """However quotes stand: if it reads a block, then exactly as the csv module does, line by line."""
     content = end.join(lines) + end
-    read = fast.frame(content.encode(), tuple("wxyz"[:width]), ",", 1)
+    read = delimited_fast.frame(content.encode(), tuple("wxyz"[:width]), ",", 1)
     if read is None:
         return
     reader = csv.reader(io.StringIO(content, newline=""))
@@ -305,7 +305,7 @@ def test_the_fast_path_takes_what_phone_systems_quote(tmp_path: Path) -> None:
         b'a,"b, c",,d\n"e",f,"",g\n',
         b'"""Luc"" <105>",a,b,"""Zoe"" <106>"\n',
     ):
-        read = fast.frame(content, ("a", "b", "c", "d"), ",", 1)
+        read = delimited_fast.frame(content, ("a", "b", "c", "d"), ",", 1)
         assert read is not None
         assert read[0].drop("_row", "_ragged").rows() == list(map(tuple, csv.reader(io.StringIO(content.decode()))))
 
@@ -340,7 +340,7 @@ def test_the_fast_path_takes_what_phone_systems_quote(tmp_path: Path) -> None:
 def test_polars_is_not_asked_where_the_bytes_prove_nothing(block: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it makes of such lines today is no promise."""
     monkeypatch.setattr(pl, "read_csv", lambda *_, **__: pytest.fail("asked"))
-    assert fast.frame(block, ("a", "b"), ",", 1) is None
+    assert delimited_fast.frame(block, ("a", "b"), ",", 1) is None
 
 
 def test_a_mark_of_byte_order_inside_a_file_is_text(tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_both_paths_take_turns_in_one_file(tmp_path: Path, monkeypatch: pytest.M
     """A line that only csv reads right costs its block, not the rest of the file; lines stay right behind it."""
     monkeypatch.setattr(encoding, "BLOCK_BYTES", 40)
     taken: list[bool] = []
-    whole, blocks = fast.frame, encoding.blocks
+    whole, blocks = delimited_fast.frame, encoding.blocks
 
     def noting(
         block: bytes, names: tuple[str, ...], delimiter: str, first_line: int
@@ -361,7 +361,7 @@ def test_both_paths_take_turns_in_one_file(tmp_path: Path, monkeypatch: pytest.M
         taken.append(read is not None)
         return read
 
-    monkeypatch.setattr(fast, "frame", noting)
+    monkeypatch.setattr(delimited_fast, "frame", noting)
     monkeypatch.setattr(encoding, "blocks", lambda opened, codec, size=40: blocks(opened, codec, size))
     content = "a,b\n" + "1,2\n" * 30 + '3,"x\ny"\n' + "1,2\n" * 30
     frame = _rows(_opened(tmp_path, content.encode()))
@@ -382,21 +382,21 @@ def test_odd_records_among_plain_ones_are_read_as_by_csv_alone(
 ) -> None:
     opened = _opened(tmp_path, b"a,b\n", f"{next(_COUNTER)}.csv")
     ended = [line + end for line in lines]
-    found = tolerant.records(opened, ended, ",", first_line, is_last=False)
-    frame, used = mixed.frame(opened, ended, ("x", "y"), ",", first_line, is_last=False)
+    found = delimited_tolerant.records(opened, ended, ",", first_line, is_last=False)
+    frame, used = delimited_mixed.frame(opened, ended, ("x", "y"), ",", first_line, is_last=False)
     assert used == found.used
-    assert frame.equals(tolerant.frame(("x", "y"), found))
+    assert frame.equals(delimited_tolerant.frame(("x", "y"), found))
 
 
 def test_an_odd_record_costs_itself_and_not_its_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
-    whole = tolerant.frame
+    whole = delimited_tolerant.frame
 
-    def noting(names: tuple[str, ...], found: tolerant.Records) -> pl.DataFrame:
+    def noting(names: tuple[str, ...], found: delimited_tolerant.Records) -> pl.DataFrame:
         taken.append(len(found.rows))
         return whole(names, found)
 
-    monkeypatch.setattr(tolerant, "frame", noting)
+    monkeypatch.setattr(delimited_tolerant, "frame", noting)
     content = "a,b\n" + "1,2\n" * 500 + '"Zoé" <101>,2\n' + "1,2\n" * 500
     frame = _rows(_opened(tmp_path, content.encode()))
     assert frame["_row"].to_list() == list(range(2, 1003))
@@ -436,7 +436,7 @@ def test_no_text_is_dropped_in_silence(tmp_path: Path, content: bytes) -> None:
     opened_path.write_bytes(gzip.compress(content))
     opened = source.open_source(opened_path)
     try:
-        its = text.form(opened)
+        its = delimited.form(opened)
         read = sum(chunk.frame.height for chunk in source.read(opened, models.Layout(("a", "b"), 1)))
     except errors.SourceError:
         return

@@ -8,9 +8,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from callimport import source
 from callimport.core import errors, models
-from callimport.source import workbook
+from callimport.extract import excel, reader
 
 START = dt.datetime(2024, 5, 31, 14, 5, 9)  # noqa: DTZ001 (a sheet knows no zones)
 
@@ -29,13 +28,13 @@ def _book(folder: Path, sheets: dict[str, list[list[object]]], *, hidden: str = 
 
 
 def _rows(path: Path, layout: models.Layout | None = None) -> list[tuple[object, ...]]:
-    chunks = source.read(source.open_source(path), layout, chunk_rows=2)
+    chunks = reader.read(reader.open_source(path), layout, chunk_rows=2)
     return [row for chunk in chunks for row in chunk.frame.rows()]
 
 
 def _message(path: Path) -> str:
     with pytest.raises(errors.SourceError) as caught:
-        list(source.read(source.open_source(path)))
+        list(reader.read(reader.open_source(path)))
     assert "\n" not in str(caught.value)
     assert path.name in str(caught.value)
     return str(caught.value)
@@ -78,7 +77,7 @@ def test_a_second_of_a_fraction_of_a_day_is_whole(tmp_path: Path) -> None:
 
 def test_rows_carry_their_number_in_the_sheet(tmp_path: Path) -> None:
     path = _book(tmp_path, {"S": [["Report"], [], ["a", "b"], ["1", "2"], [" ", ""], ["3"], ["4", "5", None, "x"]]})
-    assert source.peek(source.open_source(path)).records[:2] == ((1, ("Report",)), (3, ("a", "b")))
+    assert reader.peek(reader.open_source(path)).records[:2] == ((1, ("Report",)), (3, ("a", "b")))
     first, second, third = _rows(path, models.Layout(("a", "b"), 4))
     assert (first, second) == (("1", "2", 4, None), ("3", "", 6, None))
     assert third[:3] == ("4", "5", 7)
@@ -103,7 +102,7 @@ def test_the_sheet_with_the_calls_is_read(tmp_path: Path) -> None:
     rows: list[list[object]] = [["a", "b"], ["1", "2"]]
     path = _book(tmp_path, {"Filters": [["May"]], "Empty": [], "Calls": rows, "Notes": [["x"]]}, hidden="Notes")
     assert _rows(path) == [("1", "2", 2, None)]
-    assert source.peek(source.open_source(path)).told == "workbook, sheet Calls"
+    assert reader.peek(reader.open_source(path)).told == "workbook, sheet Calls"
     assert _rows(_book(tmp_path, {"Empty": [], "May": rows, "Old": rows}, hidden="Old")) == [("1", "2", 2, None)]
 
 
@@ -114,14 +113,14 @@ def test_several_sheets_are_not_guessed_between(tmp_path: Path) -> None:
 
 def test_ids_that_excel_made_numbers_of_are_refused(tmp_path: Path) -> None:
     """Asterisk's 1717.1 and 1717.10 are two calls, and one number."""
-    opened = source.open_source(
+    opened = reader.open_source(
         _book(tmp_path, {"S": [[1.5, 1.5], ["a", "b", "c"], [17.1, "17.1", 17], [None], [4.0]]})
     )
     layout = models.Layout(("a", "b", "c"), 3)
     with pytest.raises(errors.SchemaMismatch, match="ids in a are numbers with fractions"):
-        source.refuse_fractions(opened, "a", layout)
+        reader.refuse_fractions(opened, "a", layout)
     for column in ("b", "c", "d"):
-        source.refuse_fractions(opened, column, layout)
+        reader.refuse_fractions(opened, column, layout)
 
 
 def test_a_workbook_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +132,7 @@ def test_a_workbook_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: 
     assert "locked with a password?" in _message(path)
     assert "holds no sheet with text" in _message(_book(tmp_path, {"S": []}))
     path.write_bytes(content)
-    monkeypatch.setattr(workbook, "MOST_BYTES", 1000)
+    monkeypatch.setattr(excel, "MOST_BYTES", 1000)
     assert "that is no call log" in _message(path)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from callimport import profile, report, source, trial, validation
+from callimport import profile, report, trial, validation
 from callimport.core import errors
+from callimport.extract import reader
 from tests.rehearsal import ROOT, callimport
 
 EXPORTS = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))
@@ -33,7 +34,7 @@ duration_seconds = "Talk"
 
 def _tried(path: Path, recipe: str | None = None, shown: int = 1_000) -> trial.Trial:
     chosen = profile.load(recipe) if recipe else None
-    return trial.trial(source.open_source(path), chosen, _READING, region="CA", shown=shown)
+    return trial.trial(reader.open_source(path), chosen, _READING, region="CA", shown=shown)
 
 
 def _desk(folder: Path, *dates: str) -> tuple[Path, str]:
@@ -76,7 +77,7 @@ def test_the_last_date_of_the_file_decides_how_the_first_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trial, "LOOKED_AT", 2)
-    monkeypatch.setattr(source, "read", lambda opened, layout, read=source.read: read(opened, layout, 2))
+    monkeypatch.setattr(reader, "read", lambda opened, layout, read=reader.read: read(opened, layout, 2))
     tried = _tried(*_desk(tmp_path, "03/05/2024 14:05", "04/05/2024 14:05", "31/05/2024 14:05"))
     assert [row.after["started_at"][:10] for row in tried.rows] == ["2024-05-03", "2024-05-04"]
     assert (tried.is_whole, sum(tried.counts.values())) == (False, 2)

@@ -8,8 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from callimport import source
 from callimport.core import errors, models, privacy
+from callimport.extract import reader
 
 # By what the phone system names somebody. An email is one, too, beside a user_id.
 KNOWN_BY = ("extension", "name", "login", "email")
@@ -62,8 +62,8 @@ def read(path: Path) -> AgentsFile:
 
     Raises SourceError with the first line that is wrong, and with two that say two things of one day.
     """
-    opened = source.open_source(path)
-    columns = set(source.header(opened))
+    opened = reader.open_source(path)
+    columns = set(reader.header(opened))
     if not columns & set(KNOWN_BY) or not columns & set(TARGETS) or columns & {*KNOWN_BY, *TARGETS} == {"email"}:
         raise errors.SchemaMismatch(
             f"{path} is no agents file: it needs extension, name or login (as the phone system says it), and email or "
@@ -80,7 +80,7 @@ def known_as(text: str | None) -> str:
 
 
 def _entries(path: Path, opened: models.Source) -> Iterator[Entry]:
-    for chunk in source.read(opened):
+    for chunk in reader.read(opened):
         for cells in chunk.frame.iter_rows(named=True):
             if cells["_ragged"] is not None:
                 raise _wrong(path, cells, f"the row has {cells['_ragged']}")

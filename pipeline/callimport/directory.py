@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from callimport import source
 from callimport.core import errors, models, normal_form, privacy
 from callimport.core import phones as phone_numbers
+from callimport.extract import reader
 from callimport_schemas import checks
 
 SEVERAL = ("reject", "at-call", "newest", "oldest")
@@ -44,14 +44,14 @@ class Leads:
 
         Raises SourceError with the first line that is wrong: half a directory would skip calls in silence.
         """
-        opened = source.open_source(path)
-        missing = [name for name in _COLUMNS if name not in source.header(opened)]
+        opened = reader.open_source(path)
+        missing = [name for name in _COLUMNS if name not in reader.header(opened)]
         if missing:
             raise errors.SchemaMismatch(
                 f"{path} has no column {' and '.join(missing)}; the leads file needs phone and lead_id"
             )
         leads: dict[str, dict[int, models.Lead]] = {}
-        for chunk in source.read(opened):
+        for chunk in reader.read(opened):
             for row in _rows(path, chunk.frame, region):
                 created_at = _created_at(path, row)
                 lead = models.Lead(row["lead_id"], created_at, (row["status"] or "").strip().lower())

@@ -4,9 +4,10 @@ import contextlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from callimport import instants, profile, source
+from callimport import instants, profile
 from callimport.core import errors, models, readahead, row_origin
 from callimport.core.settings import Settings
+from callimport.extract import reader
 
 
 class Exports:
@@ -14,7 +15,7 @@ class Exports:
 
     def __init__(self, settings: Settings) -> None:
         """Raises SourceError, SchemaMismatch or ConfigError: what is wrong with a file shows first of all."""
-        self.sources = tuple(source.open_source(path) for path in sources_of(settings))
+        self.sources = tuple(reader.open_source(path) for path in sources_of(settings))
         self._matches = _matches(self.sources, settings.profile)
         self.profile = self._matches[0].profile
         self._refuse_fractions()
@@ -46,7 +47,7 @@ class Exports:
 
     def _chunks(self) -> Generator[tuple[int, models.Chunk], None, None]:
         for position, (opened, match) in enumerate(zip(self.sources, self._matches, strict=True)):
-            for chunk in source.read(opened, match.layout):
+            for chunk in reader.read(opened, match.layout):
                 yield position, chunk
 
     def date_order(self) -> instants.Order:
@@ -61,7 +62,7 @@ class Exports:
         found: set[str] = set()
         for opened, match in zip(self.sources, self._matches, strict=True):
             if row_origin.COLUMN in match.layout.names:
-                for chunk in source.read(opened, match.layout):
+                for chunk in reader.read(opened, match.layout):
                     found |= set(row_origin.stated(chunk.frame).values())
         return frozenset(found)
 
@@ -72,7 +73,7 @@ class Exports:
             found = profile.resolved(self.profile, match.layout.names)
             for name in self.profile.fed_by("call_id"):
                 if name in found:
-                    source.refuse_fractions(opened, found[name], match.layout)
+                    reader.refuse_fractions(opened, found[name], match.layout)
 
 
 def sources_of(settings: Settings) -> tuple[Path, ...]:
@@ -82,7 +83,7 @@ def sources_of(settings: Settings) -> tuple[Path, ...]:
         settings.draft_agents,
     )  # fmt: skip
     besides = [path for path in others if path is not None]
-    return source.find(settings.files, besides=besides)
+    return reader.find(settings.files, besides=besides)
 
 
 def _matches(sources: tuple[models.Source, ...], name: str | None) -> list[profile.Match]:
@@ -90,7 +91,7 @@ def _matches(sources: tuple[models.Source, ...], name: str | None) -> list[profi
     chosen = profile.load(name) if name else None
     matches: list[profile.Match] = []
     for opened in sources:
-        peek = source.peek(opened)
+        peek = reader.peek(opened)
         try:
             match = profile.fit(chosen, peek) if chosen else profile.detect(peek)
         except errors.SchemaMismatch as error:

@@ -10,10 +10,11 @@ import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from callimport import agents_found, rejects, source, unknown_callers
+from callimport import agents_found, rejects, unknown_callers
 from callimport.core import errors, files, workbook_writer
 from callimport.core.settings import Settings
 from callimport.exports import sources_of
+from callimport.extract import reader
 from callimport.intake import Intake
 from callimport.ledger import Enrolled
 
@@ -82,7 +83,7 @@ def _write_rejects(path: Path, intake: Intake) -> int:
 def _has_columns(path: Path, names: Collection[str]) -> bool:
     """Whether what lies there is such a file of ours, perhaps mended or filled in meanwhile."""
     try:
-        return set(names) <= set(source.header(source.open_source(path)))
+        return set(names) <= set(reader.header(reader.open_source(path)))
     except errors.SourceError:
         return False
 
@@ -90,7 +91,7 @@ def _has_columns(path: Path, names: Collection[str]) -> bool:
 def _place(path: Path, make: Callable[[Path], int], *, force: bool) -> int:
     """Have `make` write the file, and return what it returns. Raises ConfigError where another one lies there that may
     have been worked on."""
-    if force or not path.exists() or not any(source.read(source.open_source(path))):
+    if force or not path.exists() or not any(reader.read(reader.open_source(path))):
         return make(path)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         fresh = Path(folder) / path.name

@@ -13,8 +13,9 @@ from typing import Any, TextIO
 
 import polars as pl
 
-from callimport import profile, source
+from callimport import profile
 from callimport.core import csv_safety, errors, files, models, row_origin, workbook_writer
+from callimport.extract import reader
 
 # Columns that this program adds. In a reject file that was fed in again they are of the last time.
 _OURS = ("_row", "_ragged", "_reasons", "_source", row_origin.CELLS, row_origin.COLUMN)
@@ -27,7 +28,7 @@ _CUT = (
     "copy it from the export"
 )
 _TO_BE_CLEARED = f"mend the row, then clear {row_origin.CELLS}"
-_ADVICE = (source.FILL_IN, source.PUT_QUOTES, _TO_BE_CLEARED)
+_ADVICE = (reader.FILL_IN, reader.PUT_QUOTES, _TO_BE_CLEARED)
 # The cell that is wrong, by how the rule's name begins: the first of these columns that the file has.
 _BLAMED = {
     "lead": ("lead_id",),

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport import instants, legs, profile, source, validation
+from callimport import instants, legs, profile, validation
 from callimport.core import errors, models, privacy
+from callimport.extract import reader
 from callimport_schemas import call_log
 
 # So many rows are judged; only the order of day and month is looked for in the whole file.
@@ -64,7 +65,7 @@ def trial(
 ) -> Trial:
     """Try a recipe, or the one that is detected, on a file. `reading.zone` counts before the recipe's default; `shown`
     is the number of rows to show. Raises SourceError and SchemaMismatch."""
-    peek = source.peek(opened)
+    peek = reader.peek(opened)
     try:
         match = profile.detect(peek) if chosen is None else profile.fit(chosen, peek)
     except errors.SchemaMismatch as error:
@@ -89,7 +90,7 @@ def trial(
 def _first_rows(opened: models.Source, match: profile.Match) -> tuple[pl.DataFrame, instants.Order | None, bool]:
     """The rows to judge, the order of day and month in the whole file, and whether those rows are all there are."""
     frame, evidence, is_whole = None, instants.Evidence(), True
-    for chunk in source.read(opened, match.layout):
+    for chunk in reader.read(opened, match.layout):
         if frame is None:
             frame = chunk.frame.head(LOOKED_AT)
             is_whole = chunk.frame.height <= LOOKED_AT

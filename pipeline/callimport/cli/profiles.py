@@ -9,10 +9,11 @@ from typing import Literal
 import click
 from rich.console import Console
 
-from callimport import drafting, profile, report, source, trial, validation
+from callimport import drafting, profile, report, trial, validation
 from callimport.cli import answers, options
 from callimport.core import files, phones, settings
 from callimport.core.errors import ExitCode
+from callimport.extract import reader
 
 _WIDTH = 100
 
@@ -86,9 +87,9 @@ def _new(file: Path, output: Path | None, force: bool) -> ExitCode:
     if output is not None:
         files.refuse_existing(output, force=force)
         files.refuse_same((output,), (file,))
-    opened = source.open_source(file)
-    peek = source.peek(opened)
-    draft = drafting.draft(opened.name, peek, (chunk.frame for chunk in source.read(opened, drafting.layout(peek))))
+    opened = reader.open_source(file)
+    peek = reader.peek(opened)
+    draft = drafting.draft(opened.name, peek, (chunk.frame for chunk in reader.read(opened, drafting.layout(peek))))
     if output is None:
         click.echo(draft.text, nl=False)
     else:
@@ -146,7 +147,7 @@ def _test(
     with answers.errors_answered(as_json):
         reading = validation.Reading(settings.timezone(timezone), ambiguous_hour, now())
         chosen = profile.load(name) if name else None
-        opened = source.open_source(file)
+        opened = reader.open_source(file)
         tried = trial.trial(opened, chosen, reading, region=phones.require_region(region), shown=rows)
     if as_json:
         click.echo(report.trial_json(tried))

@@ -6,7 +6,7 @@ from typing import TypeVar
 import polars as pl
 
 from callimport.core import errors, models
-from callimport.source import opening, tolerant
+from callimport.extract import delimited_tolerant, source_file
 
 _T = TypeVar("_T")
 
@@ -38,7 +38,7 @@ def frames(source: models.Source, names: tuple[str, ...], chunk_rows: int) -> It
     columns = [
         _as_text(column, dtype).alias(name)
         for (column, dtype), name in zip(stored.items(), names, strict=True)
-        if name not in tolerant.OURS
+        if name not in delimited_tolerant.OURS
     ]
     height: int = _guarded(source, lambda: scan.select(pl.len()).collect().item())
     for start in range(0, height, chunk_rows):
@@ -89,9 +89,9 @@ def _guarded(source: models.Source, action: Callable[[], _T]) -> _T:
     try:
         return action()
     except OSError as error:
-        raise opening.unreadable(source.path, error) from error
+        raise source_file.unreadable(source.path, error) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        opening.refuse_changed(source)
+        source_file.refuse_changed(source)
         raise errors.SourceError(
             f"{source.path} cannot be read as Parquet: {_damage(source)}; export or copy it again"
         ) from error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from callimport.core import errors, models, privacy
-from callimport.source import opening, packing, tolerant
+from callimport.extract import compression, delimited_tolerant, source_file
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell, MergedCell
@@ -44,7 +44,9 @@ def frames(source: models.Source, layout: models.Layout, chunk_rows: int) -> Ite
         rows = ((row, cells) for row, cells in _rows(source, sheet) if row >= layout.first_row)
         while taken := list(itertools.islice(rows, chunk_rows)):
             padded = [cells + [""] * (width - len(cells)) for _, cells in taken]
-            yield tolerant.frame(layout.names, tolerant.Records([row for row, _ in taken], padded, len(taken)))
+            yield delimited_tolerant.frame(
+                layout.names, delimited_tolerant.Records([row for row, _ in taken], padded, len(taken))
+            )
 
 
 def has_fractions(source: models.Source, position: int, first_row: int) -> bool:
@@ -152,7 +154,7 @@ def _refuse_bomb(source: models.Source) -> None:
     with _guarded(source), zipfile.ZipFile(source.path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     times = size / source.size
-    if size > MOST_BYTES or (size > packing.HARMLESS_BYTES and times > packing.MOST_TIMES):
+    if size > MOST_BYTES or (size > compression.HARMLESS_BYTES and times > compression.MOST_TIMES):
         raise errors.SourceError(
             f"{source.path} unpacks to {size // 2**20} MiB, {times:.0f} times its size: that is no call log; "
             'if it is one, save it as "CSV UTF-8"'
@@ -167,9 +169,9 @@ def _guarded(source: models.Source) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except OSError as error:
-        raise opening.unreadable(source.path, error) from error
+        raise source_file.unreadable(source.path, error) from error
     except Exception as error:  # it raises whatever it stumbles over in XML, zip and numbers
-        opening.refuse_changed(source)
+        source_file.refuse_changed(source)
         raise errors.SourceError(
             f"{source.path} cannot be read as a workbook (damaged, or locked with a password?); "
             'save it as .xlsx again, or as "CSV UTF-8"'

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from callimport.core import models
-from callimport.source import fast, tolerant
+from callimport.extract import delimited_fast, delimited_tolerant
 
 
 def frame(
@@ -31,13 +31,13 @@ def frame(
     def is_plain(line: str) -> bool:
         return '"' not in line and line.count(delimiter) == others
 
-    found = tolerant.records(source, lines, delimiter, first_line, is_last=is_last, is_plain=is_plain)
+    found = delimited_tolerant.records(source, lines, delimiter, first_line, is_last=is_last, is_plain=is_plain)
     if not found.left:
-        return tolerant.frame(names, found), found.used
-    read = fast.frame("".join(lines[position] for position in found.left).encode(), names, delimiter, 0)
+        return delimited_tolerant.frame(names, found), found.used
+    read = delimited_fast.frame("".join(lines[position] for position in found.left).encode(), names, delimiter, 0)
     if read is None:
-        found = tolerant.records(source, lines, delimiter, first_line, is_last=is_last)
-        return tolerant.frame(names, found), found.used
+        found = delimited_tolerant.records(source, lines, delimiter, first_line, is_last=is_last)
+        return delimited_tolerant.frame(names, found), found.used
     plain, _ = read
     line = pl.Series("_row", found.left, dtype=pl.Int64).gather(plain["_row"]) + first_line
-    return pl.concat([plain.with_columns(line), tolerant.frame(names, found)]).sort("_row"), found.used
+    return pl.concat([plain.with_columns(line), delimited_tolerant.frame(names, found)]).sort("_row"), found.used

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import polars as pl
 
 from callimport.core import csv_safety, errors, models, privacy, row_origin
-from callimport.source import kinds, parquet, text, workbook
-from callimport.source.finding import find
-from callimport.source.opening import open_source, refuse_changed
-from callimport.source.tolerant import FILL_IN, PUT_QUOTES
+from callimport.extract import delimited, excel, formats, parquet
+from callimport.extract.delimited_tolerant import FILL_IN, PUT_QUOTES
+from callimport.extract.discovery import find
+from callimport.extract.source_file import open_source, refuse_changed
 
 __all__ = [
     "CHUNK_ROWS", "FILL_IN", "PEEKED", "PUT_QUOTES", "find", "header", "open_source", "peek", "read",
@@ -26,12 +26,12 @@ PEEKED = 200
 
 def peek(source: models.Source) -> models.Peek:
     """The first records as read, and how they were read. Raises SourceError where the file cannot be read."""
-    if _kind(source) is kinds.Kind.PARQUET:
+    if _kind(source) is formats.Kind.PARQUET:
         return models.Peek(parquet.first_records(source, PEEKED), True, "Parquet")
-    if _kind(source) is kinds.Kind.WORKBOOK:
-        records, told = workbook.first_records(source, PEEKED)
+    if _kind(source) is formats.Kind.WORKBOOK:
+        records, told = excel.first_records(source, PEEKED)
         return models.Peek(records, False, told)
-    return models.Peek(text.first_records(source, PEEKED)[0], False, text.form(source).told)
+    return models.Peek(delimited.first_records(source, PEEKED)[0], False, delimited.form(source).told)
 
 
 def header(source: models.Source) -> tuple[str, ...]:
@@ -70,46 +70,46 @@ def refuse_fractions(source: models.Source, column: str, layout: models.Layout |
     Only Parquet and workbooks know numbers; in text both are there as they are.
     """
     kind = _kind(source)
-    if kind is kinds.Kind.TEXT:
+    if kind is formats.Kind.TEXT:
         return
     its = layout or _headed(source)
     if column not in its.names:
         return
     position = its.names.index(column)
-    if kind is kinds.Kind.PARQUET:
+    if kind is formats.Kind.PARQUET:
         has_fractions = parquet.has_fractions(source, position)
     else:
-        has_fractions = workbook.has_fractions(source, position, its.first_row)
+        has_fractions = excel.has_fractions(source, position, its.first_row)
     if has_fractions:
         raise errors.SchemaMismatch(
             f"{source.name}: the ids in {column} are numbers with fractions, so 17.1 and 17.10 look alike: export text"
         )
 
 
-def _kind(source: models.Source) -> kinds.Kind:
-    known = kinds.named(source.path)
-    return known.kind if known else kinds.Kind.TEXT
+def _kind(source: models.Source) -> formats.Kind:
+    known = formats.named(source.path)
+    return known.kind if known else formats.Kind.TEXT
 
 
 def _frames(source: models.Source, layout: models.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
-    if _kind(source) is kinds.Kind.PARQUET:
+    if _kind(source) is formats.Kind.PARQUET:
         return parquet.frames(source, layout.names, chunk_rows)
-    if _kind(source) is kinds.Kind.WORKBOOK:
-        return workbook.frames(source, layout, chunk_rows)
-    return text.frames(source, layout, chunk_rows)
+    if _kind(source) is formats.Kind.WORKBOOK:
+        return excel.frames(source, layout, chunk_rows)
+    return delimited.frames(source, layout, chunk_rows)
 
 
 def _first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], int]:
     """The first records with the line each starts on, and the line after them."""
-    if _kind(source) is kinds.Kind.WORKBOOK:
-        records, _ = workbook.first_records(source, most)
+    if _kind(source) is formats.Kind.WORKBOOK:
+        records, _ = excel.first_records(source, most)
         return records, records[-1][0] + 1
-    return text.first_records(source, most)
+    return delimited.first_records(source, most)
 
 
 def _headed(source: models.Source) -> models.Layout:
     """The layout of a file whose first record is its header."""
-    if _kind(source) is kinds.Kind.PARQUET:
+    if _kind(source) is formats.Kind.PARQUET:
         names, first_row = parquet.names(source), 1
     else:
         records, first_row = _first_records(source, 1)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from callimport.core import models
-from callimport.source import dialect, encoding, fast, kinds, mixed, tolerant
+from callimport.extract import delimited_fast, delimited_mixed, delimited_tolerant, dialect, encoding, formats
 
 # Enough for some hundred lines; the first records are asked for again and again.
 _SAMPLE_BYTES = 256 * 2**10
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_PACKED = {kinds.Packing.GZIP: "gzip, ", kinds.Packing.ZSTD: "zstd, ", kinds.Packing.ZIP: "zip, ", None: ""}
+_PACKED = {formats.Packing.GZIP: "gzip, ", formats.Packing.ZSTD: "zstd, ", formats.Packing.ZIP: "zip, ", None: ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def form(source: models.Source) -> Form:
     found = encoding.of(source)
     block, is_whole = next(encoding.blocks(source, found.codec, _SAMPLE_BYTES))
     mark = dialect.delimiter(_lines(block), is_whole=is_whole)
-    known = kinds.named(source.path)
+    known = formats.named(source.path)
     packed = _PACKED.get(known.packing if known else None, "")
     return Form(found.codec, mark, f"{packed}{found.told}, {dialect.told(mark)}")
 
@@ -45,7 +45,9 @@ def first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tu
     found: list[tuple[int, tuple[str, ...]]] = []
     for block, is_last in encoding.blocks(source, its.codec, _SAMPLE_BYTES):
         lines = _lines(carried + block)
-        records = tolerant.records(source, lines, its.delimiter, line, is_last=is_last, most=most - len(found))
+        records = delimited_tolerant.records(
+            source, lines, its.delimiter, line, is_last=is_last, most=most - len(found)
+        )
         found += zip(records.starts, map(tuple, records.rows), strict=True)
         line += records.used
         if len(found) == most:
@@ -79,13 +81,13 @@ def _frames_of_blocks(source: models.Source, layout: models.Layout) -> Iterator[
         if line < layout.first_row:
             carried = b""
             continue
-        proved = fast.frame(block, layout.names, its.delimiter, line)
+        proved = delimited_fast.frame(block, layout.names, its.delimiter, line)
         if proved is not None:
             frame, used = proved
             carried = b""
         else:
             lines = _lines(block)
-            frame, used = mixed.frame(source, lines, layout.names, its.delimiter, line, is_last=is_last)
+            frame, used = delimited_mixed.frame(source, lines, layout.names, its.delimiter, line, is_last=is_last)
             carried = "".join(lines[used:]).encode()
         line += used
         if frame.height:

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from callimport.core import errors, models, privacy
-from callimport.source import kinds, opening
+from callimport.extract import formats, source_file
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -68,22 +68,22 @@ class Stream:
 @contextmanager
 def unpacked(source: models.Source) -> Iterator[Stream]:
     """The bytes of the export in `source`, whatever it is packed with. Raises SourceError."""
-    known = kinds.named(source.path)
-    packing = known.packing if known else kinds.Packing.NONE
+    known = formats.named(source.path)
+    packing = known.packing if known else formats.Packing.NONE
     with ExitStack() as stack:
         with _translated(source):
             file: _Readable
-            if packing is kinds.Packing.GZIP:
+            if packing is formats.Packing.GZIP:
                 file = stack.enter_context(gzip.open(source.path, "rb"))
-            elif packing is kinds.Packing.ZSTD:
+            elif packing is formats.Packing.ZSTD:
                 limits: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
                 file = stack.enter_context(zstd.ZstdFile(source.path, "rb", options=limits))
-            elif packing is kinds.Packing.ZIP:
+            elif packing is formats.Packing.ZIP:
                 archive = stack.enter_context(zipfile.ZipFile(source.path))
                 file = stack.enter_context(archive.open(_only_export(source, archive)))
             else:
                 file = stack.enter_context(source.path.open("rb", buffering=0))
-        yield Stream(source, file, is_packed=packing is not kinds.Packing.NONE)
+        yield Stream(source, file, is_packed=packing is not formats.Packing.NONE)
 
 
 def _only_export(source: models.Source, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
@@ -102,8 +102,8 @@ def _only_export(source: models.Source, archive: zipfile.ZipFile) -> zipfile.Zip
         raise errors.SourceError(
             f"{source.path} holds several files ({names}); unpack it and name the exports that are meant, or the folder"
         )
-    inside = kinds.named(source.path.with_name(PurePosixPath(members[0].filename).name or "_"))
-    if inside is None or inside != kinds.Named(kinds.Kind.TEXT, kinds.Packing.NONE):
+    inside = formats.named(source.path.with_name(PurePosixPath(members[0].filename).name or "_"))
+    if inside is None or inside != formats.Named(formats.Kind.TEXT, formats.Packing.NONE):
         raise errors.SourceError(f"{source.path} holds no text export but {names}; unpack it first")
     if members[0].flag_bits & 0x1:
         raise errors.SourceError(f"{source.path} is locked with a password; unpack it first")
@@ -115,7 +115,7 @@ def _translated(source: models.Source) -> Iterator[None]:
     try:
         yield
     except _DAMAGED as error:
-        opening.refuse_changed(source)
+        source_file.refuse_changed(source)
         told = privacy.scrub(str(error)) or "its end is missing"
         raise errors.SourceError(f"{source.path} cannot be unpacked: {told}; export or copy it again") from error
     except _UNSUPPORTED as error:
@@ -123,4 +123,4 @@ def _translated(source: models.Source) -> Iterator[None]:
             f"{source.path} cannot be unpacked ({privacy.scrub(str(error))}); unpack it first"
         ) from error
     except OSError as error:
-        raise opening.unreadable(source.path, error) from error
+        raise source_file.unreadable(source.path, error) from error

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 import polars as pl
 
-from callimport.source import tolerant
+from callimport.extract import delimited_tolerant
 
 _MARK = b"\x02"
 _FIRST, _LAST = itemgetter(0), itemgetter(-1)
@@ -47,7 +47,9 @@ def frame(block: bytes, names: tuple[str, ...], delimiter: str, first_line: int)
         return None
     if read.height != lines or _longest_cell(read) > csv.field_size_limit():
         return None
-    kept = [pl.col(str(position)).alias(name) for position, name in enumerate(names) if name not in tolerant.OURS]
+    kept = [
+        pl.col(str(position)).alias(name) for position, name in enumerate(names) if name not in delimited_tolerant.OURS
+    ]
     rows = pl.int_range(first_line, first_line + lines, dtype=pl.Int64).alias("_row")
     read = read.with_columns(rows, pl.lit(None, dtype=pl.String).alias("_ragged"))
     return _without_blank_rows(read, len(names)).select(*kept, "_row", "_ragged"), lines

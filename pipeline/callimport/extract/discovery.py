@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from callimport.core import errors
-from callimport.source import kinds, opening
+from callimport.extract import formats, source_file
 
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -47,8 +47,8 @@ def _exports_in(folder: Path) -> list[Path]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        raise opening.unreadable(folder, error) from error
-    exports = [entry for entry in entries if kinds.is_export(entry) and entry.is_file()]
+        raise source_file.unreadable(folder, error) from error
+    exports = [entry for entry in entries if formats.is_export(entry) and entry.is_file()]
     if not exports:
         raise errors.SourceError(
             f"{folder} holds no .csv, .tsv, .txt, .parquet, .xlsx or packed text export; "

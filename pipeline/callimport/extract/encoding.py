@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from callimport.core import errors, models
-from callimport.source import opening, packing
+from callimport.extract import compression, source_file
 
 # Tried from 1/2 to 16 MiB: both ways of reading are fastest where a block, and what is made of it, stays in the cache.
 BLOCK_BYTES = 2 * 2**20
@@ -38,7 +38,7 @@ class Encoding:
 
 def of(source: models.Source) -> Encoding:
     """The encoding of a text export, after reading all of it. Raises SourceError."""
-    with packing.unpacked(source) as stream:
+    with compression.unpacked(source) as stream:
         begin = stream.read(_BEGIN_BYTES)
         _refuse_disguise(source, begin)
         if begin.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
@@ -70,7 +70,7 @@ def _utf16_without_mark(begin: bytes) -> str | None:
     return None
 
 
-def _decode_all(source: models.Source, block: bytes, stream: packing.Stream, found: Encoding) -> None:
+def _decode_all(source: models.Source, block: bytes, stream: compression.Stream, found: Encoding) -> None:
     decoder = codecs.getincrementaldecoder(found.codec)()
     line = 1
     while True:
@@ -88,7 +88,7 @@ def _decode_all(source: models.Source, block: bytes, stream: packing.Stream, fou
         block = stream.read(BLOCK_BYTES)
 
 
-def _eight_bit(source: models.Source, block: bytes, stream: packing.Stream) -> Encoding:
+def _eight_bit(source: models.Source, block: bytes, stream: compression.Stream) -> Encoding:
     """UTF-8 or Windows-1252. One reading serves for both: where each of them fails is noted."""
     has_mark = block.startswith(codecs.BOM_UTF8)
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -125,7 +125,7 @@ def _eight_bit(source: models.Source, block: bytes, stream: packing.Stream) -> E
 def _line_at(source: models.Source, offset: int) -> int:
     """The physical line of a byte. Read once more for it: a sound file has not to pay for counting."""
     line = 1
-    with packing.unpacked(source) as stream:
+    with compression.unpacked(source) as stream:
         while offset > 0 and (block := stream.read(min(offset, BLOCK_BYTES))):
             line += _line_ends(block)
             offset -= len(block)
@@ -146,14 +146,14 @@ def blocks(source: models.Source, codec: str, size: int = BLOCK_BYTES) -> Iterat
     decoder = None if codec == "utf-8" else codecs.getincrementaldecoder(codec)()
     rest = b""
     is_first, is_last = True, False
-    with packing.unpacked(source) as stream:
+    with compression.unpacked(source) as stream:
         while not is_last:
             raw = stream.read(size)
             is_last = len(raw) < size
             try:
                 block = raw if decoder is None else decoder.decode(raw, is_last).encode()
             except UnicodeError as error:
-                opening.refuse_changed(source)
+                source_file.refuse_changed(source)
                 raise errors.SourceError(f"{source.path} is not what it was a moment ago; run again") from error
             if is_first:
                 block, is_first = block.removeprefix(codecs.BOM_UTF8), False

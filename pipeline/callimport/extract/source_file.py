@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from callimport.core import errors, models
-from callimport.source import kinds
+from callimport.extract import formats
 
 
 def open_source(path: Path) -> models.Source:
@@ -37,9 +37,9 @@ def open_source(path: Path) -> models.Source:
 def _refuse_suffix(path: Path) -> None:
     if not path.exists():
         raise errors.SourceError(f"{path} does not exist: check the name, or whether its share is mounted")
-    if kinds.named(path) is None and not path.is_dir():
+    if formats.named(path) is None and not path.is_dir():
         suffix = path.suffix.lower() or "no suffix"
-        raise errors.SourceError(f"{path} is of a kind that is not read ({suffix}); {kinds.advice(path)}")
+        raise errors.SourceError(f"{path} is of a kind that is not read ({suffix}); {formats.advice(path)}")
 
 
 def refuse_changed(source: models.Source) -> None:
