@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from callimport import profile, report
+from callimport import report
 from callimport.audio_check import AudioCheck
 from callimport.core import endings, models
+from callimport.profiles import profile
 from callimport.recording_names import Names
 from tests import exporting, making
 from tests.rehearsal import SAMPLES

@@ -7,9 +7,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from callimport import profile
 from callimport.cli.commands import commands
 from callimport.core import errors
+from callimport.profiles import profile
 from tests.rehearsal import callimport
 
 _SUBCOMMANDS = commands.commands["profiles"]

@@ -18,10 +18,12 @@ import polars as pl
 import pytest
 from hypothesis import strategies as st
 
-from callimport import drafting, profile, validation
+from callimport import validation
 from callimport.core import errors, models
 from callimport.extract import reader
-from callimport.profile.parsing import parsed
+from callimport.profiles import draft as drafting
+from callimport.profiles import profile
+from callimport.profiles.loading import parsed
 from tests.rehearsal import callimport
 
 LOCAL = timezone(timedelta(hours=-4))

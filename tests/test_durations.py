@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callimport import durations
-from callimport.durations import Form
+from callimport.profiles import durations
+from callimport.profiles.durations import Form
 
 
 def _read(form: Form, *cells: str | None) -> list[int | None]:

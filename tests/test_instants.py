@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callimport import instants
-from callimport.instants import Evidence, Form, Order
+from callimport.profiles import timestamps
+from callimport.profiles.timestamps import Evidence, Form, Order
 
 
 def _read(form: Form, *cells: str | None) -> list[str | None]:
-    read = instants.parse(pl.Series(cells, dtype=pl.String), form)
+    read = timestamps.parse(pl.Series(cells, dtype=pl.String), form)
     assert read.dtype == pl.String
     return read.to_list()
 
 
 def _order(*cells: str | None) -> Order:
-    return instants.evidence(pl.Series(cells, dtype=pl.String)).order
+    return timestamps.evidence(pl.Series(cells, dtype=pl.String)).order
 
 
 @pytest.mark.parametrize(
@@ -236,15 +236,15 @@ def test_a_column_in_canonical_form_stays_as_it_is() -> None:
 
 def test_an_expression_is_read_like_a_column() -> None:
     frame = pl.DataFrame({"When": ["17/06/2024 05:59", None]})
-    read = frame.with_columns(instants.parse(pl.col("When"), Form.DMY))
+    read = frame.with_columns(timestamps.parse(pl.col("When"), Form.DMY))
     assert read.rows() == [("2024-06-17T05:59:00",), (None,)]
 
 
 def test_a_column_keeps_its_name_and_may_be_empty() -> None:
     for form in Form:
-        read = instants.parse(pl.Series("When", [], dtype=pl.String), form)
+        read = timestamps.parse(pl.Series("When", [], dtype=pl.String), form)
         assert (read.name, len(read)) == ("When", 0)
-        assert instants.parse(pl.Series("When", ["?"]), form).name == "When"
+        assert timestamps.parse(pl.Series("When", ["?"]), form).name == "When"
 
 
 # ── the order of day and month ───────────────────────────────────────────────────────────────────────────────────────
@@ -288,7 +288,7 @@ def test_a_year_of_two_digits_may_stand_first(cells: list[str], order: Order) ->
 
 
 def test_the_date_that_decides_may_come_in_the_last_chunk() -> None:
-    first, last = (instants.evidence(pl.Series(cells)) for cells in (["1/9/2017", "2/9/2017"], ["13/9/2017"]))
+    first, last = (timestamps.evidence(pl.Series(cells)) for cells in (["1/9/2017", "2/9/2017"], ["13/9/2017"]))
     assert first.order == Order.OPEN
     assert (first | last).order == (last | first).order == Order.DMY
     assert (first | last).told() == "the first number goes up to 13, the second up to 9"
@@ -327,7 +327,7 @@ def test_an_order_that_is_decided_is_never_the_wrong_one(dates: list[datetime]) 
     ],
 )
 def test_the_shape_of_a_column(cells: list[str | None], form: Form | None) -> None:
-    assert instants.shape(pl.Series(cells, dtype=pl.String)) == form
+    assert timestamps.shape(pl.Series(cells, dtype=pl.String)) == form
 
 
 # ── there and back ───────────────────────────────────────────────────────────────────────────────────────────────────

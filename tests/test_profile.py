@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import profile
 from callimport.core import errors, models
+from callimport.profiles import profile
 from callimport_schemas import call_log
 
 _RECIPE = """

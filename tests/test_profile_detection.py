@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from callimport import profile
 from callimport.core import errors, models
+from callimport.profiles import profile
 
 _THREE_CX = ("Call Time", "Caller ID", "Destination", "Status", "Talking")
 _FREEPBX = ("calldate", "src", "dst", "billsec", "disposition")

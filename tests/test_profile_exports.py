@@ -12,8 +12,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import legs, profile, validation
+from callimport import legs, validation
 from callimport.core import errors, models
+from callimport.profiles import profile
 from tests.rehearsal import ROOT
 
 EXPORTS = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))

@@ -8,9 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import profile
 from callimport.core import errors
-from callimport.profile import forms, parsing, recipe
+from callimport.profiles import forms, loading, model, profile
 from tests.rehearsal import ROOT
 
 PAGE = (ROOT / "schemas" / "callimport_schemas" / "profiles" / "README.md").read_text("utf-8")
@@ -63,13 +62,13 @@ def _rules(of: profile.Profile, **cells: list[str | None]) -> list[list[str]]:
 
 def test_the_blocks_of_the_page_are_one_recipe() -> None:
     blocks = "\n".join(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
-    shown = parsing.parsed(blocks, "README.md")
+    shown = loading.parsed(blocks, "README.md")
     given = {entry.name for entry in dataclasses.fields(shown) if getattr(shown, entry.name) not in ((), {}, None, "")}
-    assert {entry.name for entry in dataclasses.fields(recipe.Profile)} - given == {"zone"}
+    assert {entry.name for entry in dataclasses.fields(model.Profile)} - given == {"zone"}
 
 
 _WORDS = {
-    *typing.get_args(recipe.Test), *parsing.DROPS, *parsing.MACHINES, *parsing.WINNERS, *forms.TIMES, *forms.DURATIONS,
+    *typing.get_args(model.Test), *loading.DROPS, *loading.MACHINES, *loading.WINNERS, *forms.TIMES, *forms.DURATIONS,
     "number", "extension", "anonymous", "instant", "extract", "text", "since", "until", "fixed", "epoch",
 }  # fmt: skip
 

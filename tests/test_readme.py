@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
-from callimport import profile
 from callimport.cli.commands import commands
 from callimport.core.errors import ExitCode
+from callimport.profiles import profile
 from tests import rehearsal
 
 README = (rehearsal.ROOT / "README.md").read_text(encoding="utf-8")

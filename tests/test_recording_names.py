@@ -2,9 +2,8 @@
 
 import pytest
 
-from callimport import profile
 from callimport.core import errors, models
-from callimport.profile import parsing
+from callimport.profiles import loading, profile
 from callimport.recording_names import Names, Told, owners
 
 EPOCH = 1716836844
@@ -112,11 +111,11 @@ def test_the_id_of_a_leg_makes_it_the_calls(legs: str) -> None:
 def test_a_pattern_that_cannot_do_is_refused_in_one_line(written: str) -> None:
     recipe = f"{profile.text_of('canonical')}\n[[recordings]]\n{written}\n"
     with pytest.raises(errors.ConfigError, match=r"recordings\[1\]"):
-        parsing.parsed(recipe, "own.toml")
+        loading.parsed(recipe, "own.toml")
 
 
 def test_names_of_recordings_shape_no_calls() -> None:
     """A batch is the same batch after somebody wrote down how recordings are called."""
     plain = profile.text_of("canonical")
     named = f"{plain}\n[[recordings]]\nfile = '(?P<number>.)(?P<id>.)'\n"
-    assert parsing.parsed(plain, "x").fingerprint == parsing.parsed(named, "x").fingerprint
+    assert loading.parsed(plain, "x").fingerprint == loading.parsed(named, "x").fingerprint

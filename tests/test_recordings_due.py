@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from callimport import profile
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
 from callimport.ledger.recordings import Recordings
+from callimport.profiles import profile
 from callimport.recording import Audio, Folder
 from callimport.recording_names import Names
 from callimport.recordings_due import unclaimed

@@ -8,9 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import profile, rejects, validation
+from callimport import rejects, validation
 from callimport.core import errors, models
 from callimport.extract import reader
+from callimport.profiles import profile
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 _HEADER = "direction,started_at,duration_seconds,customer_phone,description\n"

@@ -12,9 +12,10 @@ import openpyxl
 import polars as pl
 import pytest
 
-from callimport import profile, rejects, report, validation
+from callimport import rejects, report, validation
 from callimport.core import errors, models, row_origin, workbook_writer
 from callimport.extract import reader
+from callimport.profiles import profile
 from tests import exporting
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from callimport import report
 from callimport.core import endings, models
-from callimport.profile import parsing
+from callimport.profiles import loading
 from callimport.report import talk
 
 NOW = datetime(2024, 5, 31, 18, 0, tzinfo=UTC)
@@ -160,7 +160,7 @@ def test_what_was_left_out_is_told_by_kind_with_examples_and_what_to_do() -> Non
 
 
 def test_every_kind_of_what_is_left_out_is_explained() -> None:
-    for kind in (*parsing.DROPS, *models.Skip):
+    for kind in (*loading.DROPS, *models.Skip):
         told = list(report.lists(endings.Result(_summary(), left_out=(endings.LeftOut(kind, 1, ()),))))
         assert len(told) == 3, kind
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from callimport import profile, report, trial, validation
+from callimport import report, trial, validation
 from callimport.core import errors
 from callimport.extract import reader
+from callimport.profiles import profile
 from tests.rehearsal import ROOT, callimport
 
 EXPORTS = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))

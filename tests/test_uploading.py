@@ -13,7 +13,7 @@ import anyio
 import pytest
 from rich.console import Console
 
-from callimport import profile, report
+from callimport import report
 from callimport.core import endings, errors, mapping, models
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
@@ -24,6 +24,7 @@ from callimport.ledger import Ledger
 from callimport.ledger.recordings import Recordings
 from callimport.ledger.updates import Updates
 from callimport.pacer import Pacer
+from callimport.profiles import profile
 from callimport.recording_names import Names
 from callimport.uploading import Uploaded, Uploading
 from tests import fake_crm, making

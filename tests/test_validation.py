@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callimport import profile, validation
+from callimport import validation
 from callimport.core import errors, models
+from callimport.profiles import profile
 from callimport_schemas import call_log, checks
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

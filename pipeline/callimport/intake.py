@@ -7,14 +7,15 @@ from datetime import datetime
 
 import polars as pl
 
-from callimport import directory, instants, legs, profile, validation
+from callimport import directory, legs, validation
 from callimport.agents import AGENT_COLUMNS, Agents
 from callimport.agents_found import AgentsFound
 from callimport.core import mapping, models, number_lists, readahead, row_origin
 from callimport.core.row_origin import Origins
 from callimport.core.settings import Settings
-from callimport.exports import Exports
 from callimport.in_question import InQuestion
+from callimport.profiles import profile, timestamps
+from callimport.profiles.exports import Exports
 from callimport.tally import Tally
 from callimport.twins import Judged, Twins
 from callimport.unknown_callers import UnknownCallers
@@ -74,7 +75,7 @@ class Intake:
         self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
         self._with_reference = settings.reference
         self._twins = Twins(id_is_unique=self.profile.identity)
-        self._order: instants.Order | None = None
+        self._order: timestamps.Order | None = None
         self._legs = pl.DataFrame()
         self.unknown_callers = UnknownCallers()
         self.origins = Origins(announced=self.exports.marks())
@@ -186,7 +187,7 @@ class Intake:
 
     def _given_of(self, chunk: models.Chunk) -> profile.Given:
         """With the order of day and month, once a chunk has dates that could be read in two ways."""
-        if self._order is None and profile.evidence(self.profile, chunk.frame).order is not instants.Order.ABSENT:
+        if self._order is None and profile.evidence(self.profile, chunk.frame).order is not timestamps.Order.ABSENT:
             self._order = self.exports.date_order()
         return replace(self._given, order=self._order)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from callimport import profile
+from callimport.profiles import profile
 
 # Where a row lies; what it is joined to is told by the same columns, each with this before its name.
 PLACE = ("_row",)

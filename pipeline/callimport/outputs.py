@@ -13,10 +13,10 @@ from pathlib import Path
 from callimport import agents_found, rejects, unknown_callers
 from callimport.core import errors, files, workbook_writer
 from callimport.core.settings import Settings
-from callimport.exports import sources_of
 from callimport.extract import reader
 from callimport.intake import Intake
 from callimport.ledger import Enrolled
+from callimport.profiles.exports import sources_of
 
 # Of a workbook, the part that says when it was written.
 _WHEN_WRITTEN = "docProps/core.xml"

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport import profile
 from callimport.core import models
 from callimport.core import phones as phone_numbers
 from callimport.core.models import Key
+from callimport.profiles import profile
 
 # From the first ring to the first word, the clocks of two machines included.
 NEAR_SECONDS = 120

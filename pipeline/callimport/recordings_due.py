@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import anyio.lowlevel
 
-from callimport import profile
 from callimport.core import endings
 from callimport.ledger import Database, listing, recordings
 from callimport.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
+from callimport.profiles import profile
 from callimport.recording import Audio, File, Folder, Unfit, folded, unreadable
 from callimport.recording_names import Names, owners
 

@@ -13,9 +13,9 @@ from typing import Any, TextIO
 
 import polars as pl
 
-from callimport import profile
 from callimport.core import csv_safety, errors, files, models, row_origin, workbook_writer
 from callimport.extract import reader
+from callimport.profiles import profile
 
 # Columns that this program adds. In a reject file that was fed in again they are of the last time.
 _OURS = ("_row", "_ragged", "_reasons", "_source", row_origin.CELLS, row_origin.COLUMN)

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport import instants, legs, profile, validation
+from callimport import legs, validation
 from callimport.core import errors, models, privacy
 from callimport.extract import reader
+from callimport.profiles import profile, timestamps
 from callimport_schemas import call_log
 
 # So many rows are judged; only the order of day and month is looked for in the whole file.
@@ -87,9 +88,9 @@ def trial(
     )
 
 
-def _first_rows(opened: models.Source, match: profile.Match) -> tuple[pl.DataFrame, instants.Order | None, bool]:
+def _first_rows(opened: models.Source, match: profile.Match) -> tuple[pl.DataFrame, timestamps.Order | None, bool]:
     """The rows to judge, the order of day and month in the whole file, and whether those rows are all there are."""
-    frame, evidence, is_whole = None, instants.Evidence(), True
+    frame, evidence, is_whole = None, timestamps.Evidence(), True
     for chunk in reader.read(opened, match.layout):
         if frame is None:
             frame = chunk.frame.head(LOOKED_AT)

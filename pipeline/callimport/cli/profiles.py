@@ -9,11 +9,13 @@ from typing import Literal
 import click
 from rich.console import Console
 
-from callimport import drafting, profile, report, trial, validation
+from callimport import report, trial, validation
 from callimport.cli import answers, options
 from callimport.core import files, phones, settings
 from callimport.core.errors import ExitCode
 from callimport.extract import reader
+from callimport.profiles import draft as drafting
+from callimport.profiles import profile
 
 _WIDTH = 100
 

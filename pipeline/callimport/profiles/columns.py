@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from callimport.profile.recipe import Profile
+from callimport.profiles.model import Profile
 
 
 def plain(name: str) -> str:

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 import polars as pl
 
-from callimport.profile import conditions
-from callimport.profile.recipe import Zone
+from callimport.profiles import conditions
+from callimport.profiles.model import Zone
 
 AmbiguousHour: TypeAlias = Literal["reject", "first", "second"]
 _OFFSET = r"(?:[Zz]|[+-]\d{2}:?\d{2})$"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from callimport.core import errors, models, privacy
-from callimport.profile import columns, conditions, forms
-from callimport.profile.library import available, load
-from callimport.profile.recipe import Header, Headerless, Profile
-from callimport.profile.table import close
+from callimport.profiles import columns, conditions, forms
+from callimport.profiles.library import available, load
+from callimport.profiles.model import Header, Headerless, Profile
+from callimport.profiles.toml_table import close
 
 # A header stands within so many records, behind what a report says of itself.
 _PREAMBLE = 40

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import polars as pl
 
 from callimport.core import phones as phone_numbers
-from callimport.drafting import words
-from callimport.drafting.looking import Column, Looked
-from callimport.drafting.page import Entry, Page, column_test, text
+from callimport.profiles.draft import vocabulary
+from callimport.profiles.draft.column_facts import Column, Looked
+from callimport.profiles.draft.template import Entry, Page, column_test, text
 
 _ENOUGH = 0.9
 _HALF = 0.5
@@ -25,7 +25,7 @@ def _share(column: Column, counts: Iterable[int]) -> float:
 def _known(column: Column, is_hinted: bool) -> float:
     """The share of cells that say a direction. A lone I or O (which is oui, too) needs a header that helps."""
     found = (column.words or {}).items()
-    return _share(column, (n for word, n in found if words.direction(word) and (is_hinted or len(word) > 1)))
+    return _share(column, (n for word, n in found if vocabulary.direction(word) and (is_hinted or len(word) > 1)))
 
 
 def direction(page: Page, looked: Looked, free: Sequence[Column]) -> Column | None:
@@ -34,20 +34,21 @@ def direction(page: Page, looked: Looked, free: Sequence[Column]) -> Column | No
     for column in free:
         if not column.words or column.time or column.is_phone:
             continue
-        is_hinted = column.has(words.DIRECTION)
+        is_hinted = column.has(vocabulary.DIRECTION)
         known = _known(column, is_hinted)
-        said = {words.direction(word) for word in column.words}
+        said = {vocabulary.direction(word) for word in column.words}
         # Where the header does not help, a trunk or a context may be called "inbound", or "from-internal".
-        is_plain = known >= (_HALF if column.has(words.KIND) else _ENOUGH) and said >= set(_SIDES)
+        is_plain = known >= (_HALF if column.has(vocabulary.KIND) else _ENOUGH) and said >= set(_SIDES)
         if is_plain or (is_hinted and (known or len(column.words) <= _ASKED)):
-            scored.append((known + is_hinted + column.has(words.KIND) / 2, column))
+            scored.append((known + is_hinted + column.has(vocabulary.KIND) / 2, column))
     if not scored:
         return None
     chosen = max(scored, key=lambda score: score[0])[1]
     page.columns.append(Entry("direction", text(chosen.name), (f"{chosen.name}: {chosen.told}",)))
     page.needs.append(chosen.name)
     meanings = {
-        word: words.direction(word) or ("incoming" if words.came_in(word) else None) for word in chosen.words or {}
+        word: vocabulary.direction(word) or ("incoming" if vocabulary.came_in(word) else None)
+        for word in chosen.words or {}
     }
     page.words["direction"] = list(_vocabulary(chosen, meanings, "incoming", 'incoming, outgoing, or "" and a rule'))
     for what, is_dropped in (("internal", "from one of us to another"), ("fax", "a fax is no call")):
@@ -78,27 +79,27 @@ def _vocabulary(column: Column, meanings: Mapping[str, str | None], proposed: st
 
 def status(page: Page, looked: Looked, free: Sequence[Column], way: Column | None) -> Column | None:
     """Whether somebody answered: a yes or no, a time of answering, words, or what the direction says beside."""
-    flags = [column for column in free if column.words and set(column.words) <= words.YES | words.NO]
+    flags = [column for column in free if column.words and set(column.words) <= vocabulary.YES | vocabulary.NO]
     for column in flags:
-        if column.has(words.VOICEMAIL_FLAG):
+        if column.has(vocabulary.VOICEMAIL_FLAG):
             _voicemail(page, column)
-    for role, if_yes in ((words.ANSWERED_FLAG, "answered"), (words.MISSED_FLAG, "unanswered")):
+    for role, if_yes in ((vocabulary.ANSWERED_FLAG, "answered"), (vocabulary.MISSED_FLAG, "unanswered")):
         for column in flags:
             if column.has(role):
                 _flag(page, column, if_yes)
                 return column
     for column in free:
-        if column.time and column.has(words.ANSWERING) and not column.has(words.ENDING):
+        if column.time and column.has(vocabulary.ANSWERING) and not column.has(vocabulary.ENDING):
             _answered_at(page, column)
             return column
     if chosen := _worded(free):
         page.columns.append(Entry("status", text(chosen.name), (f"{chosen.name}: {chosen.told}",)))
         page.needs.append(chosen.name)
-        meanings = {word: words.status(word) for word in chosen.words or {}}
+        meanings = {word: vocabulary.status(word) for word in chosen.words or {}}
         page.words["status"] = list(_vocabulary(chosen, meanings, "unanswered", _STATUS_WORDS))
-    elif way and any(words.status(word) in ("unanswered", "error") for word in way.words or {}):
+    elif way and any(vocabulary.status(word) in ("unanswered", "error") for word in way.words or {}):
         page.columns.append(Entry("status", text(way.name), ("The same words tell who was not reached.",)))
-        told = {word: words.status(word) or "" for word in way.words or {}}
+        told = {word: vocabulary.status(word) or "" for word in way.words or {}}
         meant = {word: "" if found == "answered" else found for word, found in told.items()}
         page.words["status"] = list(_vocabulary(way, meant, "", _STATUS_WORDS))
     else:
@@ -107,7 +108,7 @@ def status(page: Page, looked: Looked, free: Sequence[Column], way: Column | Non
 
 
 def _voicemail(page: Page, column: Column) -> None:
-    yes = ", ".join(text(word) for word in column.words or {} if word in words.YES)
+    yes = ", ".join(text(word) for word in column.words or {} if word in vocabulary.YES)
     if yes:
         page.may.append(column.name)
         because = f"{column.name}: {column.told}. A machine answered, nobody did."
@@ -118,7 +119,7 @@ def _flag(page: Page, column: Column, if_yes: str) -> None:
     if_no = "unanswered" if if_yes == "answered" else "answered"
     page.columns.append(Entry("status", text(column.name), (f"{column.name}: {column.told}",)))
     page.needs.append(column.name)
-    meanings = {word: if_yes if word in words.YES else if_no for word in column.words or {}}
+    meanings = {word: if_yes if word in vocabulary.YES else if_no for word in column.words or {}}
     page.words["status"] = list(_vocabulary(column, meanings, "", ""))
 
 
@@ -131,11 +132,11 @@ def _answered_at(page: Page, column: Column) -> None:
 
 def _worded(free: Sequence[Column]) -> Column | None:
     scored = [
-        (known + column.has(words.STATUS), column)
+        (known + column.has(vocabulary.STATUS), column)
         for column in free
         if column.words and column.time is None and not column.is_phone and column.digits is None
-        for known in (_share(column, (n for word, n in column.words.items() if words.status(word) is not None)),)
-        if known >= (_HALF if column.has(words.STATUS) else _ENOUGH)
+        for known in (_share(column, (n for word, n in column.words.items() if vocabulary.status(word) is not None)),)
+        if known >= (_HALF if column.has(vocabulary.STATUS) else _ENOUGH)
     ]
     return max(scored, key=lambda score: score[0])[1] if scored else None
 
@@ -145,10 +146,12 @@ def _worded(free: Sequence[Column]) -> Column | None:
 
 def customer(page: Page, looked: Looked, free: Sequence[Column], way: Column | None) -> tuple[Column, Column] | None:
     """The customer's number; the two sides of a call, where there are two."""
-    phones = [column for column in free if column.is_phone and not column.has(words.ELSEWHERE | words.EXTENSION)]
+    phones = [
+        column for column in free if column.is_phone and not column.has(vocabulary.ELSEWHERE | vocabulary.EXTENSION)
+    ]
     sides = _sides(free)
     for column in phones:
-        if column.has(words.CUSTOMER):
+        if column.has(vocabulary.CUSTOMER):
             _customer(page, Entry("customer_phone", text(column.name), (f"{column.name}: {column.told}",)), column)
             _own_numbers(page, [other for other in phones if other is not column])
             _ask_direction(page, way)
@@ -156,8 +159,8 @@ def customer(page: Page, looked: Looked, free: Sequence[Column], way: Column | N
     if sides:
         _by_direction(page, looked, sides, way)
         return sides
-    plain = [column for column in phones if not column.has(words.OWN)]
-    plain = [column for column in plain if column.has(words.PHONE | words.FROM | words.TO)] or plain
+    plain = [column for column in phones if not column.has(vocabulary.OWN)]
+    plain = [column for column in plain if column.has(vocabulary.PHONE | vocabulary.FROM | vocabulary.TO)] or plain
     if len(plain) == 1:
         column = plain[0]
         rivals = tuple(_rivals(column, free))
@@ -178,7 +181,7 @@ def _rivals(column: Column, free: Sequence[Column]) -> Iterator[str]:
     """Columns that may be the other side of the call, but hold too many cells that are no numbers to be sure."""
     for other in free:
         known = sum(other.kinds.get(kind, 0.0) for kind in ("number", "extension", "anonymous", "damaged"))
-        if other is not column and other.time is None and other.has(words.FROM | words.TO) and known >= _HALF:
+        if other is not column and other.time is None and other.has(vocabulary.FROM | vocabulary.TO) and known >= _HALF:
             yield (
                 f"{other.name}: {other.told}. Is the customer always in {column.name}, or in one of the two, by the "
                 f"direction, as in {{ incoming = {text(other.name)}, outgoing = {text(column.name)} }}?"
@@ -193,18 +196,18 @@ def _customer(page: Page, entry: Entry, *columns: Column) -> None:
 def _sides(free: Sequence[Column]) -> tuple[Column, Column] | None:
     """Where the call came from and where it went to, by their headers; a name beside them is no number."""
     found: list[Column] = []
-    for role, other in ((words.FROM, words.TO), (words.TO, words.FROM)):
+    for role, other in ((vocabulary.FROM, vocabulary.TO), (vocabulary.TO, vocabulary.FROM)):
         fitting = [
             column
             for column in free
             if column.has(role)
-            and not column.has(words.ELSEWHERE)
+            and not column.has(vocabulary.ELSEWHERE)
             and _is_side(column)
             and _last_of(column, role, other)
         ]
         if not fitting:
             return None
-        found.append(max(fitting, key=lambda column: (column.has(words.PHONE), column.kinds.get("number", 0.0))))
+        found.append(max(fitting, key=lambda column: (column.has(vocabulary.PHONE), column.kinds.get("number", 0.0))))
     return found[0], found[1]
 
 
@@ -215,7 +218,7 @@ def _is_side(column: Column) -> bool:
 
 def _last_of(column: Column, role: frozenset[str], other: frozenset[str]) -> bool:
     """Of two words the last one counts, as in "Called from"."""
-    said = [token for token in words.tokens(column.name) if token in role | other]
+    said = [token for token in vocabulary.tokens(column.name) if token in role | other]
     return said[-1] in role
 
 
@@ -272,7 +275,7 @@ def _ask_or_infer(page: Page, sides: tuple[Column, Column], pairs: pl.DataFrame)
 
 def _doubt(looked: Looked, sides: tuple[Column, Column], way: Column) -> tuple[bool, str]:
     """Whether the numbers speak against the headers: customers are many, the house has few numbers."""
-    meant = {word: words.direction(word) or "" for word in way.words or {}}
+    meant = {word: vocabulary.direction(word) or "" for word in way.words or {}}
     rows = looked.sample.with_columns(
         pl.col(way.name).str.to_lowercase().replace_strict(meant, default="").alias("_way")
     )
@@ -292,7 +295,7 @@ def _unknown_sides(page: Page, looked: Looked, phones: Sequence[Column], way: Co
         because.append("Which one is the customer's?")
         entry = Entry("customer_phone", text(phones[0].name), tuple(because), is_asked=True)
     else:
-        meant = {word: words.direction(word) or "" for word in way.words or {}}
+        meant = {word: vocabulary.direction(word) or "" for word in way.words or {}}
         rows = looked.sample.with_columns(
             pl.col(way.name).str.to_lowercase().replace_strict(meant, default="").alias("_way")
         )
@@ -309,7 +312,7 @@ def _unknown_sides(page: Page, looked: Looked, phones: Sequence[Column], way: Co
 
 
 def _own_numbers(page: Page, others: Sequence[Column]) -> None:
-    own = [column for column in others if column.has(words.OWN)]
+    own = [column for column in others if column.has(vocabulary.OWN)]
     if own:
         because = tuple(f"{column.name}: {column.told}; numbers of the house, never the customer." for column in own)
         page.top.append(Entry("own_numbers", f"[{', '.join(text(column.name) for column in own)}]", because))
@@ -331,11 +334,14 @@ def agent(page: Page, looked: Looked, free: Sequence[Column], sides: tuple[Colum
     names = [column for column in people if column.digits is None and column.kinds.get("unreadable", 0.0) >= _HALF]
     emails = [column for column in names if _are_emails(looked, column)]
     names = [column for column in names if column not in emails]
-    agents = [column for column in names if column.has(words.AGENT) or {"display", "name"} <= column.tokens]
+    agents = [column for column in names if column.has(vocabulary.AGENT) or {"display", "name"} <= column.tokens]
     for key, found in (
-        ("agent_email", [column for column in emails if column.has(words.AGENT | words.EMAIL)]),
-        ("agent_name", sorted(agents, key=lambda column: not column.has(words.PERSON))),
-        ("agent_extension", [c for c in people if c.has(words.EXTENSION) and c.kinds.get("extension", 0.0) >= _HALF]),
+        ("agent_email", [column for column in emails if column.has(vocabulary.AGENT | vocabulary.EMAIL)]),
+        ("agent_name", sorted(agents, key=lambda column: not column.has(vocabulary.PERSON))),
+        (
+            "agent_extension",
+            [c for c in people if c.has(vocabulary.EXTENSION) and c.kinds.get("extension", 0.0) >= _HALF],
+        ),
     ):
         if found:
             page.columns.append(Entry(key, text(found[0].name), (f"{found[0].name}: {found[0].told}",)))
@@ -351,9 +357,9 @@ def agent(page: Page, looked: Looked, free: Sequence[Column], sides: tuple[Colum
 
 
 def _agent_by_side(page: Page, names: Sequence[Column]) -> None:
-    persons = [column for column in names if column.has(words.PERSON)]
-    made = next((column for column in persons if column.has(words.FROM)), None)
-    took = next((column for column in persons if column.has(words.TO)), None)
+    persons = [column for column in names if column.has(vocabulary.PERSON)]
+    made = next((column for column in persons if column.has(vocabulary.FROM)), None)
+    took = next((column for column in persons if column.has(vocabulary.TO)), None)
     if made and took:
         because = f"{took.name}: {took.told}. {made.name}: {made.told}. The one of the house."
         value = f"{{ incoming = {text(took.name)}, outgoing = {text(made.name)} }}"

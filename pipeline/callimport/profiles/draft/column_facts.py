@@ -8,9 +8,9 @@ from typing import Literal
 
 import polars as pl
 
-from callimport import durations, instants
 from callimport.core import phones, privacy
-from callimport.drafting import words
+from callimport.profiles import durations, timestamps
+from callimport.profiles.draft import vocabulary
 
 # Words of a vocabulary; a column with more different texts has none.
 WORDS = 40
@@ -25,8 +25,8 @@ _WHOLE = "^[0-9]+$"
 _DECIMAL = "^[0-9]+(?:[.,][0-9]+)?$"
 # What the form "iso" takes without being told a zone.
 _ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}"
-_DATED = (instants.Form.YMD, instants.Form.NAMED)
-_NUMERIC = {instants.Order.DMY: instants.Form.DMY, instants.Order.MDY: instants.Form.MDY}
+_DATED = (timestamps.Form.YMD, timestamps.Form.NAMED)
+_NUMERIC = {timestamps.Order.DMY: timestamps.Form.DMY, timestamps.Order.MDY: timestamps.Form.MDY}
 _LOCAL = 7
 
 
@@ -52,14 +52,14 @@ class Column:
     words: Mapping[str, int] | None
     is_unique: bool
     time: Time | None
-    order: instants.Evidence
+    order: timestamps.Evidence
     duration: durations.Form | None
     digits: Literal["whole", "decimal"] | None
     kinds: Mapping[str, float]
 
     @property
     def tokens(self) -> frozenset[str]:
-        return frozenset(words.tokens(self.name))
+        return frozenset(vocabulary.tokens(self.name))
 
     @property
     def is_phone(self) -> bool:
@@ -75,7 +75,7 @@ class Column:
         """Some of its values, fit to be written down: numbers are masked."""
         if not self.examples:
             return "blank in every row"
-        is_number = self.time is None and not self.has(words.ID)
+        is_number = self.time is None and not self.has(vocabulary.ID)
         return ", ".join(_masked(text, is_number=is_number) for text in self.examples)
 
 
@@ -116,9 +116,9 @@ class _Tally:
         self.name = name
         self._filled = 0
         self._words: Counter[str] | None = Counter()
-        self._is_id = bool(frozenset(words.tokens(name)) & words.ID)
+        self._is_id = bool(frozenset(vocabulary.tokens(name)) & vocabulary.ID)
         self._hashes: list[pl.Series] = []
-        self._order = instants.Evidence()
+        self._order = timestamps.Evidence()
         self._is_dated: bool | None = None
 
     def see(self, cells: pl.Series) -> None:
@@ -134,9 +134,9 @@ class _Tally:
         if self._is_id:
             self._hashes.append(there.hash())
         if self._is_dated is None and len(there):
-            self._is_dated = instants.evidence(there.head(_SAMPLE)).order is not instants.Order.ABSENT
+            self._is_dated = timestamps.evidence(there.head(_SAMPLE)).order is not timestamps.Order.ABSENT
         if self._is_dated:
-            self._order |= instants.evidence(there)
+            self._order |= timestamps.evidence(there)
 
     def column(self, sample: pl.Series) -> Column:
         kinds = phones.read(sample, _REGION)["kind"].value_counts(normalize=True)
@@ -147,7 +147,7 @@ class _Tally:
             examples=tuple(sample.unique(maintain_order=True).head(_EXAMPLES)),
             words=self._sorted_words(),
             is_unique=bool(self._hashes) and pl.concat(self._hashes).n_unique() == self._filled,
-            time=_time(sample, self._order.order, frozenset(words.tokens(self.name))),
+            time=_time(sample, self._order.order, frozenset(vocabulary.tokens(self.name))),
             order=self._order,
             duration=shape,
             digits=_digits(sample),
@@ -175,7 +175,7 @@ def _digits(cells: pl.Series) -> Literal["whole", "decimal"] | None:
 # ── times ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _time(cells: pl.Series, order: instants.Order, header: frozenset[str]) -> Time | None:
+def _time(cells: pl.Series, order: timestamps.Order, header: frozenset[str]) -> Time | None:
     if cells.is_empty():
         return None
     if form := _dated(cells, order):
@@ -183,31 +183,31 @@ def _time(cells: pl.Series, order: instants.Order, header: frozenset[str]) -> Ti
         return Time("instant", "iso" if is_iso else form, _has_offset(cells, form))
     if form := _dated(cells + " 00:00", order):
         return Time("date", form)
-    if _are_read("2000-01-01 " + cells, instants.Form.YMD):
+    if _are_read("2000-01-01 " + cells, timestamps.Form.YMD):
         return Time("clock", "")
     # Ten digits are a phone number where the header does not say otherwise.
-    shape = instants.shape(cells) if header & words.TIME and _digits(cells) else None
-    return Time("instant", shape.value, has_offset=shape is not instants.Form.EXCEL) if shape else None
+    shape = timestamps.shape(cells) if header & vocabulary.TIME and _digits(cells) else None
+    return Time("instant", shape.value, has_offset=shape is not timestamps.Form.EXCEL) if shape else None
 
 
-def _dated(cells: pl.Series, order: instants.Order) -> str:
+def _dated(cells: pl.Series, order: timestamps.Order) -> str:
     """The form of dates with their times; "open" where day and month may be either way round; blank for none."""
     for form in _DATED:
-        if order in (instants.Order.ABSENT, instants.Order.YMD) and _are_read(cells, form):
+        if order in (timestamps.Order.ABSENT, timestamps.Order.YMD) and _are_read(cells, form):
             return form.value
     if order in _NUMERIC and _are_read(cells, _NUMERIC[order]):
         return _NUMERIC[order].value
-    if order is instants.Order.OPEN and _are_read(cells, instants.Form.DMY):
+    if order is timestamps.Order.OPEN and _are_read(cells, timestamps.Form.DMY):
         return "open"
     return ""
 
 
-def _are_read(cells: pl.Series, form: instants.Form) -> bool:
-    return instants.parse(cells, form).is_not_null().sum() >= _ENOUGH * len(cells)
+def _are_read(cells: pl.Series, form: timestamps.Form) -> bool:
+    return timestamps.parse(cells, form).is_not_null().sum() >= _ENOUGH * len(cells)
 
 
 def _has_offset(cells: pl.Series, form: str) -> bool:
-    read = instants.parse(cells, instants.Form.DMY if form == "open" else instants.Form(form)).drop_nulls()
+    read = timestamps.parse(cells, timestamps.Form.DMY if form == "open" else timestamps.Form(form)).drop_nulls()
     return bool(read.str.contains("[+-][0-9]{2}:[0-9]{2}$").all())
 
 

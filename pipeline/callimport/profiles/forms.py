@@ -2,39 +2,39 @@
 
 import polars as pl
 
-from callimport import durations, instants
 from callimport.core import phones
+from callimport.profiles import durations, timestamps
 
 _DECIMAL = "decimal_seconds"
 # "iso" may have an offset or none; "date" is any date, day and month in the order that the whole column tells.
-TIMES = ("iso", "date", *(form.value for form in instants.Form))
+TIMES = ("iso", "date", *(form.value for form in timestamps.Form))
 # Whole seconds are left to validation.
 DURATIONS = ("seconds", _DECIMAL, *(form.value for form in durations.Form if form is not durations.Form.SECONDS))
 _NUMERIC = {
-    instants.Order.DMY: instants.Form.DMY,
-    instants.Order.MDY: instants.Form.MDY,
-    instants.Order.YMD: instants.Form.YMD,
+    timestamps.Order.DMY: timestamps.Form.DMY,
+    timestamps.Order.MDY: timestamps.Form.MDY,
+    timestamps.Order.YMD: timestamps.Form.YMD,
 }
 _YEAR_FIRST = "^[0-9]{4}[^0-9]"
 
 
-def started(cells: pl.Series, form: str, order: instants.Order | None = None) -> pl.Series:
+def started(cells: pl.Series, form: str, order: timestamps.Order | None = None) -> pl.Series:
     """ISO 8601 text, with an offset where the cell tells one, null where it cannot be read.
 
     `order` is that of dates in numbers in the form "date"; None: what these cells tell.
     """
     if form == "iso":
-        return instants.parse(cells, instants.Form.YMD)
+        return timestamps.parse(cells, timestamps.Form.YMD)
     if form != "date":
-        return instants.parse(cells, instants.Form(form))
+        return timestamps.parse(cells, timestamps.Form(form))
     year_first = cells.str.contains(_YEAR_FIRST).fill_null(False)
-    read = instants.parse(cells.set(~year_first, None), instants.Form.YMD)
+    read = timestamps.parse(cells.set(~year_first, None), timestamps.Form.YMD)
     others = cells.set(year_first, None)
     if others.null_count() < len(others):
-        numeric = _NUMERIC.get(order or instants.evidence(others).order)
-        for one in (instants.Form.NAMED, numeric):
+        numeric = _NUMERIC.get(order or timestamps.evidence(others).order)
+        for one in (timestamps.Form.NAMED, numeric):
             if one is not None:
-                read = read.to_frame("read").select(pl.coalesce("read", instants.parse(others, one))).to_series()
+                read = read.to_frame("read").select(pl.coalesce("read", timestamps.parse(others, one))).to_series()
     return read
 
 

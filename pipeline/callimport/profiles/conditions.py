@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import polars as pl
 
-from callimport.profile.recipe import Cell, Condition, First, Origin, Rule, Sides, Span, Text
+from callimport.profiles.model import Cell, Condition, First, Origin, Rule, Sides, Span, Text
 
 _INSTANT = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ,]+\d{1,2}:\d{2}.*)?$"
 

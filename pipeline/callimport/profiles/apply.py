@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from callimport import instants
-from callimport.profile import columns, conditions, forms, mojibake, zones
-from callimport.profile.parsing import ANY_WORD
-from callimport.profile.recipe import Origin, Profile, Span, columns_of
+from callimport.profiles import columns, conditions, forms, mojibake, timestamps, timezones
+from callimport.profiles.loading import ANY_WORD
+from callimport.profiles.model import Origin, Profile, Span, columns_of
 from callimport_schemas import call_log, checks
 
 _FAULT = pl.Struct({"rule": pl.String, "message": pl.String})
@@ -17,7 +16,7 @@ _NUMERIC_DATE = r"^[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{2}"
 _YEAR_FIRST = "^[0-9]{4}[^0-9]"
 # Validation reads these, fast; they are left as they are.
 _PLAIN_TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-9]{2})?$"
-_UNDECIDED = (instants.Order.OPEN, instants.Order.CONTRADICTORY)
+_UNDECIDED = (timestamps.Order.OPEN, timestamps.Order.CONTRADICTORY)
 _WHICH_ORDER = (
     "is day and month or month and day, no date of the file tells; "
     'export it as 2024-05-31, or copy the recipe and write time_form = "dmy" or "mdy" in it'
@@ -40,8 +39,8 @@ class Given:
 
     region: str | None = None
     own_numbers: frozenset[str] = frozenset()
-    ambiguous_hour: zones.AmbiguousHour = "reject"
-    order: instants.Order | None = None
+    ambiguous_hour: timezones.AmbiguousHour = "reject"
+    order: timestamps.Order | None = None
 
 
 NOTHING = Given()
@@ -52,9 +51,9 @@ def canonical(profile: Profile, frame: pl.DataFrame, given: Given = NOTHING) -> 
 
     Columns: `_row`; `call_log.TEXT_COLUMNS` as stripped text, blank is null; `_faults`, a list of {rule, message} of
     what the recipe found wrong; `_customer_unknown`, true where the customer's side hangs on a direction that is not
-    known; and, text or null: `_drop` (no call of a customer: one of `parsing.DROPS`; its faults do not count), `_skip`
-    (anonymous, own_number), `_machine` (one of `parsing.MACHINES`: it answered, nobody did), `_group` (rows of one
-    call share it), `_leg` (id of the row within it), `_chain` and, Int64, `_length` (see `recipe.Chain`).
+    known; and, text or null: `_drop` (no call of a customer: one of `loading.DROPS`; its faults do not count), `_skip`
+    (anonymous, own_number), `_machine` (one of `loading.MACHINES`: it answered, nobody did), `_group` (rows of one
+    call share it), `_leg` (id of the row within it), `_chain` and, Int64, `_length` (see `model.Chain`).
     """
     found = columns.resolved(profile, frame.columns)
     work = _Work(profile, _cells(profile, frame, found, given), found, given)
@@ -65,11 +64,11 @@ def canonical(profile: Profile, frame: pl.DataFrame, given: Given = NOTHING) -> 
     return work.finish()
 
 
-def evidence(profile: Profile, frame: pl.DataFrame) -> instants.Evidence:
+def evidence(profile: Profile, frame: pl.DataFrame) -> timestamps.Evidence:
     """What the times of a chunk tell about the order of day and month; those of all chunks are joined with `|`."""
     origin = profile.columns.get("started_at")
     if profile.time_form != "date" or origin is None:
-        return instants.Evidence()
+        return timestamps.Evidence()
     found = columns.resolved(profile, frame.columns)
     cells = frame.select(
         pl.col(found[name]).str.strip_chars().alias(name) if name in found else pl.lit(None, pl.String).alias(name)
@@ -79,9 +78,9 @@ def evidence(profile: Profile, frame: pl.DataFrame) -> instants.Evidence:
     # A year is a year whatever follows it: of a million times a few beginnings are to be looked at.
     beginnings = times.str.slice(0, len("2024-")).unique()
     if beginnings.str.contains(_YEAR_FIRST).all():
-        return instants.Evidence()
+        return timestamps.Evidence()
     others = times.filter(~times.str.contains(_YEAR_FIRST))
-    return instants.evidence(others) if len(others) else instants.Evidence()
+    return timestamps.evidence(others) if len(others) else timestamps.Evidence()
 
 
 def _cells(profile: Profile, frame: pl.DataFrame, found: dict[str, str], given: Given) -> pl.DataFrame:
@@ -213,7 +212,7 @@ class _Work:
             for rule, wrong in _ZONE_TOLD.items():
                 self._faults.append(_fault(rule, fault == rule, _complaint("started_at", raw, wrong)))
         if self._profile.time_form == "date":
-            order = self._given.order or instants.evidence(read["raw"]).order
+            order = self._given.order or timestamps.evidence(read["raw"]).order
             undecided = pl.col("_start read").is_null() & raw.str.contains(_NUMERIC_DATE) & (order in _UNDECIDED)
             self._faults.append(_fault("started_at_unreadable", undecided, _complaint("started_at", raw, _WHICH_ORDER)))
         # What could not be read stays as it was, for validation to say so.
@@ -237,7 +236,7 @@ class _Work:
             )
         else:
             times = self._cells.with_columns(read.alias("_read"))
-            settled = zones.settled(times, zone, "_read", self._given.ambiguous_hour).with_columns(
+            settled = timezones.settled(times, zone, "_read", self._given.ambiguous_hour).with_columns(
                 pl.col("instant").dt.strftime("%Y-%m-%dT%H:%M:%SZ").alias("exact")
             )
         return settled.with_columns(raw.alias("raw"), read.alias("read"))

@@ -2,8 +2,8 @@
 
 import re
 
-from callimport.profile.recipe import Cell, Condition, First, Origin, Rule, Sides, Span, Test, Text
-from callimport.profile.table import Table, listed
+from callimport.profiles.model import Cell, Condition, First, Origin, Rule, Sides, Span, Test, Text
+from callimport.profiles.toml_table import Table, listed
 from callimport_schemas import call_log
 
 KINDS = ("number", "extension", "anonymous")

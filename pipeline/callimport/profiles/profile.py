@@ -16,12 +16,12 @@ forms       the door to the modules that read times, durations and numbers
 applying    a frame of cells → the canonical call frame
 """
 
-from callimport.profile.applying import NOTHING, Given, canonical, evidence
-from callimport.profile.columns import resolved
-from callimport.profile.detection import Match, column_names, detect, fit
-from callimport.profile.library import available, load, text_of
-from callimport.profile.parsing import QUESTION
-from callimport.profile.recipe import Cell, Chain, FileName, Legs, Profile
+from callimport.profiles.apply import NOTHING, Given, canonical, evidence
+from callimport.profiles.columns import resolved
+from callimport.profiles.detection import Match, column_names, detect, fit
+from callimport.profiles.library import available, load, text_of
+from callimport.profiles.loading import QUESTION
+from callimport.profiles.model import Cell, Chain, FileName, Legs, Profile
 
 __all__ = [
     "NOTHING",

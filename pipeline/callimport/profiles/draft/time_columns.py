@@ -3,12 +3,12 @@
 import zoneinfo
 from collections.abc import Sequence
 
-from callimport import durations
-from callimport.drafting import words
-from callimport.drafting.looking import TOTALS, Column, Looked, Time
-from callimport.drafting.page import Entry, Page, column_test, text
+from callimport.profiles import durations
+from callimport.profiles.draft import vocabulary
+from callimport.profiles.draft.column_facts import TOTALS, Column, Looked, Time
+from callimport.profiles.draft.template import Entry, Page, column_test, text
 
-_OTHER = words.ANSWERING | words.ENDING | words.OTHER_TIMES | words.ELSEWHERE
+_OTHER = vocabulary.ANSWERING | vocabulary.ENDING | vocabulary.OTHER_TIMES | vocabulary.ELSEWHERE
 _BRACES = frozenset("{}")
 
 
@@ -25,7 +25,9 @@ def start(page: Page, looked: Looked) -> tuple[Column, ...]:
         _started(page, date, f"{{ text = {text(f'{{{date.name}}} {{{clock.name}}}')} }}", because, looked)
         page.needs.append(clock.name)
         return pair
-    named = [column.name for column in instants] or [column.name for column in looked.columns if column.has(words.TIME)]
+    named = [column.name for column in instants] or [
+        column.name for column in looked.columns if column.has(vocabulary.TIME)
+    ]
     told = " ".join(f"{column.name}: {column.told}." for column in looked.columns if column.name in named)
     because = f"No column surely says when the call began. Which one does, and in which time_form? {told}".strip()
     proposed = (named or [column.name for column in looked.columns] or ["?"])[0]
@@ -34,11 +36,11 @@ def start(page: Page, looked: Looked) -> tuple[Column, ...]:
 
 
 def _beginning(column: Column) -> float:
-    if column.has(_OTHER) and not column.has(words.BEGINNING):
+    if column.has(_OTHER) and not column.has(vocabulary.BEGINNING):
         return -1.0
     is_utc = bool(column.tokens & {"utc", "gmt"}) or (column.time is not None and column.time.has_offset)
     # Whoever knows how far from UTC a time is need not be told the zone.
-    return 1.0 + 2 * column.has(words.BEGINNING) + column.has(words.TIME) + 4 * is_utc
+    return 1.0 + 2 * column.has(vocabulary.BEGINNING) + column.has(vocabulary.TIME) + 4 * is_utc
 
 
 def _pair(columns: Sequence[Column]) -> tuple[Column, Column] | None:
@@ -48,9 +50,9 @@ def _pair(columns: Sequence[Column]) -> tuple[Column, Column] | None:
     clocks = [
         column
         for column in plain
-        if column.time and column.time.what == "clock" and not column.has(words.DURATION | words.NO_TALK)
+        if column.time and column.time.what == "clock" and not column.has(vocabulary.DURATION | vocabulary.NO_TALK)
     ]
-    clocks.sort(key=lambda column: not column.has(words.TIME | words.BEGINNING))
+    clocks.sort(key=lambda column: not column.has(vocabulary.TIME | vocabulary.BEGINNING))
     return (dates[0], clocks[0]) if dates and clocks else None
 
 
@@ -90,10 +92,12 @@ def duration(page: Page, looked: Looked, free: Sequence[Column]) -> Column | Non
     fitting = [
         column
         for column in free
-        if column.has(words.DURATION) and (column.duration or column.digits) and not _only_waiting(column)
+        if column.has(vocabulary.DURATION) and (column.duration or column.digits) and not _only_waiting(column)
     ]
     if fitting:
-        chosen = max(fitting, key=lambda column: (column.has(words.TALK), not column.has(words.NO_TALK), column.filled))
+        chosen = max(
+            fitting, key=lambda column: (column.has(vocabulary.TALK), not column.has(vocabulary.NO_TALK), column.filled)
+        )
         page.columns.append(Entry("duration_seconds", text(chosen.name), (f"{chosen.name}: {chosen.told}",)))
         page.needs.append(chosen.name)
         _form(page, chosen)
@@ -114,13 +118,13 @@ def duration(page: Page, looked: Looked, free: Sequence[Column]) -> Column | Non
 
 
 def _only_waiting(column: Column) -> bool:
-    return column.has(words.NO_TALK - {"total", "totale"}) and not column.has(words.TALK)
+    return column.has(vocabulary.NO_TALK - {"total", "totale"}) and not column.has(vocabulary.TALK)
 
 
 def _span(free: Sequence[Column]) -> tuple[Column, Column] | None:
     instants = [column for column in free if column.time and column.time.what == "instant"]
-    since = next((column for column in instants if column.has(words.ANSWERING)), None)
-    until = next((column for column in instants if column.has(words.ENDING)), None)
+    since = next((column for column in instants if column.has(vocabulary.ANSWERING)), None)
+    until = next((column for column in instants if column.has(vocabulary.ENDING)), None)
     return (since, until) if since and until else None
 
 
@@ -147,15 +151,15 @@ def _form(page: Page, column: Column) -> None:
 
 def identity(page: Page, looked: Looked, free: Sequence[Column]) -> Column | None:
     """The id of the call. One that is met twice may be that of several rows of one call: a question."""
-    ids = [c for c in free if c.has(words.ID) and not c.has(words.OTHER_ID) and c.filled and c.time is None]
-    chosen = max(ids, key=lambda column: (column.has(words.CALL), column.is_unique, column.filled), default=None)
+    ids = [c for c in free if c.has(vocabulary.ID) and not c.has(vocabulary.OTHER_ID) and c.filled and c.time is None]
+    chosen = max(ids, key=lambda column: (column.has(vocabulary.CALL), column.is_unique, column.filled), default=None)
     if chosen is None:
         page.top.append(Entry("identity", "false", ("No column holds an id of the call.",)))
         return None
     page.columns.append(Entry("call_id", text(chosen.name), (f"{chosen.name}: {chosen.told}",)))
     page.may.append(chosen.name)
-    parent = next((c for c in free if c.has(words.ID) and "parent" in c.tokens and c.filled), None)
-    leg = next((c for c in free if c.has(words.LEG) and c.filled and not c.words), None)
+    parent = next((c for c in free if c.has(vocabulary.ID) and "parent" in c.tokens and c.filled), None)
+    leg = next((c for c in free if c.has(vocabulary.LEG) and c.filled and not c.words), None)
     is_counter = chosen.is_unique and _counts_rows(looked, chosen)
     told = "a different one in each row" if chosen.is_unique else "the same one in several rows"
     if is_counter:
@@ -178,7 +182,7 @@ def _counts_rows(looked: Looked, column: Column) -> bool:
 
 def others(page: Page, looked: Looked, free: Sequence[Column]) -> None:
     """Notes, and recordings that lie in files."""
-    for key, role in (("description", words.NOTES), ("recording", words.RECORDING)):
+    for key, role in (("description", vocabulary.NOTES), ("recording", vocabulary.RECORDING)):
         column = next((c for c in free if c.has(role) and c.filled and not c.digits and not c.time), None)
         if column is None or (key == "recording" and not _are_files(looked, column)):
             continue

@@ -7,8 +7,8 @@ import zoneinfo
 from collections.abc import Mapping
 
 from callimport.core import errors
-from callimport.profile import forms, grammar
-from callimport.profile.recipe import (
+from callimport.profiles import forms, grammar
+from callimport.profiles.model import (
     Cell,
     Chain,
     FileName,
@@ -23,7 +23,7 @@ from callimport.profile.recipe import (
     Zone,
     columns_of,
 )
-from callimport.profile.table import Table, close
+from callimport.profiles.toml_table import Table, close
 from callimport_schemas import call_log
 
 DROPS = ("internal", "fax", "totals", "recording", "other")

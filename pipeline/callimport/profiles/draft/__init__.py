@@ -16,18 +16,19 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from callimport import profile
 from callimport.core import errors, models
-from callimport.drafting import moments, parties, words
-from callimport.drafting.looking import Column, Looked, look
-from callimport.drafting.page import Entry, Page, text, written
+from callimport.profiles import profile
+from callimport.profiles.draft import party_columns, time_columns, vocabulary
+from callimport.profiles.draft.column_facts import Column, Looked, look
+from callimport.profiles.draft.template import Entry, Page, text, written
 
 __all__ = ["Draft", "draft", "layout"]
 
 _PREAMBLE = 40
 _ROLES = (
-    words.TIME | words.DURATION | words.DIRECTION | words.STATUS | words.CUSTOMER | words.FROM | words.TO | words.PHONE
-    | words.AGENT | words.EXTENSION | words.ID | words.CALL | words.NOTES
+    vocabulary.TIME | vocabulary.DURATION | vocabulary.DIRECTION | vocabulary.STATUS | vocabulary.CUSTOMER
+    | vocabulary.FROM | vocabulary.TO | vocabulary.PHONE | vocabulary.AGENT | vocabulary.EXTENSION
+    | vocabulary.ID | vocabulary.CALL | vocabulary.NOTES
 )  # fmt: skip
 # What stands in a row and in no header: a time, a number.
 _DATA = re.compile(r"\d{7}|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d:\d\d")
@@ -46,7 +47,7 @@ def layout(peek: models.Peek) -> models.Layout:
     where there is none."""
     best, most = -1, 0
     for position, (_, cells) in enumerate(peek.records[: 1 if peek.is_typed else _PREAMBLE]):
-        said = sum(bool(set(words.tokens(cell)) & _ROLES) for cell in cells)
+        said = sum(bool(set(vocabulary.tokens(cell)) & _ROLES) for cell in cells)
         if said > most and (peek.is_typed or not any(_DATA.search(cell) for cell in cells)):
             best, most = position, said
     if best < 0:
@@ -80,29 +81,29 @@ def _usable(names: Sequence[str]) -> list[str]:
 
 def _guess(page: Page, looked: Looked) -> None:
     """One after the other, each from the columns that are left."""
-    taken: list[Column] = [*moments.start(page, looked)]
+    taken: list[Column] = [*time_columns.start(page, looked)]
 
     def free() -> list[Column]:
         return [column for column in looked.columns if column not in taken]
 
-    way = parties.direction(page, looked, free())
+    way = party_columns.direction(page, looked, free())
     taken += [way] if way else []
-    sides = parties.customer(page, looked, free(), way)
+    sides = party_columns.customer(page, looked, free(), way)
     taken += sides or ()
-    state = parties.status(page, looked, free(), way)
-    talk = moments.duration(page, looked, free())
+    state = party_columns.status(page, looked, free(), way)
+    talk = time_columns.duration(page, looked, free())
     taken += [column for column in (state, talk) if column]
-    its_id = moments.identity(page, looked, free())
+    its_id = time_columns.identity(page, looked, free())
     taken += [its_id] if its_id else []
-    parties.agent(page, looked, free(), sides)
-    moments.others(page, looked, free())
-    moments.totals(page, looked, [column for column in taken[:2] if column.time])
+    party_columns.agent(page, looked, free(), sides)
+    time_columns.others(page, looked, free())
+    time_columns.totals(page, looked, [column for column in taken[:2] if column.time])
 
 
 def _named(file: str) -> list[Entry]:
     # A name may hold a number, as exports of one line do.
     stem = re.sub(r"\d{7,}", "", file.split(".")[0])
-    name = "-".join(words.tokens(stem)) or "mine"
+    name = "-".join(vocabulary.tokens(stem)) or "mine"
     return [
         Entry("version", "1"),
         Entry("name", text(name)),

@@ -5,9 +5,9 @@ import importlib.resources
 from pathlib import Path
 
 from callimport.core import errors
-from callimport.profile.parsing import parsed
-from callimport.profile.recipe import Profile
-from callimport.profile.table import close
+from callimport.profiles.loading import parsed
+from callimport.profiles.model import Profile
+from callimport.profiles.toml_table import close
 
 
 def available() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from callimport.core import privacy
-from callimport.profile.parsing import QUESTION
+from callimport.profiles.loading import QUESTION
 
 _WIDTH = 118
 

@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from callimport import instants, profile
 from callimport.core import errors, models, readahead, row_origin
 from callimport.core.settings import Settings
 from callimport.extract import reader
+from callimport.profiles import profile, timestamps
 
 
 class Exports:
@@ -50,9 +50,9 @@ class Exports:
             for chunk in reader.read(opened, match.layout):
                 yield position, chunk
 
-    def date_order(self) -> instants.Order:
+    def date_order(self) -> timestamps.Order:
         """That of day and month, as all rows of all files tell it together: it is never guessed."""
-        seen = instants.Evidence()
+        seen = timestamps.Evidence()
         for _, chunk in self.chunks():
             seen |= profile.evidence(self.profile, chunk.frame)
         return seen.order
