@@ -12,8 +12,8 @@ from callimport.core import endings, errors, mapping, models
 from callimport.core.models import ItemStatus
 from callimport.ledger import Binding, Enrolled, Ledger
 from callimport.reckoning import Reckoning
-from callimport.tally import Tally
-from callimport.twins import Twins
+from callimport.transform.counts import Tally
+from callimport.transform.deduplicate import Twins
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STARTED = datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)

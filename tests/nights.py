@@ -18,8 +18,8 @@ from callimport.courier import Courier
 from callimport.ledger import Enrolled, Ledger
 from callimport.pacer import Pacer
 from callimport.reckoning import Reckoning
-from callimport.tally import Tally
-from callimport.twins import Twins
+from callimport.transform.counts import Tally
+from callimport.transform.deduplicate import Twins
 from callimport.updating import Updating
 from tests import making
 from tests.fake_crm import FakeCrm, Reply, Request, reply

@@ -18,16 +18,16 @@ import polars as pl
 import pytest
 from hypothesis import strategies as st
 
-from callimport import validation
 from callimport.core import errors, models
 from callimport.extract import reader
 from callimport.profiles import draft as drafting
 from callimport.profiles import profile
 from callimport.profiles.loading import parsed
+from callimport.transform import validate
 from tests.rehearsal import callimport
 
 LOCAL = timezone(timedelta(hours=-4))
-_READING = validation.Reading("America/Toronto", "reject", datetime(2026, 11, 22, tzinfo=UTC))
+_READING = validate.Reading("America/Toronto", "reject", datetime(2026, 11, 22, tzinfo=UTC))
 _MOST_EDITS = 10
 
 
@@ -96,7 +96,7 @@ def _imported(path: Path, recipe: str) -> tuple[list[dict[str, Any]], dict[int, 
     frame = pl.concat([chunk.frame for chunk in reader.read(opened, match.layout)])
     made = profile.canonical(match.profile, frame, profile.Given(region="CA"))
     told = made.select("_row", pl.coalesce("_drop", "_skip").alias("why")).drop_nulls()
-    validated = validation.validate(made.filter(~pl.col("_row").is_in(told["_row"].to_list())), _READING)
+    validated = validate.validate(made.filter(~pl.col("_row").is_in(told["_row"].to_list())), _READING)
     others = dict(told.iter_rows()) | {row: faults[0].rule for row, faults in validated.rejects.items()}
     return validated.accepted.to_dicts(), others
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from callimport.core import errors, models
 from callimport.extract import reader
-from callimport.tally import Tally
+from callimport.transform.counts import Tally
 from tests import exporting
 from tests.exporting import calls, calls_of, check, intake, told, write
 

@@ -10,7 +10,7 @@ import pytest
 from callimport.core import errors, models, row_origin
 from callimport.core.models import ItemStatus
 from callimport.ledger import Enrolled, Ledger, listing
-from callimport.twins import Twins
+from callimport.transform.deduplicate import Twins
 from tests import making
 
 _X, _Y = "o" + "a" * 20, "o" + "b" * 20

@@ -7,8 +7,8 @@ from typing import Literal
 import polars as pl
 import pytest
 
-from callimport import legs
 from callimport.profiles import profile
+from callimport.transform import legs
 
 _NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
 _SCHEMA: dict[str, pl.DataType] = {

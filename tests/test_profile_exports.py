@@ -12,14 +12,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import legs, validation
 from callimport.core import errors, models
 from callimport.profiles import profile
+from callimport.transform import legs, validate
 from tests.rehearsal import ROOT
 
 EXPORTS = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))
 _ZONE = "America/Toronto"
-_READING = validation.Reading(_ZONE, "reject", datetime(2026, 11, 22, tzinfo=UTC))
+_READING = validate.Reading(_ZONE, "reject", datetime(2026, 11, 22, tzinfo=UTC))
 _GIVEN = profile.Given(region="CA")
 _BY_NAME_ONLY = {"five9", "avaya-smdr"}
 
@@ -52,7 +52,7 @@ def _endings(match: profile.Match, rows: pl.DataFrame) -> list[dict[str, str]]:
         if drop or skip:
             found[row] = {"ending": f"dropped {drop}" if drop else f"skipped {skip}"}
     kept = made.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
-    validated = validation.validate(kept, _READING)
+    validated = validate.validate(kept, _READING)
     for row, reasons in validated.rejects.items():
         found[row] = {"ending": f"rejected {' '.join(reason.rule for reason in reasons)}"}
     typed = kept.select("_row", "_group", "_leg", "_chain", "_length").join(
@@ -139,7 +139,7 @@ def test_no_row_is_lost_whatever_stands_in_it(name: str, height: int) -> None:
     made = profile.canonical(recipe, rows, _GIVEN)
     assert made["_row"].to_list() == rows["_row"].to_list()
     kept = made.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
-    validated = validation.validate(kept, _READING)
+    validated = validate.validate(kept, _READING)
     assert validated.accepted.height + len(validated.rejects) == kept.height
 
 

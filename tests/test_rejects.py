@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import rejects, validation
 from callimport.core import errors, models
 from callimport.extract import reader
 from callimport.profiles import profile
+from callimport.transform import rejects, validate
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 _HEADER = "direction,started_at,duration_seconds,customer_phone,description\n"
@@ -40,7 +40,7 @@ def _check(path: Path, output: Path) -> tuple[int, int]:
     accepted = 0
     reasons: dict[models.Place, tuple[models.Reason, ...]] = {}
     for chunk in reader.read(opened):
-        found = validation.validate(profile.canonical(recipe, chunk.frame), validation.Reading(None, "reject", _NOW))
+        found = validate.validate(profile.canonical(recipe, chunk.frame), validate.Reading(None, "reject", _NOW))
         accepted += found.accepted.height
         reasons |= {models.Place(0, row): why for row, why in found.rejects.items()}
     chunks = ((0, chunk) for chunk in reader.read(opened))

@@ -12,10 +12,11 @@ import openpyxl
 import polars as pl
 import pytest
 
-from callimport import rejects, report, validation
+from callimport import report
 from callimport.core import errors, models, row_origin, workbook_writer
 from callimport.extract import reader
 from callimport.profiles import profile
+from callimport.transform import rejects, validate
 from tests import exporting
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -43,8 +44,8 @@ def _read(path: Path, output: Path | None = None) -> tuple[pl.DataFrame, dict[mo
     chunks = list(reader.read(opened))
     (chunk,) = chunks
     given = profile.Given(region="CA", order=profile.evidence(recipe, chunk.frame).order)
-    reading = validation.Reading("America/Toronto", "reject", _NOW)
-    found = validation.validate(profile.canonical(recipe, chunk.frame, given), reading)
+    reading = validate.Reading("America/Toronto", "reject", _NOW)
+    found = validate.validate(profile.canonical(recipe, chunk.frame, given), reading)
     reasons = {models.Place(0, row): why for row, why in found.rejects.items()}
     if output is not None:
         rejects.write(output, [(0, chunk)], reasons, several_sources=False, recipe=recipe)

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from callimport.core import endings, models
-from callimport.tally import Tally
+from callimport.transform.counts import Tally
 from tests import making
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from callimport import report, trial, validation
+from callimport import report
 from callimport.core import errors
 from callimport.extract import reader
 from callimport.profiles import profile
+from callimport.transform import preview, validate
 from tests.rehearsal import ROOT, callimport
 
 EXPORTS = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))
-_READING = validation.Reading("America/Toronto", "reject", datetime(2026, 11, 22, tzinfo=UTC))
+_READING = validate.Reading("America/Toronto", "reject", datetime(2026, 11, 22, tzinfo=UTC))
 _BY_NAME_ONLY = ("five9", "avaya-smdr")
 RECIPE = """\
 version = 1
@@ -33,9 +34,9 @@ duration_seconds = "Talk"
 """
 
 
-def _tried(path: Path, recipe: str | None = None, shown: int = 1_000) -> trial.Trial:
+def _tried(path: Path, recipe: str | None = None, shown: int = 1_000) -> preview.Trial:
     chosen = profile.load(recipe) if recipe else None
-    return trial.trial(reader.open_source(path), chosen, _READING, region="CA", shown=shown)
+    return preview.trial(reader.open_source(path), chosen, _READING, region="CA", shown=shown)
 
 
 def _desk(folder: Path, *dates: str) -> tuple[Path, str]:
@@ -77,7 +78,7 @@ def test_a_call_is_shown_beside_its_cells(tmp_path: Path) -> None:
 def test_the_last_date_of_the_file_decides_how_the_first_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "LOOKED_AT", 2)
+    monkeypatch.setattr(preview, "LOOKED_AT", 2)
     monkeypatch.setattr(reader, "read", lambda opened, layout, read=reader.read: read(opened, layout, 2))
     tried = _tried(*_desk(tmp_path, "03/05/2024 14:05", "04/05/2024 14:05", "31/05/2024 14:05"))
     assert [row.after["started_at"][:10] for row in tried.rows] == ["2024-05-03", "2024-05-04"]
@@ -88,7 +89,7 @@ def test_a_date_that_nobody_can_read_says_so(tmp_path: Path) -> None:
     tried = _tried(*_desk(tmp_path, "03/05/2024 14:05"))
     assert tried.exit_code == errors.ExitCode.ROWS_FAILED
     (row,) = tried.rows
-    assert row.ending is trial.Ending.REJECTED
+    assert row.ending is preview.Ending.REJECTED
     assert "time_form" in row.why
     assert tried.reasons["started_at_unreadable"] == (2, row.why)
 

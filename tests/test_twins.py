@@ -3,7 +3,7 @@
 import pytest
 
 from callimport.core import models
-from callimport.twins import Judged, Twins
+from callimport.transform.deduplicate import Judged, Twins
 from tests import making
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callimport import validation
 from callimport.core import errors, models
 from callimport.profiles import profile
+from callimport.transform import validate
 from callimport_schemas import call_log, checks
 
 _NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -42,8 +42,8 @@ def _validate(
     *rows: dict[str, str | None],
     zone: str | None = None,
     ambiguous_hour: Literal["reject", "first", "second"] = "reject",
-) -> validation.Validated:
-    return validation.validate(_canonical(*rows), validation.Reading(zone, ambiguous_hour, _NOW))
+) -> validate.Validated:
+    return validate.validate(_canonical(*rows), validate.Reading(zone, ambiguous_hour, _NOW))
 
 
 def _reasons(
@@ -107,7 +107,7 @@ def test_no_setting_of_the_machine_switches_validation_off(enabled: bool, depth:
     """What PANDERA_VALIDATION_ENABLED and PANDERA_VALIDATION_DEPTH in a crontab would do: send everything."""
     with pandera.config.config_context(validation_enabled=enabled, validation_depth=depth):
         assert list(_reasons(lead_id="x")) == ["lead_id_number"]
-        assert validation.validate_communications(_payloads({"lead_id": 0})).keys() == {2}
+        assert validate.validate_communications(_payloads({"lead_id": 0})).keys() == {2}
 
 
 # ── one rule, one test ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -220,14 +220,14 @@ def test_a_fault_of_the_recipe_is_not_also_a_missing_cell() -> None:
     cells = {"sid": "c", "direction": "sideways", "status": "ringing", "start_time": "2024-05-31T14:05:09Z"}
     frame = pl.DataFrame({name: [text] for name, text in (cells | {"duration": "", "from": "", "to": ""}).items()})
     frame = frame.with_columns(pl.lit(2).cast(pl.Int64).alias("_row"), pl.lit(None, dtype=pl.String).alias("_ragged"))
-    found = validation.validate(profile.canonical(recipe, frame), validation.Reading("UTC", "reject", _NOW))
+    found = validate.validate(profile.canonical(recipe, frame), validate.Reading("UTC", "reject", _NOW))
     assert [reason.rule for reason in found.rejects[2]] == ["direction_unknown", "status_unknown"]
 
 
 def test_a_row_of_another_width_is_told_only_that() -> None:
     fault = pl.lit([{"rule": "ragged", "message": "3 cells"}], dtype=_canonical(_SOUND).schema["_faults"])
     frame = _canonical(_SOUND | {"direction": "x", "lead_id": "x"}).with_columns(fault.alias("_faults"))
-    found = validation.validate(frame, validation.Reading(None, "reject", _NOW))
+    found = validate.validate(frame, validate.Reading(None, "reject", _NOW))
     assert found.rejects == {2: (models.Reason("ragged", "3 cells"),)}
 
 
@@ -384,7 +384,7 @@ def _payloads(*rows: dict[str, object]) -> pl.DataFrame:
 
 def test_a_sound_payload_may_go() -> None:
     absent: dict[str, object] = {"executed_by": None, "description": None}
-    assert validation.validate_communications(_payloads({}, absent)) == {}
+    assert validate.validate_communications(_payloads({}, absent)) == {}
 
 
 @pytest.mark.parametrize(
@@ -409,11 +409,11 @@ def test_a_sound_payload_may_go() -> None:
     ],
 )
 def test_a_payload_that_breaks_a_rule_of_the_vendor_stays(rule: str, fields: dict[str, object]) -> None:
-    found = validation.validate_communications(_payloads({"_row": 9}, {"_row": 7} | fields))
+    found = validate.validate_communications(_payloads({"_row": 9}, {"_row": 7} | fields))
     assert {row: [reason.rule for reason in reasons] for row, reasons in found.items()} == {7: [rule]}
 
 
 def test_a_clock_without_a_zone_is_no_instant_of_a_payload() -> None:
     naive = _payloads({}).with_columns(pl.col("executed_at").dt.replace_time_zone(None))
     with pytest.raises(errors.SchemaMismatch):
-        validation.validate_communications(naive)
+        validate.validate_communications(naive)

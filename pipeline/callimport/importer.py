@@ -36,7 +36,7 @@ from callimport.reckoning import Reckoning
 from callimport.recording import Folder
 from callimport.recording_names import Names
 from callimport.sending import Sending
-from callimport.tally import Tally
+from callimport.transform.counts import Tally
 from callimport.updating import Updating
 from callimport.uploading import Uploaded, Uploading
 

@@ -7,19 +7,20 @@ from datetime import datetime
 
 import polars as pl
 
-from callimport import directory, legs, validation
+from callimport import directory
 from callimport.agents import AGENT_COLUMNS, Agents
 from callimport.agents_found import AgentsFound
 from callimport.core import mapping, models, number_lists, readahead, row_origin
 from callimport.core.row_origin import Origins
 from callimport.core.settings import Settings
-from callimport.in_question import InQuestion
 from callimport.profiles import profile, timestamps
 from callimport.profiles.exports import Exports
-from callimport.tally import Tally
-from callimport.twins import Judged, Twins
+from callimport.transform import legs, validate
+from callimport.transform.counts import Tally
+from callimport.transform.deduplicate import Judged, Twins
+from callimport.transform.filters import Wanted
+from callimport.transform.rejected_calls import InQuestion
 from callimport.unknown_callers import UnknownCallers
-from callimport.wanted import Wanted
 
 PIPELINE_VERSION = "2"
 _PLACE = ("_source", "_row")
@@ -39,7 +40,7 @@ class _LookedAt:
     frame: pl.DataFrame
     canonical: pl.DataFrame
     kept: pl.DataFrame
-    validated: validation.Validated
+    validated: validate.Validated
 
 
 class Intake:
@@ -55,7 +56,7 @@ class Intake:
         self.tally = Tally()
         self.system = settings.system or self.profile.system
         self.zone = settings.timezone or self.profile.zone
-        self._reading = validation.Reading(self.zone, settings.ambiguous_hour, now)
+        self._reading = validate.Reading(self.zone, settings.ambiguous_hour, now)
         self._leads = (
             directory.Leads.from_file(settings.leads, settings.region, settings.several_leads)
             if settings.leads
@@ -161,7 +162,7 @@ class Intake:
     def _look_at(self, position: int, chunk: models.Chunk) -> "_LookedAt":
         canonical = profile.canonical(self.profile, chunk.frame, self._given_of(chunk))
         kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
-        return _LookedAt(position, chunk.frame, canonical, kept, validation.validate(kept, self._reading))
+        return _LookedAt(position, chunk.frame, canonical, kept, validate.validate(kept, self._reading))
 
     def _counted(self, chunk: "_LookedAt") -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """The sound rows of a chunk, typed; the faulty ones, of which only place and group are known; and those that
@@ -295,10 +296,10 @@ class Intake:
         self.unknown_callers.see(nobodys)
         if self.keeps_leadless:
             of_any_lead = mapping.communications(nobodys.with_columns(pl.lit(1, pl.Int64).alias("lead_id")))
-            broken = list(validation.validate_communications(of_any_lead))
+            broken = list(validate.validate_communications(of_any_lead))
             self._leadless.append((position, nobodys.filter(~pl.col("_row").is_in(broken))))
         # Nothing leaves that would break the vendor's rules, whichever part of ours let it through.
-        unfit = validation.validate_communications(mapping.communications(known))
+        unfit = validate.validate_communications(mapping.communications(known))
         known = self._without(position, known, unfit).select(mapping.CALL_COLUMNS)
         self.tally.calls += known.height
         self._twins.see(position, known)

@@ -10,13 +10,14 @@ import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from callimport import agents_found, rejects, unknown_callers
+from callimport import agents_found, unknown_callers
 from callimport.core import errors, files, workbook_writer
 from callimport.core.settings import Settings
 from callimport.extract import reader
 from callimport.intake import Intake
 from callimport.ledger import Enrolled
 from callimport.profiles.exports import sources_of
+from callimport.transform import rejects
 
 # Of a workbook, the part that says when it was written.
 _WHEN_WRITTEN = "docProps/core.xml"

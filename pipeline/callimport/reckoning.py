@@ -9,7 +9,7 @@ from callimport.core import endings, errors, limits, models, plurals
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus, Skip
 from callimport.ledger import Enrolled, Ledger, listing
-from callimport.tally import Tally
+from callimport.transform.counts import Tally
 
 EXAMPLES = 3
 

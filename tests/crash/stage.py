@@ -21,8 +21,9 @@ import polars as pl
 import trio
 from rich.console import Console
 
-from callimport import destination, importer, lock, report, validation
+from callimport import destination, importer, lock, report
 from callimport.core import models
+from callimport.transform import validate
 from tests.crash import scenes, world
 from tests.crash.commands import Desk, Ended, chance
 from tests.crash.crm import START, Crm
@@ -161,8 +162,8 @@ def _surroundings() -> Iterator[None]:
         # A file a second that nobody here reads.
         mock.patch.object(lock, "write_heartbeat", return_value=None),
         # The same few files, read by every life anew: to the same end, and with most of the time there is.
-        mock.patch.object(validation, "validate", _remembered(validation.validate)),
-        mock.patch.object(validation, "validate_communications", _remembered(validation.validate_communications)),
+        mock.patch.object(validate, "validate", _remembered(validate.validate)),
+        mock.patch.object(validate, "validate_communications", _remembered(validate.validate_communications)),
     ):
         # Who is killed in the midst of a request leaves it half read.
         warnings.filterwarnings("ignore", "Async generator", ResourceWarning)

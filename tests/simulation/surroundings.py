@@ -13,8 +13,9 @@ import httpcore
 import httpx
 import polars as pl
 
-from callimport import delivery, destination, importer, lock, validation, watch
+from callimport import delivery, destination, importer, lock, watch
 from callimport.core import models, signals
+from callimport.transform import validate
 from tests.fake_crm import _NO_TLS, TOKEN
 from tests.simulation.crm import sending
 from tests.simulation.network import Network
@@ -61,8 +62,8 @@ def prepared() -> Iterator[None]:
         mock.patch.object(lock, "write_heartbeat", return_value=None),
         mock.patch.object(watch, "HEARTBEAT_SECONDS", 7.0),
         # One file, read by every life anew: to the same end, and with most of the time there is.
-        mock.patch.object(validation, "validate", _remembering(validation.validate)),
-        mock.patch.object(validation, "validate_communications", _remembering(validation.validate_communications)),
+        mock.patch.object(validate, "validate", _remembering(validate.validate)),
+        mock.patch.object(validate, "validate_communications", _remembering(validate.validate_communications)),
     ):
         # Who is killed in the midst of a request leaves it half read.
         warnings.filterwarnings("ignore", "Async generator", ResourceWarning)

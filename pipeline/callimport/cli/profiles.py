@@ -9,13 +9,14 @@ from typing import Literal
 import click
 from rich.console import Console
 
-from callimport import report, trial, validation
+from callimport import report
 from callimport.cli import answers, options
 from callimport.core import files, phones, settings
 from callimport.core.errors import ExitCode
 from callimport.extract import reader
 from callimport.profiles import draft as drafting
 from callimport.profiles import profile
+from callimport.transform import preview, validate
 
 _WIDTH = 100
 
@@ -147,10 +148,10 @@ def _test(
 ) -> ExitCode:
     """Show the first rows of FILE as they are and as the calls they become; nothing is sent, nothing kept."""
     with answers.errors_answered(as_json):
-        reading = validation.Reading(settings.timezone(timezone), ambiguous_hour, now())
+        reading = validate.Reading(settings.timezone(timezone), ambiguous_hour, now())
         chosen = profile.load(name) if name else None
         opened = reader.open_source(file)
-        tried = trial.trial(opened, chosen, reading, region=phones.require_region(region), shown=rows)
+        tried = preview.trial(opened, chosen, reading, region=phones.require_region(region), shown=rows)
     if as_json:
         click.echo(report.trial_json(tried))
     else:

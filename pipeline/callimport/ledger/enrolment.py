@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from callimport import twins
 from callimport.core import models
 from callimport.ledger import leadless, origins, recordings, resemblance
 from callimport.ledger.database import Database
+from callimport.transform import deduplicate
 
 REUSED_AFTER_SECONDS = 24 * 3600
 # So many rows are entered in no time either way.
 SMALL = 10_000
-_NO_TWINS = twins.Judged()
+_NO_TWINS = deduplicate.Judged()
 
 # The columns of models.Sighting, and what a sighting was found to be.
 _SIGHTING = """
@@ -126,7 +126,7 @@ class Enrolment:
         """Where rows lie that replace rejected ones, and where rows that are known by their own mark; see `Origins`."""
         origins.note(self._database, mended, repeated)
 
-    def enter(self, judged: twins.Judged = _NO_TWINS) -> Enrolled:
+    def enter(self, judged: deduplicate.Judged = _NO_TWINS) -> Enrolled:
         """Judge, then enter what is left. Once, as the last thing in the transaction. `judged` is what the sightings
         are to one another.
 
@@ -169,7 +169,7 @@ class Enrolment:
             ),
         )
 
-    def _mark(self, judged: twins.Judged) -> None:
+    def _mark(self, judged: deduplicate.Judged) -> None:
         """Those that are no calls of their own, and those that a person gave up while they waited for a lead."""
         self._database.execute("DROP TABLE IF EXISTS temp.judged")
         self._database.execute("CREATE TEMP TABLE judged (source INTEGER, row INTEGER, verdict TEXT)")

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from callimport import trial as trials
+from callimport.transform import preview
 
 
-def print_trial(console: Console, trial: trials.Trial) -> None:
+def print_trial(console: Console, trial: preview.Trial) -> None:
     for line in _head(trial):
         console.print(Text(line), soft_wrap=True)
     if trial.rows:
@@ -22,7 +22,7 @@ def print_trial(console: Console, trial: trials.Trial) -> None:
         console.print(Text(line), soft_wrap=True)
 
 
-def trial_json(trial: trials.Trial) -> str:
+def trial_json(trial: preview.Trial) -> str:
     """One line: profile, because, notes, whole, rows read by their ending, the rules broken, and the rows shown."""
     answer = {
         "exit_code": int(trial.exit_code),
@@ -31,7 +31,7 @@ def trial_json(trial: trials.Trial) -> str:
         "notes": trial.notes,
         "whole": trial.is_whole,
         "counts": {"read": sum(trial.counts.values())}
-        | {ending.value: trial.counts.get(ending, 0) for ending in trials.Ending},
+        | {ending.value: trial.counts.get(ending, 0) for ending in preview.Ending},
         "reasons": {rule: {"row": row, "message": message} for rule, (row, message) in trial.reasons.items()},
         "rows": [
             {"row": row.row, "ending": row.ending, "why": row.why, "before": row.before, "after": row.after}
@@ -41,23 +41,23 @@ def trial_json(trial: trials.Trial) -> str:
     return json.dumps(answer, ensure_ascii=False)
 
 
-def _head(trial: trials.Trial) -> Iterator[str]:
+def _head(trial: preview.Trial) -> Iterator[str]:
     yield trial.because
     yield from trial.notes
 
 
-def _tail(trial: trials.Trial) -> Iterator[str]:
+def _tail(trial: preview.Trial) -> Iterator[str]:
     read = sum(trial.counts.values())
-    endings = ", ".join(f"{trial.counts[ending]:,} {ending}" for ending in trials.Ending if trial.counts.get(ending))
+    endings = ", ".join(f"{trial.counts[ending]:,} {ending}" for ending in preview.Ending if trial.counts.get(ending))
     where = "" if trial.is_whole else "the first "
     yield f"{where}{read:,} rows: {endings}" if read else "no rows"
     for rule, (row, message) in trial.reasons.items():
         yield f"  rejected, as row {row}: {rule}: {message}"
 
 
-def _after(row: trials.Row) -> str:
+def _after(row: preview.Row) -> str:
     ending = f"{row.ending}: {row.why}" if row.why else row.ending.value
-    return "\n".join((ending, _told(row.after))) if row.ending is trials.Ending.CALL else ending
+    return "\n".join((ending, _told(row.after))) if row.ending is preview.Ending.CALL else ending
 
 
 def _told(cells: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 
 from callimport.core import errors, models, number_lists
 from callimport.core.settings import Settings
-from callimport.tally import Tally
+from callimport.transform.counts import Tally
 
 _DIRECTIONS = tuple(one.value for one in models.Direction)
 _STATUSES = tuple(one.value for one in models.CallStatus)

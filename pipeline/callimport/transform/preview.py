@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport import legs, validation
 from callimport.core import errors, models, privacy
 from callimport.extract import reader
 from callimport.profiles import profile, timestamps
+from callimport.transform import legs, validate
 from callimport_schemas import call_log
 
 # So many rows are judged; only the order of day and month is looked for in the whole file.
@@ -62,7 +62,7 @@ class Trial:
 
 
 def trial(
-    opened: models.Source, chosen: profile.Profile | None, reading: validation.Reading, *, region: str, shown: int
+    opened: models.Source, chosen: profile.Profile | None, reading: validate.Reading, *, region: str, shown: int
 ) -> Trial:
     """Try a recipe, or the one that is detected, on a file. `reading.zone` counts before the recipe's default; `shown`
     is the number of rows to show. Raises SourceError and SchemaMismatch."""
@@ -73,7 +73,7 @@ def trial(
         raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
     frame, order, is_whole = _first_rows(opened, match)
     given = profile.Given(region=region, ambiguous_hour=reading.ambiguous_hour, order=order)
-    reading = validation.Reading(reading.zone or match.profile.zone, reading.ambiguous_hour, reading.now)
+    reading = validate.Reading(reading.zone or match.profile.zone, reading.ambiguous_hour, reading.now)
     made = profile.canonical(match.profile, frame, given)
     judged = _judged(made, match.profile, reading)
     zone = ZoneInfo(reading.zone or "UTC")
@@ -117,13 +117,13 @@ class _Judged:
     reasons: dict[str, tuple[int, str]]
 
 
-def _judged(made: pl.DataFrame, its: profile.Profile, reading: validation.Reading) -> _Judged:
+def _judged(made: pl.DataFrame, its: profile.Profile, reading: validate.Reading) -> _Judged:
     endings: dict[int, tuple[Ending, str]] = {}
     for row, drop, skip in made.select("_row", "_drop", "_skip").iter_rows():
         if drop or skip:
             endings[row] = (Ending.DROPPED, drop) if drop else (Ending.SKIPPED, skip)
     kept = made.filter(~pl.col("_row").is_in(list(endings)))
-    validated = validation.validate(kept, reading)
+    validated = validate.validate(kept, reading)
     reasons: dict[str, tuple[int, str]] = {}
     for row, faults in sorted(validated.rejects.items()):
         endings[row] = (Ending.REJECTED, privacy.hide_numbers("; ".join(fault.message for fault in faults)))
@@ -143,7 +143,7 @@ def _judged(made: pl.DataFrame, its: profile.Profile, reading: validation.Readin
     return _Judged(endings, found, reasons)
 
 
-def _joined(kept: pl.DataFrame, validated: validation.Validated, rule: profile.Legs) -> legs.Joined:
+def _joined(kept: pl.DataFrame, validated: validate.Validated, rule: profile.Legs) -> legs.Joined:
     rows = kept.select("_row", "_group", "_leg", "_chain", "_length").join(
         validated.accepted, on="_row", how="left", maintain_order="left"
     )
