@@ -23,7 +23,7 @@ from callimport.core.clock import Drift
 from callimport.core.models import ItemStatus
 from callimport.destination import Destination
 from callimport.existing import Existing
-from callimport.ledger import Binding, Ledger, listing
+from callimport.ledger import Binding, Ledger, queries
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 
@@ -128,13 +128,13 @@ class Stage:
         self.ledger.resume(self.run_id, BATCH.id)
 
     def count(self, status: ItemStatus) -> int:
-        return listing.counts(self.ledger.database)[status]
+        return queries.counts(self.ledger.database)[status]
 
     def stand(self) -> dict[str, int]:
-        return {str(status): count for status, count in listing.counts(self.ledger.database).items() if count}
+        return {str(status): count for status, count in queries.counts(self.ledger.database).items() if count}
 
     def reasons(self, status: ItemStatus) -> list[str | None]:
-        return [item.reason for item in listing.items(self.ledger.database, status)]
+        return [item.reason for item in queries.items(self.ledger.database, status)]
 
     def attempts(self) -> list[tuple[Any, ...]]:
         return self.ledger.database.rows(

@@ -17,11 +17,12 @@ import httpx
 import pytest
 from rich.console import Console
 
-from callimport import doctor, importer, lock, report
+from callimport import doctor, importer, report
 from callimport.core import errors, models, privacy
 from callimport.core.settings import Settings
 from callimport.destination import Destination, handshake
 from callimport.doctor import Check, Examined, State
+from callimport.ledger import locking
 from tests import making, rehearsal
 from tests.fake_crm import BASE_URL, TOKEN, FakeCrm, Line, Reply, reply
 from tests.rehearsal import callimport
@@ -274,7 +275,7 @@ def test_another_accounts_ledger_is_told(settings: Settings, tmp_path: Path) -> 
 def test_a_ledger_that_a_run_holds_is_left_alone(settings: Settings, tmp_path: Path) -> None:
     named = _ledger(tmp_path, settings)
     assert named.ledger is not None
-    with lock.held(lock.beside(named.ledger, "lock")):
+    with locking.held(locking.beside(named.ledger, "lock")):
         told = _check(_examined(named, _answers()), "ledger")
     assert (told.state, "held by a run" in told.told) == (State.OK, True)
 

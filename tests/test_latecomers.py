@@ -14,7 +14,7 @@ from rich.console import Console
 
 from callimport import report, trace, upkeep
 from callimport.core import errors, limits, models
-from callimport.ledger import Ledger, leadless
+from callimport.ledger import Ledger, waiting_items
 from tests import exporting, making
 from tests.fake_crm import lead
 from tests.test_find_leads import HEADER, ONE, TWO, Nights, night_after_night
@@ -468,7 +468,7 @@ async def test_withdrawing_a_key_gives_up_the_one_call_that_waits_for_a_lead(nig
 @night_after_night
 async def test_an_account_stands_though_the_ledger_fails_when_calls_are_given_up(nights: Nights) -> None:
     nights.crm.leads = [lead(12, TWO)]
-    with mock.patch.object(leadless, "give_up", side_effect=errors.LedgerError("the disk is full")):
+    with mock.patch.object(waiting_items, "give_up", side_effect=errors.LedgerError("the disk is full")):
         result = await nights.run(_call(), _call("15:00:00", "c2", phone=TWO))
     assert (result.summary.calls.delivered, result.summary.exit_code) == (1, 0)
     assert result.told == ("which calls wait for a lead is not known, and none was given up: the disk is full",)
@@ -510,8 +510,8 @@ async def test_calls_that_wait_are_held_on_disk_however_many_they_are(nights: Ni
 
     found = {f"+151455501{n:02}": n + 1 for n in range(100)}
     with (
-        mock.patch.object(leadless, "sift", counting(leadless.sift)),
-        mock.patch.object(leadless, "forget_items", counting(leadless.forget_items)),
+        mock.patch.object(waiting_items, "sift", counting(waiting_items.sift)),
+        mock.patch.object(waiting_items, "forget_items", counting(waiting_items.forget_items)),
     ):
         for _ in range(2):
             await nights.run(*rows, find_leads=False, leads=_leads(nights, f"{TWO},12"))

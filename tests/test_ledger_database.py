@@ -9,7 +9,7 @@ import pytest
 
 from callimport.core import errors
 from callimport.core.models import ItemStatus
-from callimport.ledger import Database, Ledger, listing
+from callimport.ledger import Database, Ledger, queries
 from tests import making
 
 CALL = making.call()
@@ -27,7 +27,7 @@ def test_a_copy_holds_what_the_ledger_holds_and_leaves_it_as_it_was(tmp_path: Pa
     before = path.read_bytes()
     with closing(Ledger.copied(path, making.clock(), making.BINDING)) as copy:
         making.bring(copy, making.key(CALL), "run-1", ItemStatus.DELIVERED)
-        assert listing.counts(copy.database)[ItemStatus.DELIVERED] == 1
+        assert queries.counts(copy.database)[ItemStatus.DELIVERED] == 1
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["ledger.sqlite3"]
 
@@ -38,7 +38,7 @@ def test_a_copy_of_a_ledger_that_is_not_there_is_an_empty_one(tmp_path: Path, co
     if content is not None:
         path.write_bytes(content)
     with closing(Ledger.copied(path, making.clock(), making.BINDING)) as copy:
-        assert sum(listing.counts(copy.database).values()) == 0
+        assert sum(queries.counts(copy.database).values()) == 0
 
 
 def test_a_ledger_that_cannot_be_copied_is_said_in_one_line(tmp_path: Path) -> None:
@@ -94,4 +94,4 @@ def test_doubts_are_counted_by_what_was_seen(tmp_path: Path) -> None:
         making.enrol(ledger, making.batch(), CALL, other, run_id="run-1")
         for call in (CALL, other):
             making.bring(ledger, making.key(call), "run-1", ItemStatus.IN_DOUBT)
-        assert listing.doubt_reasons(ledger.database) == {"no answer in time": 2}
+        assert queries.doubt_reasons(ledger.database) == {"no answer in time": 2}

@@ -11,7 +11,7 @@ import pytest
 
 from callimport.core import endings, errors, models
 from callimport.core.models import ItemStatus
-from callimport.ledger import Enrolled, Ledger, enrolment, listing, updates
+from callimport.ledger import Enrolled, Ledger, enrol, queries, updates
 from tests import making
 
 _HOUR = timedelta(hours=1)
@@ -54,7 +54,7 @@ def test_every_call_becomes_one_pending_item(ledger: Ledger) -> None:
 def test_a_header_alone_is_a_batch_of_nothing(ledger: Ledger) -> None:
     batch = making.batch()
     assert _counts(making.enrol(ledger, batch)) == {}
-    assert listing.last_batch(ledger.database) == batch.id
+    assert queries.last_batch(ledger.database) == batch.id
 
 
 # Rows of one batch against one another
@@ -296,7 +296,7 @@ def test_pending_calls_of_other_settings_stay_where_they_are(ledger: Ledger) -> 
     enrolled = making.enrol(ledger, new, making.call("B", customer_phone=making.OTHER_PHONE))
     assert _counts(enrolled) == {}
     assert making.row(ledger, making.key(making.call("A"))) == before
-    assert listing.waiting(ledger.database, besides=new.id) == [models.Waiting(old.id, 1, old.settings)]
+    assert queries.waiting(ledger.database, besides=new.id) == [models.Waiting(old.id, 1, old.settings)]
 
 
 @pytest.mark.parametrize("status", [one for one in ItemStatus if one != ItemStatus.PENDING])
@@ -385,7 +385,7 @@ def test_after_the_right_zone_nothing_of_the_wrong_one_is_handed_out(ledger: Led
     assert item.key == making.key(shifted)
     making.bring(ledger, item.key, "run-1", ItemStatus.DELIVERED)
     assert ledger.next_item(right.id, frozenset()) is None
-    assert [one.batch for one in listing.waiting(ledger.database, besides=right.id)] == [wrong.id]
+    assert [one.batch for one in queries.waiting(ledger.database, besides=right.id)] == [wrong.id]
 
 
 def test_after_the_right_zone_calls_with_ids_are_replaced_in_place(ledger: Ledger) -> None:
@@ -397,7 +397,7 @@ def test_after_the_right_zone_calls_with_ids_are_replaced_in_place(ledger: Ledge
     item = ledger.next_item(right.id, frozenset())
     assert item is not None
     assert item.communication.executed_at == "2024-05-31T18:05:09+00:00"
-    assert listing.counts(ledger.database)[ItemStatus.PENDING] == 1
+    assert queries.counts(ledger.database)[ItemStatus.PENDING] == 1
 
 
 # Whole or not at all
@@ -462,19 +462,19 @@ def test_a_batch_is_taken_up_without_its_files(ledger: Ledger) -> None:
 
 
 def test_an_unknown_batch_is_not_taken_up(ledger: Ledger) -> None:
-    assert not listing.knows_batch(ledger.database, "7K3Q-2M9D")
+    assert not queries.knows_batch(ledger.database, "7K3Q-2M9D")
     with pytest.raises(errors.LedgerError):
         ledger.resume("run-1", "7K3Q-2M9D")
 
 
 def test_a_batch_that_was_withdrawn_is_not_the_last(ledger: Ledger) -> None:
     first, second = making.batch("1.csv"), making.batch("2.csv")
-    assert listing.last_batch(ledger.database) is None
+    assert queries.last_batch(ledger.database) is None
     making.enrol(ledger, first, making.call("A"))
     making.enrol(ledger, second, making.call("B", customer_phone=making.OTHER_PHONE))
-    assert listing.last_batch(ledger.database) == second.id
+    assert queries.last_batch(ledger.database) == second.id
     ledger.withdraw(second.id)
-    assert listing.last_batch(ledger.database) == first.id
+    assert queries.last_batch(ledger.database) == first.id
 
 
 @pytest.mark.parametrize("seen_again", [False, True])
@@ -527,10 +527,10 @@ def test_many_calls_at_once_leave_every_index_and_guard_as_it_was(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some are dropped and made again around a large first import."""
-    monkeypatch.setattr(enrolment, "SMALL", 2)
+    monkeypatch.setattr(enrol, "SMALL", 2)
     schema = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
     before = ledger.database.rows(schema)
     making.enrol(ledger, making.batch(), *(making.call(f"A-{row}", row=row) for row in range(2, 7)), run_id=None)
     assert ledger.database.rows(schema) == before
-    assert listing.counts(ledger.database)[ItemStatus.PENDING] == 5
+    assert queries.counts(ledger.database)[ItemStatus.PENDING] == 5
     assert ledger.database.one("PRAGMA integrity_check") == "ok"

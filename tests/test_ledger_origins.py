@@ -9,7 +9,7 @@ import pytest
 
 from callimport.core import errors, models, row_origin
 from callimport.core.models import ItemStatus
-from callimport.ledger import Enrolled, Ledger, listing
+from callimport.ledger import Enrolled, Ledger, queries
 from callimport.transform.deduplicate import Twins
 from tests import making
 
@@ -254,4 +254,4 @@ def test_a_batch_that_notes_nothing_is_as_before(ledger: Ledger) -> None:
     making.bring(ledger, making.key(call), "run-1", ItemStatus.DELIVERED)
     enrolled = _enrol(ledger, "export.csv", making.call(duration_seconds=7))
     assert (enrolled.unchanged, enrolled.changed) == (1, 1)
-    assert listing.last_batch(ledger.database) == making.batch("export.csv").id
+    assert queries.last_batch(ledger.database) == making.batch("export.csv").id

@@ -8,7 +8,7 @@ import pytest
 
 from callimport.core import errors, mapping
 from callimport.core.models import ItemStatus
-from callimport.ledger import Ledger, leadless, recordings
+from callimport.ledger import Ledger, recordings, waiting_items
 from callimport.ledger.recordings import Evidence, Known, Recordings
 from callimport.ledger.updates import Updates
 from tests import making
@@ -212,9 +212,9 @@ def test_a_call_that_waits_for_its_lead_vies_for_a_file(ledger: Ledger, book: Re
     waits = making.call("C-1", row=4)
     sighting = mapping.sighting(waits, id_is_unique=True, account_id=making.ACCOUNT.id, with_mark=True)
     with ledger.database.transaction():
-        leadless.begin(ledger.database)
-        leadless.see(ledger.database, [sighting])
-        leadless.keep(ledger.database, making.batch(), "shape", making.clock().wall(), asks_crm=True)
+        waiting_items.begin(ledger.database)
+        waiting_items.see(ledger.database, [sighting])
+        waiting_items.keep(ledger.database, making.batch(), "shape", making.clock().wall(), asks_crm=True)
     assert {one.key for one in book.nameless("main")} == {OTHER_KEY, making.key(waits)}
     assert book.to_claim({making.key(waits): "2024/b.wav"}, or_pending=True) == []
 

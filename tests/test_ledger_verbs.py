@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from callimport.core import errors, models
 from callimport.core.models import ItemStatus
-from callimport.ledger import Binding, Database, Enrolled, Ledger, database, listing
+from callimport.ledger import Binding, Database, Enrolled, Ledger, database, queries
 from tests import making
 
 _LEGAL = {
@@ -316,7 +316,7 @@ def test_what_a_dead_run_left_in_flight_is_in_doubt_with_the_evidence(path: Path
 
 def test_a_run_ends_once(ledger: Ledger) -> None:
     ledger.end_run("run-1", 4)
-    assert listing.last_run(ledger.database) == (
+    assert queries.last_run(ledger.database) == (
         "run-1",
         _BATCH.id,
         "2026-11-22T12:00:02.000+00:00",
@@ -341,7 +341,7 @@ def test_the_oldest_call_goes_first_and_never_one_of_a_busy_lead(ledger: Ledger)
     assert beside is not None
     assert beside.key == making.key(new)
     assert ledger.next_item(batch.id, frozenset({1, 2, 3})) is None
-    assert list(listing.to_send(ledger.database, batch.id)) == [
+    assert list(queries.to_send(ledger.database, batch.id)) == [
         (making.key(one), making.sighting(one).payload) for one in (old, mid, new)
     ]
 
@@ -507,7 +507,7 @@ def test_the_ledger_of_another_account_is_refused(ledger: Ledger, path: Path, bi
     with pytest.raises(errors.LedgerError, match=r"belongs to account 77 \(Garage Tremblay\) at api.crm.example"):
         Ledger.open(path, making.clock(), binding)
     with closing(Ledger.open(path, making.clock())) as whatever:
-        assert listing.bound_account(whatever.database) == making.ACCOUNT
+        assert queries.bound_account(whatever.database) == making.ACCOUNT
 
 
 def test_a_renamed_account_keeps_its_ledger(ledger: Ledger, path: Path) -> None:
@@ -576,7 +576,7 @@ def test_a_ledger_of_nothing_is_on_no_disk(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     with closing(Ledger.of_nothing(making.clock())) as ledger:
         making.enrol(ledger, _BATCH, _CALL)
-        assert listing.member_counts(ledger.database)[ItemStatus.PENDING] == 1
+        assert queries.member_counts(ledger.database)[ItemStatus.PENDING] == 1
     assert not list(tmp_path.iterdir())
 
 
@@ -585,7 +585,7 @@ def test_items_are_listed_oldest_first_with_their_place(ledger: Ledger) -> None:
     making.enrol(ledger, _BATCH, _CALL, older)
     making.bring(ledger, _KEY, "run-1", ItemStatus.REFUSED)
     making.bring(ledger, making.key(older), "run-1", ItemStatus.REFUSED)
-    first, second = listing.items(ledger.database, ItemStatus.REFUSED)
+    first, second = queries.items(ledger.database, ItemStatus.REFUSED)
     assert second == models.Listed(
         reference=making.sighting(_CALL).reference,
         source="calls.csv",
@@ -600,7 +600,7 @@ def test_items_are_listed_oldest_first_with_their_place(ledger: Ledger) -> None:
         was_sent=True,
     )
     assert first.row == 3
-    assert listing.members(ledger.database, ItemStatus.REFUSED) == [first, second]
+    assert queries.members(ledger.database, ItemStatus.REFUSED) == [first, second]
 
 
 # Anything in any order
@@ -651,7 +651,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule()
     def go_on(self) -> None:
-        last = listing.last_batch(self.ledger.database)
+        last = queries.last_batch(self.ledger.database)
         if last is not None and not self.flying:
             batch = making.batch()
             object.__setattr__(batch, "id", last)
@@ -700,7 +700,7 @@ class Lives(RuleBasedStateMachine):
     @rule(what=st.sampled_from(["withdraw", "refused", "failed", "in_doubt"]))
     def decide(self, what: str) -> None:
         """Between two runs."""
-        last = listing.last_batch(self.ledger.database)
+        last = queries.last_batch(self.ledger.database)
         if what != "withdraw":
             self.ledger.retry(ItemStatus(what))
         elif last is not None:
@@ -741,12 +741,12 @@ TestLives.settings = settings(max_examples=25, stateful_step_count=25, deadline=
 def test_a_ledger_remembers_calls_once_something_was_sent(path: Path) -> None:
     """Looked at in a copy: nothing lies there, and nothing is made."""
     with closing(Ledger.glimpse(path, making.clock())) as nothing:
-        assert not listing.remembers_calls(nothing.database)
+        assert not queries.remembers_calls(nothing.database)
     assert not path.exists()
     with closing(making.ledger(path)) as opened:
         opened.start_run("run-1")
         making.enrol(opened, _BATCH, _CALL, run_id="run-1")
-        assert not listing.remembers_calls(opened.database)
+        assert not queries.remembers_calls(opened.database)
         making.bring(opened, _KEY, "run-1", ItemStatus.REFUSED)
     with closing(Ledger.glimpse(path, making.clock())) as glimpsed:
-        assert listing.remembers_calls(glimpsed.database)
+        assert queries.remembers_calls(glimpsed.database)

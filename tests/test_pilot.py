@@ -10,7 +10,7 @@ import pytest
 
 from callimport import pilot
 from callimport.core import models
-from callimport.ledger import Ledger, listing, sample
+from callimport.ledger import Ledger, queries, sample
 from callimport.ledger.sample import Candidate
 from tests import making, rehearsal
 from tests.rehearsal import Crm, callimport, calls, write_csv
@@ -96,7 +96,7 @@ def test_of_each_kind_no_more_are_looked_at_than_could_be_chosen(ledger: Ledger)
 
 def test_the_ledger_hands_out_the_pilot_and_nothing_else(ledger: Ledger) -> None:
     batch_id = making.batch().id
-    assert listing.handed_out(ledger.database) == []
+    assert queries.handed_out(ledger.database) == []
     assert pilot.begin(ledger, batch_id, 3) == 3
     given = []
     while (item := ledger.next_item(batch_id, frozenset())) is not None:
@@ -105,9 +105,9 @@ def test_the_ledger_hands_out_the_pilot_and_nothing_else(ledger: Ledger) -> None
             item.key, ledger.intend(item.key, "run-1"), models.Echo(900 + len(given), {"id": 900 + len(given)})
         )
     assert len(given) == 3
-    assert {one.reference for one in listing.handed_out(ledger.database)} == set(given)
-    assert models.Direction.OUTGOING in {one.direction for one in listing.handed_out(ledger.database)}
-    assert listing.counts(ledger.database)[models.ItemStatus.PENDING] == 8
+    assert {one.reference for one in queries.handed_out(ledger.database)} == set(given)
+    assert models.Direction.OUTGOING in {one.direction for one in queries.handed_out(ledger.database)}
+    assert queries.counts(ledger.database)[models.ItemStatus.PENDING] == 8
 
 
 @pytest.fixture

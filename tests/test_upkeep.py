@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from callimport import lock, upkeep
+from callimport import upkeep
 from callimport.core import errors, models
 from callimport.core.models import ItemStatus
 from callimport.core.settings import Settings
-from callimport.ledger import Ledger, listing
+from callimport.ledger import Ledger, locking, queries
 from tests import making
 
 _BATCH = making.batch()
@@ -37,8 +37,8 @@ def settings(tmp_path: Path) -> Settings:
 def held(settings: Settings) -> Iterator[Path]:
     """As if a run held the ledger; the path of its heartbeat."""
     assert settings.ledger is not None
-    with lock.held(lock.beside(settings.ledger, "lock")):
-        yield lock.beside(settings.ledger, "heartbeat")
+    with locking.held(locking.beside(settings.ledger, "lock")):
+        yield locking.beside(settings.ledger, "heartbeat")
 
 
 def _look(settings: Settings) -> Ledger:
@@ -88,7 +88,7 @@ def test_status_of_an_empty_ledger_is_empty(tmp_path: Path) -> None:
 
 def test_while_a_run_holds_the_ledger_its_heartbeat_speaks(settings: Settings, held: Path) -> None:
     assert upkeep.status(settings, making.clock()).running == {"state": "starting"}
-    lock.write_heartbeat(held, {"run_id": "run-2", "state": "sending"})
+    locking.write_heartbeat(held, {"run_id": "run-2", "state": "sending"})
     status = upkeep.status(settings, making.clock())
     assert status.running == {"run_id": "run-2", "state": "sending"}
     assert status.items is None
@@ -98,9 +98,9 @@ def test_while_a_run_holds_the_ledger_its_heartbeat_speaks(settings: Settings, h
 def test_nothing_is_decided_while_a_run_holds_the_ledger(
     settings: Settings, held: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock.write_heartbeat(held, {"run_id": "run-2", "pid": 7, "host": "nas", "started_at": "noon"})
-    impatient = lock.held
-    monkeypatch.setattr(lock, "held", lambda path, **named: impatient(path, **{**named, "patience_seconds": 0}))
+    locking.write_heartbeat(held, {"run_id": "run-2", "pid": 7, "host": "nas", "started_at": "noon"})
+    impatient = locking.held
+    monkeypatch.setattr(locking, "held", lambda path, **named: impatient(path, **{**named, "patience_seconds": 0}))
     with pytest.raises(errors.RunInProgress, match="run run-2"):
         upkeep.withdraw(settings, making.clock(), _BATCH.id)
     with pytest.raises(errors.RunInProgress, match="run run-2"):
@@ -122,7 +122,7 @@ def test_what_was_refused_or_failed_is_tried_again(settings: Settings) -> None:
     assert upkeep.retry(settings, making.clock(), statuses=both, keys=()).pending == 2
     assert upkeep.retry(settings, making.clock(), statuses=both, keys=()).pending == 0
     with closing(_look(settings)) as ledger:
-        assert listing.counts(ledger.database)[ItemStatus.PENDING] == 5
+        assert queries.counts(ledger.database)[ItemStatus.PENDING] == 5
 
 
 def test_one_call_is_tried_again_by_its_reference(settings: Settings) -> None:
@@ -145,5 +145,5 @@ def test_the_ledger_is_let_go_of_after_every_look(settings: Settings) -> None:
     upkeep.status(settings, making.clock())
     with pytest.raises(errors.ConfigError):
         upkeep.withdraw(settings, making.clock(), "NOBO-DY00")
-    assert not lock.is_held(lock.beside(settings.ledger, "lock"))
+    assert not locking.is_held(locking.beside(settings.ledger, "lock"))
     assert asdict(upkeep.status(settings, making.clock()))["running"] is None

@@ -8,9 +8,9 @@ import anyio
 import pytest
 from rich.console import Console
 
-from callimport import delivery, lock, report
+from callimport import delivery, report
 from callimport.core import errors, models
-from callimport.ledger import Ledger
+from callimport.ledger import Ledger, locking
 from callimport.reconcile import Reconciliation
 from callimport.watch import Watch
 from tests import making
@@ -104,12 +104,12 @@ async def test_a_crm_that_cannot_be_read_beside_the_delivery_is_said_and_left_to
 @in_virtual_time
 async def test_the_heartbeat_says_when_it_ended(tmp_path: Path) -> None:
     with ledger_with(tmp_path, CALL) as ledger:
-        heartbeat = lock.beside(Path(ledger.database.place), "heartbeat")
+        heartbeat = locking.beside(Path(ledger.database.place), "heartbeat")
         watch, _ = _watch(ledger, Shows(), io.StringIO())
         async with watch.kept():
             await anyio.sleep(1)
-            assert (lock.read_heartbeat(heartbeat) or {})["state"] == "sending"
-        assert (lock.read_heartbeat(heartbeat) or {})["state"] == "ended"
+            assert (locking.read_heartbeat(heartbeat) or {})["state"] == "sending"
+        assert (locking.read_heartbeat(heartbeat) or {})["state"] == "ended"
 
 
 @in_virtual_time
@@ -119,7 +119,7 @@ async def test_a_heartbeat_that_cannot_be_written_stops_nothing(
     def refuse(*_: Any) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(lock, "write_heartbeat", refuse)
+    monkeypatch.setattr(locking, "write_heartbeat", refuse)
     with ledger_with(tmp_path, CALL) as ledger:
         watch, sending = _watch(ledger, Shows(), io.StringIO())
         async with watch.kept():

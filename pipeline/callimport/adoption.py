@@ -13,7 +13,7 @@ import anyio
 from callimport import likeness
 from callimport.core import errors, mapping, models
 from callimport.courier import Courier
-from callimport.ledger import Ledger, listing
+from callimport.ledger import Ledger, queries
 
 BETWEEN_READS_SECONDS = 5.0
 # As near as a look-alike may be without seconds.
@@ -33,7 +33,7 @@ class Adoption:
     @property
     def leads(self) -> list[int]:
         """Those that have pending calls, each once."""
-        return listing.leads_to_adopt_from(self._ledger.database, self._batch_id)
+        return queries.leads_to_adopt_from(self._ledger.database, self._batch_id)
 
     async def run(self) -> None:
         """Adopt and hold. Raises DestinationUnusable or LedgerError; what was adopted by then stays adopted."""
@@ -91,7 +91,7 @@ class Adoption:
         same call has another one under another system's name. What is left over is sent. What may be a call in doubt
         is left to the verdict on that one."""
         pending = self._pending(lead_id)
-        unclear = listing.unclear_of_lead(self._ledger.database, lead_id)
+        unclear = queries.unclear_of_lead(self._ledger.database, lead_id)
         free = [one for one in unclaimed if not likeness.equals_one_of(unclear, one) and not self._is_known(one)]
         for group in likeness.alike([item.communication for item in pending], free):
             theirs = [item for item in pending if item.communication in group.communications]
@@ -101,7 +101,7 @@ class Adoption:
     def _hold_near(self, lead_id: int, shown: Sequence[models.Stored]) -> None:
         marks = {reference for one in shown for reference in mapping.references_in(one.description)}
         unclaimed = [one for one in self._unclaimed(shown) if not self._is_known(one)]
-        wanted = listing.wanted_by_a_person(self._ledger.database, lead_id)
+        wanted = queries.wanted_by_a_person(self._ledger.database, lead_id)
         for item in self._pending(lead_id):
             near = {one.id: one for one in unclaimed if likeness.may_be(item.communication, one, near=NEAR_THE_CALL)}
             if item.reference in marks:
@@ -127,7 +127,7 @@ class Adoption:
         self.endings["adopted"] += 1
 
     def _pending(self, lead_id: int) -> list[models.Item]:
-        return listing.pending_of_lead(self._ledger.database, self._batch_id, lead_id)
+        return queries.pending_of_lead(self._ledger.database, self._batch_id, lead_id)
 
     def _unclaimed(self, shown: Sequence[models.Stored]) -> list[models.Stored]:
         taken = self._ledger.taken({one.id for one in shown})

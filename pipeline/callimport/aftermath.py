@@ -5,7 +5,7 @@ from pathlib import Path
 from callimport import custody, report, upkeep
 from callimport.core import errors, files, models
 from callimport.core.settings import Settings
-from callimport.ledger import listing, runs
+from callimport.ledger import queries, runs
 
 
 def write(settings: Settings, clock: models.Clock, path: Path) -> str:
@@ -20,8 +20,8 @@ def write(settings: Settings, clock: models.Clock, path: Path) -> str:
         report.write_run(
             path,
             run,
-            account=listing.bound_account(database),
+            account=queries.bound_account(database),
             ledger=database.place,
-            listed={status: listing.of_batch(database, run.batch, status) for status in upkeep.LISTED},
+            listed={status: queries.of_batch(database, run.batch, status) for status in upkeep.LISTED},
         )
     return run.run_id

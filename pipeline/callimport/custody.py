@@ -4,10 +4,10 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from callimport import account, lock
+from callimport import account
 from callimport.core import errors, models
 from callimport.core.settings import Settings, Target, find_ledger, ledger_of, ledger_path, remember_ledger, state_dir
-from callimport.ledger import Binding, Ledger, listing
+from callimport.ledger import Binding, Ledger, locking, queries
 
 
 @contextlib.contextmanager
@@ -65,7 +65,7 @@ def offline(settings: Settings, clock: models.Clock) -> Iterator[Ledger]:
     """The ledger that is meant, without asking the CRM."""
     path = find_ledger(settings)
     with (
-        lock.held(lock.beside(path, "lock"), heartbeat=lock.beside(path, "heartbeat")),
+        locking.held(locking.beside(path, "lock"), heartbeat=locking.beside(path, "heartbeat")),
         contextlib.closing(Ledger.open(path, clock)) as ledger,
     ):
         yield ledger
@@ -74,18 +74,20 @@ def offline(settings: Settings, clock: models.Clock) -> Iterator[Ledger]:
 @contextlib.contextmanager
 def _held(path: Path, folder: Path, target: Target, whose: models.Account) -> Iterator[None]:
     """One run a ledger, and one an account, whatever ledger it names."""
-    heartbeat = lock.beside(path, "heartbeat")
+    heartbeat = locking.beside(path, "heartbeat")
     one_an_account = folder / f"{ledger_path(folder, target.host, whose).stem}.lock"
     with (
-        lock.held(lock.beside(path, "lock"), heartbeat=heartbeat),
-        lock.held(one_an_account, heartbeat=heartbeat),
+        locking.held(locking.beside(path, "lock"), heartbeat=heartbeat),
+        locking.held(one_an_account, heartbeat=heartbeat),
     ):
         yield
 
 
 def _held_if_there(path: Path) -> contextlib.AbstractContextManager[None]:
-    heartbeat = lock.beside(path, "heartbeat")
-    return lock.held(lock.beside(path, "lock"), heartbeat=heartbeat) if path.exists() else contextlib.nullcontext()
+    heartbeat = locking.beside(path, "heartbeat")
+    return (
+        locking.held(locking.beside(path, "lock"), heartbeat=heartbeat) if path.exists() else contextlib.nullcontext()
+    )
 
 
 def _takes_its_place(path: Path, known: Path, clock: models.Clock) -> bool:
@@ -97,4 +99,4 @@ def _takes_its_place(path: Path, known: Path, clock: models.Clock) -> bool:
         contextlib.closing(Ledger.glimpse(path, clock)) as named,
         contextlib.closing(Ledger.glimpse(known, clock)) as remembered,
     ):
-        return listing.remembers_calls(named.database) and not listing.remembers_calls(remembered.database)
+        return queries.remembers_calls(named.database) and not queries.remembers_calls(remembered.database)

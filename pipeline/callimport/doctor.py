@@ -13,12 +13,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from callimport import account, custody, importer, lock
+from callimport import account, custody, importer
 from callimport.core import errors, models, plurals
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
 from callimport.destination.handshake import Handshake
-from callimport.ledger import listing
+from callimport.ledger import locking, queries
 
 # Calls of the future are rejects from five minutes on.
 SKEW_TO_LOOK_AT_SECONDS = 30
@@ -211,14 +211,14 @@ def _mounts() -> str:
 def _ledger(settings: config.Settings, clock: models.Clock, path: Path, whose: models.Account | None) -> Check:
     if not path.is_file():
         return _ok("ledger", f"none yet: the first run makes {path}")
-    if lock.is_held(lock.beside(path, "lock")):
+    if locking.is_held(locking.beside(path, "lock")):
         return _ok("ledger", f"{path} is held by a run: callimport status shows how far it is; not looked into now")
     try:
         with custody.offline(settings, clock) as ledger:
             ledger.database.check_soundness()
-            calls = sum(listing.counts(ledger.database).values())
+            calls = sum(queries.counts(ledger.database).values())
             version = ledger.database.one("PRAGMA user_version")
-            bound = listing.bound_account(ledger.database)
+            bound = queries.bound_account(ledger.database)
     except errors.RunInProgress as error:
         return _ok("ledger", str(error))
     except errors.ImporterError as error:

@@ -30,7 +30,7 @@ from callimport.existing import Existing
 from callimport.inquiry import Inquiry
 from callimport.intake import Intake
 from callimport.latecomers import Latecomers
-from callimport.ledger import Enrolled, Ledger, listing
+from callimport.ledger import Enrolled, Ledger, queries
 from callimport.pacer import Pacer
 from callimport.reckoning import Reckoning
 from callimport.recording import Folder
@@ -252,14 +252,14 @@ class Crossing:
             return enrolled, batch.id
 
     def _batch_to_go_on_with(self) -> str:
-        batch_id = (self.settings.resume or "").upper() or listing.last_batch(self.ledger.database)
+        batch_id = (self.settings.resume or "").upper() or queries.last_batch(self.ledger.database)
         if batch_id is None:
             raise errors.ConfigError("the ledger holds no batch to go on with: name the files to import")
-        if not listing.knows_batch(self.ledger.database, batch_id):
+        if not queries.knows_batch(self.ledger.database, batch_id):
             raise errors.ConfigError(
                 f"the ledger knows no batch {batch_id}: callimport status lists those that have pending calls"
             )
-        if not self.settings.reference and not listing.is_unmarked(self.ledger.database, batch_id):
+        if not self.settings.reference and not queries.is_unmarked(self.ledger.database, batch_id):
             raise errors.ConfigError(
                 "the calls of this batch were enrolled with their references: to send what is left without, name the "
                 "files again with --no-reference"
@@ -289,7 +289,7 @@ class Crossing:
         """Of a plan: what it would create, what it would change and upload, and over what it would write."""
         its = self.settings
         planned = itertools.chain(
-            listing.to_send(ledger.database, batch_id),
+            queries.to_send(ledger.database, batch_id),
             updating.to_send(),
             due.planned(),
             [("known calls", f"{its.on_change} overwrite={its.overwrite}")],

@@ -12,7 +12,7 @@ from callimport.core.settings import Settings
 from callimport.courier import Courier
 from callimport.intake import Intake
 from callimport.lead_search import Found, LeadSearch
-from callimport.ledger import Ledger, lookups
+from callimport.ledger import Ledger, lead_cache
 
 
 @dataclass(slots=True)
@@ -33,8 +33,8 @@ class Inquiry:
     async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
         """Give the intake what it needs to know of the CRM; `besides` are numbers that no file of today needs to have.
         What is found is remembered in the ledger. Raises DestinationUnusable."""
-        intake.pins = lambda keys: lookups.pins(ledger.database, keys)
-        intake.sent = lambda keys: lookups.sent(ledger.database, keys)
+        intake.pins = lambda keys: lead_cache.pins(ledger.database, keys)
+        intake.sent = lambda keys: lead_cache.sent(ledger.database, keys)
         if intake.may_need_users and await self._needs_users(intake):
             intake.agents.users = await self._active_users()
         elif intake.may_check_users:
@@ -87,15 +87,15 @@ class Inquiry:
         return survey
 
     async def _look_up(self, wanted: Mapping[str, datetime | None], ledger: Ledger) -> None:
-        self._leads |= lookups.known(ledger.database, wanted, self.now)
+        self._leads |= lead_cache.known(ledger.database, wanted, self.now)
         if nobodys := sum(not self._leads.get(phone, True) for phone in wanted):
-            hours = round(lookups.LASTS.total_seconds() / 3600)
+            hours = round(lead_cache.LASTS.total_seconds() / 3600)
             asked = f"{plurals.numbers(nobodys)} without a lead when the CRM was asked last"
             self.talk.say(f"{asked}: asked again {hours} hours after that")
 
         def keep(found: Found) -> None:
             self._leads.update(found)
-            lookups.keep(ledger.database, found, self.now)
+            lead_cache.keep(ledger.database, found, self.now)
 
         search = LeadSearch(self.courier, self.account, self.now, self.settings.region, self.talk.say, keep)
         unknown = [phone for phone in sorted(wanted) if phone not in self._leads and phone not in self._undecided]

@@ -17,7 +17,7 @@ import polars as pl
 from callimport import custody
 from callimport.core import csv_safety, errors, files, models, privacy
 from callimport.core.settings import Settings
-from callimport.ledger import Ledger, history, listing
+from callimport.ledger import Ledger, history, queries
 
 ROWS_AT_ONCE = 50_000
 _FORMATS = (".csv", ".parquet")
@@ -56,7 +56,7 @@ def export(
     refuse_unfit(path, force=settings.force)
     with custody.offline(settings, clock) as ledger:
         files.refuse_same((path,), (Path(ledger.database.place),))
-        if batch_id is not None and not listing.knows_batch(ledger.database, batch_id):
+        if batch_id is not None and not queries.knows_batch(ledger.database, batch_id):
             raise errors.ConfigError(f"the ledger knows no batch {batch_id}: callimport export without --batch has all")
         frames = _frames(ledger, statuses, batch_id)
         write = _write_csv if path.suffix.lower() == ".csv" else _write_parquet

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from callimport.core import mapping, models, plurals, privacy
 from callimport.intake import Intake
-from callimport.ledger import Enrolled, Enrolment, Ledger, leadless, origins
+from callimport.ledger import Enrolled, Enrolment, Ledger, row_origins, waiting_items
 
 # So many numbers of several leads are told one by one.
 _TOLD_AT_MOST = 10
@@ -25,22 +25,22 @@ class Latecomers:
         self._asks_crm = asks_crm
         intake.keeps_leadless = True
         self._shape = mapping.settings_fingerprint(intake.shape)
-        leadless.begin(self._database)
+        waiting_items.begin(self._database)
 
     @property
     def numbers(self) -> Iterator[str]:
         """Of those that wait; however long: none is given up by a run that has not looked for its lead once more."""
-        return leadless.numbers(self._database, self._shape) if self._grace else iter(())
+        return waiting_items.numbers(self._database, self._shape) if self._grace else iter(())
 
     def batch(self) -> models.Batch:
         """What is enrolled: the files of this run, and those that the calls came from which have found their lead."""
         if self._grace:
-            leadless.find(self._database, self._shape, self._whose)
+            waiting_items.find(self._database, self._shape, self._whose)
         files = self._intake.batch.sources
         known = {source.sha256 for source in files}
         more = (
             models.Source(Path(name), sha256, size, 0)
-            for sha256, (name, size) in leadless.sources(self._database).items()
+            for sha256, (name, size) in waiting_items.sources(self._database).items()
         )
         return replace(self._intake.batch, sources=(*files, *(one for one in more if one.sha256 not in known)))
 
@@ -48,11 +48,11 @@ class Latecomers:
         leads = self._intake.leads_with(phone)
         if leads is None or not leads.knows(phone):
             return None
-        return leads.lead_of(phone, datetime.fromtimestamp(started_at, UTC)) or leadless.SEVERAL
+        return leads.lead_of(phone, datetime.fromtimestamp(started_at, UTC)) or waiting_items.SEVERAL
 
     def gather(self, account_id: int) -> None:
         """Between two chunks of the files: take what has come by without a lead."""
-        leadless.see(self._database, self._intake.leadless(account_id))
+        waiting_items.see(self._database, self._intake.leadless(account_id))
 
     def see(self, enrolment: Enrolment, batch: models.Batch) -> None:
         """Bring in those that have found their lead, after the calls of the files: what these have, or reject, is
@@ -60,34 +60,34 @@ class Latecomers:
         held beside it.
         """
         places = places_in(batch)
-        leadless.pass_over(self._database, self._intake.origins.replaced())
+        waiting_items.pass_over(self._database, self._intake.origins.replaced())
         if self._grace:
-            leadless.make_whole(self._database, self._shape)
-        leadless.stand_back_today(self._database)
-        leadless.stand_back(self._database, self._intake.in_question(leadless.coming(self._database, places)))
-        leadless.stand_apart(self._database)
-        enrolment.see(leadless.coming(self._database, places))
+            waiting_items.make_whole(self._database, self._shape)
+        waiting_items.stand_back_today(self._database)
+        waiting_items.stand_back(self._database, self._intake.in_question(waiting_items.coming(self._database, places)))
+        waiting_items.stand_apart(self._database)
+        enrolment.see(waiting_items.coming(self._database, places))
         self._sift()
-        enrolment.note_origins(leadless.marks(self._database, places), ())
+        enrolment.note_origins(waiting_items.marks(self._database, places), ())
 
     def _sift(self) -> None:
         """Those of today's files that begin to wait: none that is a row known under another key."""
-        leadless.sift(self._database)
+        waiting_items.sift(self._database)
         marks = self._intake.origins.mended_calls()
-        mended = leadless.mended_today(self._database)
-        rejects = list(origins.rejects_of_leadless(self._database, mended, marks, self._intake.system))
+        mended = waiting_items.mended_today(self._database)
+        rejects = list(row_origins.rejects_of_leadless(self._database, mended, marks, self._intake.system))
         for rejected in rejects:
             self._intake.reject_leadless(rejected)
-        leadless.pass_over(self._database, (rejected.place for rejected in rejects))
-        leadless.drop_passed_over(self._database)
+        waiting_items.pass_over(self._database, (rejected.place for rejected in rejects))
+        waiting_items.drop_passed_over(self._database)
 
     def entered(self, enrolled: Enrolled, batch: models.Batch) -> Enrolled:
         """Once all is entered: keep the calls of today's files that have no lead. Those of earlier files are counted as
         carried along, as they are no rows of this run."""
         if self._grace:
-            leadless.keep(self._database, batch, self._shape, self._now, asks_crm=self._asks_crm)
-        leadless.forget_items(self._database)
-        return replace(enrolled, carried=enrolled.carried + leadless.came_along(self._database))
+            waiting_items.keep(self._database, batch, self._shape, self._now, asks_crm=self._asks_crm)
+        waiting_items.forget_items(self._database)
+        return replace(enrolled, carried=enrolled.carried + waiting_items.came_along(self._database))
 
     def close(self, *, is_plan: bool) -> tuple[str, ...]:
         """At the end of the run: give up those whose time is over, and say what became of all; a plan says what would.
@@ -95,14 +95,16 @@ class Latecomers:
         over = self._now - self._grace
         found = self._intake.found
         undecided = found.undecided if found is not None and self._grace else ()
-        given_up = leadless.give_up(self._database, self._shape, over, asked_crm=self._asks_crm, undecided=undecided)
+        given_up = waiting_items.give_up(
+            self._database, self._shape, over, asked_crm=self._asks_crm, undecided=undecided
+        )
         would = "would be " if is_plan else ""
         along = "would come along" if is_plan else "came along"
         back = "it may be the same as one of today's or a rejected row; tried again by the next run"
-        in_time, beyond = leadless.left(self._database, self._shape, over)
+        in_time, beyond = waiting_items.left(self._database, self._shape, over)
         lines = (
-            (leadless.came_along(self._database), f"of earlier files found a lead and {along}"),
-            (leadless.stood_back(self._database), f"with a lead by now {would}held back: {back}"),
+            (waiting_items.came_along(self._database), f"of earlier files found a lead and {along}"),
+            (waiting_items.stood_back(self._database), f"with a lead by now {would}held back: {back}"),
             (in_time, f"without a lead {would}kept: tried again for {self._grace.days} days, whatever files a run has"),
             (beyond, f"without a lead {would}kept until a run asks the CRM once more (--find-leads)"),
             (given_up, f"{would}given up: no lead has come within --lead-grace"),
@@ -111,7 +113,7 @@ class Latecomers:
 
     def _undecided(self, would: str) -> Iterator[str]:
         """Nobody is given up for having too many leads: a person decides, however late."""
-        found = leadless.undecided(self._database)
+        found = waiting_items.undecided(self._database)
         for phone, calls in found[:_TOLD_AT_MOST]:
             leads = self._intake.leads_with(phone)
             why = leads.why_undecided(phone) if leads is not None else "several leads have this number"

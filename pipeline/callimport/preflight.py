@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from callimport import likeness
 from callimport.core import errors, mapping, models, plurals
 from callimport.courier import Courier
-from callimport.ledger import Ledger, listing
+from callimport.ledger import Ledger, queries
 
 FIRST = 20
 RANDOM = 20
@@ -27,7 +27,7 @@ async def look(
     """Read the leads of the first creates and of some others; `heard` is told what each shows. Raises GuardStopped
     where they show what was sent by another ledger: with references by these; without, and where nothing was ever sent,
     by equal calls, too."""
-    by_payload = listing.is_unmarked(ledger.database, batch_id) or not listing.has_sent(ledger.database)
+    by_payload = queries.is_unmarked(ledger.database, batch_id) or not queries.has_sent(ledger.database)
     unknown: list[str] = []
     leads = _sample(ledger, batch_id, rng)
     if leads:
@@ -48,7 +48,7 @@ async def look(
         ledger.saw_on(lead_id, {one.id for one in shown})
         heard(lead_id, shown)
         unsent = _unsent(ledger, batch_id, lead_id) if by_payload else []
-        unclear = listing.unclear_of_lead(ledger.database, lead_id) if by_payload else []
+        unclear = queries.unclear_of_lead(ledger.database, lead_id) if by_payload else []
         unknown += [
             f"communication {one.id} of lead {lead_id}"
             for one in _unclaimed(ledger, shown)
@@ -73,9 +73,9 @@ async def look(
 def _sample(ledger: Ledger, batch_id: str, rng: random.Random) -> list[int]:
     """The leads of the first creates and of random others, each once, in an order that is always the same."""
     database = ledger.database
-    pending = listing.pending_count(database, batch_id)
+    pending = queries.pending_count(database, batch_id)
     others = rng.sample(range(FIRST, pending), min(RANDOM, pending - FIRST)) if pending > FIRST else []
-    leads = listing.pending_leads(database, batch_id, [*range(min(FIRST, pending)), *sorted(others)])
+    leads = queries.pending_leads(database, batch_id, [*range(min(FIRST, pending)), *sorted(others)])
     return list(dict.fromkeys(leads))
 
 
@@ -93,6 +93,6 @@ def _is_sent_elsewhere(ledger: Ledger, one: models.Stored) -> bool:
 
 def _unsent(ledger: Ledger, batch_id: str, lead_id: int) -> list[models.Communication]:
     """What is to be sent to a lead, but for what a person wants sent whatever is there."""
-    wanted = listing.wanted_by_a_person(ledger.database, lead_id)
-    pending = listing.pending_of_lead(ledger.database, batch_id, lead_id)
+    wanted = queries.wanted_by_a_person(ledger.database, lead_id)
+    pending = queries.pending_of_lead(ledger.database, batch_id, lead_id)
     return [item.communication for item in pending if item.key not in wanted]

@@ -8,7 +8,7 @@ from pathlib import Path
 from callimport.core import endings, errors, limits, models, plurals
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus, Skip
-from callimport.ledger import Enrolled, Ledger, listing
+from callimport.ledger import Enrolled, Ledger, queries
 from callimport.transform.counts import Tally
 
 EXAMPLES = 3
@@ -44,7 +44,7 @@ class Reckoning:
         self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
     ) -> endings.Result:
         database = self.ledger.database
-        stand = listing.member_counts(database)
+        stand = queries.member_counts(database)
         rows, calls, skipped = self._rows(), self._calls(stand), self._skipped(stand)
         error = str(self.stopped_by) if self.stopped_by else None
         if not (rows.adds_up() and calls.adds_up(rows)):
@@ -67,16 +67,16 @@ class Reckoning:
             summary=summary,
             findings=findings(self.tally, self.sources),
             left_out=self.tally.left_out(self.sources),
-            in_doubt=tuple(listing.members(database, ItemStatus.IN_DOUBT)),
-            held=tuple(listing.members(database, ItemStatus.HELD)),
-            refused=tuple(listing.members(database, ItemStatus.REFUSED)),
-            failed=tuple(listing.members(database, ItemStatus.FAILED)),
-            existing=tuple(listing.members(database, ItemStatus.WITHDRAWN) if stand[ItemStatus.WITHDRAWN] else ()),
-            pilot=tuple(listing.handed_out(database)) if self.is_pilot else (),
+            in_doubt=tuple(queries.members(database, ItemStatus.IN_DOUBT)),
+            held=tuple(queries.members(database, ItemStatus.HELD)),
+            refused=tuple(queries.members(database, ItemStatus.REFUSED)),
+            failed=tuple(queries.members(database, ItemStatus.FAILED)),
+            existing=tuple(queries.members(database, ItemStatus.WITHDRAWN) if stand[ItemStatus.WITHDRAWN] else ()),
+            pilot=tuple(queries.handed_out(database)) if self.is_pilot else (),
             updates=self.updates,
-            waiting=tuple(listing.waiting(database, besides=self.batch_id)),
+            waiting=tuple(queries.waiting(database, besides=self.batch_id)),
             told=(*self.told, *self._left(summary)),
-            kept_otherwise=dict(Counter(listing.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
+            kept_otherwise=dict(Counter(queries.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
             unattached=self.unattached,
             audio=self.audio,
             destination=destination,
@@ -109,7 +109,7 @@ class Reckoning:
         return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
 
     def _calls(self, stand: Mapping[ItemStatus, int]) -> endings.Calls:
-        adopted, updates = listing.adopted_members(self.ledger.database), self.updates
+        adopted, updates = queries.adopted_members(self.ledger.database), self.updates
         return endings.Calls(
             total=self._rows().calls + self.enrolled.carried + updates.carried,
             carried=self.enrolled.carried + updates.carried,

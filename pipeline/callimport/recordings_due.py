@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import anyio.lowlevel
 
 from callimport.core import endings
-from callimport.ledger import Database, listing, recordings
+from callimport.ledger import Database, queries, recordings
 from callimport.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
 from callimport.profiles import profile
 from callimport.recording import Audio, File, Folder, Unfit, folded, unreadable
@@ -200,7 +200,7 @@ def unclaimed(folder: Folder, claimed: Iterable[str]) -> list[str]:
 def names_of_batch(database: Database, batch_id: str, region: str) -> tuple[Names, str]:
     """How the phone system of a batch calls its recordings, and which installation that is, where its files are not
     read again."""
-    settings = listing.batch_settings(database, batch_id)
+    settings = queries.batch_settings(database, batch_id)
     recipe = settings.get("profile", "").partition(" ")[0]
     patterns = profile.load(recipe).recordings if recipe in profile.available() else ()
     return Names(patterns, settings.get("timezone") or None, region), settings.get("system", "")

@@ -15,7 +15,7 @@ from callimport.core.signals import Interruption
 from callimport.courier import Courier
 from callimport.destination import Destination
 from callimport.existing import Existing
-from callimport.ledger import Ledger, listing
+from callimport.ledger import Ledger, queries
 from callimport.pacer import Pacer
 from callimport.reconcile import Reconciliation
 from callimport.updating import Updating
@@ -145,7 +145,7 @@ class Sending:
             self.interruption.on_request(waiting.cancel)
             await reconciliation.settle_all(
                 lambda seconds: self.talk.say(
-                    report.doubts_line(listing.doubt_reasons(self.ledger.database), seconds, sends=True)
+                    report.doubts_line(queries.doubt_reasons(self.ledger.database), seconds, sends=True)
                 )
             )
         return self.interruption.exit_code is None
@@ -154,4 +154,4 @@ class Sending:
         return self.ledger.next_item(batch_id, frozenset(self.existing.unread)) is not None
 
     def _pending(self) -> int:
-        return listing.member_counts(self.ledger.database)[models.ItemStatus.PENDING]
+        return queries.member_counts(self.ledger.database)[models.ItemStatus.PENDING]

@@ -19,7 +19,7 @@ from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
 from callimport.core.signals import Interruption
 from callimport.courier import Courier
-from callimport.ledger import Ledger, listing
+from callimport.ledger import Ledger, queries
 from callimport.pacer import Pacer
 from callimport.reconcile import Reconciliation
 
@@ -97,7 +97,7 @@ async def _settle(settings: config.Settings, tools: importer.Tools, interruption
                     interruption.on_request(waiting.cancel)
                     await reconciliation.settle_all(
                         lambda seconds: tools.talk.say(
-                            report.doubts_line(listing.doubt_reasons(ledger.database), seconds, sends=False)
+                            report.doubts_line(queries.doubt_reasons(ledger.database), seconds, sends=False)
                         )
                     )
                 settled = _settled(ledger, reconciliation.verdicts, interrupted=interruption.exit_code)
@@ -119,9 +119,9 @@ def _settled(
     return Settled(
         ledger=database.place,
         verdicts={kind: verdicts.get(kind, 0) for kind in KINDS},
-        pending=listing.counts(database)[ItemStatus.PENDING],
-        in_doubt=tuple(listing.items(database, ItemStatus.IN_DOUBT)),
-        held=tuple(listing.items(database, ItemStatus.HELD)),
+        pending=queries.counts(database)[ItemStatus.PENDING],
+        in_doubt=tuple(queries.items(database, ItemStatus.IN_DOUBT)),
+        held=tuple(queries.items(database, ItemStatus.HELD)),
         decided=decided or {"accepted": 0, "resent": 0},
         interrupted=interrupted,
     )

@@ -3,10 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from callimport import custody, lock
+from callimport import custody
 from callimport.core import models, privacy
 from callimport.core.settings import Settings, find_ledger
-from callimport.ledger import Ledger, leadless, listing, recordings, updates
+from callimport.ledger import Ledger, locking, queries, recordings, updates, waiting_items
 
 LISTED = (models.ItemStatus.IN_DOUBT, models.ItemStatus.HELD, models.ItemStatus.REFUSED, models.ItemStatus.FAILED)
 
@@ -51,21 +51,21 @@ def plain(item: models.Listed) -> dict[str, Any]:
 def status(settings: Settings, clock: models.Clock) -> Status:
     """Where everything stands. While a run holds the ledger, its heartbeat speaks."""
     path = find_ledger(settings)
-    if lock.is_held(lock.beside(path, "lock")):
-        return Status(str(path), lock.read_heartbeat(lock.beside(path, "heartbeat")) or {"state": "starting"})
+    if locking.is_held(locking.beside(path, "lock")):
+        return Status(str(path), locking.read_heartbeat(locking.beside(path, "heartbeat")) or {"state": "starting"})
     with custody.offline(settings, clock) as ledger:
         database = ledger.database
         return Status(
             ledger=str(path),
             running=None,
-            account=listing.bound_account(database),
-            items=listing.counts(database),
+            account=queries.bound_account(database),
+            items=queries.counts(database),
             changed=updates.waiting_count(database),
             changed_refused=updates.refused_count(database),
-            without_lead=leadless.count(database),
+            without_lead=waiting_items.count(database),
             last_run=_last_run(ledger),
-            waiting=tuple(listing.waiting(database, besides=None)),
-            listed=tuple(item for status in LISTED for item in listing.items(database, status)),
+            waiting=tuple(queries.waiting(database, besides=None)),
+            listed=tuple(item for status in LISTED for item in queries.items(database, status)),
             recordings=recordings.counts(database),
         )
 
@@ -93,11 +93,11 @@ def retry(
         for key in keys:
             is_held = ledger.retry_one(key) is models.ItemStatus.HELD
             held, pending = held + is_held, pending + (not is_held)
-        return Retried(pending, held, tuple(listing.waiting(ledger.database, besides=None)), again)
+        return Retried(pending, held, tuple(queries.waiting(ledger.database, besides=None)), again)
 
 
 def _last_run(ledger: Ledger) -> dict[str, Any] | None:
-    found = listing.last_run(ledger.database)
+    found = queries.last_run(ledger.database)
     if found is None:
         return None
     names = ("run_id", "batch", "started_at", "ended_at", "exit_code", "stopped_by")

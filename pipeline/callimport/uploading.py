@@ -13,11 +13,11 @@ from typing import Any
 
 import anyio
 
-from callimport import lock, report
+from callimport import report
 from callimport.core import endings, errors, models, signals
 from callimport.core.settings import Settings
 from callimport.courier import Courier
-from callimport.ledger import Ledger
+from callimport.ledger import Ledger, locking
 from callimport.ledger.recordings import FAILED, REFUSED, Evidence, Recordings
 from callimport.pacer import Pacer
 from callimport.recording import MEBIBYTE, Audio, Folder, Unfit, unreadable
@@ -233,7 +233,7 @@ class Uploading:
         }
         self.talk.upload_progress(done, self._to_do, self.pacer.allowed_per_minute, now)
         with contextlib.suppress(errors.ImporterError, OSError):
-            lock.write_heartbeat(lock.beside(Path(self.ledger.database.place), "heartbeat"), figures)
+            locking.write_heartbeat(locking.beside(Path(self.ledger.database.place), "heartbeat"), figures)
 
     def _account(self, missing: int, pending: int) -> Uploaded:
         by_ending = [one.ending for one in self._unattached]

@@ -14,7 +14,7 @@ import anyio
 from callimport import likeness
 from callimport.core import errors, mapping, models, normal_form, privacy
 from callimport.courier import Courier
-from callimport.ledger import Ledger, delivered, listing
+from callimport.ledger import Ledger, delivered, queries
 from callimport.ledger.delivered import Kept
 from callimport.proofs import Kind, Proof
 
@@ -105,7 +105,7 @@ class Verification:
         if not strangers:
             return
         # What may be a call in doubt is for reconcile to judge.
-        unclear = listing.unclear_of_lead(self._ledger.database, lead_id)
+        unclear = queries.unclear_of_lead(self._ledger.database, lead_id)
         there = {one.id: one.body for one in shown}
         copied: dict[tuple[object, ...], Kept] = {}
         for kept in ours:

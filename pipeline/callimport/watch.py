@@ -11,9 +11,9 @@ from typing import Any
 
 import anyio
 
-from callimport import delivery, lock, report
+from callimport import delivery, report
 from callimport.core import errors, models
-from callimport.ledger import Ledger
+from callimport.ledger import Ledger, locking
 from callimport.reconcile import Reconciliation
 
 HEARTBEAT_SECONDS = 1.0
@@ -73,7 +73,7 @@ class Watch:
         figures = {**who, "updated_at": self._now(), "state": state, **report.progress_figures(progress)}
         # A heartbeat that cannot be written is no reason to stop sending.
         with contextlib.suppress(errors.ImporterError, OSError):
-            lock.write_heartbeat(lock.beside(Path(self.ledger.database.place), "heartbeat"), figures)
+            locking.write_heartbeat(locking.beside(Path(self.ledger.database.place), "heartbeat"), figures)
 
     def _now(self) -> str:
         return self.clock.wall().isoformat(timespec="seconds")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from callimport import lock
+from callimport.ledger import locking
 from tests import rehearsal
 from tests.crash import tally
 from tests.crash.storm import faults
@@ -194,7 +194,7 @@ def _wait_for_heartbeat(crm: Crm, process: "subprocess.Popen[str]") -> None:
     """Its own: one that was killed left its last."""
 
     def is_there() -> bool:
-        beats = [lock.read_heartbeat(path) or {} for path in crm.state.glob("ledgers/*.heartbeat")]
+        beats = [locking.read_heartbeat(path) or {} for path in crm.state.glob("ledgers/*.heartbeat")]
         return process.poll() is not None or process.pid in [beat.get("pid") for beat in beats]
 
     rehearsal.wait_until(is_there)

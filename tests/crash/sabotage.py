@@ -9,7 +9,7 @@ from unittest import mock
 from callimport import changes, latecomers, preflight
 from callimport.core import models
 from callimport.latecomers import Latecomers
-from callimport.ledger import Database, Ledger, leadless
+from callimport.ledger import Database, Ledger, waiting_items
 from callimport.ledger.recordings import Evidence, Recordings
 from callimport.recording import Audio
 from callimport.recordings_due import Errand
@@ -124,7 +124,7 @@ def _uploaded_before_it_is() -> list[Any]:
 
 def _forgotten_when_found() -> list[Any]:
     """Who waited is struck off before it is an item."""
-    batch, coming = Latecomers.batch, leadless.coming
+    batch, coming = Latecomers.batch, waiting_items.coming
     taken: list[models.Sighting] = []
 
     def struck_off(self: Latecomers) -> models.Batch:
@@ -136,7 +136,7 @@ def _forgotten_when_found() -> list[Any]:
     def remembered(*_: object) -> list[models.Sighting]:
         return taken
 
-    return [mock.patch.object(Latecomers, "batch", struck_off), mock.patch.object(leadless, "coming", remembered)]
+    return [mock.patch.object(Latecomers, "batch", struck_off), mock.patch.object(waiting_items, "coming", remembered)]
 
 
 SABOTAGES = {

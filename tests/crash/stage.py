@@ -21,8 +21,9 @@ import polars as pl
 import trio
 from rich.console import Console
 
-from callimport import destination, importer, lock, report
+from callimport import destination, importer, report
 from callimport.core import models
+from callimport.ledger import locking
 from callimport.transform import validate
 from tests.crash import scenes, world
 from tests.crash.commands import Desk, Ended, chance
@@ -160,7 +161,7 @@ def _surroundings() -> Iterator[None]:
         mock.patch.dict(os.environ, {"CALLIMPORT_TOKEN": "canary-7f3a9b-token"}),
         mock.patch.object(destination, "_tls", return_value=_NO_TLS),
         # A file a second that nobody here reads.
-        mock.patch.object(lock, "write_heartbeat", return_value=None),
+        mock.patch.object(locking, "write_heartbeat", return_value=None),
         # The same few files, read by every life anew: to the same end, and with most of the time there is.
         mock.patch.object(validate, "validate", _remembered(validate.validate)),
         mock.patch.object(validate, "validate_communications", _remembered(validate.validate_communications)),

@@ -5,38 +5,38 @@ from typing import Any
 from unittest import mock
 
 from callimport import directory, lead_search
-from callimport.ledger import leadless, lookups
+from callimport.ledger import lead_cache, waiting_items
 from tests.simulation.sabotage import Sabotage
 
 _PROFILE = "leads"
 
 
 def _none_remembered_for_ever() -> list[Any]:
-    return [mock.patch.object(lookups, "LASTS", timedelta(days=365))]
+    return [mock.patch.object(lead_cache, "LASTS", timedelta(days=365))]
 
 
 def _chosen_anew_each_night() -> list[Any]:
     def nothing(*_: object) -> dict[str, int]:
         return {}
 
-    return [mock.patch.object(lookups, "pins", nothing)]
+    return [mock.patch.object(lead_cache, "pins", nothing)]
 
 
 def _near_ones_all_at_once() -> list[Any]:
     def nobody(*_: object) -> None:
         pass
 
-    return [mock.patch.object(leadless, name, nobody) for name in ("stand_apart", "stand_back_today")]
+    return [mock.patch.object(waiting_items, name, nobody) for name in ("stand_apart", "stand_back_today")]
 
 
 def _held_back_not_spared() -> list[Any]:
-    real = leadless.give_up
+    real = waiting_items.give_up
 
     def all_of_them(database: Any, shape: str, before: datetime, **told: Any) -> int:
         database.execute("DELETE FROM temp.latecomer")
         return real(database, shape, before, **told)
 
-    return [mock.patch.object(leadless, "give_up", all_of_them)]
+    return [mock.patch.object(waiting_items, "give_up", all_of_them)]
 
 
 def _half_pages_believed() -> list[Any]:

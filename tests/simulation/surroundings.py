@@ -13,8 +13,9 @@ import httpcore
 import httpx
 import polars as pl
 
-from callimport import delivery, destination, importer, lock, watch
+from callimport import delivery, destination, importer, watch
 from callimport.core import models, signals
+from callimport.ledger import locking
 from callimport.transform import validate
 from tests.fake_crm import _NO_TLS, TOKEN
 from tests.simulation.crm import sending
@@ -57,9 +58,9 @@ def prepared() -> Iterator[None]:
         mock.patch.object(importer, "Interruption", _Listening),
         mock.patch.object(signals, "os", SimpleNamespace(_exit=_exit)),
         # The locks are real; the patience of who waits for one would be real seconds.
-        mock.patch.object(lock, "filelock", SimpleNamespace(FileLock=_impatient, Timeout=filelock.Timeout)),
+        mock.patch.object(locking, "filelock", SimpleNamespace(FileLock=_impatient, Timeout=filelock.Timeout)),
         # Nobody here reads the heartbeat, and a beat a second is a tenth of all turns.
-        mock.patch.object(lock, "write_heartbeat", return_value=None),
+        mock.patch.object(locking, "write_heartbeat", return_value=None),
         mock.patch.object(watch, "HEARTBEAT_SECONDS", 7.0),
         # One file, read by every life anew: to the same end, and with most of the time there is.
         mock.patch.object(validate, "validate", _remembering(validate.validate)),

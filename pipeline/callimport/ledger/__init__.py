@@ -20,7 +20,7 @@ sample     pending calls of every kind
 """
 
 from callimport.ledger.database import Database
-from callimport.ledger.enrolment import Enrolled, Enrolment
-from callimport.ledger.verbs import Binding, Ledger
+from callimport.ledger.enrol import Enrolled, Enrolment
+from callimport.ledger.items import Binding, Ledger
 
 __all__ = ["Binding", "Database", "Enrolled", "Enrolment", "Ledger"]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from callimport.core import models
-from callimport.ledger import listing
+from callimport.ledger import queries
 from callimport.ledger.database import Database
 
 # Of `rows`, in this order.
@@ -174,7 +174,7 @@ def _history(database: Database, row: tuple[Any, ...]) -> History:
     )
     rulings = database.rows("SELECT kind, decided_at, evidence FROM verdict WHERE key = ? ORDER BY id", (key,))
     return History(
-        item=listing.listed(row[1:12]),
+        item=queries.listed(row[1:12]),
         key=key,
         system=row[12],
         batch=row[13],

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from callimport.core import models
-from callimport.ledger import leadless, origins, recordings, resemblance
+from callimport.ledger import look_alikes, recordings, row_origins, waiting_items
 from callimport.ledger.database import Database
 from callimport.transform import deduplicate
 
@@ -72,7 +72,7 @@ _STORY_OF_SIGHTING = """
     lead_id = again.lead_id, started_at = again.started_at, facts = again.facts, payload = again.payload,
     legs = again.legs, next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = :now
 """
-_SHOWS_ALL_LEGS = leadless.shows_all_legs("item", "again")
+_SHOWS_ALL_LEGS = waiting_items.shows_all_legs("item", "again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Enrolment:
         self, mended: Iterable[tuple[models.Place, str]], repeated: Iterable[tuple[models.Place, str]]
     ) -> None:
         """Where rows lie that replace rejected ones, and where rows that are known by their own mark; see `Origins`."""
-        origins.note(self._database, mended, repeated)
+        row_origins.note(self._database, mended, repeated)
 
     def enter(self, judged: deduplicate.Judged = _NO_TWINS) -> Enrolled:
         """Judge, then enter what is left. Once, as the last thing in the transaction. `judged` is what the sightings
@@ -133,22 +133,22 @@ class Enrolment:
         Raises GuardStopped where the calls are known ones in another time zone.
         """
         self._mark(judged)
-        origins.judge_repeated(self._database)
+        row_origins.judge_repeated(self._database)
         self._find_known()
         self._judge_reused_ids()
-        origins.judge_mended(self._database)
+        row_origins.judge_mended(self._database)
         self._enter_batch()
         self._judge_known()
         self._judge_parts()
         changed = self._park_changes()
         self._replace_pending()
-        resemblance.judge(self._database)
+        look_alikes.judge(self._database)
         self._join_known()
         self._insert_new()
-        origins.keep(self._database)
+        row_origins.keep(self._database)
         if self._names_recordings:
             recordings.note(self._database, self._now)
-        resemblance.hold_look_alikes(self._database, self._now)
+        look_alikes.hold_look_alikes(self._database, self._now)
         carried = _carry_pending(self._database, self._batch.id)
         found, parked = _carry_keys(self._database, self._in_flight)
         by_verdict = "SELECT verdict, count(*) FROM temp.sighting WHERE verdict IS NOT NULL GROUP BY verdict"
@@ -165,7 +165,7 @@ class Enrolment:
             rejects=(
                 *judged.rejects(self._batch.name_beside),
                 *self._reused_ids(),
-                *origins.rejects(self._database),
+                *row_origins.rejects(self._database),
             ),
         )
 
@@ -184,7 +184,7 @@ class Enrolment:
                 WHERE judged.source = sighting.source AND judged.row = sighting.row
             """)
         if has_withdrawn:
-            leadless.judge_withdrawn(self._database)
+            waiting_items.judge_withdrawn(self._database)
 
     def _find_known(self) -> None:
         """Nothing needs to be done about a pending item of this very batch whose row tells what it told before: a
@@ -380,7 +380,7 @@ def begin(database: Database) -> None:
         database.execute(f"DROP TABLE IF EXISTS temp.{table}")
     for creation in (_SIGHTING, _BATCH_SOURCE, _KNOWN, _AGAIN, _MEMBER):
         database.execute(creation)
-    origins.begin(database)
+    row_origins.begin(database)
 
 
 def _carry_keys(database: Database, keys: Iterable[str]) -> tuple[int, int]:

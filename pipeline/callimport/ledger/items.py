@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callimport.core import errors, models
-from callimport.ledger import enrolment as enrolling
-from callimport.ledger import leadless, origins, updates
+from callimport.ledger import enrol, row_origins, updates, waiting_items
 from callimport.ledger.database import Database
 from callimport.ledger.verdicts import Verdicts
 
@@ -22,7 +21,7 @@ class Binding:
 
 
 class Ledger(Verdicts):
-    """What one run does to the ledger. Held by one run at a time; see lock.py."""
+    """What one run does to the ledger. Held by one run at a time; see ledger/locking.py."""
 
     def __init__(self, database: Database, clock: models.Clock) -> None:
         super().__init__(database, clock)
@@ -63,7 +62,7 @@ class Ledger(Verdicts):
     def of_nothing(cls, clock: models.Clock) -> "Ledger":
         """An empty ledger in memory, whose run has no items."""
         ledger = cls(Database.in_memory(), clock)
-        enrolling.begin(ledger.database)
+        enrol.begin(ledger.database)
         return ledger
 
     def snapshot(self) -> "Ledger":
@@ -107,19 +106,19 @@ class Ledger(Verdicts):
 
     def origins(self, system: str) -> frozenset[str]:
         """The marks of the rejected rows of a system whose mended form is an item, see core/row_origin.py."""
-        return origins.known(self.database, system)
+        return row_origins.known(self.database, system)
 
     @contextlib.contextmanager
-    def enrolment(self, run_id: str | None, batch: models.Batch) -> Iterator[enrolling.Enrolment]:
+    def enrolment(self, run_id: str | None, batch: models.Batch) -> Iterator[enrol.Enrolment]:
         """Gather and enter the sightings of a batch in this block; what interrupts it leaves the ledger as it was."""
         with self.database.transaction():
-            yield enrolling.Enrolment(self.database, batch, self._clock.wall(), self._found_in_flight)
+            yield enrol.Enrolment(self.database, batch, self._clock.wall(), self._found_in_flight)
             self._take_up(run_id, batch.id)
 
-    def resume(self, run_id: str | None, batch_id: str) -> enrolling.Enrolled:
+    def resume(self, run_id: str | None, batch_id: str) -> enrol.Enrolled:
         """Go on with a batch from the ledger alone. ConfigError for a batch it does not know."""
         with self.database.transaction():
-            enrolled = enrolling.resume(self.database, batch_id, self._found_in_flight)
+            enrolled = enrol.resume(self.database, batch_id, self._found_in_flight)
             self._take_up(run_id, batch_id)
         return enrolled
 
@@ -232,7 +231,7 @@ class Ledger(Verdicts):
                 "moved_at = ? WHERE batch_id = ? AND status = 'pending'",
                 (self._now(), batch_id),
             )
-            withdrawn += leadless.withdraw(self.database, batch_id, self._now())
+            withdrawn += waiting_items.withdraw(self.database, batch_id, self._now())
             return withdrawn + updates.withdraw(self.database, batch_id)
 
     def withdraw_one(self, reference: str) -> int:
@@ -244,7 +243,7 @@ class Ledger(Verdicts):
                 "AND (reference = ? OR key = ?)",
                 (reference.upper(), reference),
             )
-            if not found and leadless.withdraw_one(self.database, reference, self._now()):
+            if not found and waiting_items.withdraw_one(self.database, reference, self._now()):
                 return 1
             if not found:
                 raise errors.ConfigError(
@@ -278,7 +277,7 @@ class Ledger(Verdicts):
                 "status IN ('refused', 'failed', 'withdrawn') AND (reference = ? OR key = ?)",
                 (reference.upper(), reference),
             )
-            moved = moved or updates.retry(self.database, reference) or leadless.retry(self.database, reference)
+            moved = moved or updates.retry(self.database, reference) or waiting_items.retry(self.database, reference)
         if not moved:
             raise errors.ConfigError(
                 f"no refused, failed or withdrawn call has the key {reference}: callimport status lists them"
