@@ -12,7 +12,6 @@ from datetime import timedelta
 
 import anyio
 
-from callimport import changes
 from callimport.core import endings, errors, models, plurals, privacy
 from callimport.core.settings import Settings
 from callimport.core.signals import Interruption
@@ -20,6 +19,7 @@ from callimport.courier import Courier
 from callimport.ledger import Enrolled, Ledger
 from callimport.ledger.updates import Updates
 from callimport.patience import Patience
+from callimport.plan import changes
 
 BRAKE_FROM = 50
 BRAKE_SHARE = 0.05

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from callimport import changes, latecomers, preflight
+from callimport import latecomers, preflight
 from callimport.core import models
 from callimport.latecomers import Latecomers
 from callimport.ledger import Database, Ledger, waiting_items
 from callimport.ledger.recordings import Evidence, Recordings
+from callimport.plan import changes
 from callimport.recording import Audio
 from callimport.recordings_due import Errand
 from callimport.uploading import Uploading

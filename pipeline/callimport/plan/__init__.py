@@ -1,0 +1,1 @@
+"""Decide what to do with each call. Imports core alone."""
