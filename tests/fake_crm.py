@@ -22,8 +22,8 @@ import httpcore
 import httpx
 from trio.testing import MockClock
 
-from callimport import destination
 from callimport.core import privacy
+from callimport.crm import client
 
 BASE_URL = "http://127.0.0.1/v2"
 TOKEN = "canary-7f3a9b-token"
@@ -221,7 +221,7 @@ class FakeCrm(httpcore.AsyncNetworkBackend):
     @asynccontextmanager
     async def reached(
         self, base_url: str = BASE_URL, *, connections: int = 8, proxy: str | None = None
-    ) -> AsyncIterator[destination.Destination]:
+    ) -> AsyncIterator[client.Destination]:
         """The importer's destination, with this CRM at the other end."""
         async with connected_over(self.transport(connections, proxy), base_url) as there:
             yield there
@@ -230,11 +230,11 @@ class FakeCrm(httpcore.AsyncNetworkBackend):
 @asynccontextmanager
 async def connected_over(
     transport: httpx.AsyncBaseTransport, base_url: str = BASE_URL
-) -> AsyncIterator[destination.Destination]:
+) -> AsyncIterator[client.Destination]:
     """The importer's destination over a transport of the test's."""
     # To read the system's certificates takes longer than the test, and nobody here shows one.
-    with mock.patch.object(destination, "_tls", return_value=_NO_TLS):
-        async with destination.connected(base_url, privacy.Secret(TOKEN), transport=transport) as there:
+    with mock.patch.object(client, "_tls", return_value=_NO_TLS):
+        async with client.connected(base_url, privacy.Secret(TOKEN), transport=transport) as there:
             yield there
 
 

@@ -14,9 +14,9 @@ import anyio
 from callimport.core import endings, errors, mapping, models
 from callimport.core.settings import Settings
 from callimport.core.signals import Interruption
-from callimport.courier import Courier
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 from callimport.ledger import Enrolled, Ledger
-from callimport.pacer import Pacer
 from callimport.reckoning import Reckoning
 from callimport.transform.counts import Tally
 from callimport.transform.deduplicate import Twins

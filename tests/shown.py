@@ -14,10 +14,10 @@ import anyio
 import anyio.lowlevel
 
 from callimport.core import errors, mapping, models, normal_form
-from callimport.courier import Courier
-from callimport.destination import Destination
+from callimport.crm.client import Destination
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 from callimport.ledger import Ledger
-from callimport.pacer import Pacer
 from tests import making
 from tests.making import NOW
 

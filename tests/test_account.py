@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from callimport import account
 from callimport.core import errors, models, privacy
 from callimport.core.settings import Settings, Target
+from callimport.crm import account
 
 _ONE, _TWO = models.Account(77, "Garage Tremblay"), models.Account(78, "Autos Gagnon")
 _SETTINGS = Settings(files=("calls.csv",))

@@ -9,10 +9,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from callimport import breaker, courier, pacer
 from callimport.core import errors, models
 from callimport.core.models import ItemStatus
-from callimport.destination import Destination
+from callimport.crm import circuit_breaker, rate_limit, retry
+from callimport.crm.client import Destination
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 from tests.test_delivery import Least, Most, Stage, stage
@@ -379,7 +379,7 @@ async def test_who_gives_up_waiting_leaves_the_probing_to_the_next() -> None:
     admitted: list[str] = []
     async with crm.reached() as there:
         one = _breaker(there, lambda _: None)
-        for number in range(breaker.FAILURES_THAT_OPEN):
+        for number in range(circuit_breaker.FAILURES_THAT_OPEN):
             one.failed(str(number), errors.InDoubt("status 500", status=500))
 
         async def wait(key: str) -> None:
@@ -399,6 +399,6 @@ async def test_who_gives_up_waiting_leaves_the_probing_to_the_next() -> None:
     assert admitted == ["second", "third"]
 
 
-def _breaker(there: Destination, say: Callable[[str], None]) -> breaker.Breaker:
-    shared = pacer.Pacer((RATE,), anyio.current_time, Least())
-    return breaker.Breaker(courier.Courier(there, shared, Least()), shared, anyio.current_time, Least(), say)
+def _breaker(there: Destination, say: Callable[[str], None]) -> circuit_breaker.Breaker:
+    shared = rate_limit.Pacer((RATE,), anyio.current_time, Least())
+    return circuit_breaker.Breaker(retry.Courier(there, shared, Least()), shared, anyio.current_time, Least(), say)

@@ -16,7 +16,7 @@ import pytest
 from callimport import bulk
 from callimport.core import settings
 from callimport.core.models import ItemStatus
-from callimport.courier import Courier
+from callimport.crm.retry import Courier
 from callimport.existing import Existing
 from tests import making
 from tests.fake_crm import FakeDealer, Reply, in_virtual_time, lead, reply

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from callimport import courier, pacer
 from callimport.core import errors, models
+from callimport.crm import rate_limit, retry
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Line, Reply, in_virtual_time, reply
 
@@ -24,13 +24,13 @@ class Least(random.Random):
         return a
 
 
-def pace() -> pacer.Pacer:
-    return pacer.Pacer((models.Rate(190, 60.0),), anyio.current_time, Least())
+def pace() -> rate_limit.Pacer:
+    return rate_limit.Pacer((models.Rate(190, 60.0),), anyio.current_time, Least())
 
 
-async def asked(crm: FakeCrm, shared: pacer.Pacer, rng: random.Random | None = None) -> tuple[models.Account, ...]:
+async def asked(crm: FakeCrm, shared: rate_limit.Pacer, rng: random.Random | None = None) -> tuple[models.Account, ...]:
     async with crm.reached() as there:
-        return await courier.Courier(there, shared, rng or random.Random(1)).accounts()
+        return await retry.Courier(there, shared, rng or random.Random(1)).accounts()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_after_four_tries_it_gives_up_in_one_line() -> None:
     crm = FakeCrm(lines=deque([Line.REFUSED] * 100))
     with pytest.raises(errors.DestinationUnusable, match="cannot be reached") as caught:
         await asked(crm, pace())
-    assert len(crm.connections) == courier.ATTEMPTS == 4
+    assert len(crm.connections) == retry.ATTEMPTS == 4
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == errors.ExitCode.STOPPED
 
@@ -139,20 +139,20 @@ def test_one_lead_that_cannot_be_read_while_the_crm_answers_otherwise_is_that_le
 
     @in_virtual_time
     async def story() -> None:
-        crm = FakeCrm(script=deque([failure] * courier.ATTEMPTS + [ACCOUNT]))
+        crm = FakeCrm(script=deque([failure] * retry.ATTEMPTS + [ACCOUNT]))
         async with crm.reached() as there:
             with pytest.raises(errors.Incomplete, match="the lead cannot be read"):
-                await courier.Courier(there, pace(), random.Random(1)).communications_of(5001)
+                await retry.Courier(there, pace(), random.Random(1)).communications_of(5001)
 
     story()
 
 
 @in_virtual_time
 async def test_a_lead_that_cannot_be_read_where_nothing_else_can_is_the_crms_trouble() -> None:
-    crm = FakeCrm(script=deque([reply(500)] * (courier.ATTEMPTS + 1)))
+    crm = FakeCrm(script=deque([reply(500)] * (retry.ATTEMPTS + 1)))
     async with crm.reached() as there:
         with pytest.raises(errors.DestinationUnusable, match="cannot be reached"):
-            await courier.Courier(there, pace(), random.Random(1)).communications_of(5001)
+            await retry.Courier(there, pace(), random.Random(1)).communications_of(5001)
 
 
 @in_virtual_time
@@ -160,7 +160,7 @@ async def test_a_key_that_is_refused_at_a_lead_is_not_asked_again() -> None:
     crm = FakeCrm(script=deque([reply(401)]))
     async with crm.reached() as there:
         with pytest.raises(errors.DestinationUnusable, match="refused the key"):
-            await courier.Courier(there, pace(), random.Random(1)).communications_of(5001)
+            await retry.Courier(there, pace(), random.Random(1)).communications_of(5001)
     assert len(crm.received) == 1
 
 
@@ -169,7 +169,7 @@ async def test_a_key_that_is_refused_at_a_lead_is_not_asked_again() -> None:
 
 async def _updated(crm: FakeCrm, before_bytes: Callable[[], None] = lambda: None) -> models.Echo:
     async with crm.reached() as there:
-        return await courier.Courier(there, pace(), random.Random(1)).update(5, {"call_duration": 9}, before_bytes)
+        return await retry.Courier(there, pace(), random.Random(1)).update(5, {"call_duration": 9}, before_bytes)
 
 
 @pytest.mark.parametrize("failure", [fake_crm.RESETS, fake_crm.NO_REPLY, reply(500)], ids=["reset", "hangs", "500"])
@@ -188,7 +188,7 @@ def test_an_update_without_an_answer_is_made_again(failure: Reply) -> None:
 
 @in_virtual_time
 async def test_an_update_that_fails_while_the_crm_answers_otherwise_is_that_calls_trouble() -> None:
-    crm = FakeCrm(script=deque([reply(500)] * courier.ATTEMPTS + [ACCOUNT]))
+    crm = FakeCrm(script=deque([reply(500)] * retry.ATTEMPTS + [ACCOUNT]))
     with pytest.raises(errors.InDoubt, match="status 500"):
         await _updated(crm)
 

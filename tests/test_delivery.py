@@ -17,11 +17,12 @@ from unittest import mock
 import anyio
 import pytest
 
-from callimport import delivery, pacer
+from callimport import delivery
 from callimport.core import errors, models
 from callimport.core.clock import Drift
 from callimport.core.models import ItemStatus
-from callimport.destination import Destination
+from callimport.crm import rate_limit
+from callimport.crm.client import Destination
 from callimport.existing import Existing
 from callimport.ledger import Binding, Ledger, queries
 from tests import fake_crm
@@ -95,7 +96,7 @@ class Stage:
     path: Path
     there: Destination
     clock: models.Clock
-    pacer: pacer.Pacer
+    pacer: rate_limit.Pacer
     run_id: str = "run-1"
     rng: random.Random = field(default_factory=Least)
     wall: Wall = field(default_factory=Wall)
@@ -172,7 +173,7 @@ async def stage(
             enrolment.enter()
         async with crm.reached(base_url) as there:
             rng = rng or Least()
-            shared = pacer.Pacer((rate,), anyio.current_time, rng)
+            shared = rate_limit.Pacer((rate,), anyio.current_time, rng)
             yield Stage(crm, ledger, path, there, clock, shared, rng=rng, wall=wall)
 
 

@@ -1,4 +1,4 @@
-"""What each answer proves, row by row of the table on top of destination.py, through the real HTTP stack."""
+"""What each answer proves, row by row of the table on top of crm/client.py, through the real HTTP stack."""
 
 import contextlib
 import json
@@ -20,8 +20,8 @@ import pytest
 from anyio.abc import SocketAttribute
 from anyio.streams.tls import TLSStream
 
-from callimport import destination
 from callimport.core import errors, models, privacy
+from callimport.crm import client
 from tests import fake_crm
 from tests.fake_crm import TOKEN, Ending, FakeCrm, Line, Reply, in_virtual_time, reply
 
@@ -644,7 +644,7 @@ async def tls_server(folder: Path) -> AsyncIterator[tuple[str, Path]]:
 async def test_a_self_signed_certificate_stops_the_run(tmp_path: Path) -> None:
     """Real TLS on both event loops: each wraps the error in its own way."""
     intents: list[int] = []
-    async with tls_server(tmp_path) as (address, _), destination.connected(address, privacy.Secret(TOKEN)) as there:
+    async with tls_server(tmp_path) as (address, _), client.connected(address, privacy.Secret(TOKEN)) as there:
         with pytest.raises(errors.DestinationUnusable, match="certificate cannot be trusted"):
             await there.create(CALL, lambda: intents.append(1))
     assert intents == []
@@ -655,7 +655,7 @@ async def test_a_tls_stream_that_breaks_after_the_first_byte_is_in_doubt(tmp_pat
     """A box in between gives up and writes over the stream. httpx lets the error of TLS through as it is."""
     async with tls_server(tmp_path) as (address, pem):
         transport = httpx.AsyncHTTPTransport(verify=ssl.create_default_context(cafile=pem))
-        async with destination.connected(address, privacy.Secret(TOKEN), transport=transport) as there:
+        async with client.connected(address, privacy.Secret(TOKEN), transport=transport) as there:
             with pytest.raises(errors.InDoubt) as caught:
                 await there.create(CALL, nothing)
     assert not caught.value.applied
@@ -752,7 +752,7 @@ async def test_a_group_key_shows_all_its_accounts() -> None:
 @pytest.mark.parametrize("address", ["http://[::1/v2", "nonsense", "ftp://127.0.0.1/v2"])
 async def test_an_address_that_is_none_is_said_to_be_none(address: str) -> None:
     with pytest.raises(errors.DestinationUnusable, match="no http address"):
-        async with destination.connected(address, privacy.Secret(TOKEN)) as there:
+        async with client.connected(address, privacy.Secret(TOKEN)) as there:
             await there.accounts()
 
 

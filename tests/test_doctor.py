@@ -20,7 +20,8 @@ from rich.console import Console
 from callimport import doctor, importer, report
 from callimport.core import errors, models, privacy
 from callimport.core.settings import Settings
-from callimport.destination import Destination, handshake
+from callimport.crm import handshake
+from callimport.crm.client import Destination
 from callimport.doctor import Check, Examined, State
 from callimport.ledger import locking
 from tests import making, rehearsal

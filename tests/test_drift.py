@@ -11,9 +11,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from callimport import destination
 from callimport.core import errors, models
 from callimport.core.clock import Drift, Moment
+from callimport.crm import client
 from callimport.ledger import Ledger
 from tests.fake_crm import FakeCrm, in_virtual_time
 from tests.test_delivery import BEGAN, Stage, stage
@@ -95,7 +95,7 @@ def test_between_two_moments_lies_what_the_faster_clock_says(wall: float, monoto
 @in_virtual_time
 async def test_after_a_sleep_no_byte_leaves_on_a_connection_from_before(tmp_path: Path) -> None:
     """Such a connection is dead and looks a second old: what is sent over it comes into doubt."""
-    crm = FakeCrm(keepalive_seconds=destination.KEEPALIVE_SECONDS, latency_seconds=0.1)
+    crm = FakeCrm(keepalive_seconds=client.KEEPALIVE_SECONDS, latency_seconds=0.1)
     with OLD_IN_VIRTUAL_TIME:
         async with stage(tmp_path, crm, range(1, 4), rate=models.Rate(60, 60.0)) as play:
             async with anyio.create_task_group() as group:
@@ -104,7 +104,7 @@ async def test_after_a_sleep_no_byte_leaves_on_a_connection_from_before(tmp_path
                 assert (len(crm.connections), len(crm.received)) == (1, 2)
                 play.wall.ahead += NIGHT
             assert len(crm.connections) == 2
-            assert crm.received[2].at > 2.0 + destination.KEEPALIVE_SECONDS
+            assert crm.received[2].at > 2.0 + client.KEEPALIVE_SECONDS
             assert play.stand() == {"delivered": 3}
             assert [kind for _, kind, _ in play.attempts()] == ["delivered"] * 3
 
@@ -118,7 +118,7 @@ async def test_a_connection_that_was_being_made_when_the_machine_slept_is_not_us
             await anyio.sleep(1.0)
             play.wall.ahead += NIGHT
         assert len(crm.connections) == 2
-        assert crm.received[0].at > 2.0 + destination.KEEPALIVE_SECONDS
+        assert crm.received[0].at > 2.0 + client.KEEPALIVE_SECONDS
         assert play.attempts() == [("k1:00000", "delivered", 201)]
 
 
@@ -131,7 +131,7 @@ async def test_a_sleep_is_noticed_by_one_and_heeded_by_all_and_said_once(tmp_pat
             await anyio.sleep(1.0)
             play.wall.ahead += NIGHT
         assert len(crm.connections) == 16
-        assert min(request.at for request in crm.received) > 2.0 + destination.KEEPALIVE_SECONDS
+        assert min(request.at for request in crm.received) > 2.0 + client.KEEPALIVE_SECONDS
         assert play.said == [
             "this machine slept for 8 h 00 min, or its clock was set ahead: going on over new connections"
         ]
@@ -158,7 +158,7 @@ async def test_a_sleep_from_before_the_delivery_began_counts_where_the_caller_lo
         before = Drift(play.clock)
         play.wall.ahead += NIGHT
         await play.delivery(since=before).run()
-        assert play.crm.received[0].at > destination.KEEPALIVE_SECONDS
+        assert play.crm.received[0].at > client.KEEPALIVE_SECONDS
 
 
 # A clock that is set back
@@ -300,5 +300,5 @@ async def test_a_machine_that_slept_between_intent_and_first_byte_sends_nothing_
         dawdling(play, sleeps)
         await play.deliver()
         assert [kind for _, kind, _ in play.attempts()] == ["not_applied", "delivered"]
-        assert crm.received[0].at > destination.KEEPALIVE_SECONDS
+        assert crm.received[0].at > client.KEEPALIVE_SECONDS
         assert len(play.said) == 1

@@ -16,7 +16,7 @@ from callimport import existing, report, upkeep
 from callimport.core import endings, errors, mapping, models
 from callimport.core.models import ItemStatus
 from callimport.core.settings import PREFIX, Settings
-from callimport.courier import Courier
+from callimport.crm.retry import Courier
 from callimport.existing import Existing
 from callimport.ledger import Ledger
 from tests import making, rehearsal

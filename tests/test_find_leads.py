@@ -14,9 +14,10 @@ import anyio
 import pytest
 from rich.console import Console
 
-from callimport import destination, importer, report, upkeep
+from callimport import importer, report, upkeep
 from callimport.core import endings, errors, models
 from callimport.core.settings import PREFIX, Settings
+from callimport.crm import client
 from tests import exporting, making
 from tests.fake_crm import BASE_URL, TOKEN, FakeDealer, in_virtual_time, lead
 
@@ -75,7 +76,7 @@ class Nights:
         return [int(one["lead_id"]) for one in self.crm.stored]
 
     @asynccontextmanager
-    async def _connect(self, *_: Any, **__: Any) -> AsyncIterator[destination.Destination]:
+    async def _connect(self, *_: Any, **__: Any) -> AsyncIterator[client.Destination]:
         async with self.crm.reached() as there:
             yield there
 

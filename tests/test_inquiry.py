@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from callimport.core import errors, models
-from callimport.courier import Courier
+from callimport.crm.retry import Courier
 from callimport.inquiry import Inquiry
 from callimport.intake import Intake
 from callimport.ledger import Ledger

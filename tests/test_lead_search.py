@@ -8,7 +8,7 @@ import pytest
 
 from callimport import lead_search
 from callimport.core import errors, models
-from callimport.courier import Courier
+from callimport.crm.retry import Courier
 from callimport.lead_search import LeadSearch
 from tests.fake_crm import FakeDealer, Reply, in_virtual_time, lead, reply
 from tests.test_courier import pace

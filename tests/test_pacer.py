@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callimport import pacer
 from callimport.core import errors
 from callimport.core.models import Rate
+from callimport.crm import rate_limit
 from tests.fake_crm import in_virtual_time
 
 USUAL = Rate(190, 60.0)
@@ -25,12 +25,12 @@ class NoJitter(random.Random):
         return a
 
 
-def paced(*rates: Rate) -> pacer.Pacer:
-    return pacer.Pacer(rates or (USUAL,), anyio.current_time, NoJitter())
+def paced(*rates: Rate) -> rate_limit.Pacer:
+    return rate_limit.Pacer(rates or (USUAL,), anyio.current_time, NoJitter())
 
 
 async def saturate(
-    one: pacer.Pacer,
+    one: rate_limit.Pacer,
     seconds: float,
     *,
     workers: int = 8,
@@ -110,7 +110,7 @@ async def test_a_silence_is_not_made_up_for_by_a_burst() -> None:
     await saturate(one, 10.0)
     await anyio.sleep(300.0)
     after = await saturate(one, 10.0)
-    assert min(gaps(after)) >= INTERVAL - pacer.LONGEST_CATCH_UP_SECONDS - EPSILON
+    assert min(gaps(after)) >= INTERVAL - rate_limit.LONGEST_CATCH_UP_SECONDS - EPSILON
 
 
 @in_virtual_time
@@ -257,7 +257,7 @@ def test_less_than_a_second_is_taken_as_a_second(asked: float) -> None:
 @in_virtual_time
 async def test_the_wait_is_never_shorter_than_asked_and_up_to_a_second_longer() -> None:
     """All machines of a dealership come back at the same moment otherwise."""
-    pauses = [pacer.Pacer((USUAL,), anyio.current_time, random.Random(seed)).limited(7.0) for seed in range(50)]
+    pauses = [rate_limit.Pacer((USUAL,), anyio.current_time, random.Random(seed)).limited(7.0) for seed in range(50)]
     assert all(7.0 <= pause <= 8.0 for pause in pauses)
     assert len(set(pauses)) == 50
 

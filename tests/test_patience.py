@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from callimport import patience
 from callimport.core import errors
+from callimport.crm import failure_budget
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 from tests.test_delivery import stage
 
@@ -18,8 +18,8 @@ def refused(reason: str = "lead_id: invalid", status: int = 422) -> errors.Refus
     return errors.Refused(f"status {status}", status=status, reasons=(reason,) if reason else ())
 
 
-def patient() -> patience.Patience:
-    return patience.Patience(lambda: 0.0)
+def patient() -> failure_budget.Patience:
+    return failure_budget.Patience(lambda: 0.0)
 
 
 # Refusals that are all alike
@@ -171,7 +171,7 @@ def closing(crm: FakeCrm, request: Request) -> Reply:
 
 def test_a_quarter_of_an_hour_and_the_longest_pause_asked_for_are_waited_for() -> None:
     now = 0.0
-    one = patience.Patience(lambda: now)
+    one = failure_budget.Patience(lambda: now)
     one.limited(3600.0)
     now = 3600.0 + 900.0
     one.limited(10.0)
@@ -183,7 +183,7 @@ def test_a_quarter_of_an_hour_and_the_longest_pause_asked_for_are_waited_for() -
 @pytest.mark.parametrize("answered", ["delivered", "refused"])
 def test_whatever_is_let_through_begins_the_quarter_of_an_hour_anew(answered: str) -> None:
     now = 0.0
-    one = patience.Patience(lambda: now)
+    one = failure_budget.Patience(lambda: now)
     now = 900.0
     one.delivered() if answered == "delivered" else one.refused(refused())
     now = 1800.0

@@ -8,10 +8,10 @@ from typing import Any
 import anyio
 import pytest
 
-from callimport import account, probe, recording, silence
+from callimport import probe, recording, silence
 from callimport.core import errors, models
-from callimport.destination import question
-from callimport.pacer import Pacer
+from callimport.crm import account, raw_request
+from callimport.crm.rate_limit import Pacer
 from tests import making, rehearsal
 from tests.fake_crm import FIRST_ID, FakeCrm, Line, Reply, Request, in_virtual_time, reply
 from tests.rehearsal import Crm, Ended, callimport
@@ -161,7 +161,7 @@ def _unreachable() -> FakeCrm:
 
 
 def test_a_reply_without_an_object_has_no_data() -> None:
-    answered = question.Reply
+    answered = raw_request.Reply
     assert answered(200, {"data": [1]}).data == answered(200, [1]).data == answered(None).data == {}
     assert answered(200, {"data": {"id": 1}}).data == answered(200, {"id": 1}).data == {"id": 1}
     assert probe.TEXT.endswith("]")

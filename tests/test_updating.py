@@ -16,11 +16,11 @@ from callimport.core import errors, models
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
 from callimport.core.settings import Settings
-from callimport.courier import Courier
-from callimport.destination import Destination
+from callimport.crm.client import Destination
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 from callimport.ledger import updates
 from callimport.ledger.updates import Updates
-from callimport.pacer import Pacer
 from tests import fake_crm, making
 from tests.fake_crm import NO_REPLY, Reply, Request, in_virtual_time, reply
 from tests.nights import HOUSE, SETTINGS, Nights, endings_of, nights, on_put, puts, reads, several

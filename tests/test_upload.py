@@ -11,8 +11,8 @@ import anyio
 import anyio.abc
 import pytest
 
-from callimport import courier, destination, pacer
 from callimport.core import errors, models, privacy
+from callimport.crm import client, rate_limit, retry
 from callimport.recording import Audio, Folder
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Reply, in_virtual_time, reply
@@ -38,10 +38,10 @@ def scripted(*replies: Reply) -> FakeCrm:
 
 
 @asynccontextmanager
-async def couriered(crm: FakeCrm) -> AsyncIterator[courier.Courier]:
+async def couriered(crm: FakeCrm) -> AsyncIterator[retry.Courier]:
     async with crm.reached() as there:
-        pace = pacer.Pacer((models.Rate(190, 60.0),), anyio.current_time, random.Random(1))
-        yield courier.Courier(there, pace, random.Random(1))
+        pace = rate_limit.Pacer((models.Rate(190, 60.0),), anyio.current_time, random.Random(1))
+        yield retry.Courier(there, pace, random.Random(1))
 
 
 def uploads(crm: FakeCrm) -> int:
@@ -156,7 +156,7 @@ def test_a_file_is_never_in_memory_whole(tmp_path: Path) -> None:
             async with anyio.create_task_group() as group:
                 group.start_soon(listener.serve, _swallow)
                 address = f"http://127.0.0.1:{port}/v2"
-                async with destination.connected(address, privacy.Secret("t")) as there:
+                async with client.connected(address, privacy.Secret("t")) as there:
                     tracemalloc.start()
                     await there.upload_recording(ID, opened, opened.file_name, opened.media_type)
                 group.cancel_scope.cancel()

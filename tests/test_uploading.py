@@ -19,11 +19,11 @@ from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
 from callimport.core.settings import Settings
 from callimport.core.signals import Interruption
-from callimport.courier import Courier
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 from callimport.ledger import Ledger
 from callimport.ledger.recordings import Recordings
 from callimport.ledger.updates import Updates
-from callimport.pacer import Pacer
 from callimport.profiles import profile
 from callimport.recording_names import Names
 from callimport.uploading import Uploaded, Uploading

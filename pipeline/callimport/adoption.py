@@ -10,9 +10,9 @@ from datetime import timedelta
 
 import anyio
 
-from callimport import likeness
 from callimport.core import errors, mapping, models
-from callimport.courier import Courier
+from callimport.crm import matching
+from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, queries
 
 BETWEEN_READS_SECONDS = 5.0
@@ -92,8 +92,8 @@ class Adoption:
         is left to the verdict on that one."""
         pending = self._pending(lead_id)
         unclear = queries.unclear_of_lead(self._ledger.database, lead_id)
-        free = [one for one in unclaimed if not likeness.equals_one_of(unclear, one) and not self._is_known(one)]
-        for group in likeness.alike([item.communication for item in pending], free):
+        free = [one for one in unclaimed if not matching.equals_one_of(unclear, one) and not self._is_known(one)]
+        for group in matching.alike([item.communication for item in pending], free):
             theirs = [item for item in pending if item.communication in group.communications]
             for item, one in zip(theirs, group.stored, strict=False):
                 self._adopt(item.key, one, f"{one.id} equals it in everything")
@@ -103,11 +103,11 @@ class Adoption:
         unclaimed = [one for one in self._unclaimed(shown) if not self._is_known(one)]
         wanted = queries.wanted_by_a_person(self._ledger.database, lead_id)
         for item in self._pending(lead_id):
-            near = {one.id: one for one in unclaimed if likeness.may_be(item.communication, one, near=NEAR_THE_CALL)}
+            near = {one.id: one for one in unclaimed if matching.may_be(item.communication, one, near=NEAR_THE_CALL)}
             if item.reference in marks:
                 self._hold(item.key, "its reference stands on a communication of the lead that is another call's")
             elif near and item.key not in wanted:
-                told = likeness.told(tuple(near.values()))
+                told = matching.told(tuple(near.values()))
                 self._hold(item.key, f"the lead shows what could be it, but does not say so: communication {told}")
 
     def _is_known(self, one: models.Stored) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from callimport.core import errors, models, plurals
-from callimport.courier import Courier
+from callimport.crm.retry import Courier
 from callimport.ledger import Ledger
 
 # For so few leads it is not worth asking how many there are.

@@ -7,7 +7,7 @@ what every verdict on a call in doubt will rest on.
 import anyio
 
 from callimport.core import errors, models
-from callimport.courier import Courier
+from callimport.crm.retry import Courier
 
 # The CRM may show a communication a little later than it stores it.
 LOOK_AFTER_SECONDS = (0.0, 2.0, 5.0, 10.0, 15.0)

@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from callimport import account
 from callimport.core import errors, models
 from callimport.core.settings import Settings, Target, find_ledger, ledger_of, ledger_path, remember_ledger, state_dir
+from callimport.crm import account
 from callimport.ledger import Binding, Ledger, locking, queries
 
 

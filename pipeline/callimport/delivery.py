@@ -17,15 +17,15 @@ import anyio
 import tenacity
 
 from callimport import canary
-from callimport.breaker import Breaker
 from callimport.core import errors, humanize, models
 from callimport.core.clock import Drift, Moment
-from callimport.courier import Courier
-from callimport.destination import KEEPALIVE_SECONDS, Destination
+from callimport.crm.circuit_breaker import Breaker
+from callimport.crm.client import KEEPALIVE_SECONDS, Destination
+from callimport.crm.failure_budget import Patience
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 from callimport.existing import Existing
 from callimport.ledger import Ledger
-from callimport.pacer import Pacer
-from callimport.patience import Patience
 
 ATTEMPTS = 3
 LONGEST_BACKOFF_SECONDS = 60.0

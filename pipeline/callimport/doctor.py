@@ -13,11 +13,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from callimport import account, custody, importer
+from callimport import custody, importer
 from callimport.core import errors, models, plurals
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
-from callimport.destination.handshake import Handshake
+from callimport.crm import account
+from callimport.crm.handshake import Handshake
 from callimport.ledger import locking, queries
 
 # Calls of the future are rejects from five minutes on.

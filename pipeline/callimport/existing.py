@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from callimport import likeness
 from callimport.bulk import FEW, GOOD_FOR_SECONDS, Bulk, Choice, Shown, Sight
 from callimport.core import errors, humanize, mapping, models
 from callimport.core.settings import Settings
-from callimport.courier import Courier
+from callimport.crm import matching
+from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, queries
 
 NEAR = timedelta(minutes=2)
@@ -159,7 +159,7 @@ class Existing:
         """What may be a call of the lead that is to be sent: all that needs to be kept of it."""
         sent = [item.communication for item in queries.pending_of_lead(self._ledger.database, self._batch_id, lead_id)]
         dated = (one for one in shown if one.executed_at is not None)
-        return tuple(one for one in dated if any(likeness.may_be(each, one, near=NEAR) for each in sent))
+        return tuple(one for one in dated if any(matching.may_be(each, one, near=NEAR) for each in sent))
 
     async def _read(self, lead_id: int) -> tuple[models.Stored, ...]:
         try:
@@ -200,7 +200,7 @@ class Existing:
         unclear = queries.unclear_of_lead(database, lead_id)
         taken = self._ledger.taken({one.id for one in others}) | queries.existing_on(database, lead_id)
         # What may be a call in doubt is left to the verdict on that one.
-        free = [one for one in others if one.id not in taken and not likeness.equals_one_of(unclear, one)]
+        free = [one for one in others if one.id not in taken and not matching.equals_one_of(unclear, one)]
         wanted = queries.wanted_by_a_person(database, lead_id)
         pending = queries.pending_of_lead(database, self._batch_id, lead_id)
         found = explained([item for item in pending if item.key not in wanted], free)
@@ -237,6 +237,6 @@ def explained(calls: Sequence[models.Item], shown: Sequence[models.Stored]) -> d
 
 def _apart(sent: models.Communication, one: models.Stored) -> float | None:
     """Seconds between a call and what could be it; None for what could not."""
-    if one.executed_at is None or not likeness.may_be(sent, one, near=NEAR):
+    if one.executed_at is None or not matching.may_be(sent, one, near=NEAR):
         return None
     return abs((one.executed_at - datetime.fromisoformat(sent.executed_at)).total_seconds())

@@ -17,21 +17,22 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from callimport import account, custody, outputs, recordings_due, report
+from callimport import custody, outputs, recordings_due, report
 from callimport.audio_check import AudioCheck
 from callimport.bulk import Bulk
 from callimport.core import endings, errors, mapping, models, plurals
 from callimport.core import settings as config
 from callimport.core.clock import Drift
 from callimport.core.signals import Interruption
-from callimport.courier import Courier
-from callimport.destination import Destination, connected
+from callimport.crm import account
+from callimport.crm.client import Destination, connected
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 from callimport.existing import Existing
 from callimport.inquiry import Inquiry
 from callimport.intake import Intake
 from callimport.latecomers import Latecomers
 from callimport.ledger import Enrolled, Ledger, queries
-from callimport.pacer import Pacer
 from callimport.reckoning import Reckoning
 from callimport.recording import Folder
 from callimport.recording_names import Names

@@ -9,7 +9,7 @@ import anyio.lowlevel
 from callimport import directory, report
 from callimport.core import errors, models, plurals, privacy
 from callimport.core.settings import Settings
-from callimport.courier import Courier
+from callimport.crm.retry import Courier
 from callimport.intake import Intake
 from callimport.lead_search import Found, LeadSearch
 from callimport.ledger import Ledger, lead_cache

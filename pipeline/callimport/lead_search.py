@@ -8,7 +8,7 @@ import polars as pl
 
 from callimport.core import errors, models, plurals
 from callimport.core import phones as phone_numbers
-from callimport.courier import Courier
+from callimport.crm.retry import Courier
 
 # For so few numbers it is not worth asking how many leads there are.
 FEW = 3

@@ -6,9 +6,9 @@ Then it is not the memory it should be: a new one where the old is lost, a copy 
 import random
 from collections.abc import Callable, Sequence
 
-from callimport import likeness
 from callimport.core import errors, mapping, models, plurals
-from callimport.courier import Courier
+from callimport.crm import matching
+from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, queries
 
 FIRST = 20
@@ -54,7 +54,7 @@ async def look(
             for one in _unclaimed(ledger, shown)
             if _is_sent_elsewhere(ledger, one)
             # What may be a call in doubt is no proof that another one is there.
-            or (likeness.equals_one_of(unsent, one) and not likeness.equals_one_of(unclear, one))
+            or (matching.equals_one_of(unsent, one) and not matching.equals_one_of(unclear, one))
         ]
     if leads and unseen == len(leads):
         raise errors.GuardStopped(

@@ -11,15 +11,16 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from callimport import account, importer, silence
+from callimport import importer, silence
 from callimport.core import errors, models, normal_form, privacy
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
-from callimport.courier import Courier
-from callimport.destination import Destination
-from callimport.destination.exchange import Part
-from callimport.destination.question import Reply
-from callimport.pacer import Pacer
+from callimport.crm import account
+from callimport.crm.client import Destination
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.raw_request import Reply
+from callimport.crm.retry import Courier
+from callimport.crm.transport import Part
 from callimport.recording import MEBIBYTE
 
 # With brackets, as a reference has them.

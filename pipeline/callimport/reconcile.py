@@ -15,9 +15,9 @@ from datetime import timedelta
 
 import anyio
 
-from callimport import likeness
 from callimport.core import errors, mapping, models
-from callimport.courier import Courier
+from callimport.crm import matching
+from callimport.crm.retry import Courier
 from callimport.ledger import Ledger
 
 BETWEEN_READS_SECONDS = 5.0
@@ -47,7 +47,7 @@ def found(doubts: Sequence[models.Doubt], unclaimed: Iterable[models.Stored]) ->
     verdicts: dict[str, models.Verdict] = {}
     for doubt in doubts:
         given = {verdict.found.id for verdict in verdicts.values() if verdict.found}
-        bearing = [one for one in shown if likeness.bears(doubt.reference, one) and one.id not in given]
+        bearing = [one for one in shown if matching.bears(doubt.reference, one) and one.id not in given]
         if bearing:
             more = f"; the same reference stands on {[one.id for one in bearing[1:]]} too" if bearing[1:] else ""
             verdicts[doubt.key] = models.Verdict("found", f"its reference stands on {bearing[0].id}{more}", bearing[0])
@@ -69,10 +69,10 @@ def denied(doubt: models.Doubt, first: Look, second: Look) -> models.Verdict:
     near = {
         one.id: one
         for one in (*first.unclaimed, *second.unclaimed)
-        if likeness.may_be(doubt.communication, one, near=NEAR_THE_CALL, since=since)
+        if matching.may_be(doubt.communication, one, near=NEAR_THE_CALL, since=since)
     }
     if near:
-        shown = likeness.told(tuple(near.values()))
+        shown = matching.told(tuple(near.values()))
         return models.Verdict("held", f"the lead shows what could be it, but does not say so: communication {shown}")
     if doubt.applied:
         return models.Verdict("held", "the CRM said that it stored it, and does not show it")
@@ -210,7 +210,7 @@ def _found_by_payload(doubts: Sequence[models.Doubt], shown: Sequence[models.Sto
     """Without references: as many equal payloads as doubts, all made since, are the doubts'; which is whose does not
     matter, since they are equal in everything."""
     verdicts: dict[str, models.Verdict] = {}
-    for group in likeness.alike([doubt.communication for doubt in doubts], shown):
+    for group in matching.alike([doubt.communication for doubt in doubts], shown):
         theirs = [doubt for doubt in doubts if doubt.communication in group.communications]
         since = min(doubt.intended_at for doubt in theirs) - CLOCK_MARGIN
         floor = min(doubt.id_floor for doubt in theirs)

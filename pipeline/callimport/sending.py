@@ -12,11 +12,11 @@ from callimport.core import errors, models
 from callimport.core.clock import Drift
 from callimport.core.settings import Settings
 from callimport.core.signals import Interruption
-from callimport.courier import Courier
-from callimport.destination import Destination
+from callimport.crm.client import Destination
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 from callimport.existing import Existing
 from callimport.ledger import Ledger, queries
-from callimport.pacer import Pacer
 from callimport.reconcile import Reconciliation
 from callimport.updating import Updating
 from callimport.watch import Watch

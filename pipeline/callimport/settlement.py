@@ -12,15 +12,16 @@ from typing import Any
 
 import anyio
 
-from callimport import account, custody, importer, report, upkeep
+from callimport import custody, importer, report, upkeep
 from callimport.core import errors, models
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
 from callimport.core.signals import Interruption
-from callimport.courier import Courier
+from callimport.crm import account
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, queries
-from callimport.pacer import Pacer
 from callimport.reconcile import Reconciliation
 
 KINDS = ("found", "absent", "held")

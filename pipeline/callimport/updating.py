@@ -15,10 +15,10 @@ import anyio
 from callimport.core import endings, errors, models, plurals, privacy
 from callimport.core.settings import Settings
 from callimport.core.signals import Interruption
-from callimport.courier import Courier
+from callimport.crm.failure_budget import Patience
+from callimport.crm.retry import Courier
 from callimport.ledger import Enrolled, Ledger
 from callimport.ledger.updates import Updates
-from callimport.patience import Patience
 from callimport.plan import changes
 
 BRAKE_FROM = 50

@@ -16,10 +16,10 @@ import anyio
 from callimport import report
 from callimport.core import endings, errors, models, signals
 from callimport.core.settings import Settings
-from callimport.courier import Courier
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, locking
 from callimport.ledger.recordings import FAILED, REFUSED, Evidence, Recordings
-from callimport.pacer import Pacer
 from callimport.recording import MEBIBYTE, Audio, Folder, Unfit, unreadable
 from callimport.recording_names import Names
 from callimport.recordings_due import Due, Errand, Looking, standing

@@ -9,14 +9,15 @@ from typing import Any
 
 import anyio
 
-from callimport import account, custody, importer, report
+from callimport import custody, importer, report
 from callimport.core import errors, files
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
 from callimport.core.signals import Interruption
-from callimport.courier import Courier
+from callimport.crm import account
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 from callimport.ledger import delivered
-from callimport.pacer import Pacer
 from callimport.proofs import Kind, Proof
 from callimport.verify import READERS, Verification
 

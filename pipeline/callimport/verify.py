@@ -11,9 +11,9 @@ from dataclasses import asdict, replace
 
 import anyio
 
-from callimport import likeness
 from callimport.core import errors, mapping, models, normal_form, privacy
-from callimport.courier import Courier
+from callimport.crm import matching
+from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, delivered, queries
 from callimport.ledger.delivered import Kept
 from callimport.proofs import Kind, Proof
@@ -112,7 +112,7 @@ class Verification:
             for fields in (kept.fields, asdict(kept.communication), there.get(kept.communication_id, kept.fields)):
                 copied.setdefault(_look(fields), kept)
         for one in strangers:
-            if likeness.equals_one_of(unclear, one):
+            if matching.equals_one_of(unclear, one):
                 continue
             told = self._told_by_reference(one)
             copy_of = copied.get(_look(one.body))

@@ -13,9 +13,9 @@ from unittest import mock
 
 import httpx
 
-from callimport import destination
 from callimport.core import errors, models, privacy
-from callimport.destination import Destination
+from callimport.crm import client
+from callimport.crm.client import Destination
 
 LEAD, COMMUNICATION = 5001, 42534452
 _NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -39,8 +39,8 @@ Client = Destination
 async def connected(transport: httpx.AsyncBaseTransport) -> AsyncIterator[Client]:
     """A client of the CRM over a transport of the caller's."""
     # To read the system's certificates takes longer than everything else.
-    with mock.patch.object(destination, "_tls", return_value=_NO_TLS):
-        async with destination.connected("http://127.0.0.1/v2", privacy.Secret("token"), transport=transport) as there:
+    with mock.patch.object(client, "_tls", return_value=_NO_TLS):
+        async with client.connected("http://127.0.0.1/v2", privacy.Secret("token"), transport=transport) as there:
             yield there
 
 

@@ -21,8 +21,9 @@ import polars as pl
 import trio
 from rich.console import Console
 
-from callimport import destination, importer, report
+from callimport import importer, report
 from callimport.core import models
+from callimport.crm import client
 from callimport.ledger import locking
 from callimport.transform import validate
 from tests.crash import scenes, world
@@ -140,16 +141,16 @@ def _wall(life: Life) -> datetime:
 @contextlib.asynccontextmanager
 async def _connected(
     network: Network, base_url: str, token: Any, *, connections: int
-) -> AsyncIterator[destination.Destination]:
+) -> AsyncIterator[client.Destination]:
     """The importer's own way to a CRM, over a network of ours."""
     transport = httpx.AsyncHTTPTransport(verify=_NO_TLS)
     transport._pool = httpcore.AsyncConnectionPool(
         network_backend=network,
         max_connections=connections,
-        keepalive_expiry=destination.KEEPALIVE_SECONDS,
+        keepalive_expiry=client.KEEPALIVE_SECONDS,
         ssl_context=_NO_TLS,
     )
-    async with destination.connected(base_url, token, connections=connections, transport=transport) as crm:
+    async with client.connected(base_url, token, connections=connections, transport=transport) as crm:
         yield crm
 
 
@@ -159,7 +160,7 @@ def _surroundings() -> Iterator[None]:
     with (
         warnings.catch_warnings(),
         mock.patch.dict(os.environ, {"CALLIMPORT_TOKEN": "canary-7f3a9b-token"}),
-        mock.patch.object(destination, "_tls", return_value=_NO_TLS),
+        mock.patch.object(client, "_tls", return_value=_NO_TLS),
         # A file a second that nobody here reads.
         mock.patch.object(locking, "write_heartbeat", return_value=None),
         # The same few files, read by every life anew: to the same end, and with most of the time there is.

@@ -13,8 +13,9 @@ from unittest import mock
 
 import anyio
 
-from callimport import delivery, destination, existing, likeness, pacer, reconcile
+from callimport import delivery, existing, reconcile
 from callimport.core import errors, models, normal_form
+from callimport.crm import client, matching, rate_limit
 from callimport.ledger import Database, Ledger
 from callimport.ledger.recordings import Evidence, Recordings
 from callimport.recording import Audio
@@ -136,7 +137,7 @@ def _set_instead_of_multiset() -> list[Any]:
             doubt.key: models.Verdict("found", "looks like it", one)
             for doubt in doubts
             for one in reversed(shown)
-            if one.id > doubt.id_floor and likeness.is_equal(doubt.communication, one)
+            if one.id > doubt.id_floor and matching.is_equal(doubt.communication, one)
         }
 
     return [mock.patch.object(reconcile, "_found_by_payload", by_payload)]
@@ -170,23 +171,23 @@ def _strict_denial() -> list[Any]:
     def is_it(sent: models.Communication, one: models.Stored, **_: Any) -> bool:
         return not normal_form.differences(sent, one.body)
 
-    return [mock.patch.object(likeness, "may_be", is_it)]
+    return [mock.patch.object(matching, "may_be", is_it)]
 
 
 def _echo_not_checked() -> list[Any]:
     deaf = SimpleNamespace(instant=normal_form.instant, differences=lambda *_: ())
-    return [mock.patch.object(destination, "normal_form", deaf)]
+    return [mock.patch.object(client, "normal_form", deaf)]
 
 
 def _gate_not_read_again() -> list[Any]:
-    async def slot(self: pacer.Pacer) -> None:
+    async def slot(self: rate_limit.Pacer) -> None:
         async with self._turn:
             await anyio.sleep(max(0.0, self._wait_seconds()))
             self._take()
 
     return [
-        mock.patch.object(pacer.Pacer, "slot", slot),
-        mock.patch.object(pacer.Pacer, "paused_seconds", property(lambda _: 0.0)),
+        mock.patch.object(rate_limit.Pacer, "slot", slot),
+        mock.patch.object(rate_limit.Pacer, "paused_seconds", property(lambda _: 0.0)),
     ]
 
 

@@ -13,8 +13,9 @@ import httpcore
 import httpx
 import polars as pl
 
-from callimport import delivery, destination, importer, watch
+from callimport import delivery, importer, watch
 from callimport.core import models, signals
+from callimport.crm import client
 from callimport.ledger import locking
 from callimport.transform import validate
 from tests.fake_crm import _NO_TLS, TOKEN
@@ -29,16 +30,16 @@ _judged: dict[str, Any] = {}
 @contextlib.asynccontextmanager
 async def connected(
     network: Network, base_url: str, token: Any, *, connections: int
-) -> AsyncIterator[destination.Destination]:
+) -> AsyncIterator[client.Destination]:
     """The importer's own way to a CRM, over a network of ours."""
     transport = httpx.AsyncHTTPTransport(verify=_NO_TLS)
     transport._pool = httpcore.AsyncConnectionPool(
         network_backend=network,
         max_connections=connections,
-        keepalive_expiry=destination.KEEPALIVE_SECONDS,
+        keepalive_expiry=client.KEEPALIVE_SECONDS,
         ssl_context=_NO_TLS,
     )
-    async with destination.connected(base_url, token, connections=connections, transport=transport) as crm:
+    async with client.connected(base_url, token, connections=connections, transport=transport) as crm:
         yield crm
 
 
@@ -53,7 +54,7 @@ def prepared() -> Iterator[None]:
     with (
         warnings.catch_warnings(),
         mock.patch.dict(os.environ, {"CALLIMPORT_TOKEN": TOKEN}),
-        mock.patch.object(destination, "_tls", return_value=_NO_TLS),
+        mock.patch.object(client, "_tls", return_value=_NO_TLS),
         mock.patch.object(delivery.Delivery, "_attempt", attempt_known_to_the_crm),
         mock.patch.object(importer, "Interruption", _Listening),
         mock.patch.object(signals, "os", SimpleNamespace(_exit=_exit)),

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import anyio
 
 from callimport.core import errors, humanize
-from callimport.courier import Courier
-from callimport.pacer import Pacer
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.retry import Courier
 
 FAILURES_THAT_OPEN = 5
 PAUSES_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)

@@ -44,8 +44,8 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from callimport.core import errors, models, normal_form, privacy
-from callimport.destination import handshake, question, shapes
-from callimport.destination.exchange import NO_ADDRESS, BeforeBytes, Exchange, Part
+from callimport.crm import handshake, raw_request, vendor_json
+from callimport.crm.transport import NO_ADDRESS, BeforeBytes, Exchange, Part
 
 TIMEOUTS = httpx.Timeout(connect=10.0, read=60.0, write=30.0, pool=None)
 # Shorter than any server's patience: a connection closed under a request is the commonest way into doubt.
@@ -66,7 +66,7 @@ class Destination:
     async def accounts(self) -> tuple[models.Account, ...]:
         """GET /account: whose key this is. A group's key answers with several."""
         body = await self._exchange.send("GET", "/account")
-        found = tuple(shapes.account(one) for one in shapes.as_list(body))
+        found = tuple(vendor_json.account(one) for one in vendor_json.as_list(body))
         self._account_was_read = True
         return found
 
@@ -75,8 +75,8 @@ class Destination:
         part of the answer."""
         look = self._exchange.look = handshake.Look()
         try:
-            body = shapes.as_list(await self._exchange.send("GET", "/account?include%5B%5D=users"))
-            accounts = tuple(shapes.account(one) for one in body)
+            body = vendor_json.as_list(await self._exchange.send("GET", "/account?include%5B%5D=users"))
+            accounts = tuple(vendor_json.account(one) for one in body)
             return handshake.Handshake(**look.seen, accounts=accounts, users=handshake.users_in(body))
         except errors.DestinationUnusable as error:
             return handshake.Handshake(**look.seen, error=str(error))
@@ -85,42 +85,42 @@ class Destination:
 
     async def ask(
         self, method: str, path: str, payload: Mapping[str, Any] | None = None, part: Part | None = None
-    ) -> question.Reply:
+    ) -> raw_request.Reply:
         """Any request, once, with an object or a file. Raises nothing: whatever it comes to is the reply."""
         look = self._exchange.look = handshake.Look()
         try:
             body = await self._exchange.send(method, path, payload, part=part)
         except (errors.Outcome, errors.DestinationUnusable) as error:
             status = look.seen.get("status")
-            return question.Reply(status, told=question.told(error, status))
-        return question.Reply(look.seen["status"], body)
+            return raw_request.Reply(status, told=raw_request.told(error, status))
+        return raw_request.Reply(look.seen["status"], body)
 
     async def users(self, account_id: int) -> tuple[models.User, ...]:
         """GET /account with its active users. Incomplete where the answer shows no users of this account at all."""
         body = await self._exchange.send("GET", "/account?include%5B%5D=users")
-        for one in shapes.as_list(body):
-            if shapes.account(one).id == account_id and isinstance(one.get("users"), list):
-                return tuple(shapes.user(each) for each in one["users"])
+        for one in vendor_json.as_list(body):
+            if vendor_json.account(one).id == account_id and isinstance(one.get("users"), list):
+                return tuple(vendor_json.user(each) for each in one["users"])
         raise errors.Incomplete("the account was shown without its users")
 
     async def leads(self, page: int, created_until: datetime) -> models.LeadPage:
         """GET /leads with their phones, newest first, a hundred a page. Those created later than `created_until` would
         push the others from page to page while they are read."""
-        return shapes.lead_page(await self._page("/leads", page, _all("phones", created_until)))
+        return vendor_json.lead_page(await self._page("/leads", page, _all("phones", created_until)))
 
     async def leads_with_communications(self, page: int, created_until: datetime) -> models.ShownPage:
         """GET /leads with their communications, in the same order and under the same bound. Refused (404) where there
         is no such list: whoever asks can do without."""
         none = errors.Refused("no such list (status 404)", status=404)
-        return shapes.shown_page(await self._page("/leads", page, _all("communications", created_until), none))
+        return vendor_json.shown_page(await self._page("/leads", page, _all("communications", created_until), none))
 
     async def leads_by_number(self, number: str, page: int) -> models.LeadPage:
         """GET /leads with this very number, in E.164, says the filter; who asks looks whether they have it."""
-        return shapes.lead_page(await self._page("/leads", page, {"include[]": "phones", "filter[phone]": number}))
+        return vendor_json.lead_page(await self._page("/leads", page, {"include[]": "phones", "filter[phone]": number}))
 
     async def search_leads(self, text: str, page: int) -> models.LeadPage:
         """GET /leads/search: everything in which the text is found, with its phones."""
-        return shapes.lead_page(await self._page("/leads/search", page, {"query": text}))
+        return vendor_json.lead_page(await self._page("/leads/search", page, {"query": text}))
 
     async def _page(self, path: str, page: int, asked: Mapping[str, str], missing: errors.Refused | None = None) -> Any:
         # The links of an answer are never followed: they name http, and may name another host.
@@ -136,7 +136,7 @@ class Destination:
             missing = errors.Refused("no such lead or address (status 404)", status=404)
         body = await self._exchange.send("POST", "/communications", payload, before_bytes, missing)
         data = body.get("data") if isinstance(body, dict) else None
-        if not isinstance(data, dict) or not shapes.is_id(data.get("id")):
+        if not isinstance(data, dict) or not vendor_json.is_id(data.get("id")):
             raise errors.InDoubt("a 2xx answer without an id", applied=True)
         return models.Echo(int(data["id"]), data, normal_form.differences(communication, data))
 
@@ -151,7 +151,7 @@ class Destination:
         path = f"/communications/{communication_id}"
         body = await self._exchange.send("PUT", path, changes, before_bytes, missing)
         data = body.get("data") if isinstance(body, dict) else None
-        if not isinstance(data, dict) or not shapes.is_id(data.get("id")):
+        if not isinstance(data, dict) or not vendor_json.is_id(data.get("id")):
             raise errors.InDoubt("a 2xx answer without an id", applied=True)
         if int(data["id"]) != communication_id:
             raise errors.InDoubt("a 2xx answer about another communication", applied=True)
@@ -162,12 +162,12 @@ class Destination:
         where the answer shows no communications at all, which is not the same as none."""
         path = f"/leads/{lead_id}?include%5B%5D=communications"
         body = await self._exchange.send("GET", path, missing=errors.Refused("no such lead (status 404)", status=404))
-        lead = shapes.as_list(body)[0] if shapes.as_list(body) else None
+        lead = vendor_json.as_list(body)[0] if vendor_json.as_list(body) else None
         shown = lead.get("communications") if isinstance(lead, dict) else None
         if not isinstance(shown, list):
             raise errors.Incomplete("the lead was shown without its communications")
         self._lead_was_read = True
-        return tuple(shapes.stored(one) for one in shown)
+        return tuple(vendor_json.stored(one) for one in shown)
 
     async def upload_recording(self, communication_id: int, file: BinaryIO, file_name: str, media_type: str) -> None:
         """POST /communications/:id/recording. Takes the place of an earlier one, so it may be repeated; httpx reads the

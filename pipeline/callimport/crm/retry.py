@@ -10,9 +10,9 @@ import anyio
 import tenacity
 
 from callimport.core import errors, models
-from callimport.destination import Destination
-from callimport.destination.exchange import BeforeBytes
-from callimport.pacer import Pacer
+from callimport.crm.client import Destination
+from callimport.crm.rate_limit import Pacer
+from callimport.crm.transport import BeforeBytes
 from callimport.recording import Audio
 
 ATTEMPTS = 4

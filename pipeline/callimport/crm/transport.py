@@ -9,7 +9,7 @@ import anyio
 import httpx
 
 from callimport.core import errors, privacy
-from callimport.destination import answers
+from callimport.crm import responses
 
 # From the first byte out to the last byte in: a server that answers a byte a minute holds nobody up.
 LONGEST_ANSWER_SECONDS = 150.0
@@ -93,7 +93,7 @@ class Exchange:
             raise missing
         if part is not None and response.status_code == 415:
             raise errors.Refused("not a kind of file that the CRM takes (status 415)", status=415)
-        return answers.judge(response, content)
+        return responses.judge(response, content)
 
 
 def _longest_seconds(request: httpx.Request) -> float:
