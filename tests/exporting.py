@@ -12,7 +12,7 @@ from rich.console import Console
 from callimport import importer, report
 from callimport.core import endings, models
 from callimport.core.settings import Settings
-from callimport.intake import Intake
+from callimport.resolve.intake import Intake
 from tests import making
 from tests.rehearsal import ROOT
 

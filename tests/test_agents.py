@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import agents_file
-from callimport.agents import Agents, UnknownAgent
 from callimport.core import errors, models
+from callimport.resolve import agents_file
+from callimport.resolve.agents import Agents, UnknownAgent
 
 USERS = (
     models.User(101, "sophie@example.com", "Sophie Gendron"),

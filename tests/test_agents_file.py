@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from callimport import agents_file
-from callimport.agents_file import AgentsFile
 from callimport.core import errors
+from callimport.resolve import agents_file
+from callimport.resolve.agents_file import AgentsFile
 
 
 def _read(folder: Path, *lines: str) -> AgentsFile:

@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import agents_file, importer
-from callimport.agents_found import HEADER, AgentsFound
+from callimport import importer
 from callimport.core import errors
+from callimport.resolve import agents_file
+from callimport.resolve.agents_draft import HEADER, AgentsFound
 from tests import exporting
 
 _AT = pl.Datetime("us", "UTC")

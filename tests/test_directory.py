@@ -6,17 +6,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import directory
 from callimport.core import errors, models
+from callimport.resolve.leads import Leads
 
 _PHONE = "+15145550123"
 _AT = datetime(2024, 5, 31, 16, 0, tzinfo=UTC)
 
 
-def _leads(folder: Path, content: str, several: str = "reject") -> directory.Leads:
+def _leads(folder: Path, content: str, several: str = "reject") -> Leads:
     path = folder / "leads.csv"
     path.write_text(content, "utf-8")
-    return directory.Leads.from_file(path, several=several)
+    return Leads.from_file(path, several=several)
 
 
 def _calls(lead_id: int | None = None, phone: str = _PHONE, at: datetime = _AT) -> pl.DataFrame:
@@ -25,11 +25,11 @@ def _calls(lead_id: int | None = None, phone: str = _PHONE, at: datetime = _AT) 
     return pl.DataFrame(cells, schema_overrides={"lead_id": pl.Int64})
 
 
-def _ids(leads: directory.Leads) -> dict[str, list[int]]:
+def _ids(leads: Leads) -> dict[str, list[int]]:
     return {phone: [lead.id for lead in found] for phone, found in leads.by_phone.items()}
 
 
-def _resolved(leads: directory.Leads, lead_id: int | None, phone: str) -> tuple[int | None, models.Reason | None]:
+def _resolved(leads: Leads, lead_id: int | None, phone: str) -> tuple[int | None, models.Reason | None]:
     calls, several = leads.resolve(_calls(lead_id, phone))
     return calls["lead_id"].item(), several.get(2)
 
@@ -39,7 +39,7 @@ def test_leads_are_read_from_csv_and_parquet(tmp_path: Path) -> None:
     pl.DataFrame({"phone": [_PHONE, "+15145550124"], "lead_id": [5003.0, 5004.0]}).write_parquet(
         tmp_path / "leads.parquet"
     )
-    from_parquet = directory.Leads.from_file(tmp_path / "leads.parquet")
+    from_parquet = Leads.from_file(tmp_path / "leads.parquet")
     assert _ids(from_csv) == _ids(from_parquet) == {_PHONE: [5003], "+15145550124": [5004]}
     assert len(from_csv.sha256) == 64
     assert from_csv.sha256 != from_parquet.sha256
@@ -142,7 +142,7 @@ def test_of_leads_whose_beginning_is_not_known_none_is_chosen(tmp_path: Path) ->
 
 
 def test_of_a_number_whose_leads_are_not_all_shown_none_is_chosen_though_there_are_some() -> None:
-    leads = directory.Leads.of_the_crm({}, "newest", {_PHONE: "why"})
+    leads = Leads.of_the_crm({}, "newest", {_PHONE: "why"})
     resolved, reasons = leads.resolve(_calls())
     assert (resolved["lead_id"].to_list(), reasons) == ([None], {})
     assert leads.knows(_PHONE)
@@ -151,7 +151,7 @@ def test_of_a_number_whose_leads_are_not_all_shown_none_is_chosen_though_there_a
 
 def test_what_is_wrong_with_several_leads_says_what_was_decided() -> None:
     known = tuple(models.Lead(number, _AT + timedelta(days=40)) for number in (3, 1, 2))
-    resolved, reasons = directory.Leads.of_the_crm({_PHONE: known}, "at-call").resolve(_calls())
+    resolved, reasons = Leads.of_the_crm({_PHONE: known}, "at-call").resolve(_calls())
     assert resolved["lead_id"].item() is None
     assert reasons[2].message.startswith(
         "leads 1, 2 and 3 all have this number, and none was created before the call or within 30 days after it; write"

@@ -7,9 +7,9 @@ import pytest
 
 from callimport.core import errors, models
 from callimport.crm.retry import Courier
-from callimport.inquiry import Inquiry
-from callimport.intake import Intake
 from callimport.ledger import Ledger
+from callimport.resolve.crm_questions import Inquiry
+from callimport.resolve.intake import Intake
 from tests import exporting, making
 from tests.fake_crm import FakeDealer, in_virtual_time, reply
 from tests.test_courier import pace

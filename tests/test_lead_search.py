@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from callimport import lead_search
 from callimport.core import errors, models
 from callimport.crm.retry import Courier
-from callimport.lead_search import LeadSearch
+from callimport.resolve import lead_search
+from callimport.resolve.lead_search import LeadSearch
 from tests.fake_crm import FakeDealer, Reply, in_virtual_time, lead, reply
 from tests.test_courier import pace
 

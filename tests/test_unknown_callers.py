@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import unknown_callers
 from callimport.core import errors
-from callimport.unknown_callers import HEADER, UnknownCallers
+from callimport.resolve import unknown_callers
+from callimport.resolve.unknown_callers import HEADER, UnknownCallers
 
 _START = datetime(2024, 5, 31, 18, 0, tzinfo=UTC)
 _ONE, _TWO, _THREE = "+15145550121", "+15145550122", "+15145550123"

@@ -8,10 +8,10 @@ import polars as pl
 
 from callimport.core import endings, models
 from callimport.core.settings import Settings
-from callimport.intake import Intake
 from callimport.recording import MEBIBYTE, Audio, File, Folder, Unfit
 from callimport.recording_names import Names, owners
 from callimport.recordings_due import unclaimed
+from callimport.resolve.intake import Intake
 
 EXAMPLES = 5
 

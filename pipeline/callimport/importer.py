@@ -29,13 +29,13 @@ from callimport.crm.client import Destination, connected
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.existing import Existing
-from callimport.inquiry import Inquiry
-from callimport.intake import Intake
-from callimport.latecomers import Latecomers
 from callimport.ledger import Enrolled, Ledger, queries
 from callimport.reckoning import Reckoning
 from callimport.recording import Folder
 from callimport.recording_names import Names
+from callimport.resolve.crm_questions import Inquiry
+from callimport.resolve.intake import Intake
+from callimport.resolve.waiting_calls import Latecomers
 from callimport.sending import Sending
 from callimport.transform.counts import Tally
 from callimport.updating import Updating

@@ -10,13 +10,13 @@ import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from callimport import agents_found, unknown_callers
 from callimport.core import errors, files, workbook_writer
 from callimport.core.settings import Settings
 from callimport.extract import reader
-from callimport.intake import Intake
 from callimport.ledger import Enrolled
 from callimport.profiles.exports import sources_of
+from callimport.resolve import agents_draft, unknown_callers
+from callimport.resolve.intake import Intake
 from callimport.transform import rejects
 
 # Of a workbook, the part that says when it was written.
@@ -31,7 +31,7 @@ def refuse_unfit(settings: Settings, html: Path | None = None) -> None:
     answers: dict[Path | None, Collection[str]] = {
         settings.rejects: rejects.COLUMNS,
         settings.unknown_callers: unknown_callers.HEADER,
-        settings.draft_agents: agents_found.HEADER,
+        settings.draft_agents: agents_draft.HEADER,
     }
     paths = (settings.rejects, settings.unknown_callers, settings.draft_agents, html)
     outputs = [path for path in paths if path is not None]

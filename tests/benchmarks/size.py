@@ -19,9 +19,9 @@ from statistics import median
 
 import polars as pl
 
-from callimport import intake
 from callimport.core import models, settings
 from callimport.ledger import Binding, Ledger
+from callimport.resolve import intake
 from tests.benchmarks.calls_file import write
 from tests.rehearsal import ROOT, installed
 

@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from callimport import latecomers, preflight
+from callimport import preflight
 from callimport.core import models
-from callimport.latecomers import Latecomers
 from callimport.ledger import Database, Ledger, waiting_items
 from callimport.ledger.recordings import Evidence, Recordings
 from callimport.plan import changes
 from callimport.recording import Audio
 from callimport.recordings_due import Errand
+from callimport.resolve import waiting_calls
+from callimport.resolve.waiting_calls import Latecomers
 from callimport.uploading import Uploading
 from tests.crash import commands
 
@@ -130,7 +131,7 @@ def _forgotten_when_found() -> list[Any]:
 
     def struck_off(self: Latecomers) -> models.Batch:
         found = batch(self)
-        taken[:] = coming(self._database, latecomers.places_in(found))
+        taken[:] = coming(self._database, waiting_calls.places_in(found))
         self._database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM temp.latecomer)")
         return found
 

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
-from callimport import directory, lead_search
 from callimport.ledger import lead_cache, waiting_items
+from callimport.resolve import lead_search, leads
 from tests.simulation.sabotage import Sabotage
 
 _PROFILE = "leads"
@@ -51,7 +51,7 @@ def _half_pages_believed() -> list[Any]:
 
 
 def _duplicates_chosen() -> list[Any]:
-    return [mock.patch.object(directory, "NEVER_CHOSEN", ())]
+    return [mock.patch.object(leads, "NEVER_CHOSEN", ())]
 
 
 SABOTAGES = {

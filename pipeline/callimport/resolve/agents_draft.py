@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport.agents import AGENT_COLUMNS
-from callimport.agents_file import AgentsFile, Entry, known_as
 from callimport.core import csv_safety, files
+from callimport.resolve.agents import AGENT_COLUMNS
+from callimport.resolve.agents_file import AgentsFile, Entry, known_as
 
 HEADER = ("extension", "name", "login", "email", "user_id", "calls", "first_call", "last_call", "suggestion")
 _ALIKE = 0.75

@@ -7,20 +7,20 @@ from datetime import datetime
 
 import polars as pl
 
-from callimport import directory
-from callimport.agents import AGENT_COLUMNS, Agents
-from callimport.agents_found import AgentsFound
 from callimport.core import mapping, models, number_lists, readahead, row_origin
 from callimport.core.row_origin import Origins
 from callimport.core.settings import Settings
 from callimport.profiles import profile, timestamps
 from callimport.profiles.exports import Exports
+from callimport.resolve import leads
+from callimport.resolve.agents import AGENT_COLUMNS, Agents
+from callimport.resolve.agents_draft import AgentsFound
+from callimport.resolve.unknown_callers import UnknownCallers
 from callimport.transform import legs, validate
 from callimport.transform.counts import Tally
 from callimport.transform.deduplicate import Judged, Twins
 from callimport.transform.filters import Wanted
 from callimport.transform.rejected_calls import InQuestion
-from callimport.unknown_callers import UnknownCallers
 
 PIPELINE_VERSION = "2"
 _PLACE = ("_source", "_row")
@@ -58,12 +58,10 @@ class Intake:
         self.zone = settings.timezone or self.profile.zone
         self._reading = validate.Reading(self.zone, settings.ambiguous_hour, now)
         self._leads = (
-            directory.Leads.from_file(settings.leads, settings.region, settings.several_leads)
-            if settings.leads
-            else None
+            leads.Leads.from_file(settings.leads, settings.region, settings.several_leads) if settings.leads else None
         )
         # What the CRM knows of leads, and the ledger, by keys, of the leads of calls and of their having been sent.
-        self.found: directory.Leads | None = None
+        self.found: leads.Leads | None = None
         self.pins: Callable[[list[str]], Mapping[str, int]] = _no_pins
         self.sent: Callable[[list[str]], Collection[str]] = _no_pins
         self.keeps_leadless = False
@@ -129,7 +127,7 @@ class Intake:
         """Whether the leads file says whose a number is, or that it is of several."""
         return self._leads is not None and self._leads.knows(phone)
 
-    def leads_with(self, phone: str) -> directory.Leads | None:
+    def leads_with(self, phone: str) -> leads.Leads | None:
         """Who tells whose a number is: the leads file, or else the CRM where it was asked."""
         return self._leads if self.knows_lead(phone) else self.found
 

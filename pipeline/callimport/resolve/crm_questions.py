@@ -6,13 +6,14 @@ from datetime import datetime
 
 import anyio.lowlevel
 
-from callimport import directory, report
+from callimport import report
 from callimport.core import errors, models, plurals, privacy
 from callimport.core.settings import Settings
 from callimport.crm.retry import Courier
-from callimport.intake import Intake
-from callimport.lead_search import Found, LeadSearch
 from callimport.ledger import Ledger, lead_cache
+from callimport.resolve import leads
+from callimport.resolve.intake import Intake
+from callimport.resolve.lead_search import Found, LeadSearch
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class Inquiry:
         if self.settings.find_leads:
             earlier = dict.fromkeys(one for one in besides if not intake.knows_lead(one))
             await self._look_up({**earlier, **await self._numbers_without_lead(intake)}, ledger)
-            intake.found = directory.Leads.of_the_crm(self._leads, self.settings.several_leads, self._undecided)
+            intake.found = leads.Leads.of_the_crm(self._leads, self.settings.several_leads, self._undecided)
 
     async def _needs_users(self, intake: Intake) -> bool:
         """Where rows may name a user by number as well, whether there is one that does not."""

@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from callimport import agents_file
-from callimport.agents_file import AgentsFile, known_as
 from callimport.core import errors, models, plurals, privacy
 from callimport.core.settings import Settings
+from callimport.resolve import agents_file
+from callimport.resolve.agents_file import AgentsFile, known_as
 
 AGENT_COLUMNS = ("agent_email", "agent_name", "agent_extension")
 # Those by which the CRM's users can be told.

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from callimport.core import mapping, models, plurals, privacy
-from callimport.intake import Intake
 from callimport.ledger import Enrolled, Enrolment, Ledger, row_origins, waiting_items
+from callimport.resolve.intake import Intake
 
 # So many numbers of several leads are told one by one.
 _TOLD_AT_MOST = 10
