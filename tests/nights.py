@@ -17,10 +17,10 @@ from callimport.core.signals import Interruption
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.ledger import Enrolled, Ledger
+from callimport.load.updates import Updating
 from callimport.reckoning import Reckoning
 from callimport.transform.counts import Tally
 from callimport.transform.deduplicate import Twins
-from callimport.updating import Updating
 from tests import making
 from tests.fake_crm import FakeCrm, Reply, Request, reply
 from tests.shown import virtual_clock

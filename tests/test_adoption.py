@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from callimport.adoption import Adoption
 from callimport.core import errors, mapping, models
 from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger
+from callimport.load.adopt import Adoption
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.making import NOW

@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from callimport import report
-from callimport.audio_check import AudioCheck
 from callimport.core import endings, models
+from callimport.load.audio_check import AudioCheck
+from callimport.load.recording_names import Names
 from callimport.profiles import profile
-from callimport.recording_names import Names
 from tests import exporting, making
 from tests.rehearsal import SAMPLES
 from tests.test_recording import wav

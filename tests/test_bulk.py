@@ -13,11 +13,11 @@ from unittest import mock
 import anyio
 import pytest
 
-from callimport import bulk
 from callimport.core import settings
 from callimport.core.models import ItemStatus
 from callimport.crm.retry import Courier
-from callimport.existing import Existing
+from callimport.load import lead_list
+from callimport.load.existing_calls import Existing
 from tests import making
 from tests.fake_crm import FakeDealer, Reply, in_virtual_time, lead, reply
 from tests.test_delivery import BATCH, Stage, stage
@@ -48,7 +48,7 @@ class Play:
         courier = Courier(play.there, play.pacer, play.rng)
         self.existing = Existing(
             settings.Settings(files=()), play.ledger, courier, BATCH.id, self.said.append, clock,
-            bulk.Bulk(courier, play.ledger, clock, _Last(), self.said.append),
+            lead_list.Bulk(courier, play.ledger, clock, _Last(), self.said.append),
         )  # fmt: skip
 
     def typed(self, lead_id: int, number: int) -> None:
@@ -131,7 +131,7 @@ def test_each_lead_is_read_by_itself_where_that_takes_fewer_requests(tmp_path: P
 
 @played
 async def test_for_few_leads_nobody_asks_how_many_there_are(play: Play) -> None:
-    await play.read_ahead(most=bulk.FEW)
+    await play.read_ahead(most=lead_list.FEW)
     assert (play.crm.received, play.said) == ([], [])
 
 
@@ -297,13 +297,13 @@ async def test_of_a_list_with_a_page_that_is_not_to_be_had_what_came_before_coun
 async def test_a_list_is_good_for_an_hour_and_then_read_again(play: Play) -> None:
     await play.read_ahead()
     assert await play.look([1]) == {}
-    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    await anyio.sleep(lead_list.GOOD_FOR_SECONDS)
     play.typed(7, 901)
     assert await play.look([7]) == {7: 1}
     assert (play.pages(), play.alone()) == (6, 2 * PROOFS)
     # For the last few it is not worth it.
     await play.look(range(1, 25))
-    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    await anyio.sleep(lead_list.GOOD_FOR_SECONDS)
     play.typed(30, 902)
     assert await play.look() == {30: 1}
     assert (play.pages(), play.alone()[6:]) == (6, list(range(25, 31)))
@@ -312,7 +312,7 @@ async def test_a_list_is_good_for_an_hour_and_then_read_again(play: Play) -> Non
 @played
 async def test_whoever_comes_while_the_list_is_read_again_waits_for_it(play: Play) -> None:
     await play.read_ahead()
-    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    await anyio.sleep(lead_list.GOOD_FOR_SECONDS)
     for lead_id, number in ((7, 901), (8, 902)):
         play.typed(lead_id, number)
     found: list[dict[int, int]] = []
@@ -331,7 +331,7 @@ async def test_whoever_comes_while_the_list_is_read_again_waits_for_it(play: Pla
 async def test_whoever_comes_later_while_the_list_is_read_again_waits_as_well(play: Play) -> None:
     """One after the other, as workers do: not only those who saw that it was old."""
     await play.read_ahead()
-    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    await anyio.sleep(lead_list.GOOD_FOR_SECONDS)
     play.list_slowly(page=2)
 
     async def look(lead_id: int) -> None:
@@ -348,13 +348,13 @@ async def test_whoever_comes_later_while_the_list_is_read_again_waits_as_well(pl
 async def test_a_list_grows_old_however_few_calls_may_go(play: Play) -> None:
     await play.read_ahead(most=25)
     assert await play.look([1, 2]) == {}
-    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    await anyio.sleep(lead_list.GOOD_FOR_SECONDS)
     play.typed(7, 901)
     assert await play.look([7]) == {7: 1}
     assert (play.pages(), play.alone()) == (6, 2 * PROOFS)
     # For the few calls that are left of 25 it is not worth it.
     await play.look(range(8, 21))
-    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    await anyio.sleep(lead_list.GOOD_FOR_SECONDS)
     play.typed(30, 902)
     assert await play.look([29, 30]) == {30: 1}
     assert (play.pages(), play.alone()[6:]) == (6, [29, 30])
@@ -363,7 +363,7 @@ async def test_a_list_grows_old_however_few_calls_may_go(play: Play) -> None:
 @played
 async def test_a_list_that_takes_longer_to_read_than_it_is_good_for_is_not_gone_by(play: Play) -> None:
     play.list_slowly(page=2)
-    with mock.patch.object(bulk, "GOOD_FOR_SECONDS", 20.0):
+    with mock.patch.object(lead_list, "GOOD_FOR_SECONDS", 20.0):
         await play.read_ahead()
         play.typed(7, 901)
         assert await play.look([7]) == {7: 1}
@@ -377,7 +377,7 @@ async def test_what_others_have_read_grows_old_as_well(play: Play) -> None:
     play.existing.heard(8, ())
     assert await play.look([8]) == {}
     assert play.alone() == []
-    await anyio.sleep(bulk.GOOD_FOR_SECONDS)
+    await anyio.sleep(lead_list.GOOD_FOR_SECONDS)
     play.typed(7, 901)
     assert await play.look([7]) == {7: 1}
 

@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
-from callimport import delivery
 from callimport.core import errors
 from callimport.core.models import ItemStatus
+from callimport.load import deliver
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Reply, Request, in_virtual_time, reply
 from tests.test_delivery import BATCH, Stage, sighting, stage
@@ -45,9 +45,9 @@ def _marked(play: Stage) -> None:
         play.ledger.database.execute("UPDATE item SET payload = ? WHERE key = ?", values)
 
 
-async def _deliver(play: Stage, *, limit: int | None = None, concurrency: int = 8) -> delivery.Delivery:
-    task = delivery.Task(play.run_id, BATCH.id, play.count(ItemStatus.PENDING), limit, concurrency)
-    one = delivery.Delivery(task, play.ledger, play.there, play.pacer, play.clock, play.rng)
+async def _deliver(play: Stage, *, limit: int | None = None, concurrency: int = 8) -> deliver.Delivery:
+    task = deliver.Task(play.run_id, BATCH.id, play.count(ItemStatus.PENDING), limit, concurrency)
+    one = deliver.Delivery(task, play.ledger, play.there, play.pacer, play.clock, play.rng)
     await one.run()
     return one
 
@@ -183,8 +183,8 @@ async def test_asked_to_stop_while_it_looks_it_sends_nothing_more(tmp_path: Path
     crm.lag = 10**6
     async with stage(tmp_path, crm, range(1, 6)) as play, anyio.create_task_group() as beside:
         _marked(play)
-        task = delivery.Task(play.run_id, BATCH.id, 5, None, 8)
-        sending = delivery.Delivery(task, play.ledger, play.there, play.pacer, play.clock, play.rng)
+        task = deliver.Task(play.run_id, BATCH.id, 5, None, 8)
+        sending = deliver.Delivery(task, play.ledger, play.there, play.pacer, play.clock, play.rng)
         beside.start_soon(sending.run)
         await anyio.sleep(1.5)
         sending.drain()

@@ -17,14 +17,14 @@ from unittest import mock
 import anyio
 import pytest
 
-from callimport import delivery
 from callimport.core import errors, models
 from callimport.core.clock import Drift
 from callimport.core.models import ItemStatus
 from callimport.crm import rate_limit
 from callimport.crm.client import Destination
-from callimport.existing import Existing
 from callimport.ledger import Binding, Ledger, queries
+from callimport.load.deliver import Delivery, Task
+from callimport.load.existing_calls import Existing
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 
@@ -109,11 +109,11 @@ class Stage:
         concurrency: int = 8,
         since: Drift | None = None,
         existing: Existing | None = None,
-    ) -> delivery.Delivery:
+    ) -> Delivery:
         to_do = self.count(ItemStatus.PENDING)
         # The canary has tests of its own.
-        task = delivery.Task(self.run_id, BATCH.id, to_do, limit, concurrency, with_canary=False)
-        return delivery.Delivery(
+        task = Task(self.run_id, BATCH.id, to_do, limit, concurrency, with_canary=False)
+        return Delivery(
             task, self.ledger, self.there, self.pacer, self.clock, self.rng, say=self.said.append, drift=since,
             existing=existing,
         )  # fmt: skip

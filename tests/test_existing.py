@@ -12,13 +12,14 @@ import anyio
 import httpx
 import pytest
 
-from callimport import existing, report, upkeep
+from callimport import report, upkeep
 from callimport.core import endings, errors, mapping, models
 from callimport.core.models import ItemStatus
 from callimport.core.settings import PREFIX, Settings
 from callimport.crm.retry import Courier
-from callimport.existing import Existing
 from callimport.ledger import Ledger
+from callimport.load import existing_calls
+from callimport.load.existing_calls import Existing
 from tests import making, rehearsal
 from tests.fake_crm import NO_REPLY, TOKEN, FakeDealer, Reply, Request, in_virtual_time, reply
 from tests.shown import Shows, ledger_with, lose_answer, stored
@@ -71,27 +72,27 @@ def _items(*calls: models.Call) -> list[models.Item]:
 
 @pytest.mark.parametrize(("seconds", "is_it"), [(0, True), (-120, True), (120, True), (121, False), (-3600, False)])
 def test_a_communication_within_two_minutes_is_the_call(seconds: int, is_it: bool) -> None:
-    assert existing.explained(_items(CALL), [_theirs(seconds=seconds)]) == ({"A-1": 900} if is_it else {})
+    assert existing_calls.explained(_items(CALL), [_theirs(seconds=seconds)]) == ({"A-1": 900} if is_it else {})
 
 
 @pytest.mark.parametrize(
     "changes", [{"method": "email"}, {"type": "outgoing"}, {"executed_at": None}], ids=lambda given: next(iter(given))
 )
 def test_what_is_of_another_kind_or_of_no_time_is_not_the_call(changes: dict[str, Any]) -> None:
-    assert existing.explained(_items(CALL), [_theirs(**changes)]) == {}
+    assert existing_calls.explained(_items(CALL), [_theirs(**changes)]) == {}
 
 
 def test_one_communication_stands_for_one_call_the_nearest() -> None:
     calls = _items(CALL, _later("A-2", 50), _later("A-3", 100))
-    assert existing.explained(calls, [_theirs(900, 60)]) == {"A-2": 900}
-    assert existing.explained(calls, [_theirs(900, 60), _theirs(901, 10)]) == {"A-1": 901, "A-2": 900}
-    assert existing.explained(calls, [_theirs(900, 1), _theirs(901, 2)]) == {"A-1": 900, "A-2": 901}
+    assert existing_calls.explained(calls, [_theirs(900, 60)]) == {"A-2": 900}
+    assert existing_calls.explained(calls, [_theirs(900, 60), _theirs(901, 10)]) == {"A-1": 901, "A-2": 900}
+    assert existing_calls.explained(calls, [_theirs(900, 1), _theirs(901, 2)]) == {"A-1": 900, "A-2": 901}
 
 
 def test_of_calls_that_are_equally_near_none_is_sent() -> None:
     calls = _items(CALL, _later("A-2", 60))
-    assert existing.explained(calls, [_theirs(900, 30)]) == {"A-1": 900, "A-2": 900}
-    assert existing.explained(calls, [_theirs(900, 30), _theirs(901, 61)]) == {"A-1": 900, "A-2": 901}
+    assert existing_calls.explained(calls, [_theirs(900, 30)]) == {"A-1": 900, "A-2": 900}
+    assert existing_calls.explained(calls, [_theirs(900, 30), _theirs(901, 61)]) == {"A-1": 900, "A-2": 901}
 
 
 # What the look does

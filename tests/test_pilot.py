@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from callimport import pilot
 from callimport.core import models
 from callimport.ledger import Ledger, queries, sample
 from callimport.ledger.sample import Candidate
+from callimport.load import pilot
 from tests import making, rehearsal
 from tests.rehearsal import Crm, callimport, calls, write_csv
 

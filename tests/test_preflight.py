@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from callimport import preflight
 from callimport.core import errors, mapping, models
 from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger
+from callimport.load import lost_ledger_check
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.shown import Shows, ledger_with, lose_answer, stored
@@ -22,7 +22,7 @@ OTHER = making.call("B-1", row=3, lead_id=5004, customer_phone=making.OTHER_PHON
 
 
 async def _look(ledger: Ledger, shows: Shows, batch_id: str = BATCH) -> None:
-    await preflight.look(shows, ledger, batch_id, random.Random(0), lambda _: None)
+    await lost_ledger_check.look(shows, ledger, batch_id, random.Random(0), lambda _: None)
 
 
 def _shown(call: models.Call, number: int = 900, *, with_mark: bool = True, **changes: Any) -> models.Stored:

@@ -8,10 +8,11 @@ from typing import Any
 import anyio
 import pytest
 
-from callimport import probe, recording, silence
+from callimport import probe, silence
 from callimport.core import errors, models
 from callimport.crm import account, raw_request
 from callimport.crm.rate_limit import Pacer
+from callimport.load import audio_files
 from tests import making, rehearsal
 from tests.fake_crm import FIRST_ID, FakeCrm, Line, Reply, Request, in_virtual_time, reply
 from tests.rehearsal import Crm, Ended, callimport
@@ -80,7 +81,7 @@ async def test_recordings_grow_only_until_one_is_refused() -> None:
         head, audio = request.part
         if "audio/mpeg" in head:
             return reply(422, {"message": "no", "errors": {"recording": ["wrong type"]}})
-        return reply(413, b"<html>Too Large</html>") if len(audio) > 4 * recording.MEBIBYTE else crm.upload(request)
+        return reply(413, b"<html>Too Large</html>") if len(audio) > 4 * audio_files.MEBIBYTE else crm.upload(request)
 
     crm.answer = answer
     async with crm.reached() as there:
@@ -93,8 +94,8 @@ async def test_recordings_grow_only_until_one_is_refused() -> None:
     assert "a recording of 20 MB" not in learned
     assert list(crm.recordings) == [FIRST_ID]
     small, again, large = crm.recordings[FIRST_ID]
-    assert (again, recording.sniffed(small), len(large)) == (small, "wav", recording.MEBIBYTE)
-    assert recording.sniffed(silence.mp3().read()) == "mp3"
+    assert (again, audio_files.sniffed(small), len(large)) == (small, "wav", audio_files.MEBIBYTE)
+    assert audio_files.sniffed(silence.mp3().read()) == "mp3"
 
 
 def test_it_writes_to_that_lead_only_and_says_what_is_to_be_deleted(crm: Crm) -> None:

@@ -12,7 +12,7 @@ import pytest
 from callimport.core import errors, models
 from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger
-from callimport.reconcile import Look, Reconciliation, denied, found
+from callimport.load.reconcile import Look, Reconciliation, denied, found
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.making import NOW, STARTED

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from callimport import recording
 from callimport.core import errors
-from callimport.recording import Audio, File, Folder, Unfit
+from callimport.load import audio_files
+from callimport.load.audio_files import Audio, File, Folder, Unfit
 
 LARGEST = 1_000
 
@@ -150,7 +150,7 @@ def test_the_recordings_folder_must_be_one(root: Path) -> None:
 
 @pytest.mark.parametrize("coded_as", [1, 6, 7, 49], ids=["pcm", "a-law", "mu-law", "gsm"])
 def test_a_wav_is_a_wav_however_it_is_coded(coded_as: int) -> None:
-    assert recording.sniffed(wav(coded_as=coded_as)[:12]) == "wav"
+    assert audio_files.sniffed(wav(coded_as=coded_as)[:12]) == "wav"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_wav_is_a_wav_however_it_is_coded(coded_as: int) -> None:
     ],
 )
 def test_the_content_tells_the_kind(head: bytes, kind: str | None) -> None:
-    assert recording.sniffed(head) == kind
+    assert audio_files.sniffed(head) == kind
 
 
 def test_a_web_page_called_wav_is_not_sent(root: Path) -> None:

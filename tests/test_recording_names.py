@@ -3,8 +3,8 @@
 import pytest
 
 from callimport.core import errors, models
+from callimport.load.recording_names import Names, Told, owners
 from callimport.profiles import loading, profile
-from callimport.recording_names import Names, Told, owners
 
 EPOCH = 1716836844
 ID = f"{EPOCH}.12"

@@ -10,10 +10,10 @@ import pytest
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
 from callimport.ledger.recordings import Recordings
+from callimport.load.audio_files import Audio, Folder
+from callimport.load.recording_names import Names
+from callimport.load.recordings_due import unclaimed
 from callimport.profiles import profile
-from callimport.recording import Audio, Folder
-from callimport.recording_names import Names
-from callimport.recordings_due import unclaimed
 from tests import fake_crm, making
 from tests.fake_crm import in_virtual_time
 from tests.making import STARTED

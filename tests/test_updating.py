@@ -813,7 +813,7 @@ async def test_a_row_in_question_today_brings_no_change_of_yesterday(tmp_path: P
 @in_virtual_time
 async def test_of_a_long_list_the_first_thousand_are_named(tmp_path: Path) -> None:
     calls = several(3)
-    with mock.patch("callimport.updating.LISTED_AT_MOST", 2), nights(tmp_path, *calls) as them:
+    with mock.patch("callimport.load.updates.LISTED_AT_MOST", 2), nights(tmp_path, *calls) as them:
         for one in them.crm.stored:
             one["call_duration"] = 300
         result = await them.tells(*(one._replace(duration_seconds=7) for one in calls)).make()

@@ -13,7 +13,7 @@ import pytest
 
 from callimport.core import errors, models, privacy
 from callimport.crm import client, rate_limit, retry
-from callimport.recording import Audio, Folder
+from callimport.load.audio_files import Audio, Folder
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Reply, in_virtual_time, reply
 from tests.test_recording import opened as audio_of

@@ -24,9 +24,9 @@ from callimport.crm.retry import Courier
 from callimport.ledger import Ledger
 from callimport.ledger.recordings import Recordings
 from callimport.ledger.updates import Updates
+from callimport.load.recording_names import Names
+from callimport.load.recordings import Uploaded, Uploading
 from callimport.profiles import profile
-from callimport.recording_names import Names
-from callimport.uploading import Uploaded, Uploading
 from tests import fake_crm, making
 from tests.fake_crm import FakeCrm, Reply, in_virtual_time, reply
 from tests.making import STARTED

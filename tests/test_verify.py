@@ -10,8 +10,8 @@ import pytest
 
 from callimport.core import errors, mapping, models
 from callimport.ledger import Ledger, delivered
-from callimport.proofs import Kind, Proof
-from callimport.verify import Verification
+from callimport.load.verify import Verification
+from callimport.load.verify_results import Kind, Proof
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.shown import Shows, ledger_with, lose_answer, stored

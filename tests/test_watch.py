@@ -8,11 +8,12 @@ import anyio
 import pytest
 from rich.console import Console
 
-from callimport import delivery, report
+from callimport import report
 from callimport.core import errors, models
 from callimport.ledger import Ledger, locking
-from callimport.reconcile import Reconciliation
-from callimport.watch import Watch
+from callimport.load import deliver
+from callimport.load.heartbeat import Watch
+from callimport.load.reconcile import Reconciliation
 from tests import making
 from tests.fake_crm import in_virtual_time
 from tests.making import NOW
@@ -33,7 +34,7 @@ NOTHING = models.Progress(
 )
 
 
-class Sending(delivery.Delivery):
+class Sending(deliver.Delivery):
     """A delivery that only remembers what stopped it."""
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class Sending(delivery.Delivery):
 
 def _watch(ledger: Ledger, shows: Shows, said: io.StringIO) -> tuple[Watch, Sending]:
     sending = Sending()
-    task = delivery.Task("run-1", making.batch().id, 1, None, 1)
+    task = deliver.Task("run-1", making.batch().id, 1, None, 1)
     reconciliation = Reconciliation(ledger, shows, virtual_clock(), 180.0)
     talk = report.Talk(Console(file=said, width=500), lambda: NOW)
     return Watch(sending, task, ledger, reconciliation, virtual_clock(), talk), sending

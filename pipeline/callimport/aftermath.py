@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from callimport import custody, report, upkeep
+from callimport import report, upkeep
 from callimport.core import errors, files, models
 from callimport.core.settings import Settings
 from callimport.ledger import queries, runs
+from callimport.load import account_ledger
 
 
 def write(settings: Settings, clock: models.Clock, path: Path) -> str:
     """Write the page; the id of the run that it is about. ConfigError where there is none, or the file may not be."""
     files.refuse_existing(path, force=settings.force)
-    with custody.offline(settings, clock) as ledger:
+    with account_ledger.offline(settings, clock) as ledger:
         database = ledger.database
         files.refuse_same((path,), (Path(database.place),))
         run = runs.last(database)

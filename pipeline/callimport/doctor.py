@@ -13,13 +13,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from callimport import custody, importer
+from callimport import importer
 from callimport.core import errors, models, plurals
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
 from callimport.crm import account
 from callimport.crm.handshake import Handshake
 from callimport.ledger import locking, queries
+from callimport.load import account_ledger
 
 # Calls of the future are rejects from five minutes on.
 SKEW_TO_LOOK_AT_SECONDS = 30
@@ -215,7 +216,7 @@ def _ledger(settings: config.Settings, clock: models.Clock, path: Path, whose: m
     if locking.is_held(locking.beside(path, "lock")):
         return _ok("ledger", f"{path} is held by a run: callimport status shows how far it is; not looked into now")
     try:
-        with custody.offline(settings, clock) as ledger:
+        with account_ledger.offline(settings, clock) as ledger:
             ledger.database.check_soundness()
             calls = sum(queries.counts(ledger.database).values())
             version = ledger.database.one("PRAGMA user_version")

@@ -17,9 +17,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from callimport import custody, outputs, recordings_due, report
-from callimport.audio_check import AudioCheck
-from callimport.bulk import Bulk
+from callimport import outputs, report
 from callimport.core import endings, errors, mapping, models, plurals
 from callimport.core import settings as config
 from callimport.core.clock import Drift
@@ -28,18 +26,21 @@ from callimport.crm import account
 from callimport.crm.client import Destination, connected
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
-from callimport.existing import Existing
 from callimport.ledger import Enrolled, Ledger, queries
+from callimport.load import account_ledger, recordings_due
+from callimport.load.audio_check import AudioCheck
+from callimport.load.audio_files import Folder
+from callimport.load.existing_calls import Existing
+from callimport.load.lead_list import Bulk
+from callimport.load.load import Sending
+from callimport.load.recording_names import Names
+from callimport.load.recordings import Uploaded, Uploading
+from callimport.load.updates import Updating
 from callimport.reckoning import Reckoning
-from callimport.recording import Folder
-from callimport.recording_names import Names
 from callimport.resolve.crm_questions import Inquiry
 from callimport.resolve.intake import Intake
 from callimport.resolve.waiting_calls import Latecomers
-from callimport.sending import Sending
 from callimport.transform.counts import Tally
-from callimport.updating import Updating
-from callimport.uploading import Uploaded, Uploading
 
 _USUAL_RATE = config.rate(config.DEFAULT_RATE)
 
@@ -133,7 +134,7 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
     async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
         account.confirm(target, whose, settings, tools.ask)
-        with custody.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
+        with account_ledger.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
             inquiry = Inquiry(settings, Courier(crm, pacer, tools.rng), whose, tools.clock.wall(), tools.talk)
             crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger, inquiry)
             return await (crossing.plan() if settings.dry_run else crossing.deliver())

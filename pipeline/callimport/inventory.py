@@ -14,10 +14,10 @@ from pathlib import Path
 
 import polars as pl
 
-from callimport import custody
 from callimport.core import csv_safety, errors, files, models, privacy
 from callimport.core.settings import Settings
 from callimport.ledger import Ledger, history, queries
+from callimport.load import account_ledger
 
 ROWS_AT_ONCE = 50_000
 _FORMATS = (".csv", ".parquet")
@@ -54,7 +54,7 @@ def export(
     Whole or not at all; ConfigError for another format, a file that exists, or a batch that the ledger does not know.
     """
     refuse_unfit(path, force=settings.force)
-    with custody.offline(settings, clock) as ledger:
+    with account_ledger.offline(settings, clock) as ledger:
         files.refuse_same((path,), (Path(ledger.database.place),))
         if batch_id is not None and not queries.knows_batch(ledger.database, batch_id):
             raise errors.ConfigError(f"the ledger knows no batch {batch_id}: callimport export without --batch has all")

@@ -21,7 +21,7 @@ from callimport.crm.rate_limit import Pacer
 from callimport.crm.raw_request import Reply
 from callimport.crm.retry import Courier
 from callimport.crm.transport import Part
-from callimport.recording import MEBIBYTE
+from callimport.load.audio_files import MEBIBYTE
 
 # With brackets, as a reference has them.
 TEXT = "callimport probe, a trial that may be deleted [1]"

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from callimport import custody, importer, report, upkeep
+from callimport import importer, report, upkeep
 from callimport.core import errors, models
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
@@ -22,7 +22,8 @@ from callimport.crm import account
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, queries
-from callimport.reconcile import Reconciliation
+from callimport.load import account_ledger
+from callimport.load.reconcile import Reconciliation
 
 KINDS = ("found", "absent", "held")
 
@@ -74,7 +75,7 @@ def decide(
 ) -> Settled:
     """Put down what a person says of held calls. ConfigError for a call that is not held; what was said of those before
     it stands."""
-    with custody.offline(settings, tools.clock) as ledger:
+    with account_ledger.offline(settings, tools.clock) as ledger:
         for key, communication_id in accept:
             ledger.accept(key, communication_id)
         for key in resend:
@@ -88,7 +89,7 @@ async def _settle(settings: config.Settings, tools: importer.Tools, interruption
     async with tools.connect(target.base_url, target.token, connections=1) as crm:
         courier = Courier(crm, pacer, tools.rng)
         whose = account.choose(await courier.accounts(), settings.account)
-        with custody.of_a_look(settings, tools.clock, target, whose, tools.talk.say) as ledger:
+        with account_ledger.of_a_look(settings, tools.clock, target, whose, tools.talk.say) as ledger:
             reconciliation = Reconciliation(ledger, courier, tools.clock, settings.settle)
             run_id = importer.new_run_id(tools)
             ledger.start_run(run_id)

@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from callimport import custody
 from callimport.core import errors, models, phones, privacy
 from callimport.core.settings import Settings
 from callimport.ledger import history
 from callimport.ledger.history import History, WithoutLead
+from callimport.load import account_ledger
 
 MOST_TOLD = 200
 
@@ -41,7 +41,7 @@ def find(settings: Settings, clock: models.Clock, text: str) -> Found:
     """The calls that `text` names: a customer's number as people write it, a call id of the phone system, a KEY, a
     communication or a lead. ConfigError where the ledger knows none."""
     text = text.strip()
-    with custody.offline(settings, clock) as ledger:
+    with account_ledger.offline(settings, clock) as ledger:
         phone = _phone(text, settings.region)
         count = history.count_named(ledger.database, text, phone)
         without_lead = history.without_lead(ledger.database, text, phone, limit=MOST_TOLD)

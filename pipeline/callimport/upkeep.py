@@ -3,10 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from callimport import custody
 from callimport.core import models, privacy
 from callimport.core.settings import Settings, find_ledger
 from callimport.ledger import Ledger, locking, queries, recordings, updates, waiting_items
+from callimport.load import account_ledger
 
 LISTED = (models.ItemStatus.IN_DOUBT, models.ItemStatus.HELD, models.ItemStatus.REFUSED, models.ItemStatus.FAILED)
 
@@ -53,7 +53,7 @@ def status(settings: Settings, clock: models.Clock) -> Status:
     path = find_ledger(settings)
     if locking.is_held(locking.beside(path, "lock")):
         return Status(str(path), locking.read_heartbeat(locking.beside(path, "heartbeat")) or {"state": "starting"})
-    with custody.offline(settings, clock) as ledger:
+    with account_ledger.offline(settings, clock) as ledger:
         database = ledger.database
         return Status(
             ledger=str(path),
@@ -72,7 +72,7 @@ def status(settings: Settings, clock: models.Clock) -> Status:
 
 def withdraw(settings: Settings, clock: models.Clock, what: str) -> int:
     """Give up what is pending of a batch, or one call by its KEY; how many that were."""
-    with custody.offline(settings, clock) as ledger:
+    with account_ledger.offline(settings, clock) as ledger:
         is_key = what.count("-") > 1 or ":" in what
         return ledger.withdraw_one(what) if is_key else ledger.withdraw(what.upper())
 
@@ -86,7 +86,7 @@ def retry(
     of_recordings: bool = False,
 ) -> Retried:
     """Put refused, failed or withdrawn calls back to where they were, and refused recordings."""
-    with custody.offline(settings, clock) as ledger:
+    with account_ledger.offline(settings, clock) as ledger:
         again = recordings.Recordings(ledger.database, clock).retry() if of_recordings else 0
         pending = sum(ledger.retry(status) for status in statuses)
         held = 0

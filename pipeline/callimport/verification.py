@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from callimport import custody, importer, report
+from callimport import importer, report
 from callimport.core import errors, files
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
@@ -18,8 +18,9 @@ from callimport.crm import account
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.ledger import delivered
-from callimport.proofs import Kind, Proof
-from callimport.verify import READERS, Verification
+from callimport.load import account_ledger
+from callimport.load.verify import READERS, Verification
+from callimport.load.verify_results import Kind, Proof
 
 PROGRESS_SECONDS = 1.0
 
@@ -71,7 +72,7 @@ async def _verify(settings: config.Settings, tools: importer.Tools, combined: Pa
     async with tools.connect(target.base_url, target.token, connections=READERS) as crm:
         courier = Courier(crm, pacer, tools.rng)
         whose = account.choose(await courier.accounts(), settings.account)
-        with custody.of_a_look(settings, tools.clock, target, whose, tools.talk.say) as ledger:
+        with account_ledger.of_a_look(settings, tools.clock, target, whose, tools.talk.say) as ledger:
             place = ledger.database.place
             if combined is not None:
                 files.refuse_same((combined,), (Path(place),))

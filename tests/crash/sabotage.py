@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from callimport import preflight
 from callimport.core import models
 from callimport.ledger import Database, Ledger, waiting_items
 from callimport.ledger.recordings import Evidence, Recordings
+from callimport.load import lost_ledger_check
+from callimport.load.audio_files import Audio
+from callimport.load.recordings import Uploading
+from callimport.load.recordings_due import Errand
 from callimport.plan import changes
-from callimport.recording import Audio
-from callimport.recordings_due import Errand
 from callimport.resolve import waiting_calls
 from callimport.resolve.waiting_calls import Latecomers
-from callimport.uploading import Uploading
 from tests.crash import commands
 
 
@@ -87,7 +87,7 @@ def without_the_look() -> Any:
     async def look(*_: object) -> None:
         return None
 
-    return mock.patch.object(preflight, "look", look)
+    return mock.patch.object(lost_ledger_check, "look", look)
 
 
 def _no_transactions() -> list[Any]:

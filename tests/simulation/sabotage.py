@@ -13,14 +13,14 @@ from unittest import mock
 
 import anyio
 
-from callimport import delivery, existing, reconcile
 from callimport.core import errors, models, normal_form
 from callimport.crm import client, matching, rate_limit
 from callimport.ledger import Database, Ledger
 from callimport.ledger.recordings import Evidence, Recordings
-from callimport.recording import Audio
-from callimport.recordings_due import Errand
-from callimport.uploading import Uploading
+from callimport.load import deliver, existing_calls, reconcile
+from callimport.load.audio_files import Audio
+from callimport.load.recordings import Uploading
+from callimport.load.recordings_due import Errand
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ def _commits_not_synced() -> list[Any]:
 
 
 def _intent_after_the_answer() -> list[Any]:
-    intent = delivery._Intent
+    intent = deliver._Intent
     write_down = intent.write_down
 
-    def late(self: delivery._Intent) -> int:
+    def late(self: deliver._Intent) -> int:
         if self._attempt is None:
             write_down(self)
         assert self._attempt is not None
@@ -105,13 +105,13 @@ def _intent_after_the_answer() -> list[Any]:
 
 
 def _ledger_errors_ignored() -> list[Any]:
-    write_down = delivery._Intent.write_down
+    write_down = deliver._Intent.write_down
 
-    def whatever(self: delivery._Intent) -> None:
+    def whatever(self: deliver._Intent) -> None:
         with contextlib.suppress(errors.LedgerError):
             write_down(self)
 
-    return [mock.patch.object(delivery._Intent, "write_down", whatever)]
+    return [mock.patch.object(deliver._Intent, "write_down", whatever)]
 
 
 def _taken_not_excluded() -> list[Any]:
@@ -192,7 +192,7 @@ def _gate_not_read_again() -> list[Any]:
 
 
 def _deaf_to_ctrl_c() -> list[Any]:
-    return [mock.patch.object(delivery.Delivery, "drain", return_value=None)]
+    return [mock.patch.object(deliver.Delivery, "drain", return_value=None)]
 
 
 def _uploaded_before_it_is() -> list[Any]:
@@ -208,16 +208,19 @@ def _existing_not_seen() -> list[Any]:
     async def look(*_: Any) -> tuple[str, ...]:
         return ()
 
-    return [mock.patch.object(existing.Existing, "look", look)]
+    return [mock.patch.object(existing_calls.Existing, "look", look)]
 
 
 def _one_stands_for_all() -> list[Any]:
     def explained(calls: Sequence[models.Item], shown: Sequence[models.Stored]) -> dict[str, int]:
         return {
-            item.key: one.id for item in calls for one in shown if existing._apart(item.communication, one) is not None
+            item.key: one.id
+            for item in calls
+            for one in shown
+            if existing_calls._apart(item.communication, one) is not None
         }
 
-    return [mock.patch.object(existing, "explained", explained)]
+    return [mock.patch.object(existing_calls, "explained", explained)]
 
 
 SABOTAGES = {

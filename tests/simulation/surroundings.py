@@ -13,10 +13,11 @@ import httpcore
 import httpx
 import polars as pl
 
-from callimport import delivery, importer, watch
+from callimport import importer
 from callimport.core import models, signals
 from callimport.crm import client
 from callimport.ledger import locking
+from callimport.load import deliver, heartbeat
 from callimport.transform import validate
 from tests.fake_crm import _NO_TLS, TOKEN
 from tests.simulation.crm import sending
@@ -45,9 +46,9 @@ async def connected(
 
 @contextlib.contextmanager
 def prepared() -> Iterator[None]:
-    attempt = delivery.Delivery._attempt
+    attempt = deliver.Delivery._attempt
 
-    async def attempt_known_to_the_crm(self: delivery.Delivery, item: models.Item) -> None:
+    async def attempt_known_to_the_crm(self: deliver.Delivery, item: models.Item) -> None:
         sending.set(item.key)
         await attempt(self, item)
 
@@ -55,14 +56,14 @@ def prepared() -> Iterator[None]:
         warnings.catch_warnings(),
         mock.patch.dict(os.environ, {"CALLIMPORT_TOKEN": TOKEN}),
         mock.patch.object(client, "_tls", return_value=_NO_TLS),
-        mock.patch.object(delivery.Delivery, "_attempt", attempt_known_to_the_crm),
+        mock.patch.object(deliver.Delivery, "_attempt", attempt_known_to_the_crm),
         mock.patch.object(importer, "Interruption", _Listening),
         mock.patch.object(signals, "os", SimpleNamespace(_exit=_exit)),
         # The locks are real; the patience of who waits for one would be real seconds.
         mock.patch.object(locking, "filelock", SimpleNamespace(FileLock=_impatient, Timeout=filelock.Timeout)),
         # Nobody here reads the heartbeat, and a beat a second is a tenth of all turns.
         mock.patch.object(locking, "write_heartbeat", return_value=None),
-        mock.patch.object(watch, "HEARTBEAT_SECONDS", 7.0),
+        mock.patch.object(heartbeat, "HEARTBEAT_SECONDS", 7.0),
         # One file, read by every life anew: to the same end, and with most of the time there is.
         mock.patch.object(validate, "validate", _remembering(validate.validate)),
         mock.patch.object(validate, "validate_communications", _remembering(validate.validate_communications)),

@@ -13,7 +13,7 @@ from callimport.core import errors, models
 from callimport.crm.client import Destination
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.transport import BeforeBytes
-from callimport.recording import Audio
+from callimport.load.audio_files import Audio
 
 ATTEMPTS = 4
 LONGEST_BACKOFF_SECONDS = 8.0

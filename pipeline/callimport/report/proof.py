@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from callimport.core import humanize, plurals, privacy
-from callimport.proofs import Kind, Proof
+from callimport.load.verify_results import Kind, Proof
 from callimport.report.terminal import LISTED_AT_MOST
 
 _TITLES = {

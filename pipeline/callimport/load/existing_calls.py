@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from callimport.bulk import FEW, GOOD_FOR_SECONDS, Bulk, Choice, Shown, Sight
 from callimport.core import errors, humanize, mapping, models
 from callimport.core.settings import Settings
 from callimport.crm import matching
 from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, queries
+from callimport.load.lead_list import FEW, GOOD_FOR_SECONDS, Bulk, Choice, Shown, Sight
 
 NEAR = timedelta(minutes=2)
 PAUSE_SECONDS = 30.0

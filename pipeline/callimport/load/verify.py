@@ -16,7 +16,7 @@ from callimport.crm import matching
 from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, delivered, queries
 from callimport.ledger.delivered import Kept
-from callimport.proofs import Kind, Proof
+from callimport.load.verify_results import Kind, Proof
 
 # So many reads are under way at once: enough to keep the pace while the CRM takes a second for each.
 READERS = 4

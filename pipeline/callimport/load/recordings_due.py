@@ -13,9 +13,9 @@ import anyio.lowlevel
 from callimport.core import endings
 from callimport.ledger import Database, queries, recordings
 from callimport.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
+from callimport.load.audio_files import Audio, File, Folder, Unfit, folded, unreadable
+from callimport.load.recording_names import Names, owners
 from callimport.profiles import profile
-from callimport.recording import Audio, File, Folder, Unfit, folded, unreadable
-from callimport.recording_names import Names, owners
 
 LOOKS_AT_ONCE = 100
 

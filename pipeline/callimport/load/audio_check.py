@@ -8,9 +8,9 @@ import polars as pl
 
 from callimport.core import endings, models
 from callimport.core.settings import Settings
-from callimport.recording import MEBIBYTE, Audio, File, Folder, Unfit
-from callimport.recording_names import Names, owners
-from callimport.recordings_due import unclaimed
+from callimport.load.audio_files import MEBIBYTE, Audio, File, Folder, Unfit
+from callimport.load.recording_names import Names, owners
+from callimport.load.recordings_due import unclaimed
 from callimport.resolve.intake import Intake
 
 EXAMPLES = 5

@@ -11,10 +11,11 @@ from typing import Any
 
 import anyio
 
-from callimport import delivery, report
+from callimport import report
 from callimport.core import errors, models
 from callimport.ledger import Ledger, locking
-from callimport.reconcile import Reconciliation
+from callimport.load import deliver
+from callimport.load.reconcile import Reconciliation
 
 HEARTBEAT_SECONDS = 1.0
 
@@ -23,8 +24,8 @@ HEARTBEAT_SECONDS = 1.0
 class Watch:
     """Over one delivery."""
 
-    sending: delivery.Delivery
-    task: delivery.Task
+    sending: deliver.Delivery
+    task: deliver.Task
     ledger: Ledger
     reconciliation: Reconciliation
     clock: models.Clock

@@ -20,9 +20,9 @@ from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, locking
 from callimport.ledger.recordings import FAILED, REFUSED, Evidence, Recordings
-from callimport.recording import MEBIBYTE, Audio, Folder, Unfit, unreadable
-from callimport.recording_names import Names
-from callimport.recordings_due import Due, Errand, Looking, standing
+from callimport.load.audio_files import MEBIBYTE, Audio, Folder, Unfit, unreadable
+from callimport.load.recording_names import Names
+from callimport.load.recordings_due import Due, Errand, Looking, standing
 
 WORKERS_AT_MOST = 4
 DRAIN_SECONDS = 20.0

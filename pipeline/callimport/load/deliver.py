@@ -16,7 +16,6 @@ from typing import cast
 import anyio
 import tenacity
 
-from callimport import canary
 from callimport.core import errors, humanize, models
 from callimport.core.clock import Drift, Moment
 from callimport.crm.circuit_breaker import Breaker
@@ -24,8 +23,9 @@ from callimport.crm.client import KEEPALIVE_SECONDS, Destination
 from callimport.crm.failure_budget import Patience
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
-from callimport.existing import Existing
 from callimport.ledger import Ledger
+from callimport.load import canary
+from callimport.load.existing_calls import Existing
 
 ATTEMPTS = 3
 LONGEST_BACKOFF_SECONDS = 60.0

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from callimport import delivery, pilot, preflight, report
-from callimport.adoption import Adoption
+from callimport import report
 from callimport.core import errors, models
 from callimport.core.clock import Drift
 from callimport.core.settings import Settings
@@ -15,11 +14,13 @@ from callimport.core.signals import Interruption
 from callimport.crm.client import Destination
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
-from callimport.existing import Existing
 from callimport.ledger import Ledger, queries
-from callimport.reconcile import Reconciliation
-from callimport.updating import Updating
-from callimport.watch import Watch
+from callimport.load import deliver, lost_ledger_check, pilot
+from callimport.load.adopt import Adoption
+from callimport.load.existing_calls import Existing
+from callimport.load.heartbeat import Watch
+from callimport.load.reconcile import Reconciliation
+from callimport.load.updates import Updating
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Sending:
             if self.settings.adopt:
                 await self._adopt(batch_id)
             else:
-                await preflight.look(
+                await lost_ledger_check.look(
                     self._courier(), self.ledger, batch_id, self.rng, self.talk.say, self.existing.heard
                 )
         return self.interruption.exit_code is None
@@ -116,13 +117,13 @@ class Sending:
 
     async def _deliver_pending(
         self, run_id: str, batch_id: str, limit: int | None, reconciliation: Reconciliation, *, with_canary: bool
-    ) -> delivery.Delivery:
+    ) -> deliver.Delivery:
         """One pass over what is pending; the delivery that made it."""
         to_do = self._pending() if limit is None else min(limit, self._pending())
-        task = delivery.Task(run_id, batch_id, to_do, limit, self.settings.concurrency, with_canary)
+        task = deliver.Task(run_id, batch_id, to_do, limit, self.settings.concurrency, with_canary)
         reads = self.existing.reads_to_come(limit)
         self.talk.forecast(task.to_do, self.pacer.allowed_per_minute, self.clock.wall(), reads)
-        sending = delivery.Delivery(
+        sending = deliver.Delivery(
             task, self.ledger, self.crm, self.pacer, self.clock, self.rng, say=self.talk.say, drift=self.drift,
             existing=self.existing,
         )  # fmt: skip
