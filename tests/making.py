@@ -11,7 +11,7 @@ import polars as pl
 from callimport.core import endings, errors, mapping, models
 from callimport.core.models import ItemStatus
 from callimport.ledger import Binding, Enrolled, Ledger
-from callimport.reckoning import Reckoning
+from callimport.report.summary import Reckoning
 from callimport.transform.counts import Tally
 from callimport.transform.deduplicate import Twins
 

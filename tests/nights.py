@@ -18,7 +18,7 @@ from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.ledger import Enrolled, Ledger
 from callimport.load.updates import Updating
-from callimport.reckoning import Reckoning
+from callimport.report.summary import Reckoning
 from callimport.transform.counts import Tally
 from callimport.transform.deduplicate import Twins
 from tests import making

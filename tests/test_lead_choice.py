@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from callimport import trace
-from callimport.report.history import history_lines
+from callimport.report.call_history import history_lines
 from tests import exporting, making
 from tests.fake_crm import RESETS, FakeDealer, Reply, Request, lead, reply
 from tests.test_find_leads import HEADER, ONE, TWO, Nights, _call, _calls, night_after_night

@@ -12,7 +12,7 @@ from rich.console import Console
 from callimport import report
 from callimport.core import endings, models
 from callimport.profiles import loading
-from callimport.report import talk
+from callimport.report import progress
 
 NOW = datetime(2024, 5, 31, 18, 0, tzinfo=UTC)
 
@@ -68,7 +68,7 @@ def test_quiet_keeps_warnings_and_errors() -> None:
 
 
 def test_a_long_wait_that_the_crm_asked_for_is_said() -> None:
-    assert "waiting 1 h 00 min as the CRM asked" in talk.progress_line(_progress(40, paused_seconds=3600))
+    assert "waiting 1 h 00 min as the CRM asked" in progress.progress_line(_progress(40, paused_seconds=3600))
 
 
 def test_the_forecast_comes_before_the_start() -> None:

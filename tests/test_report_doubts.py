@@ -2,7 +2,7 @@
 
 import pytest
 
-from callimport.report.doubts import doubts_line
+from callimport.report.in_doubt import doubts_line
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from callimport import outputs, report
+from callimport import report
 from callimport.core import endings, errors, mapping, models, plurals
 from callimport.core import settings as config
 from callimport.core.clock import Drift
@@ -36,7 +36,8 @@ from callimport.load.load import Sending
 from callimport.load.recording_names import Names
 from callimport.load.recordings import Uploaded, Uploading
 from callimport.load.updates import Updating
-from callimport.reckoning import Reckoning
+from callimport.report import output_files
+from callimport.report.summary import Reckoning
 from callimport.resolve.crm_questions import Inquiry
 from callimport.resolve.intake import Intake
 from callimport.resolve.waiting_calls import Latecomers
@@ -59,7 +60,7 @@ class Tools:
 
 def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) -> endings.Result:
     """What an import would make of these files, seen offline. Raises ImporterError where they cannot be read."""
-    outputs.refuse_unfit(settings, html)
+    output_files.refuse_unfit(settings, html)
     began = tools.clock.monotonic()
     intake = Intake(settings, tools.clock.wall())
     _say_what_it_is(intake, tools)
@@ -73,7 +74,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     judged = intake.judged()
     enrolled = Enrolled(duplicate=judged.copies.height, rejects=judged.rejects(intake.batch.name_beside))
     too_many = _too_many_rejects(settings, intake, enrolled)
-    written = outputs.write(settings, intake, enrolled)
+    written = output_files.write(settings, intake, enrolled)
     reckoning = Reckoning(
         Ledger.of_nothing(tools.clock),
         enrolled,
@@ -108,7 +109,7 @@ async def run(settings: config.Settings, tools: Tools) -> endings.Result:
 
 
 async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> endings.Result:
-    outputs.refuse_unfit(settings)
+    output_files.refuse_unfit(settings)
     if settings.resume and settings.files:
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
     if settings.recordings_only and settings.recordings is None:
@@ -163,7 +164,7 @@ class Crossing:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
         enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
         stopped_by = _too_many_rejects(self.settings, self.intake, enrolled)
-        self.told += outputs.write(self.settings, self.intake, enrolled)
+        self.told += output_files.write(self.settings, self.intake, enrolled)
         updating = self._updating(self.ledger, enrolled, batch_id)
         sending = self._sending(updating, batch_id)
         try:
@@ -196,7 +197,7 @@ class Crossing:
             )
         with self._end_recorded(run_id):
             enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
-            self.told += outputs.write(self.settings, self.intake, enrolled)
+            self.told += output_files.write(self.settings, self.intake, enrolled)
             only = self.settings.recordings_only
             updating = self._updating(self.ledger, enrolled, batch_id)
             sending = self._sending(updating, batch_id)
@@ -247,7 +248,7 @@ class Crossing:
             enrolled = enrolment.enter(intake.judged())
             if run_id is not None and (too_many := _too_many_rejects(self.settings, intake, enrolled)):
                 # Said with every reason at hand, and the ledger is as it was.
-                outputs.write(self.settings, intake, enrolled)
+                output_files.write(self.settings, intake, enrolled)
                 raise too_many
             if late is not None:
                 enrolled = late.entered(enrolled, batch)

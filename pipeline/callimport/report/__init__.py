@@ -1,14 +1,14 @@
 """What people and machines are told: terminal · json · html, and the talk while a run goes on."""
 
-from callimport.report.doubts import doubts_line
-from callimport.report.history import history_lines, print_found
+from callimport.report.call_history import history_lines, print_found
 from callimport.report.html import write_html, write_run
+from callimport.report.in_doubt import doubts_line
 from callimport.report.json import summary_json
-from callimport.report.proof import print_verified, verified_so_far, verify_line
+from callimport.report.preview import print_trial, trial_json
+from callimport.report.progress import Stderr, Talk, adopted_line, adoption_line, progress_figures
 from callimport.report.recordings import due_lines
-from callimport.report.talk import Stderr, Talk, adopted_line, adoption_line, progress_figures
 from callimport.report.terminal import lists, print_result, print_settled, print_status
-from callimport.report.trial import print_trial, trial_json
+from callimport.report.verify import print_verified, verified_so_far, verify_line
 
 __all__ = [
     "Stderr",
