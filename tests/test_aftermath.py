@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from callimport import aftermath
+from callimport.cli import last_run
 from callimport.core import errors, mapping
 from callimport.core.models import ItemStatus
 from callimport.core.settings import Settings
@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def _page(settings: Settings, path: Path) -> str:
-    assert aftermath.write(settings, making.clock(), path) == "run-1"
+    assert last_run.write(settings, making.clock(), path) == "run-1"
     return path.read_text(encoding="utf-8")
 
 
@@ -93,7 +93,7 @@ def test_without_an_import_there_is_nothing_to_tell(tmp_path: Path, happened: Ca
     with closing(making.ledger(path)) as ledger:
         happened(ledger)
     with pytest.raises(errors.ConfigError, match="nothing was imported"):
-        aftermath.write(Settings(files=(), ledger=path), making.clock(), tmp_path / "report.html")
+        last_run.write(Settings(files=(), ledger=path), making.clock(), tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
 
@@ -101,9 +101,9 @@ def test_a_page_that_is_there_is_replaced_only_with_leave(settings: Settings, tm
     page = tmp_path / "report.html"
     page.write_text("mine")
     with pytest.raises(errors.ConfigError, match="--force"):
-        aftermath.write(settings, making.clock(), page)
+        last_run.write(settings, making.clock(), page)
     assert page.read_text() == "mine"
     assert "run-1" in _page(replace(settings, force=True), page)
     assert settings.ledger is not None
     with pytest.raises(errors.ConfigError, match="overwrite"):
-        aftermath.write(replace(settings, force=True), making.clock(), settings.ledger)
+        last_run.write(replace(settings, force=True), making.clock(), settings.ledger)

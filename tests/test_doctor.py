@@ -17,12 +17,13 @@ import httpx
 import pytest
 from rich.console import Console
 
-from callimport import doctor, importer, report
+from callimport import importer, report
+from callimport.cli import doctor_checks
+from callimport.cli.doctor_checks import Check, Examined, State
 from callimport.core import errors, models, privacy
 from callimport.core.settings import Settings
 from callimport.crm import handshake
 from callimport.crm.client import Destination
-from callimport.doctor import Check, Examined, State
 from callimport.ledger import locking
 from tests import making, rehearsal
 from tests.fake_crm import BASE_URL, TOKEN, FakeCrm, Line, Reply, reply
@@ -37,7 +38,7 @@ Usage = namedtuple("Usage", "total used free")
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("CALLIMPORT_TOKEN", TOKEN)
-    monkeypatch.setattr(doctor, "MOUNTS", tmp_path / "no mounts are told")
+    monkeypatch.setattr(doctor_checks, "MOUNTS", tmp_path / "no mounts are told")
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
     return Settings(files=(), destination=BASE_URL, state_dir=state)
@@ -52,7 +53,7 @@ def _examined(settings: Settings, crm: FakeCrm) -> Examined:
 
     talk = report.Talk(Console(quiet=True), lambda: NOW)
     tools = importer.Tools(models.Clock(lambda: NOW, lambda: 0.0), talk, hears_signals=False, connect=connect)
-    return anyio.run(doctor.examine, settings, tools)
+    return anyio.run(doctor_checks.examine, settings, tools)
 
 
 def _answers(body: object = BODY, status: int = 200, headers: Any = WELL) -> FakeCrm:
@@ -229,15 +230,15 @@ MOUNTS = "/dev/sda1 / ext4 rw 0 0\nnas:/home /home nfs4 rw 0 0\n/dev/sdb /home/a
     ],
 )
 def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount(folder: str, kind: str) -> None:
-    assert doctor.file_system_of(Path(folder), MOUNTS) == kind
-    assert doctor.file_system_of(Path(folder), "") is None
+    assert doctor_checks.file_system_of(Path(folder), MOUNTS) == kind
+    assert doctor_checks.file_system_of(Path(folder), "") is None
 
 
 @pytest.mark.parametrize(
     ("kind", "state"), [("ext4", State.OK), ("nfs4", State.LOOK), ("cifs", State.LOOK), ("fuse.sshfs", State.LOOK)]
 )
 def test_a_ledger_on_a_network_is_warned_of(settings: Settings, tmp_path: Path, kind: str, state: State) -> None:
-    doctor.MOUNTS.write_text(f"it / {kind} rw 0 0\n")
+    doctor_checks.MOUNTS.write_text(f"it / {kind} rw 0 0\n")
     assert _check(_examined(settings, _answers()), "file system").state is state
 
 

@@ -12,7 +12,8 @@ import anyio
 import httpx
 import pytest
 
-from callimport import report, upkeep
+from callimport import report
+from callimport.cli import status
 from callimport.core import endings, errors, mapping, models
 from callimport.core.models import ItemStatus
 from callimport.core.settings import PREFIX, Settings
@@ -416,7 +417,7 @@ def test_a_plan_says_what_the_look_costs_and_a_run_sends_that_plan(nights: Night
 
         again = await _run(nights, *rows)
         assert (again.summary.exit_code, again.summary.skipped, again.existing) == (0, {"existing": 1}, ())
-        upkeep.retry(nights.settings(), making.clock(), statuses=(), keys=(ended.existing[0].reference,))
+        status.retry(nights.settings(), making.clock(), statuses=(), keys=(ended.existing[0].reference,))
         assert (await _run(nights, *rows)).summary.calls.delivered == 1
 
     story()

@@ -14,7 +14,8 @@ import anyio
 import pytest
 from rich.console import Console
 
-from callimport import importer, report, upkeep
+from callimport import importer, report
+from callimport.cli import status
 from callimport.core import endings, errors, models
 from callimport.core.settings import PREFIX, Settings
 from callimport.crm import client
@@ -70,7 +71,7 @@ class Nights:
         return exporting.settings(ledger=self.folder / "ledger.sqlite3", state_dir=self.folder)
 
     def retry_refused(self) -> None:
-        upkeep.retry(self.settings(), making.clock(self.night), statuses=(models.ItemStatus.REFUSED,), keys=())
+        status.retry(self.settings(), making.clock(self.night), statuses=(models.ItemStatus.REFUSED,), keys=())
 
     def leads_of_calls(self) -> list[int]:
         return [int(one["lead_id"]) for one in self.crm.stored]
@@ -142,7 +143,7 @@ async def test_a_call_without_a_lead_is_delivered_once_there_is_one_though_its_f
     assert (_calls(first), first.summary.skipped) == ({"skipped": 2}, {"no_lead": 2})
     assert first.told == ("2 calls without a lead kept: tried again for 30 days, whatever files a run has",)
     assert _calls(await nights.run(_call(2))) == {"skipped": 1}
-    assert upkeep.status(nights.settings(), making.clock()).without_lead == 2
+    assert status.status(nights.settings(), making.clock()).without_lead == 2
     nights.crm.leads = [lead(11, ONE)]
     third = await nights.run(_call(2), _call(3, TWO))
     assert _calls(third) == {"carried": 1, "skipped": 1, "delivered": 2}

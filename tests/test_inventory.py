@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport import inventory
+from callimport.cli import export
 from callimport.core import errors
 from callimport.core.models import ItemStatus
 from callimport.core.settings import Settings
@@ -33,7 +33,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def _export(settings: Settings, path: Path, *statuses: ItemStatus, batch_id: str | None = None) -> Path:
-    exported = inventory.export(settings, making.clock(), path, statuses=statuses, batch_id=batch_id)
+    exported = export.export(settings, making.clock(), path, statuses=statuses, batch_id=batch_id)
     assert exported.path == path
     return path
 
@@ -86,7 +86,7 @@ def test_a_long_ledger_is_written_a_piece_at_a_time(
     settings: Settings, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _export(settings, tmp_path / f"whole.{suffix}")
-    monkeypatch.setattr(inventory, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(export, "ROWS_AT_ONCE", 2)
     pieces = _export(settings, tmp_path / f"pieces.{suffix}")
     if suffix == "csv":
         assert pieces.read_bytes() == whole.read_bytes()

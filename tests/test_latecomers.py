@@ -12,7 +12,8 @@ from unittest import mock
 import pytest
 from rich.console import Console
 
-from callimport import report, trace, upkeep
+from callimport import report
+from callimport.cli import find, status
 from callimport.core import errors, limits, models
 from callimport.ledger import Ledger, waiting_items
 from tests import exporting, making
@@ -73,9 +74,9 @@ async def test_a_call_that_was_held_back_on_the_last_night_of_its_grace_goes_the
 async def test_withdrawing_a_batch_gives_up_its_calls_that_wait_for_a_lead(nights: Nights) -> None:
     batch = (await nights.run(_call())).summary.batch
     assert batch is not None
-    assert upkeep.withdraw(nights.settings(), making.clock(nights.night), batch) == 1
-    assert upkeep.withdraw(nights.settings(), making.clock(nights.night), batch) == 0
-    assert upkeep.status(nights.settings(), making.clock()).without_lead == 0
+    assert status.withdraw(nights.settings(), making.clock(nights.night), batch) == 1
+    assert status.withdraw(nights.settings(), making.clock(nights.night), batch) == 0
+    assert status.status(nights.settings(), making.clock()).without_lead == 0
     again = await nights.run(_call())
     assert again.told == ()
     nights.crm.leads = [lead(11, ONE)]
@@ -87,7 +88,7 @@ async def test_withdrawing_a_batch_gives_up_its_calls_that_wait_for_a_lead(night
     assert nights.crm.stored == []
     with closing(Ledger.glimpse(nights.folder / "ledger.sqlite3", making.clock())) as ledger:
         reference = str(ledger.database.one("SELECT reference FROM leadless"))
-    upkeep.retry(nights.settings(), making.clock(nights.night), statuses=(), keys=(reference,))
+    status.retry(nights.settings(), making.clock(nights.night), statuses=(), keys=(reference,))
     assert (await nights.run()).summary.calls.delivered == 1
 
 
@@ -97,8 +98,8 @@ async def test_a_call_that_waits_belongs_to_the_last_batch_that_showed_it(nights
     second = (await nights.run(_call(), _call("15:00:00", "c2"))).summary.batch
     assert first is not None
     assert second is not None
-    assert upkeep.withdraw(nights.settings(), making.clock(nights.night), first) == 0
-    assert upkeep.withdraw(nights.settings(), making.clock(nights.night), second) == 2
+    assert status.withdraw(nights.settings(), making.clock(nights.night), first) == 0
+    assert status.withdraw(nights.settings(), making.clock(nights.night), second) == 2
 
 
 def _leg(at: datetime, talk: int, sequence: int, extension: int) -> str:
@@ -287,7 +288,7 @@ async def test_a_call_that_was_sent_is_not_called_given_up_for_want_of_grace(nig
 
 
 def _found(nights: Nights, text: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    found = trace.find(nights.settings(), making.clock(nights.night), text)
+    found = find.find(nights.settings(), making.clock(nights.night), text)
     report.print_found(
         Console(width=200),
         histories=found.histories,
@@ -312,15 +313,15 @@ def test_find_tells_of_a_call_that_waits_for_a_lead_where_it_is_from_and_until_w
             "  without a lead since 2026-11-22, tried by every run until 2026-12-22 (--lead-grace 30d)",
         ]
         assert _found(nights, "c1", capsys) == _found(nights, told[0][:12], capsys) == told
-        answer = trace.find(nights.settings(), making.clock(nights.night), "c1").for_machines()
+        answer = find.find(nights.settings(), making.clock(nights.night), "c1").for_machines()
         assert (answer["count"], answer["found"]) == (0, [])
         (one,) = answer["waiting_for_lead"]
         assert (one["phone"], one["row"], one["tried_until"]) == ("+1514•••0123", 2, "2026-12-22T03:00:00+00:00")
         assert batch is not None
-        upkeep.withdraw(nights.settings(), making.clock(nights.night), batch)
+        status.withdraw(nights.settings(), making.clock(nights.night), batch)
         assert _found(nights, "c1", capsys)[0].endswith("  withdrawn: a person gave it up while it waited for a lead")
         nights.crm.leads = [lead(11, ONE)]
-        upkeep.retry(nights.settings(), making.clock(nights.night), statuses=(), keys=(told[0][:12],))
+        status.retry(nights.settings(), making.clock(nights.night), statuses=(), keys=(told[0][:12],))
         await nights.run()
         assert "  delivered, communication" in _found(nights, "c1", capsys)[0]
         assert not any("without a lead" in line for line in _found(nights, "c1", capsys))
@@ -334,7 +335,7 @@ async def test_a_call_that_a_run_without_look_ups_has_sent_waits_no_more(nights:
     leads = exporting.write(nights.folder / "leads.txt", "phone,lead_id", f"{ONE},12")
     sent = await nights.run(_call(), find_leads=False, leads=leads)
     assert sent.summary.batch is not None
-    assert upkeep.status(nights.settings(), making.clock()).without_lead == 0
+    assert status.status(nights.settings(), making.clock()).without_lead == 0
     nights.crm.leads = [lead(11, ONE)]
     assert (await nights.run()).summary.calls.delivered == 0
     assert nights.leads_of_calls() == [12]
@@ -371,7 +372,7 @@ async def test_a_waiting_call_that_was_withdrawn_is_not_sent_by_a_run_without_lo
     """Its row names the lead by now."""
     batch = (await nights.run(_call())).summary.batch
     assert batch is not None
-    upkeep.withdraw(nights.settings(), making.clock(nights.night), batch)
+    status.withdraw(nights.settings(), making.clock(nights.night), batch)
     row = _call() + ",11"
     for _ in range(2):
         again = await nights.run(row, row, header=HEADER + ",lead_id", find_leads=False)
@@ -456,12 +457,12 @@ async def test_withdrawing_a_key_gives_up_the_one_call_that_waits_for_a_lead(nig
     clock = making.clock(nights.night)
     with closing(Ledger.glimpse(nights.folder / "ledger.sqlite3", clock)) as ledger:
         reference = str(ledger.database.one("SELECT reference FROM leadless WHERE call_id = 'c1'"))
-    assert upkeep.withdraw(nights.settings(), clock, reference) == 1
+    assert status.withdraw(nights.settings(), clock, reference) == 1
     with pytest.raises(errors.ConfigError, match="nor one that waits for a lead"):
-        upkeep.withdraw(nights.settings(), clock, reference)
+        status.withdraw(nights.settings(), clock, reference)
     nights.crm.leads = [lead(11, ONE)]
     assert (await nights.run(_call(), _call("15:00:00", "c2"))).summary.skipped == {"withdrawn": 1}
-    upkeep.retry(nights.settings(), clock, statuses=(), keys=(reference,))
+    status.retry(nights.settings(), clock, statuses=(), keys=(reference,))
     assert (await nights.run()).summary.calls.delivered == 1
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from callimport import trace
+from callimport.cli import find
 from callimport.report.call_history import history_lines
 from tests import exporting, making
 from tests.fake_crm import RESETS, FakeDealer, Reply, Request, lead, reply
@@ -106,7 +106,7 @@ async def test_find_does_not_say_that_the_row_named_a_lead_which_the_crm_did(nig
     await nights.run(_call(1))
     await nights.run(_call(2, TWO) + ",12", header=f"{HEADER},lead_id", find_leads=False)
     told = {
-        phone: list(history_lines(trace.find(nights.settings(), making.clock(), phone).histories[0]))
+        phone: list(history_lines(find.find(nights.settings(), making.clock(), phone).histories[0]))
         for phone in (ONE, TWO)
     }
     assert "  lead 11: named in the row, or found by the number in the CRM" in told[ONE]

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from callimport import probe, silence
+from callimport.cli import probe, silence
 from callimport.core import errors, models
 from callimport.crm import account, raw_request
 from callimport.crm.rate_limit import Pacer

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from callimport import report, trace
+from callimport import report
+from callimport.cli import find
 from callimport.core import errors, mapping, models, settings
 from callimport.ledger import Ledger
 from tests import making
@@ -31,10 +32,10 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def _find(ledger: Ledger, text: str) -> trace.Found:
+def _find(ledger: Ledger, text: str) -> find.Found:
     path = Path(ledger.database.place)
     ledger.close()
-    return trace.find(settings.Settings(files=(), ledger=path, state_dir=path.parent), making.clock(), text)
+    return find.find(settings.Settings(files=(), ledger=path, state_dir=path.parent), making.clock(), text)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_all_calls_of_a_lead_are_counted_and_the_first_are_told(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     making.enrol(ledger, making.batch("more.csv"), *(making.call(f"C-{row}", row=row) for row in range(2, 7)))
-    monkeypatch.setattr(trace, "MOST_TOLD", 3)
+    monkeypatch.setattr(find, "MOST_TOLD", 3)
     found = _find(ledger, "5003")
     assert (found.count, len(found.histories)) == (6, 3)
 

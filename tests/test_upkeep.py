@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from callimport import upkeep
+from callimport.cli import status as ledger_status
 from callimport.core import errors, models
 from callimport.core.models import ItemStatus
 from callimport.core.settings import Settings
@@ -47,7 +47,7 @@ def _look(settings: Settings) -> Ledger:
 
 
 def test_status_tells_everything_of_a_ledger_at_rest(settings: Settings) -> None:
-    status = upkeep.status(settings, making.clock())
+    status = ledger_status.status(settings, making.clock())
     assert (status.running, status.account, status.changed) == (None, making.ACCOUNT, 0)
     assert status.items == {**dict.fromkeys(ItemStatus, 1), ItemStatus.PENDING: 3, ItemStatus.IN_FLIGHT: 0} | {
         ItemStatus.WITHDRAWN: 0
@@ -59,11 +59,11 @@ def test_status_tells_everything_of_a_ledger_at_rest(settings: Settings) -> None
         4,
     )
     assert status.waiting == (models.Waiting(_BATCH.id, 3, _BATCH.settings),)
-    assert [one.status for one in status.listed] == list(upkeep.LISTED)
+    assert [one.status for one in status.listed] == list(ledger_status.LISTED)
 
 
 def test_status_for_machines_is_plain_and_masks_the_numbers(settings: Settings) -> None:
-    text = json.dumps(upkeep.status(settings, making.clock()).for_machines())
+    text = json.dumps(ledger_status.status(settings, making.clock()).for_machines())
     assert making.PHONE not in text
     first = json.loads(text)["listed"][0]
     assert (first["phone"], first["started_at"]) == ("+1514•••0123", "2024-05-31T14:05:09+00:00")
@@ -73,7 +73,7 @@ def test_status_for_machines_is_plain_and_masks_the_numbers(settings: Settings) 
 def test_status_changes_nothing(settings: Settings) -> None:
     with closing(_look(settings)) as ledger:
         before = making.everything(ledger)
-    upkeep.status(settings, making.clock())
+    ledger_status.status(settings, making.clock())
     with closing(_look(settings)) as ledger:
         assert making.everything(ledger) == before
 
@@ -81,15 +81,15 @@ def test_status_changes_nothing(settings: Settings) -> None:
 def test_status_of_an_empty_ledger_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     making.ledger(path).close()
-    status = upkeep.status(Settings(files=(), ledger=path), making.clock())
+    status = ledger_status.status(Settings(files=(), ledger=path), making.clock())
     assert (status.last_run, status.waiting, status.listed) == (None, (), ())
     json.dumps(status.for_machines())
 
 
 def test_while_a_run_holds_the_ledger_its_heartbeat_speaks(settings: Settings, held: Path) -> None:
-    assert upkeep.status(settings, making.clock()).running == {"state": "starting"}
+    assert ledger_status.status(settings, making.clock()).running == {"state": "starting"}
     locking.write_heartbeat(held, {"run_id": "run-2", "state": "sending"})
-    status = upkeep.status(settings, making.clock())
+    status = ledger_status.status(settings, making.clock())
     assert status.running == {"run_id": "run-2", "state": "sending"}
     assert status.items is None
     json.dumps(status.for_machines())
@@ -102,48 +102,48 @@ def test_nothing_is_decided_while_a_run_holds_the_ledger(
     impatient = locking.held
     monkeypatch.setattr(locking, "held", lambda path, **named: impatient(path, **{**named, "patience_seconds": 0}))
     with pytest.raises(errors.RunInProgress, match="run run-2"):
-        upkeep.withdraw(settings, making.clock(), _BATCH.id)
+        ledger_status.withdraw(settings, making.clock(), _BATCH.id)
     with pytest.raises(errors.RunInProgress, match="run run-2"):
-        upkeep.retry(settings, making.clock(), statuses=(ItemStatus.FAILED,), keys=())
+        ledger_status.retry(settings, making.clock(), statuses=(ItemStatus.FAILED,), keys=())
 
 
 def test_withdrawing_gives_up_what_is_pending_and_nothing_else(settings: Settings) -> None:
-    assert upkeep.withdraw(settings, making.clock(), _BATCH.id.lower()) == 3
-    status = upkeep.status(settings, making.clock())
+    assert ledger_status.withdraw(settings, making.clock(), _BATCH.id.lower()) == 3
+    status = ledger_status.status(settings, making.clock())
     assert status.items is not None
     assert (status.items[ItemStatus.WITHDRAWN], status.items[ItemStatus.PENDING]) == (3, 0)
     assert status.waiting == ()
     with pytest.raises(errors.ConfigError, match="knows no batch"):
-        upkeep.withdraw(settings, making.clock(), "NOBO-DY00")
+        ledger_status.withdraw(settings, making.clock(), "NOBO-DY00")
 
 
 def test_what_was_refused_or_failed_is_tried_again(settings: Settings) -> None:
     both = (ItemStatus.REFUSED, ItemStatus.FAILED)
-    assert upkeep.retry(settings, making.clock(), statuses=both, keys=()).pending == 2
-    assert upkeep.retry(settings, making.clock(), statuses=both, keys=()).pending == 0
+    assert ledger_status.retry(settings, making.clock(), statuses=both, keys=()).pending == 2
+    assert ledger_status.retry(settings, making.clock(), statuses=both, keys=()).pending == 0
     with closing(_look(settings)) as ledger:
         assert queries.counts(ledger.database)[ItemStatus.PENDING] == 5
 
 
 def test_one_call_is_tried_again_by_its_reference(settings: Settings) -> None:
     reference = making.sighting(_CALLS[ItemStatus.REFUSED]).reference
-    assert upkeep.retry(settings, making.clock(), statuses=(), keys=(reference,)).pending == 1
+    assert ledger_status.retry(settings, making.clock(), statuses=(), keys=(reference,)).pending == 1
     in_doubt = making.sighting(_CALLS[ItemStatus.IN_DOUBT]).reference
     with pytest.raises(errors.ConfigError, match=f"no refused, failed or withdrawn call has the key {in_doubt}"):
-        upkeep.retry(settings, making.clock(), statuses=(), keys=(in_doubt,))
+        ledger_status.retry(settings, making.clock(), statuses=(), keys=(in_doubt,))
 
 
 def test_a_held_call_that_was_given_up_is_held_again(settings: Settings) -> None:
     reference = making.sighting(_CALLS[ItemStatus.HELD]).reference
-    assert upkeep.withdraw(settings, making.clock(), reference) == 1
-    retried = upkeep.retry(settings, making.clock(), statuses=(), keys=(reference,))
+    assert ledger_status.withdraw(settings, making.clock(), reference) == 1
+    retried = ledger_status.retry(settings, making.clock(), statuses=(), keys=(reference,))
     assert (retried.pending, retried.held) == (0, 1)
 
 
 def test_the_ledger_is_let_go_of_after_every_look(settings: Settings) -> None:
     assert settings.ledger is not None
-    upkeep.status(settings, making.clock())
+    ledger_status.status(settings, making.clock())
     with pytest.raises(errors.ConfigError):
-        upkeep.withdraw(settings, making.clock(), "NOBO-DY00")
+        ledger_status.withdraw(settings, making.clock(), "NOBO-DY00")
     assert not locking.is_held(locking.beside(settings.ledger, "lock"))
-    assert asdict(upkeep.status(settings, making.clock()))["running"] is None
+    assert asdict(ledger_status.status(settings, making.clock()))["running"] is None

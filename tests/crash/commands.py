@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from callimport import importer, settlement, upkeep
+from callimport import importer
+from callimport.cli import reconcile, status
 from callimport.core import errors, models
 from callimport.core.settings import Settings
 from tests.crash.world import World
@@ -91,7 +92,7 @@ class Reconcile:
 
     async def do(self, desk: Desk, noted: tuple[Any, ...]) -> Ended:
         try:
-            settled = await settlement.settle(desk.settings(), desk.tools)
+            settled = await reconcile.settle(desk.settings(), desk.tools)
         except errors.ImporterError as error:
             return Ended(error.exit_code, str(error))
         return Ended(settled.exit_code)
@@ -126,7 +127,7 @@ def decide(call: str) -> Offline:
     def act(desk: Desk, noted: tuple[Any, ...]) -> object:
         key, *seen = noted
         resent, accepted = ((), ((key, seen[0]),)) if seen else ((key,), ())
-        return settlement.decide(desk.settings(), desk.tools, resend=resent, accept=accepted)
+        return reconcile.decide(desk.settings(), desk.tools, resend=resent, accept=accepted)
 
     return Offline(look_up, act)
 
@@ -135,7 +136,7 @@ def resend(call: str) -> Offline:
     """`callimport reconcile --resend KEY`"""
     return Offline(
         lambda before: (_key(before, call),),
-        lambda desk, noted: settlement.decide(desk.settings(), desk.tools, resend=noted, accept=()),
+        lambda desk, noted: reconcile.decide(desk.settings(), desk.tools, resend=noted, accept=()),
     )
 
 
@@ -143,7 +144,7 @@ def retry(*statuses: models.ItemStatus) -> Offline:
     """`callimport retry --refused --failed`"""
     return Offline(
         lambda _: (),
-        lambda desk, _: upkeep.retry(desk.settings(), desk.tools.clock, statuses=statuses, keys=()),
+        lambda desk, _: status.retry(desk.settings(), desk.tools.clock, statuses=statuses, keys=()),
     )
 
 
@@ -151,7 +152,7 @@ def retry_one(call: str) -> Offline:
     """`callimport retry KEY`"""
     return Offline(
         lambda before: (_key(before, call),),
-        lambda desk, noted: upkeep.retry(desk.settings(), desk.tools.clock, statuses=(), keys=noted),
+        lambda desk, noted: status.retry(desk.settings(), desk.tools.clock, statuses=(), keys=noted),
     )
 
 
@@ -159,7 +160,7 @@ def withdraw() -> Offline:
     """`callimport withdraw BATCH`, of the batch that was enrolled last."""
     return Offline(
         lambda before: _asked(before, "SELECT id FROM batch ORDER BY rowid DESC LIMIT 1"),
-        lambda desk, noted: upkeep.withdraw(desk.settings(), desk.tools.clock, str(noted[0])),
+        lambda desk, noted: status.withdraw(desk.settings(), desk.tools.clock, str(noted[0])),
     )
 
 
@@ -167,7 +168,7 @@ def withdraw_one(call: str) -> Offline:
     """`callimport withdraw KEY`, of a call that was held before it was ever sent."""
     return Offline(
         lambda before: _asked(before, "SELECT reference FROM item WHERE call_id = ?", call),
-        lambda desk, noted: upkeep.withdraw(desk.settings(), desk.tools.clock, str(noted[0])),
+        lambda desk, noted: status.withdraw(desk.settings(), desk.tools.clock, str(noted[0])),
     )
 
 

@@ -14,8 +14,10 @@ import click
 from rich.console import Console
 
 import callimport
-from callimport import importer, report, settlement, upkeep
-from callimport.cli import answers, doctor, options, profiles, proof, sandbox
+from callimport import importer, report
+from callimport.cli import doctor, json_answers, options, profiles, sandbox, verify_export_find
+from callimport.cli import status as ledger_status
+from callimport.cli.reconcile import decide, settle
 from callimport.core import endings, errors, models, plurals
 from callimport.core.errors import ExitCode
 
@@ -88,7 +90,7 @@ def _throw_away(stream: TextIO) -> None:
 @click.version_option(callimport.__version__, prog_name="callimport")
 def commands() -> None:
     """Historical call logs into the CRM: right lead, right time, once, provably."""
-    talk = _talk({"log_format": "json" if answers.asked_for_json_lines() else "text"})
+    talk = _talk({"log_format": "json" if json_answers.asked_for_json_lines() else "text"})
     for told in options.unknown_variables(commands):
         talk.warn(told)
 
@@ -116,7 +118,7 @@ Examples:
 @options.answering
 def check(html: Path | None, **given: Any) -> ExitCode:
     """Say what is wrong with FILES and what an import would send. Files only: no network, no ledger."""
-    with answers.errors_answered(given["as_json"]):
+    with json_answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
         result = importer.check(settings, _tools(given), html=html)
         return _answer(result, given, sent=False)
@@ -143,7 +145,7 @@ Examples:
 @options.answering
 def run(**given: Any) -> ExitCode:
     """Import FILES. The same command again goes on where it ended; without FILES the last batch goes on."""
-    with answers.errors_answered(given["as_json"]):
+    with json_answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
         result = anyio.run(importer.run, settings, _tools(given))
         return _answer(result, given, sent=not settings.dry_run)
@@ -161,8 +163,8 @@ Examples:
 @options.configured
 def status(as_json: bool, **given: Any) -> ExitCode:
     """What the ledger says; while a run goes on, how far it is."""
-    with answers.errors_answered(as_json):
-        found = upkeep.status(options.settings(given), _clock())
+    with json_answers.errors_answered(as_json):
+        found = ledger_status.status(options.settings(given), _clock())
     if as_json:
         click.echo(json.dumps(found.for_machines(), ensure_ascii=False))
     else:
@@ -196,7 +198,7 @@ Examples:
 @options.configured
 def withdraw(what: str, **given: Any) -> ExitCode:
     """Give up what is pending of BATCH or waits for a lead; or the held, refused, failed, pending or waiting KEY."""
-    count = upkeep.withdraw(options.settings(given), _clock(), what)
+    count = ledger_status.withdraw(options.settings(given), _clock(), what)
     click.echo(f"{what.upper()}: {plurals.calls(count)} given up; no run sends them, from whichever file")
     return ExitCode.OK
 
@@ -221,7 +223,7 @@ def retry(keys: tuple[str, ...], refused: bool, failed: bool, refused_recordings
     if not statuses and not keys and not refused_recordings:
         raise click.UsageError("Name what to retry: --refused, --failed, --refused-recordings or a KEY.")
     settings = options.settings(given)
-    retried = upkeep.retry(settings, _clock(), statuses=statuses, keys=keys, of_recordings=refused_recordings)
+    retried = ledger_status.retry(settings, _clock(), statuses=statuses, keys=keys, of_recordings=refused_recordings)
     where = f" --destination {given['destination']}" if given["destination"] else ""
     if retried.held:
         click.echo(f"{plurals.calls(retried.held)} held again, as before: callimport reconcile{where} lists them")
@@ -266,16 +268,16 @@ Examples:
 @options.answering
 def reconcile(accept: tuple[tuple[str, int], ...], resend: tuple[str, ...], **given: Any) -> ExitCode:
     """Look calls in doubt up in the CRM, sending nothing, and list those that a person must decide."""
-    with answers.errors_answered(given["as_json"]):
+    with json_answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
         if accept or resend:
-            settled = settlement.decide(settings, _tools(given), resend=resend, accept=accept)
+            settled = decide(settings, _tools(given), resend=resend, accept=accept)
             for key in resend:
                 _talk(given).warn(
                     f"{key} is sent by the next run: if it is in the CRM after all, that is a second copy"
                 )
         else:
-            settled = anyio.run(settlement.settle, settings, _tools(given))
+            settled = anyio.run(settle, settings, _tools(given))
     if given["as_json"]:
         click.echo(json.dumps(settled.for_machines(), ensure_ascii=False))
     else:
@@ -348,12 +350,12 @@ def _stop_unparsed(error: click.ClickException) -> ExitCode:
     context, message = getattr(error, "ctx", None), error.format_message()
     if isinstance(error, click.UsageError):
         message += f" See {context.command_path if context else 'callimport'} --help"
-    if answers.asked_for_json():
-        answers.error(context, message, ExitCode.USAGE)
+    if json_answers.asked_for_json():
+        json_answers.error(context, message, ExitCode.USAGE)
     return _stop(message, ExitCode.USAGE)
 
 
 commands.add_command(sandbox.command)
 profiles.register(commands, lambda: _clock().wall())
-proof.register(commands, _tools)
+verify_export_find.register(commands, _tools)
 doctor.register(commands, _tools)

@@ -6,8 +6,8 @@ from typing import Any
 import anyio
 import click
 
-from callimport import doctor, importer, probe
-from callimport.cli import answers, options
+from callimport import importer
+from callimport.cli import doctor_checks, json_answers, options, probe
 from callimport.core import privacy
 from callimport.core.errors import ExitCode
 
@@ -39,11 +39,11 @@ Exit codes: 0 nothing is wrong, 1 something is, 2 a setting or the key is.
 @click.pass_obj
 def _doctor(tools: Tools, /, **given: Any) -> ExitCode:
     """Look at key, CRM, clock, ledger and disk. One read goes to the CRM; nothing is sent."""
-    with answers.errors_answered(given["as_json"]):
+    with json_answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
-        examined = anyio.run(doctor.examine, settings, tools(given))
+        examined = anyio.run(doctor_checks.examine, settings, tools(given))
     if given["as_json"]:
-        answers.one_object(examined.for_machines())
+        json_answers.one_object(examined.for_machines())
     else:
         for check in examined.checks:
             click.echo(privacy.scrub(f"{check.state:7}{check.name:14}{check.told}"))
@@ -75,11 +75,11 @@ It asks for consent unless --yes is given; production must be confirmed as for c
 @click.pass_obj
 def _probe(tools: Tools, /, test_lead: int, yes: bool, **given: Any) -> ExitCode:
     """Find out on one test lead what only a real key can tell. It writes to that lead."""
-    with answers.errors_answered(given["as_json"]):
+    with json_answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
         probed = anyio.run(lambda: probe.probe(settings, tools(given), test_lead, consent=yes))
     if given["as_json"]:
-        answers.one_object(probed.for_machines())
+        json_answers.one_object(probed.for_machines())
     else:
         for one in probed.learned:
             click.echo(privacy.scrub(f"{one.question}: {one.answer}"))

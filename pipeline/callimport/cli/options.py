@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from callimport.cli import answers
+from callimport.cli import json_answers
 from callimport.core import errors, limits, phones, privacy
 from callimport.core.settings import (
     ALLOWED_PER_MINUTE,
@@ -60,7 +60,7 @@ def _take_defaults(context: click.Context, _: click.Parameter, config_file: str 
     root = context.find_root().command
     every = root.commands.values() if isinstance(root, click.Group) else [root]
     known = {name for command in every for name in _names(command)}
-    with answers.errors_answered(answers.asked_for_json()):
+    with json_answers.errors_answered(json_answers.asked_for_json()):
         given = defaults(config_file, known)
     context.default_map = {}
     for parameter in context.command.params:

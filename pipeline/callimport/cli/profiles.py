@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from callimport import report
-from callimport.cli import answers, options
+from callimport.cli import json_answers, options
 from callimport.core import files, phones, settings
 from callimport.core.errors import ExitCode
 from callimport.extract import reader
@@ -147,7 +147,7 @@ def _test(
     as_json: bool,
 ) -> ExitCode:
     """Show the first rows of FILE as they are and as the calls they become; nothing is sent, nothing kept."""
-    with answers.errors_answered(as_json):
+    with json_answers.errors_answered(as_json):
         reading = validate.Reading(settings.timezone(timezone), ambiguous_hour, now())
         chosen = profile.load(name) if name else None
         opened = reader.open_source(file)

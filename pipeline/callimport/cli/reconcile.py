@@ -12,7 +12,8 @@ from typing import Any
 
 import anyio
 
-from callimport import importer, report, upkeep
+from callimport import importer, report
+from callimport.cli import status
 from callimport.core import errors, models
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
@@ -55,7 +56,7 @@ class Settled:
             "in_doubt": len(self.in_doubt),
             "held": len(self.held),
             "pending": self.pending,
-            "listed": [upkeep.plain(item) for item in (*self.in_doubt, *self.held)],
+            "listed": [status.plain(item) for item in (*self.in_doubt, *self.held)],
         }
 
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from callimport import importer, silence
+from callimport import importer
+from callimport.cli import silence
 from callimport.core import errors, models, normal_form, privacy
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode

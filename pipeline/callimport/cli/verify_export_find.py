@@ -8,8 +8,8 @@ import anyio
 import click
 from rich.console import Console
 
-from callimport import aftermath, importer, inventory, report, trace, verification
-from callimport.cli import answers, options
+from callimport import importer, report
+from callimport.cli import export, find, json_answers, last_run, options, verify
 from callimport.core import models, plurals
 from callimport.core.errors import ExitCode
 
@@ -49,11 +49,11 @@ Exit codes: 0 all are there, once; 3 anything else was found; others as of calli
 @click.pass_obj
 def _verify(tools: Tools, /, combined: Path | None, **given: Any) -> ExitCode:
     """Read every lead that got calls and compare them with the ledger, sending nothing."""
-    with answers.errors_answered(given["as_json"]):
+    with json_answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
-        verified = anyio.run(lambda: verification.verify(settings, tools(given), combined=combined))
+        verified = anyio.run(lambda: verify.verify(settings, tools(given), combined=combined))
     if given["as_json"]:
-        answers.one_object(verified.for_machines())
+        json_answers.one_object(verified.for_machines())
     else:
         report.print_verified(
             Console(),
@@ -93,7 +93,7 @@ The API has no delete: of a batch that should not have been sent, this is the li
 def _export(tools: Tools, /, output: Path, statuses: tuple[str, ...], batch: str | None, **given: Any) -> ExitCode:
     """Write the ledger as a table: each call, its row, where it stands, and as which communication on which lead.
     Offline, and not while a run goes on (exit 6)."""
-    exported = inventory.export(
+    exported = export.export(
         options.settings(given),
         tools(given).clock,
         output,
@@ -120,7 +120,7 @@ Examples:
 def _report(tools: Tools, /, output: Path, **given: Any) -> ExitCode:
     """Write the last import as one page: how it ended, where its calls stand now, and which need a person. Offline,
     and not while a run goes on (exit 6)."""
-    run_id = aftermath.write(options.settings(given), tools(given).clock, output)
+    run_id = last_run.write(options.settings(given), tools(given).clock, output)
     click.echo(f"{output}: run {run_id}")
     return ExitCode.OK
 
@@ -143,10 +143,10 @@ Examples:
 def _find(tools: Tools, /, what: str, as_json: bool, **given: Any) -> ExitCode:
     """What became of a call: its row, its lead, each attempt. By a customer's number, the phone system's call id, KEY,
     communication or lead. Offline, and not while a run goes on (exit 6)."""
-    with answers.errors_answered(as_json):
-        found = trace.find(options.settings(given), tools(given).clock, what)
+    with json_answers.errors_answered(as_json):
+        found = find.find(options.settings(given), tools(given).clock, what)
     if as_json:
-        answers.one_object(found.for_machines())
+        json_answers.one_object(found.for_machines())
     else:
         report.print_found(
             Console(),

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from callimport import report, upkeep
+from callimport import report
+from callimport.cli.status import LISTED
 from callimport.core import errors, files, models
 from callimport.core.settings import Settings
 from callimport.ledger import queries, runs
@@ -23,6 +24,6 @@ def write(settings: Settings, clock: models.Clock, path: Path) -> str:
             run,
             account=queries.bound_account(database),
             ledger=database.place,
-            listed={status: queries.of_batch(database, run.batch, status) for status in upkeep.LISTED},
+            listed={status: queries.of_batch(database, run.batch, status) for status in LISTED},
         )
     return run.run_id
