@@ -77,9 +77,12 @@ test-browser: .venv/dev.stamp ## look at the pages in a headless Chromium (Debia
 	$(BIN)/python -m pytest tests/browser
 
 # The rules one by one, each by its own tests: what the whole import happens to pass through does not count.
-COVERING := $(wildcard tests/test_ledger_*.py) $(patsubst %,tests/test_%.py,adoption aftermath breaker canary canonical courier \
-	delivery destination doctor drift inventory pacer patience pilot preflight probe reconcile trace updating upload uploading \
-	verify watch)
+COVERING := $(filter-out %/test_locking.py,$(wildcard tests/unit/ledger/test_*.py)) $(patsubst %,tests/unit/%.py, \
+	cli/test_doctor_checks cli/test_export cli/test_find cli/test_last_run cli/test_probe core/test_clock \
+	core/test_normal_form crm/test_circuit_breaker crm/test_client crm/test_failure_budget crm/test_rate_limit \
+	crm/test_retry crm/test_upload load/test_adopt load/test_canary load/test_deliver load/test_heartbeat \
+	load/test_lost_ledger_check load/test_pilot load/test_reconcile load/test_recordings load/test_updates \
+	load/test_verify)
 
 coverage: .venv/dev.stamp ## that every branch of what decides about sending is walked by a test
 	@mkdir -p build
