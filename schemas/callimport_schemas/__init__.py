@@ -1,1 +1,1 @@
-"""What a call and a communication must look like. Knows nothing of the pipeline."""
+"""What a call and a communication must look like. Knows nothing of callimport."""
