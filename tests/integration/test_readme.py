@@ -52,6 +52,12 @@ def test_the_exit_codes_are_the_programs() -> None:
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)} == {int(code) for code in ExitCode}
 
 
+def test_the_map_names_every_room_and_nothing_else() -> None:
+    package = rehearsal.ROOT / "pipeline" / "callimport"
+    rooms = {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
+    assert rooms == set(re.findall(r"^\| `(\w+)/` \|", README.split("## A map of the rooms")[1], re.MULTILINE))
+
+
 def test_every_option_named_exists() -> None:
     known = {
         option

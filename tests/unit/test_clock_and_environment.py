@@ -1,4 +1,4 @@
-"""The rules of the house that no tool of ours knows."""
+"""Time, chance and the environment come in at one door, so that a test can have its own."""
 
 import ast
 from collections.abc import Iterator
