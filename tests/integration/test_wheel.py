@@ -1,0 +1,136 @@
+"""The wheel in an environment that has nothing else of the project: what a user installs holds all that it needs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callimport.profiles import profile
+from tests import rehearsal
+
+_IMPORTED = """
+import importlib.util, json, sys
+import callimport, callimport_schemas
+from callimport.profiles import profile
+print(json.dumps({
+    "files": [callimport.__file__, callimport_schemas.__file__],
+    "common": [name for name in ("pipeline", "schemas") if importlib.util.find_spec(name)],
+    "profiles": [profile.load(name).name for name in profile.available()],
+    "path": sys.path,
+}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An environment with the wheel in it, and a folder elsewhere from which it is used."""
+
+    environment: Path
+    elsewhere: Path
+
+    def start(self, program: str, *arguments: str | Path) -> subprocess.Popen[str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CALLIMPORT_", "PYTHON"))}
+        return subprocess.Popen(
+            [self.environment / "bin" / program, *map(str, arguments)],
+            cwd=self.elsewhere,
+            env={**kept, "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, program: str, *arguments: str | Path) -> rehearsal.Ended:
+        process = self.start(program, *arguments)
+        out, err = process.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+        return rehearsal.Ended(process.returncode, out, err)
+
+    @contextmanager
+    def sandbox(self, state: Path) -> Iterator[rehearsal.Crm]:
+        address = state / "sandbox.json"
+        process = self.start("python", "-m", "callimport.sandbox", "--quiet", "--address-file", address)
+        try:
+            rehearsal.wait_until(lambda: address.exists() or process.poll() is not None)
+            yield rehearsal.Crm(state, json.loads(address.read_text("utf-8")))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+
+
+def _done(*words: str | Path) -> None:
+    done = subprocess.run(list(map(str, words)), cwd=rehearsal.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    _done(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Nothing is downloaded: the libraries are those of this environment, found by a .pth file. The editable install
+    there names the sources in a .pth file of its own, which Python does not read from a folder that is named so."""
+    environment = tmp_path_factory.mktemp("installed") / "environment"
+    venv.create(environment, symlinks=True)
+    python = environment / "bin" / "python"
+    _done(sys.executable, "-m", "pip", "--python", python, "install", "--no-index", "--no-deps", wheel)
+    (packages,) = (environment / "lib").glob("python*/site-packages")
+    (packages / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\n", "utf-8")
+    return Installed(environment, tmp_path_factory.mktemp("elsewhere"))
+
+
+def _imported(installed: Installed) -> dict[str, Any]:
+    ended = installed.run("python", "-c", _IMPORTED)
+    assert ended.code == 0, ended.said
+    return ended.summary
+
+
+def test_the_wheel_holds_two_packages_and_no_common_name(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        names = {name.partition("/")[0] for name in packed.namelist()}
+    assert {name for name in names if not name.endswith(".dist-info")} == {"callimport", "callimport_schemas"}
+
+
+def test_what_is_imported_is_what_was_installed(installed: Installed) -> None:
+    seen = _imported(installed)
+    assert all(Path(file).is_relative_to(installed.environment) for file in seen["files"])
+    assert str(rehearsal.ROOT / "pipeline") not in seen["path"]
+    assert seen["common"] == []
+
+
+def test_the_packaged_profiles_are_found(installed: Installed) -> None:
+    assert _imported(installed)["profiles"] == list(profile.available())
+    ended = installed.run("callimport", "profiles", "show", "freepbx")
+    assert ended.code == 0, ended.said
+    assert 'name = "freepbx"' in ended.out
+
+
+def test_a_check_and_an_import_work_from_another_folder(installed: Installed, tmp_path: Path) -> None:
+    calls = rehearsal.write_csv(tmp_path / "calls.csv", rehearsal.calls(20))
+    page = tmp_path / "page.html"
+    checked = installed.run("callimport", "check", calls, "--json", "--html", page)
+    assert checked.code == 0, checked.said
+    assert checked.summary["rows"]["calls"] == 20
+    assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
+    with installed.sandbox(tmp_path) as crm:
+        ended = installed.run(
+            "python", "-m", "callimport", "run", calls, "--destination", "sandbox", "--state-dir", tmp_path, "--json"
+        )
+        assert ended.code == 0, ended.said
+        assert ended.summary["calls"]["delivered"] == len(crm.stored()) == 20
+        assert rehearsal.adds_up(ended.summary)
