@@ -1,1 +1,1 @@
-"""The command line: commands and their options, one file a command group."""
+"""The command line: commands, their options, and the work of each command that is not an import."""

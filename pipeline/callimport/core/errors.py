@@ -10,7 +10,7 @@ ImporterError
 ├── DestinationUnusable  exit 1  key refused, redirected, unreachable: stop at once, do not burn through the rows
 └── Interrupted          exit 130, 143  asked to stop before anything was sent
 
-Outcome (what one request came to; met only by delivery and courier, never by the command line)
+Outcome (what one request came to; met only by load/deliver and crm/retry, never by the command line)
 ├── NotApplied           surely not stored: may be sent again
 │   └── Limited          the rate limit said no before anything ran: costs no attempt
 ├── Refused              a definite no: another try would get the same answer

@@ -1,1 +1,1 @@
-"""Everything that is specific to the vendor's API: requests, answers, rate limit, retries."""
+"""The vendor's API: requests, answers, rate limit, retries."""

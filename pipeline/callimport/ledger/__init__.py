@@ -1,22 +1,23 @@
 """The SQLite file that remembers: what was meant to be sent, what was sent, and what came of it.
 
-database   the file: private, exclusive, migrated, synced at every commit
-migrations the tables and the triggers that refuse an illegal move
-enrolment  phase one: every call of a batch becomes an item, whole or not at all
-lookups    whose a number is, as the CRM said, and for how long that holds
-leadless   calls that wait for a lead
-origins    rows that were mended, and the rejected rows that they replace
-resemblance  new calls that are known under another key: look-alikes, another time zone
-moves      one guarded statement that must hit one row
-verdicts   what ends a doubt, with what it rests on
-updates    delivered calls whose source tells another story
-recordings which recording each call should have, and whether the CRM has it
-verbs      phase two: the moves of one item, each on disk before its caller goes on; what a person decides
-listing    what the ledger can tell, changing nothing
-delivered  which calls are in the CRM, and as what they were kept
-history    all that happened to an item
-runs       the last import
-sample     pending calls of every kind
+database       the file: private, exclusive, migrated, synced at every commit
+migrations     the tables and the triggers that refuse an illegal move
+enrol          phase one: every call of a batch becomes an item, whole or not at all
+lead_cache     whose a number is, as the CRM said, and for how long that holds
+waiting_items  calls that wait for a lead
+row_origins    rows that were mended, and the rejected rows that they replace
+look_alikes    new calls that are known under another key: look-alikes, another time zone
+moves          one guarded statement that must hit one row
+verdicts       what ends a doubt, with what it rests on
+updates        delivered calls whose source tells another story
+recordings     which recording each call should have, and whether the CRM has it
+items          phase two: the moves of one item, each on disk before its caller goes on; what a person decides
+queries        what the ledger can tell, changing nothing
+delivered      which calls are in the CRM, and as what they were kept
+history        all that happened to an item
+runs           the last import
+sample         pending calls of every kind
+locking        one run a ledger, one run an account
 """
 
 from callimport.ledger.database import Database

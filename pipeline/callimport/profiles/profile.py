@@ -2,18 +2,18 @@
 
 The language of recipes is explained in schemas/callimport_schemas/profiles/README.md, every word of it with an example.
 
-recipe      a checked recipe as a value
-table       a table of TOML that names file and key in its complaints
+model       a checked recipe as a value
+toml_table  a table of TOML that names file and key in its complaints
 grammar     its two small languages: where a text comes from, and what is true of a row
-parsing     TOML → recipe
+loading     TOML → recipe
 library     the recipes that come with the program, and the user's own
 columns     which column of a file is meant by which name
 detection   which recipe a file is of, and where its rows begin
 conditions  the two small languages as expressions
-zones       times whose zone the file tells
+timezones   times whose zone the file tells
 mojibake    names whose letters were read in the wrong encoding
 forms       the door to the modules that read times, durations and numbers
-applying    a frame of cells → the canonical call frame
+apply       a frame of cells → the canonical call frame
 """
 
 from callimport.profiles.apply import NOTHING, Given, canonical, evidence

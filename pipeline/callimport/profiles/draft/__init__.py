@@ -3,11 +3,11 @@
 Every guess stands below the values it rests on, numbers masked. What could not be decided stands as a line that begins
 with "# ?": the recipe is refused until a person has made it say what is right (`profile.load`).
 
-words    what headers and cells say, in English and French
-looking  what is seen in the columns: facts
-moments  when a call began, how long was talked, by what it is known
-parties  who called whom: direction, status, customer, agent
-page     the recipe in the making, and how it is written down
+vocabulary     what headers and cells say, in English and French
+column_facts   what is seen in the columns: facts
+time_columns   when a call began, how long was talked, by what it is known
+party_columns  who called whom: direction, status, customer, agent
+template       the recipe in the making, and how it is written down
 """
 
 import re
