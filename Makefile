@@ -106,19 +106,19 @@ crash: .venv/dev.stamp ## die at every point there is, come back, and end where 
 kill: .venv/dev.stamp ## kill the real command for real: make kill KILLS=200
 	$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),20)
 
-# The black box: the program as it was at one commit, as a wheel in an environment of its own. It is built from that
-# commit and lies outside the tree. So a fault that enters both the program and its tests is still seen.
+# The baseline: the program as it was at one commit, installed as a wheel in an environment of its own under build/. It
+# shares no file with the working tree. So the black box still sees a fault that enters both the program and its tests.
 BASELINE_COMMIT := 53fd062707ab1c41fbaf0411b9533e3efc4b3c29
-BASELINE := build/blackbox
+BASELINE := build/baseline
 # Another commit makes another stamp, so that nobody compares with an old environment.
 BASELINE_STAMP := $(BASELINE)/$(BASELINE_COMMIT).stamp
 BASELINE_PIP := $(BASELINE)/bin/python -m pip --disable-pip-version-check --quiet
 
 $(BASELINE_STAMP): | $(BIN)/python
 	@git cat-file -e '$(BASELINE_COMMIT)^{commit}' 2>/dev/null || { \
-		echo 'commit $(BASELINE_COMMIT) is not in this clone, so the black box cannot be built.' >&2; \
+		echo 'commit $(BASELINE_COMMIT) is not in this clone, so the baseline cannot be built.' >&2; \
 		echo 'Fetch it: git fetch --unshallow, or git fetch origin $(BASELINE_COMMIT)' >&2; exit 1; }
-	@echo 'building the black box from commit $(BASELINE_COMMIT) in $(BASELINE)'
+	@echo 'building the baseline from commit $(BASELINE_COMMIT) in $(BASELINE)'
 	@rm -rf $(BASELINE)
 	@$(BIN)/python -m venv $(BASELINE)
 	@mkdir $(BASELINE)/source
@@ -132,14 +132,14 @@ $(BASELINE_STAMP): | $(BIN)/python
 
 $(BASELINE)/bin/callimport: $(BASELINE_STAMP) ;
 
-baseline: .venv/dev.stamp $(BASELINE_STAMP) ## what differs from the records and from the black box (minutes)
+baseline: .venv/dev.stamp $(BASELINE_STAMP) ## compare with the baseline: all records, then 20 black-box stories (minutes)
 	$(BIN)/python -m tests.baseline
 	$(BIN)/python -m tests.blackbox --seeds $(or $(SEEDS),20)
 
-blackbox: .venv/dev.stamp $(BASELINE_STAMP) ## whole imports from outside, against the CRM of the baseline: make blackbox SEEDS=20, or SEED=n
+blackbox: .venv/dev.stamp $(BASELINE_STAMP) ## play whole imports against the CRM of the baseline: make blackbox SEEDS=20, or SEED=5
 	$(BIN)/python -m tests.blackbox $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),20)) $(if $(JOBS),--jobs $(JOBS))
 
-timings: .venv/dev.stamp $(BASELINE_STAMP) ## time and memory beside the baseline, in one run: make timings ROWS=1000000
+timings: .venv/dev.stamp $(BASELINE_STAMP) ## compare time and memory with the baseline: make timings ROWS=1000000
 	$(BIN)/python -m tests.benchmarks.against_baseline $(if $(ROWS),--rows $(ROWS))
 
 # Locks hold for every platform and name no index, so that each machine installs from the one it trusts; the hashes

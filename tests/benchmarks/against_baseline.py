@@ -1,6 +1,6 @@
-"""Time the program of this tree beside the baseline, in one run and in turn. It prints a table, and judges nothing.
+"""Compare time and memory of this tree with the baseline, and print a table. It does not judge the figures.
 
-Each figure is of a process from its start to its end: wall time, processor time, and the highest memory. On a machine
+Each figure is of a process from its start to its end: wall time, processor time, and peak memory. On a machine
 that does other work, compare the processor time. `--rows` makes all files smaller, for trying. The rehearsal CRM is the
 baseline's. Each program has a state folder and a CRM of its own.
 """
@@ -22,7 +22,7 @@ from typing import Any
 from tests.blackbox.processes import BASELINE, ROOT, TREE, Program, sandbox, stop_everything_on_signals
 
 NEW_ROWS = 300
-# Calls of the small files begin at no even distance from those of the large one: that would look like a wrong zone.
+# Moves the calls of the small files. A constant offset of quarter-hours would look like a wrong zone.
 SHIFT_SECONDS = 7
 WORK_LEFT = 7
 _SENDS = ("--destination", "sandbox", "--existing", "send", "--rate", "60000/min", "--json", "--quiet")
@@ -47,7 +47,7 @@ class Runner:
         self.program = Program(command, folder, self.state)
 
     def measure(self, *arguments: str, code: int = 0) -> Measured:
-        """Run the command. Exits if its exit code is another one."""
+        """Run the command and return its figures. Exit if its exit code is not `code`."""
         began = time.perf_counter()
         process = self.program.start(*arguments)
         # The answer is one short line, so it waits in the pipe until the process has ended.
@@ -69,12 +69,12 @@ class Runner:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.against_baseline", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the large file")
-    parser.add_argument("--times", type=int, default=3, help="how often each is measured; the median counts")
+    parser.add_argument("--times", type=int, default=3, help="how often each line is measured; the median counts")
     parser.add_argument("--program", metavar="PATH", help="the program to measure (default: the one of this tree)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
     given = parser.parse_args()
     if not Path(BASELINE[0]).exists():
-        parser.error(f"{BASELINE[0]} is not there: make build/blackbox/bin/callimport builds it")
+        parser.error(f"{BASELINE[0]} does not exist. Build it: make build/baseline/bin/callimport")
     stop_everything_on_signals()
     tree = (str(Path(given.program).absolute()),) if given.program else TREE
     with ExitStack() as stack:
@@ -104,16 +104,16 @@ def _measure(runners: Sequence[Runner], folder: Path, rows: int, times: int) -> 
     _write(large, rows)
     _write(small, 10)
     for runner in runners:
-        # Once over a few rows: what pip compiles when it installs is compiled.
+        # Run once on a few rows first, so that compiled files exist for both programs.
         runner.measure("check", str(small), "--json", "--quiet")
     table: Table = {}
-    print(f"{'baseline / tree':<38}{'wall time':^28}{'processor time':^28}{'highest memory':^23}", flush=True)
+    print(f"{'baseline / tree':<38}{'wall time':^28}{'processor time':^28}{'peak memory':^23}", flush=True)
     million, new = f"{rows:,}", f"{NEW_ROWS:,}"
 
     def measure(what: str, commands: Sequence[Sequence[str]], code: int = 0) -> None:
         found: dict[str, list[Measured]] = {runner.name: [] for runner in runners}
         for arguments in commands:
-            # In turn, as no machine is of one mind all the time.
+            # Take turns, because the load of the machine changes over time.
             for runner in runners:
                 found[runner.name].append(runner.measure(*arguments, code=code))
         table[what] = found
@@ -134,12 +134,12 @@ def _measure(runners: Sequence[Runner], folder: Path, rows: int, times: int) -> 
 
 
 def _withdraw(runner: Runner, entered: Measured) -> None:
-    """Give up what is pending: it then is known, as last year's calls are, and no run takes it along."""
+    """Withdraw the pending calls. The ledger then knows them, and no later run sends them."""
     runner.measure("withdraw", str(entered.answer["batch"]), "--destination", "sandbox")
 
 
 def _write(path: Path, rows: int, *, first: int = 0, shift_seconds: int = 0) -> None:
-    """In a process of its own: what this one holds in memory would count for the processes that it starts."""
+    """Write the file in a separate process: memory of this one would count for the processes that it starts."""
     arguments = [str(path), str(rows), "--first", str(first), "--shift-seconds", str(shift_seconds)]
     subprocess.run([sys.executable, "-m", "tests.benchmarks.calls_file", *arguments], cwd=ROOT, check=True)
 

@@ -12,7 +12,7 @@ def write(path: Path, rows: int, *, odd_every: int = 0, first: int = 0, shift_se
     """Write fictional calls that all differ.
 
     Every `odd_every` rows, a quote opens before a cell and closes within it. `first` is the number of the first call.
-    `shift_seconds` moves all calls, so that they stand at no even distance from those of another file.
+    `shift_seconds` moves all calls, so that they have no offset of quarter-hours to those of another file.
     """
     with path.open("wb") as file:
         for start in range(first, first + rows, BATCH_ROWS):

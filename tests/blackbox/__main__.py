@@ -1,4 +1,4 @@
-"""Play whole imports from outside. One line a seed, then the figures. Exit code 1 on a finding."""
+"""Play whole imports from outside. Print one line for each seed, then totals. Exit code 1 if there is a finding."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ from tests.blackbox.playing import Played, play
 from tests.blackbox.processes import BASELINE, TREE, stop_everything_on_signals
 from tests.blackbox.stories import FEATURES, Story, draw
 
-# So many stories in a row are played with kills; the next one compares the program with the baseline.
+# Two stories with kills, then one comparison with the baseline.
 KILLS_IN_A_ROW = 2
 MOST_FINDINGS_SHOWN = 6
 MODES = ("mixed", "kills", "compare")
@@ -53,7 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=20, help="how many stories to play")
     parser.add_argument("--start", type=int, default=1, help="the first seed")
     parser.add_argument("--seed", type=int, help="play this one story and show every command")
-    parser.add_argument("--mode", choices=MODES, default="mixed", help="with kills, beside the baseline, or in turn")
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="mixed",
+        help="kills: stop runs by signals; compare: play with the baseline, too; mixed: two with kills, one compared",
+    )
     parser.add_argument("--program", metavar="PATH", help="the program to play with (default: the one of this tree)")
     parser.add_argument("--crm", metavar="PATH", help="the program whose rehearsal CRM is used (default: the baseline)")
     parser.add_argument("--without", action="append", default=[], choices=FEATURES, help="leave a feature out")
@@ -61,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     crm = (str(Path(given.crm).absolute()),) if given.crm else BASELINE
     if not Path(crm[0]).exists():
-        parser.error(f"{crm[0]} is not there: make build/blackbox/bin/callimport builds it")
+        parser.error(f"{crm[0]} does not exist. Build it: make build/baseline/bin/callimport")
     stop_everything_on_signals()
     program = (str(Path(given.program).absolute()),) if given.program else TREE
     seeds = [given.seed] if given.seed is not None else range(given.start, given.start + given.seeds)
@@ -75,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\n{len(seeds)} seeds in {time.monotonic() - began:.0f} s, {busy:.0f} s of processor time")
     print(f"stories {dict(sorted(figures.stories.items()))}")
     print(f"calls {figures.calls:,}, commands {figures.runs:,}, kills {figures.kills}, signals {figures.signals}")
-    print(f"held calls that a person decided {figures.decided}")
+    print(f"held calls that the driver decided {figures.decided}")
     print(f"exit codes {dict(sorted(figures.codes.items()))}")
     print(f"faults met {figures.faults.total()}: {dict(sorted(figures.faults.items()))}")
     print(f"features {dict(sorted(figures.features.items()))}")

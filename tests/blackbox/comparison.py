@@ -16,14 +16,16 @@ def differences(mine: Played, other: Played) -> list[str]:
     findings = []
     for here, there in itertools.zip_longest(mine.steps, other.steps):
         if here is None or there is None:
-            findings.append(f"one program ran {'fewer' if here is None else 'more'} commands: {(here or there)[0]}")
+            findings.append(
+                f"this tree ran {'fewer' if here is None else 'more'} commands than the baseline: {(here or there)[0]}"
+            )
             break
         (name, code, answer), (other_name, other_code, other_answer) = here, there
         if name != other_name:
-            findings.append(f"one program was asked for {name}, the baseline for {other_name}")
+            findings.append(f"this tree ran {name} where the baseline ran {other_name}")
             break
         if code != other_code:
-            findings.append(f"{name}: exit code {code}, of the baseline {other_code}")
+            findings.append(f"{name}: exit code {code}, baseline {other_code}")
         findings += _of_answers(name, answer, other_answer)
     stored, other_stored = _stored(mine), _stored(other)
     findings += [f"stored here alone: {one}" for one in stored if one not in other_stored]
@@ -38,9 +40,9 @@ def _of_answers(name: str, answer: Mapping[str, Any] | None, other: Mapping[str,
     if here == there:
         return []
     if not isinstance(here, dict) or not isinstance(there, dict):
-        return [f"{name}: answers {here}, the baseline {there}"]
+        return [f"{name}: answer {here}, baseline {there}"]
     return [
-        f"{name}: {key} is {here.get(key)}, of the baseline {there.get(key)}"
+        f"{name}: {key} is {here.get(key)}, baseline {there.get(key)}"
         for key in sorted(here.keys() | there.keys())
         if here.get(key) != there.get(key)
     ]

@@ -11,7 +11,7 @@ from typing import Any
 from tests.blackbox.truth import Call, Rows, Truth
 
 Stored = Mapping[str, Any]
-# A stored communication is a call of the truth if so many of the compared fields are equal.
+# A stored communication matches a call if at least this many of the compared fields are equal.
 LEAST_EQUAL_FIELDS = 4
 _REFERENCE = re.compile(r"\s*\[ref [0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{2}\]")
 _NOT_ENDINGS = ("total", "carried")
@@ -27,7 +27,7 @@ def store(truth: Truth, stored: Sequence[Stored]) -> list[str]:
     for one in mine:
         call = _nearest(truth.calls, one)
         if call is None:
-            findings.append(f"communication {one['id']} on lead {one['lead_id']} is no call of the truth")
+            findings.append(f"communication {one['id']} on lead {one['lead_id']} matches no expected call")
         else:
             found[call.name].append(one)
     for call in truth.calls:
@@ -40,7 +40,7 @@ def store(truth: Truth, stored: Sequence[Stored]) -> list[str]:
             findings += _differences(call, here[0], has_reference=truth.has_references)
     references = [mark for one in mine for mark in _REFERENCE.findall(str(one["description"] or ""))]
     if len(set(references)) < len(references):
-        findings.append("two communications bear the same reference")
+        findings.append("two communications have the same reference")
     return findings
 
 
@@ -52,7 +52,7 @@ def creates(truth: Truth, bodies: Sequence[Mapping[str, Any]]) -> list[str]:
         for facts in call.versions
     }
     return [
-        f"a create was sent that is no call of the truth: lead {body.get('lead_id')}, {body.get('executed_at')}"
+        f"a create matches no expected call: lead {body.get('lead_id')}, {body.get('executed_at')}"
         for body in bodies
         if _sent(body) not in right
     ]
@@ -79,7 +79,7 @@ def _compared(call: Call, one: Stored) -> dict[str, tuple[Any, Any]]:
 
 
 def _nearest(calls: Sequence[Call], one: Stored) -> Call | None:
-    """Return the call with the most equal fields. Of two such calls, the one that began nearer in time."""
+    """Return the call with the most equal fields. If two calls tie, return the one that began nearer in time."""
 
     def likeness(call: Call) -> tuple[int, float]:
         fields = _compared(call, one)
@@ -94,13 +94,13 @@ def _nearest(calls: Sequence[Call], one: Stored) -> Call | None:
 def _differences(call: Call, one: Stored, *, has_reference: bool) -> Iterator[str]:
     for name, (there, here) in _compared(call, one).items():
         if there != here:
-            yield f"{call.name} has another {name}: {_told(there)} is stored, {_told(here)} is right"
+            yield f"{call.name} has another {name}: {_told(there)} is stored, {_told(here)} expected"
     if one["user_id"] != call.user_id:
-        yield f"{call.name} has another user: {one['user_id']} is stored, {call.user_id} is right"
+        yield f"{call.name} has another user: {one['user_id']} is stored, {call.user_id} expected"
     if one["method"] != "phone":
         yield f"{call.name} has method {one['method']}"
     if bool(_REFERENCE.search(one["description"] or "")) != has_reference:
-        yield f"{call.name} {'lacks its' if has_reference else 'bears a'} reference"
+        yield f"{call.name} {'has no' if has_reference else 'has a'} reference"
     kept = one["recording"]["sha256"] if one["recording"] else None
     if kept != call.recording_sha256:
         yield (
@@ -137,7 +137,7 @@ def sums(answer: Mapping[str, Any]) -> list[str]:
 
 
 def exit_code(answer: Mapping[str, Any], code: int, *, sends: bool = True) -> list[str]:
-    """The exit code is the answer's, and says what the counts say. A command that only plans leaves calls pending."""
+    """Check the exit code against the answer and its counts. A command that only plans may leave calls pending."""
     findings = []
     if answer["exit_code"] != code:
         findings.append(f"exit code {code}, but the answer says {answer['exit_code']}")
@@ -156,18 +156,18 @@ def exit_code(answer: Mapping[str, Any], code: int, *, sends: bool = True) -> li
     return findings
 
 
-def of_rows(answer: Mapping[str, Any], rows: Rows) -> list[str]:
-    """The files were read as they are: rows, rejects, duplicates."""
+def row_counts(answer: Mapping[str, Any], rows: Rows) -> list[str]:
+    """Check the counts of rows, rejects and duplicates."""
     there = answer["rows"]
     findings = [
-        f"{there[name]} rows {name}, {right} is right"
+        f"{there[name]} rows {name}, {right} expected"
         for name, right in (("read", rows.read), ("joined", rows.joined), ("dropped", rows.dropped))
         if there[name] != right
     ]
     if there["rejected"] not in {rows.rejected, rows.rejected + rows.settled}:
-        findings.append(f"{there['rejected']} rows rejected, {rows.rejected} is right")
+        findings.append(f"{there['rejected']} rows rejected, {rows.rejected} expected")
     if rows.duplicate is not None and answer["calls"]["duplicate"] != rows.duplicate:
-        findings.append(f"{answer['calls']['duplicate']} duplicates, {rows.duplicate} is right")
+        findings.append(f"{answer['calls']['duplicate']} duplicates, {rows.duplicate} expected")
     return findings
 
 
@@ -176,9 +176,9 @@ def finished(answer: Mapping[str, Any], rows: Rows) -> list[str]:
     calls = answer["calls"]
     findings = [f"{calls[name]} calls {name} at the end of a night" for name in _UNFINISHED if calls[name]]
     if answer["skipped"] != rows.skipped:
-        findings.append(f"skipped are {answer['skipped']}, {rows.skipped} is right")
+        findings.append(f"skipped are {answer['skipped']}, {rows.skipped} expected")
     if calls["refused"] < rows.refused:
-        findings.append(f"{calls['refused']} calls refused, {rows.refused} is right")
+        findings.append(f"{calls['refused']} calls refused, {rows.refused} expected")
     return findings
 
 
@@ -193,25 +193,25 @@ def nothing_new(answer: Mapping[str, Any], rows: Rows) -> list[str]:
     # A broken row that a mended one has replaced counts as an unchanged call, or as a reject that is known.
     right = rows.known - (answer["rows"]["rejected"] - rows.rejected)
     if calls["unchanged"] != right:
-        findings.append(f"{calls['unchanged']} calls unchanged in the last run, {right} is right")
+        findings.append(f"{calls['unchanged']} calls unchanged in the last run, {right} expected")
     if answer["changed"] != rows.changed:
-        findings.append(f"{answer['changed']} calls changed in the last run, {rows.changed} is right")
+        findings.append(f"{answer['changed']} calls changed in the last run, {rows.changed} expected")
     pending = answer["recordings"]["pending"] + answer["recordings"]["uploaded"]
-    return findings + ([f"{pending} recordings are not uploaded before the last run"] if pending else [])
+    return findings + ([f"{pending} recordings were still pending or uploaded in the last run"] if pending else [])
 
 
 def crm(verdict: Mapping[str, Any]) -> list[str]:
-    """What the CRM itself has to say about the requests it got."""
+    """Return each problem that the CRM reports about the requests it received."""
     return [f"the CRM reports {name}: {str(found)[:200]}" for name, found in verdict.items() if name != "ok" and found]
 
 
 def privacy(text: str, phones: Sequence[str], token: str) -> list[str]:
-    """No full phone number and no token is said."""
+    """Check that no full phone number and no token is printed."""
     findings = []
     for phone in phones:
         area, office, line = phone[-10:-7], phone[-7:-4], phone[-4:]
         if re.search(rf"{area}[ .)/\-]{{0,2}}{office}[ .\-]?{line}", text):
-            findings.append(f"a full phone number is said, of the number that ends in {line}")
+            findings.append(f"a full phone number is printed; it ends in {line}")
     if len(token) >= 20 and any(part in text for part in (token, token[-40:])):
-        findings.append("the token is said")
+        findings.append("the token is printed")
     return findings

@@ -16,7 +16,7 @@ from tests.blackbox.stories import SETTLE_SECONDS, Kill, Night, Story
 
 # The CRM allows 60 requests a second, counted in short windows so that a story can fill several of them.
 LIMIT, WINDOW_SECONDS, RATE = 120, 2, "3000/min"
-# A person runs the command again so often, and half of the time the faults go on.
+# A night has at most 14 runs. After 7 of them, the faults are removed.
 MOST_RUNS, MOST_RUNS_WITH_FAULTS = 14, 7
 _MADE = (CREATE, "PUT /communications/:id", "POST /communications/:id/recording")
 _SIGNALS = {"KILL": signal.SIGKILL, "INT": signal.SIGINT, "TERM": signal.SIGTERM}
@@ -30,7 +30,7 @@ class BrokenOffError(Exception):
 
 @dataclass(slots=True)
 class Played:
-    """What a story came to. `steps` are the commands that ended by themselves: what they were, code and answer."""
+    """What a story came to. `steps` has an entry for each command, killed ones too: name, exit code, answer."""
 
     runs: int = 0
     kills: int = 0
@@ -94,7 +94,7 @@ class _Player:
         files = (*night.files, *self.mended)
         if night.checks:
             ended = self._command("check", "check", *files, *self.story.options, "--json", "--quiet")
-            # It asks no CRM, so it counts a number that is to be looked up as one without a lead, in every row.
+            # check asks no CRM. With --find-leads, it counts each row of an unknown number as one without a lead.
             is_sure = "--find-leads" not in self.story.options
             self._judge_rows(ended, night if is_sure else replace(night, rows=replace(night.rows, duplicate=None)))
         code = self._plan(night, files) if night.dry_run or night.first == "plan" else ""
@@ -127,7 +127,7 @@ class _Player:
             )
         other = self._run("wrong plan", files, "--plan", "0000-0000")
         if other.code != GUARD or self._made() != before:
-            self._find(f"a plan that nobody has seen is run: exit code {other.code}")
+            self._find(f"a plan code that was never shown is accepted: exit code {other.code}")
         return str(answer.get("plan") or "")
 
     def _first(self, night: Night, files: Sequence[str]) -> None:
@@ -187,12 +187,12 @@ class _Player:
                 self._find(*judge.finished(answer, night.rows))
                 return
             elif ended.code not in (1, 3, 7):
-                # Nothing that comes after it would tell more.
+                # Later steps would show nothing more.
                 raise BrokenOffError(f"a run ended with exit code {ended.code}: {_last_line(ended)}")
         self._find(f"the night did not end within {MOST_RUNS} runs")
 
     def _reconcile(self) -> None:
-        """Look up what is in doubt, then decide what is held as a person who can see the whole CRM."""
+        """Run reconcile. Then decide each held call by what the CRM stores."""
         ended = self._command("reconcile", "reconcile", *self._there(), "--settle", str(SETTLE_SECONDS), "--json")
         answer = ended.answer
         if answer is None or ended.code not in (0, 1, 4):
@@ -219,7 +219,7 @@ class _Player:
                 raise BrokenOffError(f"a held call cannot be decided ({said[0]}): {_last_line(decided)}")
 
     def _mend(self, night: Night) -> tuple[str, ...]:
-        """Put right cells of the reject file, and return the name of the mended file."""
+        """Correct cells of the reject file, and return the name of the mended file."""
         if not night.mends:
             return ()
         path = self.folder / "rejects.csv"
@@ -229,7 +229,7 @@ class _Player:
         columns, rows = exports.read_table(path.read_bytes())
         mine = [row | night.mends[row["description"]] for row in rows if row.get("description") in night.mends]
         if len(mine) != len(night.mends):
-            self._find(f"the reject file holds {len(mine)} of {len(night.mends)} rows to be mended")
+            self._find(f"the reject file has {len(mine)} of the {len(night.mends)} rows to mend")
         (self.folder / "mended.csv").write_bytes(exports.table(columns, mine))
         return ("mended.csv",)
 
@@ -248,12 +248,12 @@ class _Player:
         right = judge.REJECTED if night.rows.rejected or night.rows.refused else OK
         known = (ended.answer or {}).get("known_rejects", 0)
         if ended.code != right and not (ended.code == OK and known and not night.rows.refused):
-            self._find(f"the last run ended with exit code {ended.code}, {right} is right: {_last_line(ended)}")
+            self._find(f"the last run ended with exit code {ended.code}, {right} expected: {_last_line(ended)}")
         verified = self._command("verify", "verify", *self._there(), "--rate", RATE, "--json", "--quiet")
         if verified.code != OK:
             self._find(f"verify ended with exit code {verified.code}: {verified.out.strip()[:300]}")
         self._command("status", "status", *self._there())
-        # Both say numbers, which must be masked.
+        # status and find print phone numbers, which must be masked.
         found = self._command("find", "find", self.story.truth.calls[0].phone, *self._there())
         if found.code != OK:
             self._find(f"find ended with exit code {found.code}: {_last_line(found)}")
@@ -299,14 +299,14 @@ class _Player:
     def _judge_answer(self, ended: Ended, _: Night | None, *, sends: bool = True) -> None:
         answer = ended.answer
         if answer is None:
-            self._find(f"no JSON object is answered, exit code {ended.code}: {_last_line(ended)}")
+            self._find(f"the command printed no JSON object, exit code {ended.code}: {_last_line(ended)}")
         elif "rows" in answer:
             self._find(*judge.sums(answer), *judge.exit_code(answer, ended.code, sends=sends))
 
     def _judge_rows(self, ended: Ended, night: Night) -> None:
         answer = ended.answer
         if answer is not None and not answer.get("error") and "rows" in answer:
-            self._find(*judge.of_rows(answer, night.rows))
+            self._find(*judge.row_counts(answer, night.rows))
 
     def _find(self, *findings: str) -> None:
         for finding in findings:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 # The name of the import package: the one place that changes when the package is renamed.
 PACKAGE = "callimport"
 TREE = (sys.executable, "-m", PACKAGE)
-BASELINE = (str(ROOT / "build" / "blackbox" / "bin" / "callimport"),)
+BASELINE = (str(ROOT / "build" / "baseline" / "bin" / "callimport"),)
 LONGEST_COMMAND_SECONDS = 300.0
 LONGEST_START_SECONDS = 60.0
 POLL_SECONDS = 0.02

@@ -19,21 +19,21 @@ FEATURES = (
     "excluded", "too_old", "refused", "no_reference", "no_call_id", "unfinished", "late_legs", "limit", "pilot", "plan",
     "dry_run", "check",
 )  # fmt: skip
-# Rare ones take more time or make other features impossible.
+# These are rare, because they take more time or exclude other features.
 _CHANCES = {"no_reference": 0.15, "no_call_id": 0.15, "refused": 0.25, "contradiction": 0.25}
 USERS = {101: ("Sophie", "Gendron"), 102: ("Mark", "Ellison"), 103: ("Frédéric", "Pâquet"), 104: ("Karen", "Stoddard")}
 AREAS = ("514", "438", "450", "418", "613", "905")
 NO_SUCH_LEAD = 999001
 # A quiet week, the week in which clocks go back, and the one in which they go forward.
 WEEKS = ((2024, 6, 10), (2025, 10, 31), (2026, 3, 6))
-# As many calls a day at most, so far apart that no two of them can be taken for one.
+# The calls of a day are spread over 12 hours, far enough apart that no two look alike.
 MINUTES_OF_A_DAY = 12 * 60
 CREATED = "/communications"
 _CREATES = {"method": "POST", "path": CREATED}
 _UPDATES = {"method": "PUT", "path": "/communications/:id"}
 _UPLOADS = {"method": "POST", "path": "/communications/:id/recording"}
 _READS = {"method": "GET", "path": "/leads/:id"}
-# What is late is late by much less than the settle time, so that a busy machine makes no false finding.
+# Late commits come well within the settle time, so that a slow machine causes no false finding.
 SETTLE_SECONDS = 3
 FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "drop_before_commit", **_CREATES},
@@ -61,7 +61,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "html_503", **_UPLOADS},
 )
 SIGNALS = ("KILL", "KILL", "KILL", "KILL", "INT", "TERM")
-# Faults that come to the same end whichever call they meet, for the comparison of two programs.
+# Faults with the same result whichever call they meet. Comparisons use only these.
 SAME_END = ("drop_before_commit", "commit_then_drop", "commit_then_500", "truncated", "empty_2xx", "limit_429")
 
 
@@ -76,9 +76,9 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """`mends` says by the text of a rejected row which of its cells are right; the mended file is read one night later.
+    """`mends` maps the description of a rejected row to its corrected cells. The mended file is imported a night later.
 
-    `first` is a run before the full one: limit, pilot or plan.
+    `first` is a run before the full run: limit, pilot or plan.
     """
 
     files: dict[str, bytes]
@@ -305,7 +305,7 @@ class _Author:
         is_shown_again = len(one.shown) > 1 and one.fate == "stored" and not one.twin
         if "waiting" in self.features and one.lead_id in (5050, 5051):
             one.lead_from = self.lead_from(one.lead_id)
-            # A call that waits is sent as it was shown last, which is another story.
+            # A waiting call is sent with its latest facts. Stories do not cover that.
             is_shown_again = False
         if self.kind == "asterisk":
             extension = one.user_id + 100
@@ -333,7 +333,7 @@ class _Author:
         return replace(facts, status="answered", duration_seconds=talk)
 
     def lead_from(self, lead_id: int) -> int:
-        """Return the night on which the leads file names the number of this lead. Never is after the last one."""
+        """Return the night on which the leads file first names the number of this lead. `self.nights` means never."""
         return 1 if lead_id == 5050 else self.nights
 
     def _night(self, night: int) -> Night:
@@ -402,7 +402,7 @@ class _Author:
             faults = [{**rule, "nth": chance.randint(2, 7)} for rule in chance.sample(kinds, 2)]
         elif not self.compares:
             share = chance.choice((0.0, 0.1, 0.2))
-            # One that stores late, one that stores and hides it, and others. Mishandled, these make second copies.
+            # One fault that commits late, one that commits and hides it, and others. Mishandled, they cause duplicates.
             late = [rule for rule in FAULTS if rule["kind"] == "late_commit" and rule.get("answer") != "wait"]
             silent = [rule for rule in FAULTS if rule["kind"].startswith("commit_then") and rule["path"] == CREATED]
             rules = [chance.choice(late), chance.choice(silent), *chance.sample(FAULTS, 3)]

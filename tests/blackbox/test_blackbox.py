@@ -1,4 +1,4 @@
-"""The judge finds what is wrong, and the driver plays a story to its end. The wheel of the baseline is not needed."""
+"""The judge finds what is wrong, and the driver plays a story to its end. The baseline is not needed."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ def answer(**calls: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_what_is_stored_as_it_should_be_is_no_finding() -> None:
+def test_correct_communications_give_no_finding() -> None:
     by_staff = stored(CALL, id=40000001, seeded=True)
     assert judge.store(TRUTH, [by_staff, stored(CALL), SECOND]) == []
 
@@ -61,19 +61,19 @@ def test_a_call_that_is_not_stored_is_found() -> None:
 @pytest.mark.parametrize(
     ("changes", "finding"),
     [
-        ({"lead_id": 5002}, "call 1 has another lead: 5002 is stored, 5001 is right"),
+        ({"lead_id": 5002}, "call 1 has another lead: 5002 is stored, 5001 expected"),
         ({"executed_at": (STARTED + timedelta(hours=1)).isoformat()}, "call 1 has another start: 2024-06-10T15:05:09"),
         ({"type": "outgoing"}, "call 1 has another direction: 'outgoing' is stored"),
         ({"call_status": "interrupted"}, "call 1 has another status: 'interrupted' is stored"),
-        ({"call_duration": 66}, "call 1 has another duration: 66 is stored, 65 is right"),
+        ({"call_duration": 66}, "call 1 has another duration: 66 is stored, 65 expected"),
         ({"call_phone": "+15145550103"}, "call 1 has another phone"),
-        ({"user_id": 104}, "call 1 has another user: 104 is stored, 101 is right"),
+        ({"user_id": 104}, "call 1 has another user: 104 is stored, 101 expected"),
         ({"description": "another text [ref 7K3Q-2M9D-XA]"}, "call 1 has another description"),
-        ({"description": "story call 1"}, "call 1 lacks its reference"),
+        ({"description": "story call 1"}, "call 1 has no reference"),
         ({"recording": {"sha256": "00"}}, "call 1 has a recording that is not its own"),
     ],
 )
-def test_a_call_stored_otherwise_is_found(changes: dict[str, Any], finding: str) -> None:
+def test_a_call_stored_with_a_wrong_field_is_found(changes: dict[str, Any], finding: str) -> None:
     (found,) = judge.store(TRUTH, [stored(CALL, **changes), SECOND])
     assert found.startswith(finding)
 
@@ -82,13 +82,13 @@ def test_a_communication_that_is_no_call_is_found() -> None:
     strange = stored(CALL, "7K3Q-2M9D-XD", id=42534470, lead_id=5009, call_phone="+15145550109", call_duration=1,
         executed_at="2024-01-01T00:00:00+00:00", description=None)  # fmt: skip
     assert judge.store(TRUTH, [stored(CALL), SECOND, strange]) == [
-        "communication 42534470 on lead 5009 is no call of the truth"
+        "communication 42534470 on lead 5009 matches no expected call"
     ]
 
 
 def test_one_reference_on_two_communications_is_found() -> None:
     assert judge.store(TRUTH, [stored(CALL), stored(OTHER, id=42534453)]) == [
-        "two communications bear the same reference"
+        "two communications have the same reference"
     ]
 
 
@@ -111,7 +111,7 @@ def test_an_answer_that_does_not_add_up_is_found() -> None:
     ("calls", "right"),
     [({"delivered": 2}, 0), ({"refused": 2}, 3), ({"held": 1, "refused": 1}, 4), ({"delivered": 1, "pending": 1}, 7)],
 )
-def test_an_exit_code_that_says_something_else_than_the_counts_is_found(calls: dict[str, int], right: int) -> None:
+def test_an_exit_code_that_contradicts_the_counts_is_found(calls: dict[str, int], right: int) -> None:
     assert judge.exit_code(answer(**calls) | {"exit_code": right}, right) == []
     for code in {0, 3, 4, 7} - {right}:
         assert judge.exit_code(answer(**calls) | {"exit_code": code}, code)
@@ -131,7 +131,7 @@ def test_a_full_number_and_a_token_are_found_however_they_are_written() -> None:
     assert not judge.privacy("+1514•••0101, 5145550102 rows", TRUTH.phones, token)
 
 
-def test_two_programs_that_store_or_answer_otherwise_are_found() -> None:
+def test_differences_between_two_programs_are_found() -> None:
     mine = Played(steps=[("run", 0, answer(delivered=2) | {"run_id": "a"})], stored=[stored(CALL)])
     same = Played(steps=[("run", 0, answer(delivered=2) | {"run_id": "b"})], stored=[stored(CALL, id=7)])
     assert comparison.differences(mine, same) == []
@@ -139,13 +139,13 @@ def test_two_programs_that_store_or_answer_otherwise_are_found() -> None:
     assert len(comparison.differences(mine, other)) == 4
 
 
-def test_a_seed_is_one_story_and_seeds_tell_of_everything() -> None:
+def test_one_seed_gives_one_story_and_many_seeds_cover_every_feature() -> None:
     assert draw(7) == draw(7)
     told = {feature for seed in range(60) for feature in draw(seed).features}
     assert told == set(FEATURES)
 
 
-def test_a_story_with_a_kill_comes_to_its_right_end(tmp_path: Path) -> None:
+def test_a_story_with_a_kill_ends_without_findings(tmp_path: Path) -> None:
     played = play(draw(3, is_short=True), TREE, TREE, tmp_path)
     assert played.findings == []
     assert played.kills + played.signals
