@@ -1,4 +1,4 @@
-"""A dealership with its exports, its state folder and its CRM: the stage on which the nights of `nights.py` happen.
+"""A dealership with its exports, its state folder and its CRM: the stories in `nights.py` use it.
 
 Every step goes through the command. The record of a story has, for each step, the answer of the command, the requests
 that changed something in the CRM, and how many requests only read; at the end, the items of the ledger as `export`
@@ -31,7 +31,7 @@ USUAL = ("--rate", "60000/min", "--concurrency", "1", "--settle", "1")
 
 
 def call(number: int, **changes: str) -> Row:
-    """A sound canonical row of lead 5001 to 5018, different for each number."""
+    """Return a valid canonical row of lead 5001 to 5009, different for each number."""
     return {
         "call_id": f"call-{number}",
         "lead_id": str(5001 + number % 9),
@@ -55,7 +55,7 @@ def without(rows: Sequence[Row], *columns: str) -> list[Row]:
 
 
 class Dealership:
-    """Notes every step. `hours` is how much later the importer and the CRM believe that it is."""
+    """Records every step. `hours` is how far the clocks of the importer and of the CRM are ahead."""
 
     def __init__(self, crm: Crm, folder: Path) -> None:
         self.crm = crm
@@ -70,7 +70,7 @@ class Dealership:
     def leads(self, known: Mapping[str, int], name: str = "leads.csv") -> Path:
         return self.file(name, [{"phone": phone, "lead_id": str(lead)} for phone, lead in known.items()])
 
-    def sound(self, name: str, content: bytes) -> Path:
+    def recording(self, name: str, content: bytes) -> Path:
         """Write a WAV file of that content into the folder of recordings."""
         path = self.folder / "recordings" / name
         path.parent.mkdir(exist_ok=True)
@@ -113,20 +113,20 @@ class Dealership:
         self._post("acts", list(acts))
 
     def faults(self, *rules: dict[str, Any]) -> None:
-        """Let requests go wrong from now on, by these rules alone; none for no faults."""
+        """Replace the fault rules of the CRM. Without arguments, remove all faults."""
         self._post("faults", list(rules))
 
     def lose_the_ledger(self) -> None:
         shutil.rmtree(self.crm.state / "ledgers")
 
     def stored(self, number: int) -> dict[str, Any]:
-        """What the CRM keeps of call number so-and-so."""
+        """Return what the CRM keeps of call `number`."""
         at = FIRST + timedelta(minutes=7 * number)
         (found,) = (one for one in self.crm.stored() if datetime.fromisoformat(one["executed_at"]) == at)
         return found
 
     def reference(self, number: int) -> str:
-        """The reference of call number so-and-so, as a person reads it in the exported table."""
+        """Return the reference of call `number`, as a person reads it in the exported table."""
         at = (FIRST + timedelta(minutes=7 * number)).timestamp()
         rows = observation.exported(self.crm, self.folder)
         (found,) = (one for one in rows if datetime.fromisoformat(one["started_at"]).timestamp() == at)
@@ -164,7 +164,7 @@ class Dealership:
 
 
 def _answer(ended: Ended, name: str) -> dict[str, Any]:
-    """Of `reconcile` and `verify`, which have answers of their own, the numbers; of commands without JSON the code."""
+    """Return the counts of `run`, the numbers of `reconcile` and `verify`, and the exit code of all."""
     if name == "run":
         return observation.answer(ended)
     try:

@@ -40,10 +40,10 @@ Seed = dict[str, Any]
 class FirstRun:
     """One input. `files` and `options` may name `{files}`, the folder of generated files.
 
-    `options` are of check and run, `run_options` of run alone. `later` are more runs on the same ledger: their files,
-    or those of the first run where none are named. Where `is_checked`, a check goes before the first run. Reads are
-    recorded where `reads_are_sure`: leads to look at first are drawn by lot, and a run that does not come to its end
-    reads more or fewer. `seed` is what the CRM holds besides leads of any id.
+    `options` go to check and run, `run_options` to run alone. `later` lists further runs on the same ledger: the files
+    of each, or () for the files of the first run. With `is_checked`, check runs first. With `reads_are_sure`, reads are
+    recorded. They are not sure if leads are read at random, or if the run stops early. `seed` is what the CRM holds
+    besides leads of any id.
     """
 
     name: str
@@ -187,7 +187,7 @@ def records(folder: Path, only: Callable[[str], bool] = lambda name: True) -> It
 
 
 def observed(one: FirstRun, crm: Crm, files: Path, state: Path) -> dict[str, Any]:
-    """Check the input and import it into a CRM that holds nothing yet but the seed."""
+    """Check the input and import it into a CRM that holds only the seed."""
     state.mkdir(parents=True)
     shutil.copy(crm.state / "sandbox.json", state)
     own = Crm(state, crm.address)
@@ -227,7 +227,7 @@ def _later(one: FirstRun, crm: Crm, paths: Sequence[str], options: Sequence[str]
 
 
 def _reads(one: FirstRun, crm: Crm, after: int = 0) -> dict[str, int]:
-    """Whether the list of all leads is asked for hangs on how many of them were drawn by lot, so it is left out."""
+    """Return the reads of each kind without those of the list of all leads: a run chooses leads at random."""
     found = observation.reads(crm, after) if one.reads_are_sure else {}
     return {kind: count for kind, count in found.items() if kind != "GET /leads"}
 
@@ -242,7 +242,7 @@ def _sent(crm: Crm, after: int = 0) -> dict[str, list[Any]]:
 
 
 def _cells(path: Path) -> list[list[str]]:
-    """A reject file but for its last words: messages may change, and a mark is of one ledger."""
+    """Return the cells of a reject file without `_reasons` (messages may change) and `_origin` (one ledger's mark)."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8-sig", newline="") as file:

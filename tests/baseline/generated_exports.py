@@ -1292,7 +1292,7 @@ EXPORTS: dict[str, Callable[[], str]] = {
 
 
 def leads() -> str:
-    """A lead for every number but a few; two numbers have several leads, one of them a duplicate."""
+    """Return a leads file: one lead for most numbers; several for two numbers, one of them a duplicate."""
     lines = ["phone,lead_id,created_at,status"]
     for last in range(100, 190):
         number = f"+15145550{last}"

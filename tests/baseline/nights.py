@@ -1,4 +1,4 @@
-"""Stories of several nights: what runs decide and send when the ledger is not empty.
+"""Stories of several nights: what runs decide and send if the ledger is not empty.
 
 Each function is one story. It begins with an empty state folder and goes through the command alone. Its name is the
 name of its record.
@@ -355,7 +355,7 @@ def agent_leaves(its: Dealership) -> None:
 @story()
 def lost_answers(its: Dealership) -> None:
     kinds = ("commit_then_drop", "drop_before_commit", "commit_then_500", "status_500", "truncated", "empty_2xx")
-    # The first call goes alone; then every second one meets trouble, each fault once.
+    # The first call goes alone. Then every second create meets one fault; each fault occurs once.
     its.faults(*({"kind": kind, **CREATES, "nth": 1 + 2 * n} for n, kind in enumerate(kinds, start=1)))
     source = its.file("night1.csv", calls(20))
     its.run("night 1", source)
@@ -402,7 +402,7 @@ def doubt_that_cannot_be_looked_up(its: Dealership) -> None:
 
 @story()
 def held_calls_are_decided(its: Dealership) -> None:
-    # Without references, a lead that shows another call at the same minute leaves open whether ours is there.
+    # Without references, another call at the same minute leaves open whether ours is stored.
     its.faults({"kind": "drop_before_commit", **CREATES, "every": 2})
     for number in (1, 3, 5):
         _typed_in(its, number, longer=1)
@@ -420,7 +420,7 @@ def held_calls_are_decided(its: Dealership) -> None:
 
 
 def _typed_in(its: Dealership, number: int, *, longer: int) -> None:
-    """Let a person type in call number so-and-so, with a longer duration and another text."""
+    """Let a person type in call `number`, with a longer duration and another text."""
     row = call(number)
     its.in_the_crm({
         "act": "add_communication", "lead": int(row["lead_id"]),
@@ -688,20 +688,20 @@ def same_id_far_away(its: Dealership) -> None:
 @story()
 def recordings_night_after_night(its: Dealership) -> None:
     rows = [call(n, recording=f"call-{n}.wav") for n in range(5)]
-    its.sound("call-0.wav", b"zero" * 500)
-    its.sound("call-1.wav", b"one" * 500)
-    its.sound("call-2.wav", b"")
+    its.recording("call-0.wav", b"zero" * 500)
+    its.recording("call-1.wav", b"one" * 500)
+    its.recording("call-2.wav", b"")
     audio = ("--recordings", its.folder / "recordings")
     source = its.file("night1.csv", rows)
     its.run("two of five are there", source, *audio)
-    its.sound("call-1.wav", b"other" * 500)
-    its.sound("call-3.wav", b"three" * 500)
+    its.recording("call-1.wav", b"other" * 500)
+    its.recording("call-3.wav", b"three" * 500)
     its.run("one changed, one came", source, *audio)
     its.faults({"kind": "commit_then_drop", "path": "/communications/:id/recording", "nth": 1})
-    its.sound("call-4.wav", b"four" * 500)
+    its.recording("call-4.wav", b"four" * 500)
     its.run("an answer is lost", its.file("night2.csv", [*rows, call(5, recording="call-5.wav")]), *audio)
     its.faults()
-    its.sound("call-5.wav", b"five" * 500)
+    its.recording("call-5.wav", b"five" * 500)
     its.resume("recordings alone", *audio, "--recordings-only")
     renamed = [row | {"recording": f"call-{(n + 1) % 5}.wav"} for n, row in enumerate(rows)]
     its.run("the rows name other files", its.file("night3.csv", renamed), *audio)

@@ -73,8 +73,8 @@ def exported(crm: Crm, folder: Path) -> list[dict[str, str]]:
 
 
 def sent(crm: Crm, after: int = 0) -> list[dict[str, Any]]:
-    """The bodies of the creates, updates and uploads after the request of that number, in an order that does not depend
-    on which of several workers was first. Ids of communications are left out, because they do."""
+    """Return the creates, updates and uploads after request number `after`, sorted: the order does not depend on the
+    workers. Ids of communications are left out, because they depend on the workers."""
     found = [
         {"request": entry["kind"], "status": entry["status"], "body": _body(entry)}
         for entry in requests(crm, after)
@@ -84,7 +84,7 @@ def sent(crm: Crm, after: int = 0) -> list[dict[str, Any]]:
 
 
 def _body(entry: dict[str, Any]) -> Any:
-    """An upload is a file, whose bytes the CRM tells by their hash: see `stored`."""
+    """Return the JSON body, or None for an upload: `stored` shows the hash of its file."""
     return entry["body"] if isinstance(entry["body"], dict) and "recording" not in entry["kind"] else None
 
 

@@ -1,4 +1,4 @@
-"""Request kind × what can be raised or answered, each at every moment, in process: one word for each.
+"""Record one word for each request kind and each exception or status, at each moment of a request. Runs in process.
 
 Words of a create, an update and an upload: `taken`, `not stored: retried` (nothing left), `in doubt` (it may be
 stored), `in doubt, stored` (it is stored, and nobody knows as what), `refused`, `limited`, `stops`, `stops, in doubt`
@@ -39,7 +39,7 @@ MOMENTS: dict[str, tuple[bool, int | None]] = {
 }
 IN_A_BODY = "in the body of a 201"
 WRITES = ("create", "update", "upload")
-# A read stores nothing, so that it is in no doubt.
+# A read stores nothing, so it is never in doubt.
 _OF_A_READ = {
     "not stored: retried": "retried",
     "in doubt": "retried",
@@ -116,7 +116,7 @@ async def _observe() -> dict[str, Any]:
 
 
 class _Failing(httpx.AsyncBaseTransport):
-    """Traces as httpcore does until a moment, then fails."""
+    """Sends httpcore's trace events up to one moment, then raises."""
 
     def __init__(self) -> None:
         self.begins = False
@@ -303,7 +303,7 @@ def _by_range(words: dict[int, str]) -> Words:
 
 
 def _alike(tables: dict[str, Words]) -> dict[str, Words]:
-    """Tables that are equal stand under one name."""
+    """Merge equal tables under a joined name."""
     found: dict[str, Words] = {}
     for name, table in tables.items():
         same = next((other for other in found if found[other] == table), None)

@@ -15,15 +15,15 @@ taken               the answer was taken as it came
 not retried         the request was not sent again, and the run went on
 DUPLICATE, LOST     the CRM keeps a call twice; a call counts as delivered and the CRM does not keep it
 
-After a create, an update or an upload that stopped the run, the same command runs again against a sound CRM: "again".
+If a create, update or upload stops the run, the same command runs again against a CRM without faults: "again".
 
 Left out, and why:
 - a silent CRM, "always": 60 seconds for each try, and the same path as "once"
 - 429, "always", without a pause that is too long: a run waits 15 minutes before it stops
 - a connection that the CRM closes while it is idle: whether the client sees it before it sends is chance
-- outcomes before the first byte for other reads than the account: they are of the connection, not of the request
+- failures before the first byte for reads other than the account: they belong to the connection, not to the request
 - the rarer statuses for reads and uploads: `outcomes_of_exceptions` records every status for every kind
-- "stored" for other requests than creates: an update or an upload that is made twice comes to the same
+- "stored" for requests other than creates: a second update or upload changes nothing
 - "connection refused" and "no answer to the connection", once: nobody sees such a try, so nobody can count it. The
   refused TLS handshakes and the refused CONNECT show the same.
 """
@@ -102,8 +102,8 @@ def _of_the_first(body: Any) -> Any:
     return {"data": {**body["data"], "id": scripted_crm.FIRST_ID}}
 
 
-# Nothing tells whether a write took effect.
-UNTOLD: dict[str, Outcome] = {
+# The answer does not say whether the write took effect.
+NO_READABLE_ANSWER: dict[str, Outcome] = {
     "FIN without an answer": Outcome(lambda sound: b"", Ending.FIN),
     "RST without an answer": Outcome(lambda sound: b"", Ending.RST),
     "half a status line": Outcome(lambda sound: b"HTTP/1.1 20", Ending.FIN),
@@ -111,7 +111,7 @@ UNTOLD: dict[str, Outcome] = {
     "no HTTP at all": Outcome(lambda sound: b"SSH-2.0-OpenSSH_9.6\r\n\r\n", Ending.FIN),
 }
 SILENT = {"silence": Outcome(lambda sound: b"", Ending.SILENCE)}
-# A write took effect.
+# The write took effect, but its answer is damaged or unusual.
 DONE: dict[str, Outcome] = {
     "2xx head only": Outcome(_head, Ending.FIN, stores=True),
     "2xx body cut": Outcome(lambda sound: sound.bytes[:-5], Ending.FIN, stores=True),
@@ -157,8 +157,8 @@ def _stored(outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of request, and the command that causes it. `prepare` runs once before, and its state is kept; `once` is
-    which request of the kind meets an outcome that comes once."""
+    """A kind of request, and the command that causes it. `prepare` runs once, and all cells start from its state.
+    `once` is the number of the request that meets the outcome in a "once" cell."""
 
     request: str
     files: Callable[[Path], tuple[str, ...]]
@@ -298,7 +298,7 @@ def _one_create(kind: str) -> tuple[str, ...]:
 
 def _before(kind: str, before: Before, route: str) -> Iterable[Cell]:
     for is_always in (False, True):
-        # A foreign certificate stops at once.
+        # An untrusted certificate stops the run at once.
         if not (is_always and before is Before.STRANGER):
             more = _one_create(kind) if is_always else ()
             yield Cell(kind, before.value, is_always, before=before, route=route, more=more)
@@ -308,18 +308,22 @@ def _outcomes_of(kind: str) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
     """What a kind meets once, and what it meets always."""
     if kind == "create":
         clear = DONE | CREATED_ANOTHER | WEB_PAGE | CUT_4XX | REFUSED | STOPPING | WAITS | TOO_LONG
-        unclear = UNTOLD | UNCLEAR | SILENT
+        unclear = NO_READABLE_ANSWER | UNCLEAR | SILENT
         once = clear | unclear | _stored(unclear | WEB_PAGE | _statuses(302, 307))
-        always = UNTOLD | DONE | REFUSED | TOO_LONG | WEB_PAGE | _statuses(302, 401, 405, 408, 500, 600)
-        return once, always | _stored({"FIN without an answer": UNTOLD["FIN without an answer"]} | _statuses(500))
-    some = {name: UNTOLD[name] for name in ("FIN without an answer", "RST without an answer", "no HTTP at all")}
+        always = NO_READABLE_ANSWER | DONE | REFUSED | TOO_LONG | WEB_PAGE | _statuses(302, 401, 405, 408, 500, 600)
+        return once, always | _stored(
+            {"FIN without an answer": NO_READABLE_ANSWER["FIN without an answer"]} | _statuses(500)
+        )
+    some = {
+        name: NO_READABLE_ANSWER[name] for name in ("FIN without an answer", "RST without an answer", "no HTTP at all")
+    }
     whole = DONE | WEB_PAGE | SILENT | WAITS | TOO_LONG
     told = {name: DONE[name] for name in ("2xx body cut", "2xx unreadable JSON", "2xx without an id")}
     told |= {name: DONE[name] for name in ("2xx endless body", "2xx about another")}
     if kind in ("update", "upload"):
         statuses = _statuses(302, 400, 401, 403, 404, 405, 408, 409, 413, 415, 419, 422, 425, 500, 503, 600)
         always = {name: told[name] for name in ("2xx without an id", "2xx about another")}
-        always |= {"RST without an answer": UNTOLD["RST without an answer"]}
+        always |= {"RST without an answer": NO_READABLE_ANSWER["RST without an answer"]}
         if kind == "upload":
             whole, statuses = (
                 told | WEB_PAGE | SILENT | TOO_LONG,
@@ -327,7 +331,7 @@ def _outcomes_of(kind: str) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
             )
         return some | whole | CUT_4XX | statuses, always | _statuses(302, 403, 404, 409, 422, 500)
     always = {name: told[name] for name in ("2xx without an id", "2xx about another")} | WEB_PAGE
-    always |= {"RST without an answer": UNTOLD["RST without an answer"]}
+    always |= {"RST without an answer": NO_READABLE_ANSWER["RST without an answer"]}
     if kind == "account":
         statuses = _statuses(302, 401, 403, 404, 405, 408, 409, 415, 422, 425, 500, 600)
         return some | whole | statuses, always | _statuses(401, 403, 404, 422, 500)
@@ -464,7 +468,7 @@ class Lane:
 
 
 class Sequences:
-    """In which order a kind's command asks, learned once from a run without trouble."""
+    """The order of requests of each kind's command, recorded from a run without faults."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], list[Seen]] = {}
@@ -505,7 +509,7 @@ def cell_record(
 
 
 def _again(journal: list[Seen], failed: Seen | None) -> str:
-    """How a request went again after its connection had failed."""
+    """Return how a request was repeated after its connection had failed."""
     again = next((number for number, one in enumerate(journal) if failed and one.call == failed.call != ""), None)
     if again is None or failed is None or failed.kind != "create":
         return "retried"
@@ -570,7 +574,7 @@ def _troubled_recordings(summary: dict[str, Any]) -> Iterable[str]:
 
 
 def _verdict_of_creates(journal: list[Seen], calls: dict[str, int]) -> list[str]:
-    """How creates were repeated or looked up, of those that met an outcome or were sent again."""
+    """Return how creates were repeated or looked up: those that met a fault, and those that were sent again."""
     told: list[str] = []
     creates = [(number, one) for number, one in enumerate(journal) if one.kind == "create"]
     sent = Counter(one.call for _, one in creates)
@@ -586,7 +590,7 @@ def _verdict_of_creates(journal: list[Seen], calls: dict[str, int]) -> list[str]
 
 
 def _is_asked_again(kind: Kind, journal: list[Seen]) -> bool:
-    """Whether a request that met an outcome was followed by one of the same kind about the same."""
+    """Return whether the next request after a failed one has the same kind and is about the same call."""
     met = [number for number, one in enumerate(journal) if one.met and one.kind == kind.request]
     return any(
         (later.kind, later.call, later.lead) == (kind.request, journal[number].call, journal[number].lead)

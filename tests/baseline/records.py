@@ -37,7 +37,7 @@ def _text(observed: Any) -> str:
 
 
 def _lines(value: Any, indent: str = "", before: str = "", after: str = "") -> Iterator[str]:
-    """JSON with its keys sorted. What is short stands on one line, and so does a row: what holds no dict or list."""
+    """Yield lines of JSON with sorted keys. A short value, and a row (no list or dict inside), takes one line."""
     if isinstance(value, dict):
         inner = [(f"{_json(name)}: ", value[name]) for name in sorted(value)]
     else:

@@ -1,6 +1,6 @@
-"""A CRM on loopback that answers every request soundly, except the requests that a script picks.
+"""A CRM on loopback that answers every request correctly, except the requests that a script picks.
 
-It is written with sockets of asyncio alone, so that it can break an exchange at any point: before a connection stands,
+It is written with sockets of asyncio alone, so that it can break an exchange at any point: before a connection is made,
 before an answer, in the middle of an answer. It keeps what was created, and its reads show it.
 """
 
@@ -30,7 +30,7 @@ LEADS_A_PAGE = 20
 # More than any client should read.
 ENDLESS_BYTES = 32 * 1024 * 1024
 CERTIFICATES = Path(__file__).parent / "certificates"
-# Below the ports that systems give to connections, so that nobody takes one while it is closed on purpose.
+# Below the ports of outgoing connections, so that no other process takes the port while it is closed.
 PORTS = range(20000, 32000)
 # What the client has to trust, by SSL_CERT_FILE.
 AUTHORITY = CERTIFICATES / "trusted.crt"
@@ -90,8 +90,8 @@ class Before(Enum):
 
 @dataclass(slots=True)
 class Trouble:
-    """Requests of one kind, from number `first` on, meet an outcome; `count` of them, or all. With `follows`, requests
-    count only after another trouble was met."""
+    """`count` requests of one kind (None: all) get `outcome`, from number `first` on. With `follows`, counting starts
+    after that other trouble was met."""
 
     kind: str
     outcome: Outcome
@@ -113,7 +113,10 @@ class Trouble:
 
 @dataclass(slots=True)
 class Script:
-    """What goes wrong, and how connections are made. `before` befalls `count` connections from number `first` on."""
+    """What goes wrong, and how connections are made.
+
+    `before` fails `count` connections (None: all), from number `first` on.
+    """
 
     troubles: list[Trouble] = field(default_factory=list)
     route: str = "plain"
@@ -133,7 +136,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request. `call` tells calls and lists apart, `lead` is the lead or communication that it is about."""
+    """One request. `call` identifies the call or the list. `lead` is the id of the lead or communication."""
 
     kind: str
     call: str = ""
@@ -195,14 +198,14 @@ class ScriptedCrm:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the command has to know to come here."""
+        """Return the environment variables with which the command reaches this CRM."""
         known = {"CALLIMPORT_TOKEN": "baseline-token", "SSL_CERT_FILE": str(AUTHORITY), "NO_PROXY": "", "no_proxy": ""}
         if self.script.route == "proxy":
             known |= {"HTTPS_PROXY": f"http://127.0.0.1:{self._port}", "https_proxy": f"http://127.0.0.1:{self._port}"}
         return known
 
     def begin(self, script: Script, world: World | None = None) -> None:
-        """Forget what was seen and go by another script; without a world, keep the one that is there."""
+        """Clear the journal and follow another script. Without `world`, keep what is stored."""
         self._loop.run(self._end_connections())
         self.script, self.journal, self._connections, self.befallen = script, [], 0, 0
         if world is not None:
@@ -239,7 +242,7 @@ class ScriptedCrm:
         raise OSError("no free port on loopback")
 
     async def _end_connections(self) -> None:
-        """End what is under way, and a port that only seems to listen."""
+        """Close all connections, and the port if it no longer accepts."""
         await _cancelled(self._open)
         for one in self._fillers:
             one.close()
@@ -259,7 +262,7 @@ class ScriptedCrm:
             self._listener = None
 
     async def _go_away(self) -> None:
-        """From here on nobody listens, or nobody accepts: the port is the same."""
+        """Close the port, or stop accepting on it. The port number stays the same."""
         if self.script.before not in (Before.REFUSED, Before.TIMEOUT) or self._accepting is None:
             return
         await _cancelled([self._accepting])
@@ -296,7 +299,7 @@ class ScriptedCrm:
         """How the connection goes on: over TLS, in plain text (True) or not at all (False)."""
         loop = asyncio.get_running_loop()
         if before is Before.RESET:
-            # At once, the client might see it before its first byte leaves, or after.
+            # Wait for the request: a reset at once could reach the client before or after its first byte.
             await _readable(loop, accepted)
             _linger(accepted)
             return False
@@ -344,7 +347,7 @@ class ScriptedCrm:
         if outcome is None:
             data, ending = commit().bytes, Ending.STAY
         else:
-            # Without effect, the answer is made from a copy of the world.
+            # If the write must not take effect, make the answer from a copy of the data.
             kept = self.world
             if not outcome.stores:
                 self.world = copy.deepcopy(kept)
@@ -360,7 +363,7 @@ class ScriptedCrm:
 
     async def _end(self, writer: asyncio.StreamWriter, ending: Ending) -> bool:
         if ending is Ending.RST:
-            # What was written leaves first.
+            # Send what was written before the reset.
             await writer.drain()
             _linger(writer.get_extra_info("socket"))
             writer.transport.abort()

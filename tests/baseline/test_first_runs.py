@@ -50,7 +50,7 @@ def test_every_profile_has_a_generated_export_of_sixty_rows_or_more() -> None:
     assert all(60 <= count <= 260 for count in rows.values()), rows
 
 
-def test_numbers_in_generated_exports_are_kept_for_fiction() -> None:
+def test_generated_exports_use_only_fictional_numbers() -> None:
     for name, make in generated_exports.EXPORTS.items():
         assert "5145550" in make(), name
         assert "514555" not in make().replace("51455501", ""), name

@@ -1,4 +1,4 @@
-"""What each outcome of a request comes to is as it was when the record was made."""
+"""The outcomes of requests equal their records."""
 
 import json
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ def same(name: str, observed: Any) -> None:
         pytest.fail("\n".join(found), pytrace=False)
 
 
-def test_every_exception_and_every_status_comes_to_what_it_came_to_before() -> None:
+def test_outcomes_of_exceptions_equal_the_record() -> None:
     same(outcomes_of_exceptions.NAME, outcomes_of_exceptions.observe_exceptions())
 
 
-def test_outcomes_on_the_wire_come_to_what_they_came_to_before() -> None:
+def test_outcomes_on_the_wire_equal_the_record() -> None:
     """The quick part of the table, by the real command; the whole table runs with the baseline."""
     table = recorded()
     found = outcomes_on_the_wire.observe_wire(outcomes_on_the_wire.QUICK, lanes=2)
@@ -48,9 +48,9 @@ def test_the_record_holds_every_cell_of_the_table_and_no_other() -> None:
 
 
 def test_no_outcome_of_a_single_request_loses_or_duplicates_a_call() -> None:
-    """Whatever befalls a request, the CRM keeps no call twice, and no call counts as delivered that it does not keep.
+    """Whatever fault a request meets, the CRM keeps no call twice, and every delivered call is kept.
 
-    An answer about another lead or another call is no outcome of this table's rule: such a CRM cannot be believed.
+    Cells "about another" are left out: a CRM that answers about another lead or call cannot be believed.
     """
     wrong = [
         f"{kind}: {label}: {told}"

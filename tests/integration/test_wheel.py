@@ -1,4 +1,4 @@
-"""The wheel in an environment that has nothing else of the project: what a user installs holds all that it needs."""
+"""Install the wheel alone and use it: nothing is missing, and no common package name is taken."""
 
 import json
 import os
@@ -83,8 +83,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Nothing is downloaded: the libraries are those of this environment, found by a .pth file. The editable install
-    there names the sources in a .pth file of its own, which Python does not read from a folder that is named so."""
+    """Nothing is downloaded. A .pth file adds the site-packages of this environment, so its libraries are found. Python
+    reads no .pth files in a folder that is added this way, so the editable install stays invisible."""
     environment = tmp_path_factory.mktemp("installed") / "environment"
     venv.create(environment, symlinks=True)
     python = environment / "bin" / "python"
@@ -100,13 +100,13 @@ def _imported(installed: Installed) -> dict[str, Any]:
     return ended.summary
 
 
-def test_the_wheel_holds_two_packages_and_no_common_name(wheel: Path) -> None:
+def test_the_wheel_holds_only_callimport_and_callimport_schemas(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as packed:
         names = {name.partition("/")[0] for name in packed.namelist()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"callimport", "callimport_schemas"}
 
 
-def test_what_is_imported_is_what_was_installed(installed: Installed) -> None:
+def test_imports_come_from_the_wheel(installed: Installed) -> None:
     seen = _imported(installed)
     assert all(Path(file).is_relative_to(installed.environment) for file in seen["files"])
     assert str(rehearsal.ROOT / "pipeline") not in seen["path"]
