@@ -1,7 +1,9 @@
 """Install the wheel alone and use it: nothing is missing, and no common package name is taken."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +86,27 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Nothing is downloaded. A .pth file adds the site-packages of this environment, so its libraries are found. Python
-    reads no .pth files in a folder that is added this way, so the editable install stays invisible."""
+    """Nothing is downloaded. Links lead to the libraries of this environment, but only to those that requirements.txt
+    names: a library that the program needs and does not declare is missing."""
     environment = tmp_path_factory.mktemp("installed") / "environment"
     venv.create(environment, symlinks=True)
     python = environment / "bin" / "python"
     _done(sys.executable, "-m", "pip", "--python", python, "install", "--no-index", "--no-deps", wheel)
     (packages,) = (environment / "lib").glob("python*/site-packages")
-    (packages / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\n", "utf-8")
+    for top in sorted(_runtime_libraries()):
+        (packages / top).symlink_to(Path(sysconfig.get_path("purelib")) / top)
     return Installed(environment, tmp_path_factory.mktemp("elsewhere"))
+
+
+def _runtime_libraries() -> set[str]:
+    """Return the files and folders in site-packages that belong to the locked requirements of a user."""
+    lock = (rehearsal.ROOT / "requirements.txt").read_text("utf-8")
+    found: set[str] = set()
+    for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE):
+        # A requirement of another system or of another version of Python is not installed.
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found |= {file.parts[0] for file in metadata.distribution(name).files or ()}
+    return found - {"..", "__pycache__"}
 
 
 def _imported(installed: Installed) -> dict[str, Any]:
