@@ -50,14 +50,15 @@ def test_the_record_holds_every_cell_of_the_table_and_no_other() -> None:
 def test_no_outcome_of_a_single_request_loses_or_duplicates_a_call() -> None:
     """Whatever fault a request meets, the CRM keeps no call twice, and every delivered call is kept.
 
-    Cells "about another" are left out: a CRM that answers about another lead or call cannot be believed.
+    In one cell, reads always answer about another lead. They are believed, so the call is sent a second time. The cell
+    stays here by name until that is mended.
     """
     wrong = [
         f"{kind}: {label}: {told}"
         for kind, cells in recorded().items()
         for label, told in cells.items()
         if any(word in told for word in ("DUPLICATE", "LOST", "DOES NOT ADD UP", "HANGS", "NOT MET", "BROKEN"))
-        and "about another" not in label
+        and (kind, label) != ("lead, of a call in doubt", "2xx about another, always")
     ]
     assert wrong == []
 
