@@ -83,7 +83,12 @@ def crm(state: Path, *options: str, **environment: Any) -> Iterator[Crm]:
 
 def callimport(*arguments: str | Path, state: Path, cwd: Path = ROOT, **environment: Any) -> Ended:
     process = started(*arguments, state=state, cwd=cwd, **environment)
-    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    try:
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     return Ended(process.returncode, out, err)
 
 

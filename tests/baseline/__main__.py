@@ -5,6 +5,7 @@ that you can name and want.
 """
 
 import argparse
+import functools
 import os
 import sys
 import tempfile
@@ -26,7 +27,7 @@ def observed(is_chosen: Callable[[str], bool], jobs: int) -> Observed:
     if is_chosen(outcomes_of_exceptions.NAME):
         yield outcomes_of_exceptions.NAME, outcomes_of_exceptions.observe_exceptions()
     with tempfile.TemporaryDirectory(prefix="callimport-baseline-") as folder:
-        yield from first_runs.records(Path(folder), is_chosen)
+        yield from first_runs.observe(Path(folder), is_chosen)
     yield from _nights([name for name in nights.STORIES if is_chosen(f"nights/{name}")], jobs)
     if is_chosen(outcomes_on_the_wire.NAME):
         yield outcomes_on_the_wire.NAME, outcomes_on_the_wire.observe_wire()
@@ -41,7 +42,7 @@ def _nights(names: Sequence[str], jobs: int) -> Observed:
 
 def _in_a_folder(name: str) -> Any:
     with tempfile.TemporaryDirectory(prefix="callimport-baseline-") as folder:
-        return nights.play(name, Path(folder))
+        return records.observed(functools.partial(nights.play, name, Path(folder)))
 
 
 def main() -> int:

@@ -104,6 +104,10 @@ class Dealership:
         self.steps.append(step | {key: value for key, value in told.items() if value})
         return ended
 
+    def note(self, what: str, is_true: bool) -> None:
+        """Record a fact that no single answer shows."""
+        self.steps.append({"step": what, "answer": is_true})
+
     def hours_pass(self, hours: float) -> None:
         self.hours += hours
         self._post("clock", {"advance_seconds": hours * 3600})

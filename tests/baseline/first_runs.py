@@ -1,6 +1,6 @@
 """What a first import makes of each input: how its rows end, which keys and references calls get, what is sent.
 
-`records(FOLDER)` gives the name of each record and what was observed. Two rehearsal CRMs serve all inputs, each one
+`observe(FOLDER)` gives the name of each record and what was observed. Two rehearsal CRMs serve all inputs, each one
 input at a time. Each input has a state folder of its own.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from tests import rehearsal
-from tests.baseline import generated_exports, observation
+from tests.baseline import generated_exports, observation, records
 from tests.rehearsal import ROOT, SAMPLES, Crm
 
 GOLDEN = ROOT / "tests" / "exports"
@@ -162,7 +162,7 @@ def _several_files() -> Iterator[FirstRun]:
     yield FirstRun("files/aggregate", ("{files}/besides/agents.csv",))
 
 
-def records(folder: Path, only: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, Any]]:
+def observe(folder: Path, only: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, Any]]:
     """Name and observation of each record whose name `only` accepts; `folder` is empty and takes all files."""
     files = folder / "files"
     generated_exports.write_all(files)
@@ -175,10 +175,10 @@ def records(folder: Path, only: Callable[[str], bool] = lambda name: True) -> It
             free.put(stack.enter_context(rehearsal.crm(service, *observation.crm_options("--any-id"))))
         pool = stack.enter_context(futures.ThreadPoolExecutor(WORKERS))
 
-        def next_free(one: FirstRun) -> dict[str, Any]:
+        def next_free(one: FirstRun) -> Any:
             crm = free.get()
             try:
-                return observed(one, crm, files, folder / "states" / one.name)
+                return records.observed(partial(observed, one, crm, files, folder / "states" / one.name))
             finally:
                 free.put(crm)
 

@@ -473,9 +473,10 @@ def _plan(its: Dealership, what: str, *arguments: str | Path) -> str:
 def plan_is_approved(its: Dealership) -> None:
     source = its.file("night1.csv", calls(6))
     code = _plan(its, "the plan", source)
-    same = _plan(its, "the plan again", source)
+    again = _plan(its, "the plan again", source)
+    its.note("both plans have one code", code == again)
     its.run("another plan than the approved one", its.file("other.csv", calls(7)), "--plan", code)
-    its.run("the approved plan", source, "--plan", same)
+    its.run("the approved plan", source, "--plan", code)
     changed = its.file("night2.csv", [call(0, duration_seconds="299"), *calls(7, 1)])
     code = _plan(its, "a plan with an update", changed)
     its.run("is approved", changed, "--plan", code)

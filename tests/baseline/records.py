@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,14 @@ FOLDER = Path(__file__).parent / "records"
 _SHORT = 110
 # An item or a payload stands on one line; a table with more entries has a line for each.
 _ROW_ENTRIES = 16
+
+
+def observed(observe: Callable[[], Any]) -> Any:
+    """Return what was observed. If that breaks off, return why, so that other records are still compared."""
+    try:
+        return observe()
+    except Exception as error:  # noqa: BLE001  whatever it is, it is a difference from the record
+        return {"BROKE OFF": f"{type(error).__name__}: {error}"}
 
 
 def save(name: str, observed: Any) -> None:

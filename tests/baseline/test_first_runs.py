@@ -12,7 +12,7 @@ QUICK = ("sample_data/messy", "golden/freepbx-linkedid", "generated/canonical")
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_first_import_does_what_its_record_says(name: str, tmp_path: Path) -> None:
-    found = dict(first_runs.records(tmp_path, lambda known: known == f"first_runs/{name}"))
+    found = dict(first_runs.observe(tmp_path, lambda known: known == f"first_runs/{name}"))
     assert list(found) == [f"first_runs/{name}"]
     differences = records.differences(f"first_runs/{name}", found[f"first_runs/{name}"])
     assert not differences, "\n".join(differences)
