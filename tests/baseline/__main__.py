@@ -30,7 +30,10 @@ def observed(is_chosen: Callable[[str], bool], jobs: int) -> Observed:
         yield from first_runs.observe(Path(folder), is_chosen)
     yield from _nights([name for name in nights.STORIES if is_chosen(f"nights/{name}")], jobs)
     if is_chosen(outcomes_on_the_wire.NAME):
-        yield outcomes_on_the_wire.NAME, outcomes_on_the_wire.observe_wire()
+        yield (
+            outcomes_on_the_wire.NAME,
+            outcomes_on_the_wire.observe_wire(say=lambda told: print(f"observed   {told}", flush=True)),
+        )
 
 
 def _nights(names: Sequence[str], jobs: int) -> Observed:

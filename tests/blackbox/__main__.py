@@ -130,7 +130,7 @@ def _tell(outcome: Outcome, given: argparse.Namespace, figures: Figures) -> None
         figures.codes.update(one.codes)
     print(
         f"seed {story.seed:>4}  {outcome.mode:<8}{story.kind:<10}{len(story.nights)} nights {story.calls:>3} calls "
-        f"{sum(one.runs for one in played):>3} commands {sum(one.kills + one.signals for one in played):>2} kills "
+        f"{sum(one.runs for one in played):>3} commands {sum(one.kills + one.signals for one in played):>2} stops "
         f"{sum(one.faults.total() for one in played):>3} faults {outcome.seconds:>5.0f} s  "
         f"{len(outcome.findings) or 'no'} findings",
         flush=True,
