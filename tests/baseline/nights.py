@@ -178,8 +178,8 @@ def changed_settings_change_no_delivered_call(its: Dealership) -> None:
 
 
 def _cdr(minute: int, leg: int, **changes: str) -> dict[str, str]:
-    """A FreePBX row: a customer rings a group of desks; each leg is a row of the same linkedid."""
-    at = dealership.FIRST + timedelta(minutes=minute)
+    """Return a FreePBX row: a customer rings a group of desks, one after the other. The legs share a linkedid."""
+    at = dealership.FIRST + timedelta(minutes=minute, seconds=3 * (leg - 1))
     first = f"17150000{minute:02}.{minute}"
     columns = (
         "calldate", "clid", "src", "dst", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "duration",
@@ -215,7 +215,9 @@ def late_legs(its: Dealership) -> None:
     cut = its.file("night3.csv", [whole[2], whole[4], whole[6]])
     its.run("the window begins within calls", cut, *FREEPBX, "--leads", known)
     later = [*whole[:6], _cdr(3, 2, **answered), _cdr(3, 3, disposition="ANSWERED", billsec="200")]
-    its.run("a leg that nobody had seen", its.file("night4.csv", later), *FREEPBX, "--leads", known)
+    its.run("a second answered leg", its.file("night4.csv", later), *FREEPBX, "--leads", known)
+    answered_late = [*later, _cdr(2, 3, disposition="ANSWERED", billsec="45")]
+    its.run("a missed call has an answered leg", its.file("night5.csv", answered_late), *FREEPBX, "--leads", known)
     its.command("verify", "verify", "--json")
 
 
