@@ -236,7 +236,8 @@ class Crossing:
         await self.inquiry.answer(intake, ledger, late.numbers if late else ())
         batch = late.batch() if late else intake.batch
         with ledger.enrolment(run_id, batch) as enrolment:
-            for sightings in intake.sightings(self.account.id, ledger.origins(intake.system)):
+            marks = frozenset[str]().union(*(ledger.origins(its.system) for its in intake.by_profile))
+            for sightings in intake.sightings(self.account.id, marks):
                 enrolment.see(sightings)
                 if late is not None:
                     late.gather(self.account.id)
@@ -315,13 +316,13 @@ class Crossing:
     def _uploading(self, ledger: Ledger, intake: Intake | None, batch_id: str) -> Uploading:
         tools = self.tools
         if intake is not None:
-            naming = Names(intake.profile.recordings, intake.zone, self.settings.region), intake.system
+            naming = {
+                its.system: Names(its.profile.recordings, its.zone, self.settings.region) for its in intake.by_profile
+            }
         else:
             naming = recordings_due.names_of_batch(ledger.database, batch_id, self.settings.region)
         courier = Courier(self.crm, self.pacer, tools.rng)
-        return Uploading(
-            self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, ledger, *naming
-        )
+        return Uploading(self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, ledger, naming)
 
     def _close_latecomers(self, *, is_plan: bool) -> None:
         """A step of its own: what was sent by now is accounted for, whatever becomes of this."""

@@ -152,6 +152,11 @@ def settings_fingerprint(settings: dict[str, str]) -> str:
     return _digest(json.dumps(sorted(settings.items()), ensure_ascii=False, separators=(",", ":")))
 
 
+def numbered(name: str, number: int) -> str:
+    """The name of a setting that each of several profiles has: the first has it as for one profile."""
+    return name if number == 1 else f"{name} {number}"
+
+
 def batch(sources: tuple[models.Source, ...], settings: dict[str, str]) -> models.Batch:
     """Sources × settings. The order of the files does not matter, nor where they lie."""
     fingerprint = settings_fingerprint(settings)

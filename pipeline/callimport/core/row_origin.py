@@ -35,10 +35,12 @@ import polars as pl
 from callimport.core import models
 
 COLUMN = "_origin"
+# In a reject file of several phone systems: the profile that the row is read by.
+PROFILE = "_profile"
 # What was wrong with the number of a row's cells; as a reject file is square, the row itself does not show it there.
 CELLS = "_cells"
 # Columns that this program adds say nothing of what the row was; what is wrong with the number of cells does.
-_NOT_OF_THE_ROW = ("_row", "_reasons", "_source", CELLS, COLUMN)
+_NOT_OF_THE_ROW = ("_row", "_reasons", "_source", PROFILE, CELLS, COLUMN)
 _MARK = r"^o[0-9a-f]{20}$"
 _DIGEST_BYTES = 10
 _AFTER_NAME, _AFTER_CELL = "\x1e", "\x1f"

@@ -5,7 +5,7 @@ that waited and have a lead now, so that none of either need memory.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 
 from callimport.core import models
@@ -17,6 +17,7 @@ NEAR_SECONDS = 60
 SEVERAL = 0
 _NO_LEAD = '{"lead_id": 0,'
 _WAITS = "withdrawn_at IS NULL"
+_OF_SHAPES = "shape IN (SELECT value FROM json_each(?))"
 _IS_NO_ITEM = "NOT EXISTS (SELECT 1 FROM item WHERE item.key = leadless.key)"
 _COLUMNS = "reference, facts, payload, system, call_id, direction, phone, started_at, legs, recording"
 
@@ -73,21 +74,21 @@ def begin(database: Database) -> None:
 # Those that waited
 
 
-def numbers(database: Database, shape: str) -> Iterator[str]:
-    """Of the calls that settings of this shape left without a lead, and that are no items yet."""
+def numbers(database: Database, shapes: Collection[str]) -> Iterator[str]:
+    """Of the calls that settings of these shapes left without a lead, and that are no items yet."""
     found = database.stream(
-        f"SELECT DISTINCT phone FROM leadless WHERE {_WAITS} AND shape = ? AND {_IS_NO_ITEM}", (shape,)
+        f"SELECT DISTINCT phone FROM leadless WHERE {_WAITS} AND {_OF_SHAPES} AND {_IS_NO_ITEM}", _shapes(shapes)
     )
     for (phone,) in found:
         yield phone
 
 
-def find(database: Database, shape: str, whose: Callable[[str, int], int | None]) -> None:
+def find(database: Database, shapes: Collection[str], whose: Callable[[str, int], int | None]) -> None:
     """Note which of those calls have a lead now, by what `whose` says of number and start (in Unix seconds): the lead,
     SEVERAL, or None where there is none."""
     found = database.stream(
-        f"SELECT key, phone, direction, started_at FROM leadless WHERE {_WAITS} AND shape = ? AND {_IS_NO_ITEM}",
-        (shape,),
+        f"SELECT key, phone, direction, started_at FROM leadless WHERE {_WAITS} AND {_OF_SHAPES} AND {_IS_NO_ITEM}",
+        _shapes(shapes),
     )
     with database.transaction():
         database.execute_many(
@@ -111,7 +112,7 @@ def sources(database: Database) -> dict[str, tuple[str, int]]:
     return {sha256: (name, size) for sha256, name, size in rows}
 
 
-def make_whole(database: Database, shape: str) -> None:
+def make_whole(database: Database, shapes: Collection[str]) -> None:
     """Inside an enrolment: where the files of today show a part of a call only, its row tells the whole story that is
     kept, with the lead that it has found."""
     parts = database.rows(
@@ -119,9 +120,9 @@ def make_whole(database: Database, shape: str) -> None:
         SELECT sighting.rowid, sighting.lead_id, leadless.facts, leadless.payload, leadless.legs, leadless.started_at,
             leadless.recording
         FROM temp.sighting CROSS JOIN leadless USING (key)
-        WHERE {_WAITS} AND shape = ? AND {_IS_NO_ITEM} AND NOT {shows_all_legs("leadless", "sighting")}
+        WHERE {_WAITS} AND {_OF_SHAPES} AND {_IS_NO_ITEM} AND NOT {shows_all_legs("leadless", "sighting")}
         """,
-        (shape,),
+        _shapes(shapes),
     )
     database.execute_many(
         "UPDATE temp.sighting SET facts = ?, payload = ?, legs = ?, started_at = ?, recording = ? WHERE rowid = ?",
@@ -247,15 +248,18 @@ def mended_today(database: Database) -> dict[models.Place, str]:
     return {models.Place(source, row): key for source, row, key in found}
 
 
-def keep(database: Database, batch: models.Batch, shape: str, now: datetime, *, asks_crm: bool) -> None:
-    """Inside an enrolment, once it has entered its batch: remember the calls of its files that have no lead. One that
+def keep(
+    database: Database, batch: models.Batch, shape: str, sources: Iterable[int], now: datetime, *, asks_crm: bool
+) -> None:
+    """Inside an enrolment, once it has entered its batch: remember the calls of these files that have no lead. One that
     is known keeps the day it was first seen on, and its story where the rows of today are a part of it only; it waits
     for the CRM once it does."""
     database.execute(
         f"""
         INSERT INTO leadless (key, shape, batch_id, source_sha256, source_row, {_COLUMNS}, first_seen_at, asks_crm)
         SELECT key, ?, ?, sha256, row, {_COLUMNS}, ?, ?
-        FROM temp.leadless_today CROSS JOIN temp.batch_source USING (source) WHERE true ORDER BY leadless_today.rowid
+        FROM temp.leadless_today CROSS JOIN temp.batch_source USING (source)
+        WHERE source IN (SELECT value FROM json_each(?)) ORDER BY leadless_today.rowid
         ON CONFLICT (key) DO UPDATE SET shape = excluded.shape, batch_id = excluded.batch_id,
             source_sha256 = excluded.source_sha256, source_row = excluded.source_row, facts = excluded.facts,
             payload = excluded.payload, legs = excluded.legs, started_at = excluded.started_at,
@@ -263,7 +267,7 @@ def keep(database: Database, batch: models.Batch, shape: str, now: datetime, *, 
             asks_crm = max(asks_crm, excluded.asks_crm)
         WHERE {shows_all_legs("leadless", "excluded")}
         """,
-        (shape, batch.id, _text(now), int(asks_crm)),
+        (shape, batch.id, _text(now), int(asks_crm), json.dumps(list(sources))),
     )
     database.execute(
         "INSERT INTO leadless_origin SELECT mark, key FROM temp.mended JOIN temp.leadless_today USING (source, row) "
@@ -284,26 +288,33 @@ def forget_items(database: Database) -> None:
     database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM item)")
 
 
-def give_up(database: Database, shape: str, before: datetime, *, asked_crm: bool, undecided: Iterable[str] = ()) -> int:
-    """Forget those of this shape that were first seen before this and have not a single lead; how many they were. Those
-    of another shape nobody has looked for just now, nor is this grace theirs: they wait for a run of their own
+def give_up(
+    database: Database,
+    shapes: Collection[str],
+    before: datetime,
+    *,
+    asked_crm: bool,
+    undecided: Iterable[str] = (),
+) -> int:
+    """Forget those of these shapes that were first seen before this and have not a single lead; how many they were.
+    Those of another shape nobody has looked for just now, nor is this grace theirs: they wait for a run of their own
     settings; and those that wait for the CRM, for one that has asked it, and had an answer for their number."""
     with database.transaction():
         return database.execute(
-            f"DELETE FROM leadless WHERE {_WAITS} AND shape = ? AND first_seen_at < ? AND asks_crm <= ? "
+            f"DELETE FROM leadless WHERE {_WAITS} AND {_OF_SHAPES} AND first_seen_at < ? AND asks_crm <= ? "
             "AND NOT EXISTS (SELECT 1 FROM temp.latecomer WHERE latecomer.key = leadless.key) "
             "AND phone NOT IN (SELECT value FROM json_each(?))",
-            (shape, _text(before), asked_crm, json.dumps(sorted(undecided))),
+            (*_shapes(shapes), _text(before), asked_crm, json.dumps(sorted(undecided))),
         )
 
 
-def left(database: Database, shape: str, before: datetime) -> tuple[int, int]:
-    """How many of this shape wait on without any lead, and how many more that were first seen before this."""
+def left(database: Database, shapes: Collection[str], before: datetime) -> tuple[int, int]:
+    """How many of these shapes wait on without any lead, and how many more that were first seen before this."""
     ((in_time, beyond),) = database.rows(
         "SELECT count(*) FILTER (WHERE first_seen_at >= ?1), count(*) FILTER (WHERE first_seen_at < ?1) FROM leadless "
-        f"WHERE {_WAITS} AND shape = ?2 AND {_IS_NO_ITEM} "
+        f"WHERE {_WAITS} AND shape IN (SELECT value FROM json_each(?2)) AND {_IS_NO_ITEM} "
         "AND NOT EXISTS (SELECT 1 FROM temp.latecomer WHERE latecomer.key = leadless.key)",
-        (_text(before), shape),
+        (_text(before), *_shapes(shapes)),
     )
     return in_time, beyond
 
@@ -358,6 +369,10 @@ def judge_withdrawn(database: Database) -> None:
         "UPDATE temp.sighting SET verdict = 'withdrawn' WHERE verdict IS NULL AND key IN (SELECT key FROM leadless "
         f"WHERE NOT ({_WAITS}) AND NOT EXISTS (SELECT 1 FROM item WHERE item.key = leadless.key))"
     )
+
+
+def _shapes(shapes: Collection[str]) -> tuple[str]:
+    return (json.dumps(sorted(shapes)),)
 
 
 def _payload(payload: str, lead_id: int) -> str:

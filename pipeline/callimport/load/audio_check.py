@@ -1,7 +1,7 @@
 """What a check finds in the recordings folder: whose each file is, what is not fit, and how long it takes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +9,7 @@ import polars as pl
 from callimport.core import endings, models
 from callimport.core.settings import Settings
 from callimport.load.audio_files import MEBIBYTE, Audio, File, Folder, Unfit
-from callimport.load.recording_names import Names, owners
+from callimport.load.recording_names import Names, of_systems, owners
 from callimport.load.recordings_due import unclaimed
 from callimport.resolve.intake import Intake
 
@@ -17,9 +17,9 @@ EXAMPLES = 5
 
 
 class AudioCheck:
-    """Told of all calls, then asked. `names` are how the phone system calls its recordings."""
+    """Told of all calls, then asked. `names` says how the system of each source calls its recordings."""
 
-    def __init__(self, root: Path, largest_mb: float, names: Names) -> None:
+    def __init__(self, root: Path, largest_mb: float, names: Mapping[int, Names]) -> None:
         self._folder = Folder(root, round(largest_mb * MEBIBYTE))
         self._names = names
         self._asked: set[str] = set()
@@ -34,7 +34,11 @@ class AudioCheck:
         """None where no recordings are asked for. Raises ConfigError where their folder cannot be used."""
         if settings.recordings is None:
             return None
-        names = Names(intake.profile.recordings, intake.zone, settings.region)
+        names = {
+            source: Names(its.profile.recordings, its.zone, settings.region)
+            for its in intake.by_profile
+            for source in its.sources
+        }
         return cls(settings.recordings, settings.max_recording, names)
 
     def see(self, position: int, calls: pl.DataFrame) -> None:
@@ -43,7 +47,7 @@ class AudioCheck:
             if name not in self._asked:
                 self._asked.add(name)
                 self._judge(name, self._folder.look(name))
-        if self._names:
+        if self._names[position]:
             nameless = calls.filter(pl.col("recording").is_null()).select(
                 "_row", "call_id", "direction", "customer_phone", pl.col("started_at").dt.epoch("s"), "_legs"
             )
@@ -54,8 +58,11 @@ class AudioCheck:
     def found(self, rates: Sequence[models.Rate]) -> endings.AudioFolder:
         """`rates` are those of requests, all kept at once."""
         files = unclaimed(self._folder, self._asked | set(self._matched))
-        if self._names:
-            owned = owners(self._names.read(files), self._nameless)
+        if self._nameless:
+            owned = of_systems(
+                owners(names.read(files), [one for one in self._nameless if self._names[one.key.source] is names])
+                for names in dict.fromkeys(self._names.values())
+            )
             for path in owned.path_of.values():
                 self._judge(path, self._folder.at(path))
             for path in owned.unclear:

@@ -6,7 +6,7 @@ may be of a call that is not known yet. And it counts only where one file fits o
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -116,6 +116,14 @@ def owners(files: Iterable[Told], calls: Iterable[models.Nameless[Key]]) -> Owne
     settled |= _one_to_one(rest)
     questioned = of_id | of_other_id | {path for paths in rest.values() for path in paths}
     return Owners(settled, tuple(sorted(questioned - set(settled.values()))))
+
+
+def of_systems(several: Iterable[Owners[Key]]) -> Owners[Key]:
+    """What `owners` found for each system, as one: a file that fits calls of two systems is unclear."""
+    found = list(several)
+    fitting = Counter(path for one in found for path in {*one.path_of.values(), *one.unclear})
+    path_of = {key: path for one in found for key, path in one.path_of.items() if fitting[path] == 1}
+    return Owners(path_of, tuple(sorted(set(fitting) - set(path_of.values()))))
 
 
 def _ids(call: models.Nameless[Key]) -> set[str | None]:

@@ -7,6 +7,7 @@ be it after a kill -9. A refusal is about one file, which is not tried again unt
 import contextlib
 import os
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ class Uploaded:
 
 @dataclass(slots=True)
 class Uploading:
-    """Of one run. `names` and `system` say how the phone system calls its recordings, where that is known; `due` says
-    what there was to do, once it has run."""
+    """Of one run. `names` says how each system calls its recordings, where that is known; `due` says what there was to
+    do, once it has run."""
 
     settings: Settings
     clock: models.Clock
@@ -52,8 +53,7 @@ class Uploading:
     courier: Courier
     pacer: Pacer
     ledger: Ledger
-    names: Names
-    system: str
+    names: Mapping[str, Names]
     due: Due = field(default_factory=Due)
     _queue: deque[Errand] = field(default_factory=deque)
     _unattached: list[endings.Unattached] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Uploading:
         if self.settings.recordings is None:
             return Due()
         return await self._looking(self._folder(self.settings.recordings), plan_only=True).look(
-            self.names, self.system, lambda: False
+            self.names, lambda: False
         )
 
     async def run(self, run_id: str | None, *, plan_only: bool = False) -> Uploaded:
@@ -93,7 +93,7 @@ class Uploading:
             with anyio.CancelScope() as scope:
                 self.interruption.on_request(lambda: self._drain(scope))
                 looking = self._looking(folder, plan_only=plan_only)
-                due = self.due = await looking.look(self.names, self.system, lambda: self._is_draining)
+                due = self.due = await looking.look(self.names, lambda: self._is_draining)
                 self._unattached += due.not_sent
                 self._say_what_is_due(due)
                 self._is_broken_off = self._is_draining

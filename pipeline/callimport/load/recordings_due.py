@@ -5,16 +5,16 @@ bytes changed does it go again.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import anyio.lowlevel
 
-from callimport.core import endings
+from callimport.core import endings, mapping
 from callimport.ledger import Database, queries, recordings
 from callimport.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
 from callimport.load.audio_files import Audio, File, Folder, Unfit, folded, unreadable
-from callimport.load.recording_names import Names, owners
+from callimport.load.recording_names import Names, of_systems, owners
 from callimport.profiles import profile
 
 LOOKS_AT_ONCE = 100
@@ -73,10 +73,11 @@ class Looking:
     _told: frozenset[str] = frozenset()
     _bearers: dict[str, list[Bearer]] = field(default_factory=lambda: defaultdict(list))
 
-    async def look(self, names: Names, system: str, is_enough: Callable[[], bool]) -> Due:
-        """What is due, and the ledger told what is not there or not fit. `is_enough` is asked now and then."""
+    async def look(self, names: Mapping[str, Names], is_enough: Callable[[], bool]) -> Due:
+        """What is due, and the ledger told what is not there or not fit. `names` has those of each system; `is_enough`
+        is asked now and then."""
         self.book.take_up_names(or_parked=self.or_parked)
-        claims = self._attributed(names, system) if names else []
+        claims = self._attributed(names) if any(names.values()) else []
         self._claims = frozenset(one.key for one in claims)
         self._told = self.book.told_now()
         for bearer in self.book.bearers():
@@ -91,9 +92,10 @@ class Looking:
         self.book.missing(self._missing)
         return self.due
 
-    def _attributed(self, names: Names, system: str) -> list[Known]:
+    def _attributed(self, names: Mapping[str, Names]) -> list[Known]:
         """Calls that no row names a file for, with the files whose own names tell of them."""
-        found = owners(names.read(unclaimed(self.folder, self.book.claimed())), self.book.nameless(system))
+        files = unclaimed(self.folder, self.book.claimed())
+        found = of_systems(owners(its.read(files), self.book.nameless(system)) for system, its in names.items())
         self.due.unclear = found.unclear
         return self.book.to_claim(found.path_of, or_pending=self.or_pending)
 
@@ -197,13 +199,18 @@ def unclaimed(folder: Folder, claimed: Iterable[str]) -> list[str]:
     ]
 
 
-def names_of_batch(database: Database, batch_id: str, region: str) -> tuple[Names, str]:
-    """How the phone system of a batch calls its recordings, and which installation that is, where its files are not
-    read again."""
+def names_of_batch(database: Database, batch_id: str, region: str) -> dict[str, Names]:
+    """How each system of a batch calls its recordings, where its files are not read again."""
     settings = queries.batch_settings(database, batch_id)
-    recipe = settings.get("profile", "").partition(" ")[0]
-    patterns = profile.load(recipe).recordings if recipe in profile.available() else ()
-    return Names(patterns, settings.get("timezone") or None, region), settings.get("system", "")
+    found: dict[str, Names] = {}
+    number = 1
+    while mapping.numbered("profile", number) in settings:
+        recipe, system, zone = (settings[mapping.numbered(name, number)] for name in ("profile", "system", "timezone"))
+        name = recipe.partition(" ")[0]
+        patterns = profile.load(name).recordings if name in profile.available() else ()
+        found[system] = Names(patterns, zone or None, region)
+        number += 1
+    return found
 
 
 def standing(book: Recordings) -> int:

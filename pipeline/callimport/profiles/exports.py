@@ -1,8 +1,11 @@
-"""The exports of one run: which files, of which phone system, and where their rows are."""
+"""The exports of one run: which files, of which phone systems, and where their rows are."""
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import polars as pl
 
 from callimport.core import errors, models, readahead, row_origin
 from callimport.core.settings import Settings
@@ -10,70 +13,109 @@ from callimport.extract import reader
 from callimport.profiles import profile, timestamps
 
 
+@dataclass(frozen=True, slots=True)
+class ProfileFiles:
+    """The files of one profile, by their numbers among all files of the run. `zone` is that of times without one."""
+
+    profile: profile.Profile
+    system: str
+    zone: str | None
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file, or its rows of one profile (`part`) where it is a reject file of several. `layout` is of all rows."""
+
+    source: models.Source
+    match: profile.Match
+    layout: models.Layout
+    part: str | None = None
+
+    def chunks(self) -> Iterator[models.Chunk]:
+        for chunk in reader.read(self.source, self.layout):
+            if self.part is None:
+                yield chunk
+            elif (rows := chunk.frame.filter(_read_by() == self.part)).height:
+                yield replace(chunk, frame=rows.select("_row", "_ragged", *self.match.layout.names))
+
+
 class Exports:
-    """The files that were named, each opened, with the one recipe that all of them are of."""
+    """The files that were named, each opened and recognised; `by_profile` has them in the order of the files."""
 
     def __init__(self, settings: Settings) -> None:
         """Raises SourceError, SchemaMismatch or ConfigError: what is wrong with a file shows first of all."""
-        self.sources = tuple(reader.open_source(path) for path in sources_of(settings))
-        self._matches = _matches(self.sources, settings.profile)
-        self.profile = self._matches[0].profile
+        self._files = _files([reader.open_source(path) for path in sources_of(settings)], settings.profile)
+        self.sources = tuple(file.source for file in self._files)
+        self.by_profile = _by_profile([file.match for file in self._files], settings)
+        self._timezone = settings.timezone
         self._refuse_fractions()
+
+    def of(self, source: int) -> ProfileFiles:
+        """What the file of this number is read as."""
+        return next(its for its in self.by_profile if source in its.sources)
 
     @property
     def told(self) -> tuple[str, ...]:
         """How each file was recognised, and what its export lacks; each thing once."""
         told: dict[str, None] = {}
-        for opened, match in zip(self.sources, self._matches, strict=True):
-            told[f"{opened.name}: {match.evidence}"] = None
-            told |= dict.fromkeys(match.notes)
+        for file in self._files:
+            told[f"{file.source.name}: {file.match.evidence}"] = None
+            told |= dict.fromkeys(file.match.notes)
+        for its in self.by_profile if len(self.by_profile) > 1 and self._timezone else ():
+            if its.profile.zone not in (None, self._timezone):
+                told[
+                    f"{its.profile.name}: times without an offset are read in {self._timezone} (--timezone), not in "
+                    f"{its.profile.zone}; if that is wrong, import its files in a run of their own"
+                ] = None
         return tuple(told)
 
     def has(self, canonical: str) -> bool:
         """Whether any of the files says something for a canonical column."""
-        if canonical in self.profile.constants:
-            return True
-        fed_by = self.profile.fed_by(canonical)
         return any(
-            name in profile.resolved(self.profile, match.layout.names) for match in self._matches for name in fed_by
+            canonical in match.profile.constants
+            or any(
+                name in profile.resolved(match.profile, match.layout.names) for name in match.profile.fed_by(canonical)
+            )
+            for match in (file.match for file in self._files)
         )
 
-    def chunks(self) -> Iterator[tuple[int, models.Chunk]]:
-        """The rows of every file as they are, with the number of the file. Can be gone through several times.
+    def chunks(self, sources: Collection[int] | None = None) -> Iterator[tuple[int, models.Chunk]]:
+        """The rows of every file (None: of all) as they are, with the number of the file. Can be gone through several
+        times.
 
         The next chunk is read while the last one is looked at.
         """
-        return readahead.one_ahead(self._chunks())
+        return readahead.one_ahead(self._chunks(range(len(self.sources)) if sources is None else sources))
 
-    def _chunks(self) -> Generator[tuple[int, models.Chunk], None, None]:
-        for position, (opened, match) in enumerate(zip(self.sources, self._matches, strict=True)):
-            for chunk in reader.read(opened, match.layout):
+    def _chunks(self, sources: Collection[int]) -> Generator[tuple[int, models.Chunk], None, None]:
+        for position in sources:
+            for chunk in self._files[position].chunks():
                 yield position, chunk
 
-    def date_order(self) -> timestamps.Order:
-        """That of day and month, as all rows of all files tell it together: it is never guessed."""
+    def date_order(self, its: ProfileFiles) -> timestamps.Order:
+        """That of day and month, as all rows of all files of a profile tell it together: it is never guessed."""
         seen = timestamps.Evidence()
-        for _, chunk in self.chunks():
-            seen |= profile.evidence(self.profile, chunk.frame)
+        for _, chunk in self.chunks(its.sources):
+            seen |= profile.evidence(its.profile, chunk.frame)
         return seen.order
 
     def marks(self) -> frozenset[str]:
         """Those of rejected rows that mended rows of these files replace, see core/row_origin.py."""
         found: set[str] = set()
-        for opened, match in zip(self.sources, self._matches, strict=True):
-            if row_origin.COLUMN in match.layout.names:
-                for chunk in reader.read(opened, match.layout):
+        for file in self._files:
+            if row_origin.COLUMN in file.match.layout.names:
+                for chunk in file.chunks():
                     found |= set(row_origin.stated(chunk.frame).values())
         return frozenset(found)
 
     def _refuse_fractions(self) -> None:
-        if not self.profile.identity:
-            return
-        for opened, match in zip(self.sources, self._matches, strict=True):
-            found = profile.resolved(self.profile, match.layout.names)
-            for name in self.profile.fed_by("call_id"):
+        for file in self._files:
+            its = file.match.profile
+            found = profile.resolved(its, file.match.layout.names)
+            for name in its.fed_by("call_id") if its.identity else ():
                 if name in found:
-                    reader.refuse_fractions(opened, found[name], match.layout)
+                    reader.refuse_fractions(file.source, found[name], file.layout)
 
 
 def sources_of(settings: Settings) -> tuple[Path, ...]:
@@ -86,27 +128,80 @@ def sources_of(settings: Settings) -> tuple[Path, ...]:
     return reader.find(settings.files, besides=besides)
 
 
-def _matches(sources: tuple[models.Source, ...], name: str | None) -> list[profile.Match]:
-    """The first file says which recipe all are of, where none is named."""
+def _by_profile(matches: list[profile.Match], settings: Settings) -> tuple[ProfileFiles, ...]:
+    """Raises ConfigError where --system would name several installations."""
+    sources: dict[str, list[int]] = {}
+    profiles: dict[str, profile.Profile] = {}
+    for number, match in enumerate(matches):
+        sources.setdefault(match.profile.name, []).append(number)
+        profiles[match.profile.name] = match.profile
+    if settings.system and len({its.system for its in profiles.values()}) > 1:
+        raise errors.ConfigError(
+            f"--system names one installation, and the files are of {len(profiles)} profiles "
+            f"({', '.join(profiles)}): import each system in a run of its own"
+        )
+    return tuple(
+        ProfileFiles(its, settings.system or its.system, settings.timezone or its.zone, tuple(sources[name]))
+        for name, its in profiles.items()
+    )
+
+
+def _files(sources: Sequence[models.Source], name: str | None) -> list[_File]:
+    """Each file by its own profile, or all by the one that is named. A file that fits several profiles is of the one
+    that another file is of. Raises SchemaMismatch for the first file that no profile fits."""
     chosen = profile.load(name) if name else None
-    matches: list[profile.Match] = []
-    for opened in sources:
+    files: dict[int, list[_File]] = {}
+    unclear: dict[int, tuple[models.Peek, errors.SchemaMismatch]] = {}
+    for number, opened in enumerate(sources):
         peek = reader.peek(opened)
         try:
-            match = profile.fit(chosen, peek) if chosen else profile.detect(peek)
+            if chosen is None and peek.records and row_origin.PROFILE in peek.records[0][1]:
+                files[number] = _parts(opened, peek)
+            else:
+                found = profile.fit(chosen, peek) if chosen else profile.detect(peek)
+                files[number] = [_File(opened, found, found.layout)]
         except errors.SchemaMismatch as error:
-            if name is None and matches and (other := _detected(peek)) is not None:
+            unclear[number] = peek, errors.SchemaMismatch(f"{opened.name}: {error}")
+    others = {file.match.profile.name: file.match.profile for some in files.values() for file in some}
+    for number, (peek, complaint) in unclear.items():
+        fitting = [match for one in others.values() if (match := _fit(one, peek))]
+        if chosen or len(fitting) != 1:
+            raise complaint
+        files[number] = [_File(sources[number], match, match.layout) for match in fitting]
+    return [file for number in range(len(sources)) for file in files[number]]
+
+
+def _parts(opened: models.Source, peek: models.Peek) -> list[_File]:
+    """A reject file of several profiles, once for each. A profile's columns are those that it knows, and those that are
+    filled in on its rows. Raises SchemaMismatch for a row that names no profile."""
+    line, cells = peek.records[0]
+    layout = models.Layout(profile.column_names(cells), peek.records[1][0] if len(peek.records) > 1 else line + 1)
+    filled: dict[str, set[str]] = {}
+    for chunk in reader.read(opened, layout):
+        for (part,), rows in chunk.frame.with_columns(_read_by().alias("")).partition_by("", as_dict=True).items():
+            if part not in profile.available():
                 raise errors.SchemaMismatch(
-                    f"{opened.name} is an export of {other}, {sources[0].name} one of {matches[0].profile.name}: "
-                    "import those of each phone system in a run of their own"
-                ) from error
-            raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
-        chosen = match.profile
-        matches.append(match)
-    return matches
+                    f"row {rows['_row'][0]}: _profile names no profile; copy it from the reject file again"
+                )
+            texts = rows.select(pl.exclude("", "_row", "_ragged"))
+            is_filled = texts.select((pl.all().str.strip_chars() != "").any())
+            filled.setdefault(str(part), set()).update(name for name in texts.columns if is_filled[name].item())
+    found: list[_File] = []
+    for part, names in filled.items():
+        its = profile.load(part)
+        known = names | set(profile.resolved(its, layout.names).values())
+        own = tuple(name for name in layout.names if name in known)
+        found.append(_File(opened, profile.fit(its, replace(peek, records=((line, own),))), layout, part))
+    if not found:
+        raise errors.SchemaMismatch("the reject file has no rows; leave it out")
+    return found
 
 
-def _detected(peek: models.Peek) -> str | None:
+def _read_by() -> pl.Expr:
+    return pl.col(row_origin.PROFILE).fill_null("").str.strip_chars()
+
+
+def _fit(chosen: profile.Profile, peek: models.Peek) -> profile.Match | None:
     with contextlib.suppress(errors.SchemaMismatch):
-        return profile.detect(peek).profile.name
+        return profile.fit(chosen, peek)
     return None

@@ -77,7 +77,7 @@ def _write_rejects(path: Path, intake: Intake) -> int:
         intake.exports.chunks(),
         intake.tally.rejects,
         several_sources=len(intake.sources) > 1,
-        recipe=intake.profile,
+        recipes=[intake.exports.of(number).profile for number in range(len(intake.sources))],
     )
 
 

@@ -113,12 +113,14 @@ class Agents:
         """Whether the agents file names users of whom the CRM may say that they are not active."""
         return self.file is not None and bool(set(columns) & set(AGENT_COLUMNS))
 
-    def resolve(self, calls: pl.DataFrame) -> tuple[pl.DataFrame, dict[int, models.Reason]]:
+    def resolve(self, calls: pl.DataFrame, zone: str | None = None) -> tuple[pl.DataFrame, dict[int, models.Reason]]:
         """`calls` with executed_by, who the CRM is told conducted the call (null: nobody is named); and, by `_row`, why
-        the row is a reject. An agent that only the CRM's users can tell is no reject as long as nobody has asked."""
+        the row is a reject. `zone` is that of the calls' days, where it is another than for all.
+
+        An agent that only the CRM's users can tell is no reject as long as nobody has asked."""
         day = pl.lit(None, pl.Date)
         if self._zone is not None:
-            day = pl.col("started_at").dt.convert_time_zone(self._zone).dt.date()
+            day = pl.col("started_at").dt.convert_time_zone(zone or self._zone).dt.date()
         calls = calls.with_columns(day.alias("_day"))
         found = self._found(calls)
         if found.agents:

@@ -11,7 +11,7 @@ from callimport.core import mapping, models, number_lists, readahead, row_origin
 from callimport.core.row_origin import Origins
 from callimport.core.settings import Settings
 from callimport.profiles import profile, timestamps
-from callimport.profiles.exports import Exports
+from callimport.profiles.exports import Exports, ProfileFiles
 from callimport.resolve import leads
 from callimport.resolve.agents import AGENT_COLUMNS, Agents
 from callimport.resolve.agents_draft import AgentsFound
@@ -43,6 +43,16 @@ class _LookedAt:
     validated: validate.Validated
 
 
+@dataclass(slots=True)
+class _Rules:
+    """How the files of one profile are read. The order of day and month is added once a date needs it."""
+
+    its: ProfileFiles
+    reading: validate.Reading
+    given: profile.Given
+    wanted: Wanted
+
+
 class Intake:
     """The exports of one run and everything needed to make calls of them."""
 
@@ -52,11 +62,11 @@ class Intake:
         Raises SourceError, SchemaMismatch or ConfigError.
         """
         self.exports = Exports(settings)
-        self.sources, self.profile = self.exports.sources, self.exports.profile
+        self.sources, self.by_profile = self.exports.sources, self.exports.by_profile
         self.tally = Tally()
-        self.system = settings.system or self.profile.system
-        self.zone = settings.timezone or self.profile.zone
-        self._reading = validate.Reading(self.zone, settings.ambiguous_hour, now)
+        zones = [its.zone for its in self.by_profile]
+        # Of the lists that are written beside the answer, whatever system their calls are of.
+        self.zone = next(filter(None, zones), None)
         self._leads = (
             leads.Leads.from_file(settings.leads, settings.region, settings.several_leads) if settings.leads else None
         )
@@ -65,20 +75,30 @@ class Intake:
         self.pins: Callable[[list[str]], Mapping[str, int]] = _no_pins
         self.sent: Callable[[list[str]], Collection[str]] = _no_pins
         self.keeps_leadless = False
-        self._in_question = InQuestion(id_is_unique=self.profile.identity)
+        self._in_question = InQuestion()
         self._leadless: list[tuple[int, pl.DataFrame]] = []
-        self.agents = Agents.of(settings, self.zone)
+        self.agents = Agents.of(settings, self.zone if all(zones) else None)
         self.agents_found = AgentsFound() if settings.draft_agents else None
-        self._wanted = Wanted.of(settings, self.zone)
         self._own = number_lists.stated(settings.own_numbers, settings.region, "--own-number")
-        self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
+        given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
+        self._rules = [
+            _Rules(
+                its,
+                validate.Reading(its.zone, settings.ambiguous_hour, now),
+                given,
+                Wanted.of(settings, its.zone),
+            )
+            for its in self.by_profile
+        ]
+        self._rules_of = {source: rules for rules in self._rules for source in rules.its.sources}
         self._with_reference = settings.reference
-        self._twins = Twins(id_is_unique=self.profile.identity)
-        self._order: timestamps.Order | None = None
-        self._legs = pl.DataFrame()
+        # Of each system: equal ids of two systems are two calls.
+        self._twins = {its.system: Twins(id_is_unique=its.profile.identity) for its in self.by_profile}
+        self._legs: list[pl.DataFrame] = []
         self.unknown_callers = UnknownCallers()
         self.origins = Origins(announced=self.exports.marks())
-        self.batch = mapping.batch(self.sources, self._shaping(settings))
+        self._shaping = self._shaping_of_all(settings)
+        self.batch = mapping.batch(self.sources, self._shaping_of(self.by_profile))
         self.finds_leads = self._leads is not None or self.exports.has("lead_id") or settings.find_leads
         named = [name for name in AGENT_COLUMNS if self.exports.has(name)]
         self.may_need_users = self.agents.may_need_users(named)
@@ -92,15 +112,17 @@ class Intake:
         text; `_legs`, the ids of the rows that were joined (null where the recipe joins none).
 
         A recipe that joins legs needs all rows at once: about 300 bytes of memory a row. Otherwise a chunk at a time.
+        The files of one profile come after those of another.
         """
-        if self.profile.legs is None:
-            for looked_at in self._looked_at():
-                position = looked_at.position
-                sound, _, skipped = self._counted(looked_at)
-                self._skip({position: skipped})
-                yield position, self._calls(position, sound.with_columns(pl.lit(None, pl.String).alias("_legs")))
-        else:
-            yield from self._joined(self.profile.legs)
+        for its in self.by_profile:
+            if its.profile.legs is None:
+                for looked_at in self._looked_at(its):
+                    position = looked_at.position
+                    sound, _, skipped = self._counted(looked_at)
+                    self._skip({position: skipped})
+                    yield position, self._calls(position, sound.with_columns(pl.lit(None, pl.String).alias("_legs")))
+            else:
+                yield from self._joined(its, its.profile.legs)
 
     def sightings(self, account_id: int, marks: frozenset[str] = frozenset()) -> Iterator[Iterator[models.Sighting]]:
         """The same, ready to be enrolled. `marks` are of the rejected rows that the ledger knows as mended."""
@@ -109,19 +131,20 @@ class Intake:
             yield self._mapped(position, frame, account_id)
 
     def _mapped(self, position: int, frame: pl.DataFrame, account_id: int) -> Iterator[models.Sighting]:
+        its = self.exports.of(position)
         return mapping.sightings(
             frame,
             source=position,
-            system=self.system,
-            id_is_unique=self.profile.identity,
+            system=its.system,
+            id_is_unique=its.profile.identity,
             account_id=account_id,
             with_mark=self._with_reference,
         )
 
-    @property
-    def shape(self) -> dict[str, str]:
+    def shape(self, its: ProfileFiles) -> dict[str, str]:
         """The settings that make a call what it is, its lead and agent aside: not which calls are wanted, either."""
-        return {name: value for name, value in self.batch.settings.items() if name not in _NOT_OF_A_CALL}
+        settings = self._shaping_of((its,))
+        return {name: value for name, value in settings.items() if name not in _NOT_OF_A_CALL}
 
     def knows_lead(self, phone: str) -> bool:
         """Whether the leads file says whose a number is, or that it is of several."""
@@ -149,18 +172,21 @@ class Intake:
 
     def judged(self) -> Judged:
         """What the calls are to one another, once `frames` or `sightings` has gone through all of them."""
-        return self._twins.judged(self.origins)
+        judged = [twins.judged(self.origins) for twins in self._twins.values()]
+        return Judged(pl.concat([one.copies for one in judged]), tuple(twin for one in judged for twin in one.twins))
 
     # Rows
 
-    def _looked_at(self) -> Iterator["_LookedAt"]:
+    def _looked_at(self, its: ProfileFiles) -> Iterator["_LookedAt"]:
         """Every chunk, read by the recipe and validated; the next one while the last one is counted and mapped."""
-        return readahead.one_ahead(self._look_at(position, chunk) for position, chunk in self.exports.chunks())
+        chunks = self.exports.chunks(its.sources)
+        return readahead.one_ahead(self._look_at(position, chunk) for position, chunk in chunks)
 
     def _look_at(self, position: int, chunk: models.Chunk) -> "_LookedAt":
-        canonical = profile.canonical(self.profile, chunk.frame, self._given_of(chunk))
+        rules = self._rules_of[position]
+        canonical = profile.canonical(rules.its.profile, chunk.frame, self._given_of(rules, chunk))
         kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
-        return _LookedAt(position, chunk.frame, canonical, kept, validate.validate(kept, self._reading))
+        return _LookedAt(position, chunk.frame, canonical, kept, validate.validate(kept, rules.reading))
 
     def _counted(self, chunk: "_LookedAt") -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """The sound rows of a chunk, typed; the faulty ones, of which only place and group are known; and those that
@@ -184,11 +210,15 @@ class Intake:
             ),
         )
 
-    def _given_of(self, chunk: models.Chunk) -> profile.Given:
+    def _given_of(self, rules: _Rules, chunk: models.Chunk) -> profile.Given:
         """With the order of day and month, once a chunk has dates that could be read in two ways."""
-        if self._order is None and profile.evidence(self.profile, chunk.frame).order is not timestamps.Order.ABSENT:
-            self._order = self.exports.date_order()
-        return replace(self._given, order=self._order)
+        its = rules.its
+        if (
+            rules.given.order is None
+            and profile.evidence(its.profile, chunk.frame).order is not timestamps.Order.ABSENT
+        ):
+            rules.given = replace(rules.given, order=self.exports.date_order(its))
+        return rules.given
 
     def _drop(self, position: int, canonical: pl.DataFrame) -> None:
         dropped = canonical.filter(pl.col("_drop").is_not_null()).select("_row", "_drop")
@@ -223,7 +253,9 @@ class Intake:
 
     def _note_rejected(self, position: int, rows: pl.DataFrame) -> None:
         if self.keeps_leadless:
-            self._in_question.see(rows.with_columns(pl.lit(position).alias("_source")))
+            its = self.exports.of(position)
+            rows = rows.with_columns(pl.lit(position).alias("_source"))
+            self._in_question.see(rows, its.system, id_is_unique=its.profile.identity)
 
     def _reject(self, rejected: models.RejectedRow) -> None:
         """Unless it is known by its mark: then a person has mended it, and it is a call that was sent so."""
@@ -234,25 +266,26 @@ class Intake:
 
     # Legs
 
-    def _joined(self, rule: profile.Legs) -> Iterator[tuple[int, pl.DataFrame]]:
-        rows, skipped = self._all_rows()
+    def _joined(self, its: ProfileFiles, rule: profile.Legs) -> Iterator[tuple[int, pl.DataFrame]]:
+        rows, skipped = self._all_rows(its)
         if rows is None:
             return
         self._skip(skipped, rows["_group"])
         rows = rows.with_columns(pl.col("_leg").str.replace_all(_NOT_IN_IDS, "_"))
         joined = legs.join(rows, rule, _PLACE)
         self.tally.joined += joined.joined.height
-        self._legs = joined.joined
+        self._legs.append(joined.joined)
         self.origins.joined(self._places_of_legs())
         if self.keeps_leadless:
-            self._in_question.see(rows.join(joined.rejected, on=list(_PLACE), how="semi"))
+            rejected = rows.join(joined.rejected, on=list(_PLACE), how="semi")
+            self._in_question.see(rejected, its.system, id_is_unique=its.profile.identity)
         for position, row, into_source, into_row in joined.rejected.iter_rows():
             place, faulty = models.Place(position, row), models.Place(into_source, into_row)
             if place != faulty:
                 self._reject(self._with_its_leg(place, faulty))
         as_text = pl.when(pl.col("_legs").list.len() > 0).then(pl.col("_legs").list.join("\n"))
         calls = joined.calls.with_columns(as_text.alias("_legs"))
-        for position in range(len(self.sources)):
+        for position in its.sources:
             of_source = calls.filter(pl.col("_source") == position)
             if of_source.height:
                 yield position, self._calls(position, of_source)
@@ -265,18 +298,19 @@ class Intake:
                 self._reject(self._with_its_leg(place, into))
 
     def _places_of_legs(self) -> Iterator[tuple[models.Place, models.Place]]:
-        for source, row, into_source, into_row in self._legs.iter_rows():
-            yield models.Place(source, row), models.Place(into_source, into_row)
+        for legs_of_profile in self._legs:
+            for source, row, into_source, into_row in legs_of_profile.iter_rows():
+                yield models.Place(source, row), models.Place(into_source, into_row)
 
     def _with_its_leg(self, place: models.Place, faulty: models.Place) -> models.RejectedRow:
         told = f"{self.batch.name_beside(place, faulty)} is a leg of the same call and is wrong; mend that row"
         return models.RejectedRow(place, (models.Reason("leg_rejected", told),))
 
-    def _all_rows(self) -> tuple[pl.DataFrame | None, dict[int, pl.DataFrame]]:
-        """The sound and faulty rows of all files, None where there are none, and the skipped ones by file."""
+    def _all_rows(self, its: ProfileFiles) -> tuple[pl.DataFrame | None, dict[int, pl.DataFrame]]:
+        """The sound and faulty rows of all its files, None where there are none, and the skipped ones by file."""
         pieces: list[pl.DataFrame] = []
         skipped: dict[int, pl.DataFrame] = {}
-        for looked_at in self._looked_at():
+        for looked_at in self._looked_at(its):
             position = looked_at.position
             sound, faulty, left_out = self._counted(looked_at)
             skipped[position] = pl.concat([skipped[position], left_out]) if position in skipped else left_out
@@ -288,7 +322,7 @@ class Intake:
     # Calls
 
     def _calls(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
-        calls = self._resolved(position, self._wanted.of_calls(position, calls, self.tally))
+        calls = self._resolved(position, self._rules_of[position].wanted.of_calls(position, calls, self.tally))
         known, nobodys = (calls.filter(has) for has in (pl.col("lead_id").is_not_null(), pl.col("lead_id").is_null()))
         self.tally.skip(models.Skip.NO_LEAD, position, nobodys["_row"])
         self.unknown_callers.see(nobodys)
@@ -300,7 +334,7 @@ class Intake:
         unfit = validate.validate_communications(mapping.communications(known))
         known = self._without(position, known, unfit).select(mapping.CALL_COLUMNS)
         self.tally.calls += known.height
-        self._twins.see(position, known)
+        self._twins[self.exports.of(position).system].see(position, known)
         return known
 
     def _resolved(self, position: int, calls: pl.DataFrame) -> pl.DataFrame:
@@ -308,36 +342,39 @@ class Intake:
         calls, no_lead = self._leads.resolve(calls) if self._leads else (calls, {})
         if self.agents_found is not None:
             self.agents_found.see(calls)
-        calls, no_agent = self.agents.resolve(calls)
-        no_agent = self._but_of_sent_calls(calls, no_agent)
-        calls, unclear = self._found(calls, no_lead)
+        calls, no_agent = self.agents.resolve(calls, self.exports.of(position).zone)
+        no_agent = self._but_of_sent_calls(position, calls, no_agent)
+        calls, unclear = self._found(position, calls, no_lead)
         reasons = {
             row: tuple(found[row] for found in (unclear, no_agent) if row in found) for row in {**unclear, **no_agent}
         }
         return self._without(position, calls, reasons)
 
-    def _keys(self, calls: pl.DataFrame) -> list[str]:
-        made = mapping.calls(calls, source=0, system=self.system)
-        return [mapping.key(call, id_is_unique=self.profile.identity) for call in made]
+    def _keys(self, position: int, calls: pl.DataFrame) -> list[str]:
+        its = self.exports.of(position)
+        made = mapping.calls(calls, source=position, system=its.system)
+        return [mapping.key(call, id_is_unique=its.profile.identity) for call in made]
 
-    def _but_of_sent_calls(self, calls: pl.DataFrame, faults: dict[int, models.Reason]) -> dict[int, models.Reason]:
+    def _but_of_sent_calls(
+        self, position: int, calls: pl.DataFrame, faults: dict[int, models.Reason]
+    ) -> dict[int, models.Reason]:
         """A call that has gone to the CRM needs no agent any more: whoever made it may have left since."""
         rows = calls.filter(pl.col("_row").is_in(list(faults)))
         if rows.is_empty():
             return faults
-        keys = self._keys(rows)
+        keys = self._keys(position, rows)
         sent = self.sent(keys)
         return {row: faults[row] for row, key in zip(rows["_row"], keys, strict=True) if key not in sent}
 
     def _found(
-        self, calls: pl.DataFrame, no_lead: Mapping[int, models.Reason]
+        self, position: int, calls: pl.DataFrame, no_lead: Mapping[int, models.Reason]
     ) -> tuple[pl.DataFrame, Mapping[int, models.Reason]]:
         """With the leads that known calls have, and those that the CRM knows. A call keeps the lead it has, whoever
         else has its number by now."""
         nameless = calls.filter(pl.col("lead_id").is_null())
         if nameless.is_empty():
             return calls, no_lead
-        keys = self._keys(nameless)
+        keys = self._keys(position, nameless)
         pins = self.pins(keys)
         pinned = {row: pins[key] for row, key in zip(nameless["_row"], keys, strict=True) if key in pins}
         of_row = pl.col("_row").replace_strict(pinned, default=None, return_dtype=pl.Int64)
@@ -353,13 +390,22 @@ class Intake:
             self._reject(models.RejectedRow(models.Place(position, row), reasons))
         return calls.filter(~pl.col("_row").is_in(list(rejects))) if rejects else calls
 
-    def _shaping(self, settings: Settings) -> dict[str, str]:
-        """The settings that shape calls, by name: two runs with the same ones belong together."""
+    def _shaping_of(self, several: Iterable[ProfileFiles]) -> dict[str, str]:
+        """The settings that shape calls, by name: two runs with the same ones belong together. The second profile and
+        those after it have their number behind the names."""
+        shaping = dict(self._shaping)
+        ordered = sorted(several, key=lambda its: its.profile.name)
+        for number, its in enumerate(ordered, start=1):
+            told = f"{its.profile.name} {its.profile.version} {its.profile.fingerprint[:12]}"
+            shaping[mapping.numbered("profile", number)] = told
+            shaping[mapping.numbered("system", number)] = its.system
+            shaping[mapping.numbered("timezone", number)] = its.zone or ""
+        return shaping
+
+    def _shaping_of_all(self, settings: Settings) -> dict[str, str]:
+        """Whatever the profile."""
         return {
             "pipeline": PIPELINE_VERSION,
-            "profile": f"{self.profile.name} {self.profile.version} {self.profile.fingerprint[:12]}",
-            "system": self.system,
-            "timezone": self._reading.zone or "",
             "ambiguous-hour": settings.ambiguous_hour,
             "region": settings.region,
             "since": str(settings.since or ""),
@@ -367,7 +413,7 @@ class Intake:
             "only": settings.only or "",
             "min-duration": str(settings.min_duration or ""),
             "own-number": _digest(self._own),
-            "exclude-numbers": _digest(self._wanted.excluded),
+            "exclude-numbers": _digest(self._rules[0].wanted.excluded),
             "leads": self._leads.sha256[:12] if self._leads else "",
             "unknown-agent": settings.unknown_agent,
             "reference": "yes" if settings.reference else "no",

@@ -24,18 +24,20 @@ class Latecomers:
         self._grace = grace
         self._asks_crm = asks_crm
         intake.keeps_leadless = True
-        self._shape = mapping.settings_fingerprint(intake.shape)
+        # Of each profile: its calls wait for a run that has its files, whatever other profiles that run has.
+        self._sources_of = {mapping.settings_fingerprint(intake.shape(its)): its.sources for its in intake.by_profile}
+        self._shapes = tuple(self._sources_of)
         waiting_items.begin(self._database)
 
     @property
     def numbers(self) -> Iterator[str]:
         """Of those that wait; however long: none is given up by a run that has not looked for its lead once more."""
-        return waiting_items.numbers(self._database, self._shape) if self._grace else iter(())
+        return waiting_items.numbers(self._database, self._shapes) if self._grace else iter(())
 
     def batch(self) -> models.Batch:
         """What is enrolled: the files of this run, and those that the calls came from which have found their lead."""
         if self._grace:
-            waiting_items.find(self._database, self._shape, self._whose)
+            waiting_items.find(self._database, self._shapes, self._whose)
         files = self._intake.batch.sources
         known = {source.sha256 for source in files}
         more = (
@@ -62,7 +64,7 @@ class Latecomers:
         places = places_in(batch)
         waiting_items.pass_over(self._database, self._intake.origins.replaced())
         if self._grace:
-            waiting_items.make_whole(self._database, self._shape)
+            waiting_items.make_whole(self._database, self._shapes)
         waiting_items.stand_back_today(self._database)
         waiting_items.stand_back(self._database, self._intake.in_question(waiting_items.coming(self._database, places)))
         waiting_items.stand_apart(self._database)
@@ -73,9 +75,15 @@ class Latecomers:
     def _sift(self) -> None:
         """Those of today's files that begin to wait: none that is a row known under another key."""
         waiting_items.sift(self._database)
-        marks = self._intake.origins.mended_calls()
+        marks = list(self._intake.origins.mended_calls())
         mended = waiting_items.mended_today(self._database)
-        rejects = list(row_origins.rejects_of_leadless(self._database, mended, marks, self._intake.system))
+        rejects = [
+            rejected
+            for its in self._intake.by_profile
+            for rejected in row_origins.rejects_of_leadless(
+                self._database, mended, [one for one in marks if one[0].source in its.sources], its.system
+            )
+        ]
         for rejected in rejects:
             self._intake.reject_leadless(rejected)
         waiting_items.pass_over(self._database, (rejected.place for rejected in rejects))
@@ -85,7 +93,8 @@ class Latecomers:
         """Once all is entered: keep the calls of today's files that have no lead. Those of earlier files are counted as
         carried along, as they are no rows of this run."""
         if self._grace:
-            waiting_items.keep(self._database, batch, self._shape, self._now, asks_crm=self._asks_crm)
+            for shape, sources in self._sources_of.items():
+                waiting_items.keep(self._database, batch, shape, sources, self._now, asks_crm=self._asks_crm)
         waiting_items.forget_items(self._database)
         return replace(enrolled, carried=enrolled.carried + waiting_items.came_along(self._database))
 
@@ -96,12 +105,12 @@ class Latecomers:
         found = self._intake.found
         undecided = found.undecided if found is not None and self._grace else ()
         given_up = waiting_items.give_up(
-            self._database, self._shape, over, asked_crm=self._asks_crm, undecided=undecided
+            self._database, self._shapes, over, asked_crm=self._asks_crm, undecided=undecided
         )
         would = "would be " if is_plan else ""
         along = "would come along" if is_plan else "came along"
         back = "it may be the same as one of today's or a rejected row; tried again by the next run"
-        in_time, beyond = waiting_items.left(self._database, self._shape, over)
+        in_time, beyond = waiting_items.left(self._database, self._shapes, over)
         lines = (
             (waiting_items.came_along(self._database), f"of earlier files found a lead and {along}"),
             (waiting_items.stood_back(self._database), f"with a lead by now {would}held back: {back}"),

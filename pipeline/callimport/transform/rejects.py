@@ -18,7 +18,7 @@ from callimport.extract import reader
 from callimport.profiles import profile
 
 # Columns that this program adds. In a reject file that was fed in again they are of the last time.
-_OURS = ("_row", "_ragged", "_reasons", "_source", row_origin.CELLS, row_origin.COLUMN)
+_OURS = ("_row", "_ragged", "_reasons", "_source", row_origin.PROFILE, row_origin.CELLS, row_origin.COLUMN)
 # What a run can read again.
 _NAMED = (".csv", ".txt", ".xlsx")
 # Of every reject file, whatever its other columns.
@@ -59,7 +59,7 @@ def write(
     reasons: Mapping[models.Place, tuple[models.Reason, ...]],
     *,
     several_sources: bool,
-    recipe: profile.Profile | None = None,
+    recipes: Sequence[profile.Profile] | None = None,
 ) -> int:
     """Write the rows of `chunks` (number of the source in the batch, chunk) that have `reasons`; return how many.
 
@@ -68,20 +68,26 @@ def write(
     where rows had too many cells or too few, with those that have no place (until it is cleared, such a row is
     rejected again), and `_origin` (see `row_origin.kept`). In CSV (UTF-8 with its mark) what a spreadsheet would
     calculate with has an apostrophe before it, which is taken away when the file is read. In a workbook the cells that
-    `recipe` (None: the canonical columns) makes a wrong value of are coloured. Whole or not at all; raises ConfigError
-    where it cannot be.
+    the profile of their source in `recipes` (None: the canonical columns) makes a wrong value of are coloured. Of
+    several profiles, `_profile` says which one reads the row. Whole or not at all; raises ConfigError where it cannot
+    be.
     """
     refuse_unfit(path)
     with files.spool(path) as spool:
         # The header is known only when the last chunk has been seen, and the rows may be too many to be kept.
-        rows = _Rows(reasons, recipe, in_csv=not workbook_writer.is_one(path))
+        rows = _Rows(reasons, recipes, in_csv=not workbook_writer.is_one(path))
         count = 0
         for number, chunk in chunks:
             for row in rows.of(number, chunk):
                 spool.write(json.dumps(row) + "\n")
                 count += 1
         spool.seek(0)
-        optional = (("_source", several_sources), (row_origin.CELLS, rows.any_is_ragged))
+        several_profiles = len({one.name for one in recipes or ()}) > 1
+        optional = (
+            ("_source", several_sources),
+            (row_origin.PROFILE, several_profiles),
+            (row_origin.CELLS, rows.any_is_ragged),
+        )
         ours = ("_row", "_reasons", *(name for name, is_told in optional if is_told), row_origin.COLUMN)
         told = _Told(list(rows.positions), ours, count)
         (_write_sheet if workbook_writer.is_one(path) else _write_csv)(path, told, spool)
@@ -93,7 +99,7 @@ class _Rows:
     """Rejected rows as they go into the spool: what is ours, which columns are wrong, then the cells by position."""
 
     reasons: Mapping[models.Place, tuple[models.Reason, ...]]
-    recipe: profile.Profile | None
+    recipes: Sequence[profile.Profile] | None
     in_csv: bool
     positions: dict[str, int] = field(default_factory=dict)
     any_is_ragged: bool = False
@@ -104,7 +110,8 @@ class _Rows:
         columns = [name for name in rejected.columns if name not in _OURS]
         for name in columns:
             self.positions.setdefault(name, len(self.positions))
-        fed = _fed(columns, self.recipe)
+        recipe = self.recipes[number] if self.recipes else None
+        fed = _fed(columns, recipe)
         named = pl.DataFrame({"source": [chunk.source.name]})
         if self.in_csv:
             named = csv_safety.guarded(named, in_csv=True)
@@ -121,7 +128,8 @@ class _Rows:
             for name, cell in zip(columns, cells, strict=True):
                 placed[self.positions[name]] = cell
             ours = {"_row": str(row), "_reasons": told, "_source": named.item(), row_origin.CELLS: fault}
-            yield [ours | {row_origin.COLUMN: mark}, wrong, placed]
+            read_by = {row_origin.PROFILE: recipe.name if recipe else "", row_origin.COLUMN: mark}
+            yield [ours | read_by, wrong, placed]
 
 
 def _to_be_cleared(ragged: str | None) -> str:

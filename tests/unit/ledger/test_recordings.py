@@ -214,7 +214,9 @@ def test_a_call_that_waits_for_its_lead_vies_for_a_file(ledger: Ledger, book: Re
     with ledger.database.transaction():
         waiting_items.begin(ledger.database)
         waiting_items.see(ledger.database, [sighting])
-        waiting_items.keep(ledger.database, making.batch(), "shape", making.clock().wall(), asks_crm=True)
+        waiting_items.keep(
+            ledger.database, making.batch(), "shape", (waits.place.source,), making.clock().wall(), asks_crm=True
+        )
     assert {one.key for one in book.nameless("main")} == {OTHER_KEY, making.key(waits)}
     assert book.to_claim({making.key(waits): "2024/b.wav"}, or_pending=True) == []
 

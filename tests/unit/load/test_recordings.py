@@ -62,7 +62,7 @@ class Nights:
         async with self.crm.reached() as there:
             stage = Uploading(
                 settings, clock, talk, self.interruption, Courier(there, pacer, random.Random(1)), pacer, self.ledger,
-                self.names, "main",
+                {"main": self.names},
             )  # fmt: skip
             return await stage.run("run-1")
 
@@ -129,7 +129,7 @@ async def test_without_a_folder_nothing_is_done(tmp_path: Path) -> None:
         async with of.crm.reached() as there:
             stage = Uploading(
                 Settings(files=()), clock, report.Talk(Console(file=of.said), clock.wall), of.interruption,
-                Courier(there, pacer), pacer, of.ledger, NO_NAMES, "main",
+                Courier(there, pacer), pacer, of.ledger, {"main": NO_NAMES},
             )  # fmt: skip
             assert await stage.run("run-1") == stage.left_alone() == Uploaded()
         assert making.everything(of.ledger) == before
@@ -439,7 +439,7 @@ async def test_a_plan_uploads_nothing_and_counts_what_it_would(tmp_path: Path) -
         async with of.crm.reached() as there:
             stage = Uploading(
                 settings, clock, report.Talk(Console(file=of.said), clock.wall), of.interruption,
-                Courier(there, pacer), pacer, copy, NO_NAMES, "main",
+                Courier(there, pacer), pacer, copy, {"main": NO_NAMES},
             )  # fmt: skip
             planned = await stage.run(None, plan_only=True)
         assert planned.counts == endings.Recordings(missing=1, pending=1)

@@ -172,13 +172,6 @@ def test_chunks_change_nothing(tmp_path: Path, sample: Path, monkeypatch: pytest
     assert _counted(in_chunks.tally) == _counted(whole.tally)
 
 
-def test_exports_of_two_systems_are_told_apart(tmp_path: Path) -> None:
-    ours = write(tmp_path / "a.csv", "direction,started_at,duration_seconds,customer_phone,lead_id")
-    theirs = write(tmp_path / "b.csv", _FREEPBX)
-    with pytest.raises(errors.SchemaMismatch, match=r"b.csv is an export of freepbx, a.csv one of canonical"):
-        intake(ours, theirs)
-
-
 # ── legs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _FREEPBX = "calldate,src,dst,dcontext,dstchannel,lastapp,billsec,disposition,uniqueid,linkedid"
