@@ -138,6 +138,13 @@ def shaping(command: Command) -> Command:
             help="CSV of extension, name or login → email or user_id, with from and until dates if it changed.",
         ),
         click.option(
+            "--agent",
+            type=click.Choice(["first", "last", "longest"]),
+            default="last",
+            show_default=True,
+            help="Whose a transferred call is: of the people who talked, the first, the last, or who talked longest.",
+        ),
+        click.option(
             "--unknown-agent",
             metavar="reject|omit|default:ID",
             default="reject",

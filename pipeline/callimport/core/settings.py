@@ -54,6 +54,7 @@ class Settings:
     several_leads: str = "reject"
     lead_grace: timedelta = timedelta(days=30)
     agents: Path | None = None
+    agent: Literal["first", "last", "longest"] = "last"
     unknown_agent: str = "reject"
     region: str = "CA"
     own_numbers: tuple[str, ...] = ()

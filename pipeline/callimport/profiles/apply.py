@@ -1,11 +1,12 @@
 """A recipe applied: a frame of a file's cells → the canonical call frame, still as text, row by row."""
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
 
-from callimport.profiles import columns, conditions, forms, mojibake, timestamps, timezones
+from callimport.profiles import blanks, columns, conditions, forms, mojibake, timestamps, timezones
 from callimport.profiles.loading import ANY_WORD
 from callimport.profiles.model import Origin, Profile, Span, columns_of
 from callimport_schemas import call_log, checks
@@ -22,6 +23,14 @@ _WHICH_ORDER = (
     'export it as 2024-05-31, or copy the recipe and write time_form = "dmy" or "mdy" in it'
 )
 _WORDS_SHOWN = 8
+# As Excel and pandas shorten a long number: 5.78068E+15.
+_SCIENTIFIC = r"^[+-]?(?:[0-9]+[.,][0-9]+[eE]\+?|[0-9]+[eE]\+)[0-9]{1,3}$"
+# A spreadsheet keeps 15 digits of a number, and writes zeros for the others; of 5.78068E+15 it keeps six.
+_LONG_ID, _KEPT_15_DIGITS, _KEPT_FEW_DIGITS = "^[0-9]{10,}$", "^[0-9]{15}0+$", "^[0-9]{5,}0{5}$"
+_DAMAGED_ID = (
+    "{} went through a spreadsheet, which cut its last digits off, so calls share an id that are not one; "
+    "import the file as the phone system wrote it"
+)
 _AGENT = ("agent_id", "agent_email", "agent_name", "agent_extension")
 _ZONE_TOLD = {
     "started_at_zone": "is in a zone that is not known; the file must name one such as America/Toronto",
@@ -46,17 +55,23 @@ class Given:
 NOTHING = Given()
 
 
-def canonical(profile: Profile, frame: pl.DataFrame, given: Given = NOTHING) -> pl.DataFrame:
+def canonical(
+    profile: Profile, frame: pl.DataFrame, given: Given = NOTHING, blanked: blanks.Counts | None = None
+) -> pl.DataFrame:
     """The canonical call frame of a chunk's frame, in its order.
+
+    Words for nothing are blanks (see `blanks`); `blanked` takes how many cells of which column held which of them.
 
     Columns: `_row`; `call_log.TEXT_COLUMNS` as stripped text, blank is null; `_faults`, a list of {rule, message} of
     what the recipe found wrong; `_customer_unknown`, true where the customer's side hangs on a direction that is not
     known; and, text or null: `_drop` (no call of a customer: one of `loading.DROPS`; its faults do not count), `_skip`
     (anonymous, own_number), `_machine` (one of `loading.MACHINES`: it answered, nobody did), `_group` (rows of one
-    call share it), `_leg` (id of the row within it), `_chain` and, Int64, `_length` (see `model.Chain`).
+    call share it), `_leg` (id of the row within it), `_role` (internal or forwarded, see `model.Legs`), `_chain` and,
+    Int64, `_length` (see `model.Chain`).
     """
     found = columns.resolved(profile, frame.columns)
-    work = _Work(profile, _cells(profile, frame, found, given), found, given)
+    blanked = Counter() if blanked is None else blanked
+    work = _Work(profile, _cells(profile, frame, found, given, blanked), found, given, blanked)
     work.tell_direction()
     for name in call_log.TEXT_COLUMNS:
         work.fill(name)
@@ -83,7 +98,9 @@ def evidence(profile: Profile, frame: pl.DataFrame) -> timestamps.Evidence:
     return timestamps.evidence(others) if len(others) else timestamps.Evidence()
 
 
-def _cells(profile: Profile, frame: pl.DataFrame, found: dict[str, str], given: Given) -> pl.DataFrame:
+def _cells(
+    profile: Profile, frame: pl.DataFrame, found: dict[str, str], given: Given, blanked: blanks.Counts
+) -> pl.DataFrame:
     """The cells that the recipe looks at, under its names for them."""
     cells = frame.select(
         "_row",
@@ -95,6 +112,7 @@ def _cells(profile: Profile, frame: pl.DataFrame, found: dict[str, str], given: 
             for name in profile.used
         ),
     )
+    cells = blanks.blanked(cells, blanks.values(profile), blanked)
     kinds = [
         forms.numbers(cells[name], given.region or "CA")["kind"].alias(conditions.kind_column(name))
         for name in conditions.asked_kinds(profile.conditions())
@@ -105,13 +123,25 @@ def _cells(profile: Profile, frame: pl.DataFrame, found: dict[str, str], given: 
 class _Work:
     """A frame on its way: the cells it was read from, and beside them what has been made of them."""
 
-    def __init__(self, profile: Profile, cells: pl.DataFrame, present: Collection[str], given: Given) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        cells: pl.DataFrame,
+        present: Collection[str],
+        given: Given,
+        blanked: blanks.Counts,
+    ) -> None:
         self._profile, self._cells, self._present, self._given = profile, cells, present, given
+        self._blanked = blanked
         self._made: dict[str, pl.Expr] = {}
         self._faults = [_fault("ragged", pl.col("_ragged").is_not_null(), pl.lit("the row has ") + pl.col("_ragged"))]
         if profile.damaged:
             said = conditions.first_of(profile.damaged, present)
             self._faults.append(_fault("damaged", said.is_not_null(), said))
+        for column in profile.id_columns:
+            is_cut = _lost_digits(cells[column])
+            if is_cut.any():
+                self._faults.append(_fault("damaged", pl.lit(is_cut), pl.lit(_DAMAGED_ID.format(column))))
 
     # ── what everything else hangs on ────────────────────────────────────────────────────────────────────────────
 
@@ -190,15 +220,25 @@ class _Work:
             self._duration(origin)
         elif name == "customer_phone" and self._given.region is not None:
             self._customer(conditions.text(origin), self._given.region)
+        elif name in blanks.IDS:
+            self._id(name, origin)
         else:
             self._made[name] = conditions.text(origin)
             if name == "agent_name" and any(column in self._present for column in columns_of(origin)):
                 names = self._cells.select(conditions.text(origin)).to_series()
                 self._cells = self._cells.with_columns(mojibake.mended(names).alias("_agent name"))
                 self._made[name] = pl.col("_agent name")
-            if name.startswith("agent_") and self._profile.no_agent is not None:
-                nobody = conditions.holds(self._profile.no_agent, self._present)
-                self._made[name] = pl.when(~nobody).then(self._made[name])
+        if name.startswith("agent_") and self._profile.no_agent is not None:
+            nobody = conditions.holds(self._profile.no_agent, self._present)
+            self._made[name] = pl.when(~nobody).then(self._made[name])
+
+    def _id(self, name: str, origin: Origin) -> None:
+        """Nothing is known under a placeholder, and it never makes two rows one call."""
+        profile, text = self._profile, conditions.text(origin)
+        is_placeholder = blanks.is_placeholder(text, profile)
+        if self._cells.select(is_placeholder.any()).item():
+            blanks.count(self._cells, ", ".join(columns_of(origin)), is_placeholder, text, self._blanked)
+        self._made[name] = blanks.id_text(origin, profile, parts_are_ids=name == "call_id")
 
     def _start(self, origin: Origin) -> None:
         zone = self._profile.zone_rule
@@ -299,16 +339,23 @@ class _Work:
         )
 
     def _joining(self) -> list[pl.Expr]:
-        rule = self._profile.legs
+        profile, rule = self._profile, self._profile.legs
         blank = pl.lit(None, dtype=pl.String)
         chain = rule.chain if rule else None
         length = pl.lit(None, dtype=pl.Int64)
         if chain is not None:
             length = forms.seconds(conditions.text(chain.length), self._profile.duration_form)
+        roles = {"internal": rule.internal, "forwarded": rule.forwarded} if rule else {}
+        role = blank
+        for name, condition in roles.items():
+            if condition is not None:
+                holds = conditions.holds(condition, self._present) & pl.col("_ragged").is_null()
+                role = pl.when(holds & role.is_null()).then(pl.lit(name)).otherwise(role)
         return [
-            (conditions.text(rule.join) if rule else blank).alias("_group"),
-            (conditions.text(rule.leg) if rule and rule.leg else blank).alias("_leg"),
-            (conditions.text(chain.join) if chain else blank).alias("_chain"),
+            role.alias("_role"),
+            (blanks.id_text(rule.join, profile) if rule else blank).alias("_group"),
+            (blanks.id_text(rule.leg, profile) if rule and rule.leg else blank).alias("_leg"),
+            (blanks.id_text(chain.join, profile) if chain else blank).alias("_chain"),
             length.alias("_length"),
         ]
 
@@ -316,6 +363,22 @@ class _Work:
         """A row whose cells do not stand in their columns is not dropped for what stands there, unless it is a sum."""
         said = conditions.first_of(self._profile.drop, self._present)
         return pl.when(pl.col("_ragged").is_null() | (said == "totals")).then(said)
+
+
+def _lost_digits(ids: pl.Series) -> pl.Series:
+    """Which ids of a column are a spreadsheet's short form of a number, or have zeros for their last digits where so
+    many have that it is no coincidence."""
+    # Nearly no id can be either, and to look at the form of each takes ten times as long.
+    odd = ids.filter(ids.str.contains_any(["E+", "e+", "E1", "e1", "E2", "e2"]) | ids.str.ends_with("0"))
+    cut = odd.filter(odd.str.contains(_SCIENTIFIC)).unique()
+    rounded = odd.filter(odd.str.contains(_KEPT_15_DIGITS) | odd.str.contains(_KEPT_FEW_DIGITS))
+    if len(rounded) > 2:
+        # One call may have many rows, and one in ten ids ends in a zero.
+        evidence = ((ids.unique(), _KEPT_15_DIGITS), (ids, _KEPT_FEW_DIGITS))
+        counts = [(some.str.contains(pattern).sum(), some.str.contains(_LONG_ID).sum()) for some, pattern in evidence]
+        if any(cut_off > 2 and (cut_off == long or cut_off > max(5, long / 2)) for cut_off, long in counts):
+            cut = cut.append(rounded.unique())
+    return ids.is_in(cut.implode()) if len(cut) else pl.repeat(False, len(ids), dtype=pl.Boolean, eager=True)
 
 
 def _complaint(name: str, cell: pl.Expr, right: str) -> pl.Expr:

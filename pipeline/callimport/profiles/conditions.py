@@ -80,15 +80,15 @@ def text(origin: Origin) -> pl.Expr:
         case First():
             return pl.coalesce([text(part) for part in origin.of])
         case Sides():
-            incoming, outgoing = text(origin.incoming), text(origin.outgoing)
-            return (
-                pl.when(pl.col("_direction") == "incoming")
-                .then(incoming)
-                .when(pl.col("_direction") == "outgoing")
-                .then(outgoing)
-            )
+            return by_direction(text(origin.incoming), text(origin.outgoing))
         case Span():
             raise TypeError("a span is a number of seconds, not a text")
+
+
+def by_direction(incoming: pl.Expr, outgoing: pl.Expr) -> pl.Expr:
+    """The one or the other, by the direction of the row; null where that is not known."""
+    direction = pl.col("_direction")
+    return pl.when(direction == "incoming").then(incoming).when(direction == "outgoing").then(outgoing)
 
 
 def _filled(origin: Text) -> pl.Expr:

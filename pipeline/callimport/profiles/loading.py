@@ -86,6 +86,7 @@ def parsed(text: str, file: str) -> Profile:
         damaged=grammar.rules(recipe, "damaged"),
         no_agent=grammar.condition(recipe.table("no_agent")) if "no_agent" in recipe.cells else None,
         own_numbers=recipe.texts("own_numbers"),
+        not_blank=tuple(word.lower() for word in recipe.texts("not_blank")),
         legs=_legs(recipe.table("legs")) if "legs" in recipe.cells else None,
         export=recipe.text("export") if "export" in recipe.cells else "",
         lacks=tuple(_lack(table) for table in recipe.tables("missing")),
@@ -214,13 +215,13 @@ def _headerless(table: Table) -> Headerless:
         raise table.wrong("recognised_by", "must be a list of conditions that hold in every row")
     for test in tests:
         for column in test.columns:
-            if column not in columns[:at_least]:
-                raise table.wrong("recognised_by", f"looks at {column}, which is not a column that is always there")
+            if column not in columns:
+                raise table.wrong("recognised_by", f"looks at {column}, which is none of its columns")
     return Headerless(table.text("name"), columns, at_least, tests)
 
 
 def _legs(table: Table) -> Legs:
-    table.only(("join", "leg", "winner", "talk", "chain"))
+    table.only(("join", "leg", "winner", "talk", "chain", "internal", "forwarded"))
     winner = table.texts("winner") or ("answered", "earliest", "longest")
     for word in winner:
         if word not in WINNERS:
@@ -232,7 +233,14 @@ def _legs(table: Table) -> Legs:
         inner = table.table("chain")
         inner.only(("join", "length", "within"))
         chain = Chain(grammar.origin(inner, "join"), grammar.origin(inner, "length"), inner.whole("within"))
-    return Legs(grammar.origin(table, "join"), winner, "sum" if talk == "sum" else "winner", leg, chain)
+    return Legs(
+        grammar.origin(table, "join"),
+        winner,
+        "sum" if talk == "sum" else "winner",
+        leg,
+        chain,
+        *(grammar.condition(table.table(name)) if name in table.cells else None for name in ("internal", "forwarded")),
+    )
 
 
 def _lack(table: Table) -> Lack:

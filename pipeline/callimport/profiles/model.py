@@ -157,13 +157,19 @@ class Chain:
 @dataclass(frozen=True, slots=True)
 class Legs:
     """Rows with the same text in `join` are one call, and those of a `chain`. `winner` says which of them stands for
-    it, most important first; its talk is the winner's or the sum of those answered. `leg` is the id of each of them."""
+    it, most important first; its talk is the winner's or the sum of those answered. `leg` is the id of each of them.
+
+    Two kinds of rows name no customer: a row for which `internal` holds, between our own devices, belongs to the call
+    of the customer whose text it shares; a row for which `forwarded` holds shows the number that the call was sent on
+    to."""
 
     join: Origin
     winner: tuple[str, ...]
     talk: Literal["winner", "sum"]
     leg: Origin | None = None
     chain: Chain | None = None
+    internal: Condition | None = None
+    forwarded: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +184,8 @@ class FileName:
 @dataclass(frozen=True, slots=True)
 class Profile:
     """One recipe, checked. `columns`, `values` and `constants` are keyed by canonical column, the words of `values` by
-    the word in the file, in small letters ("*" is any other word); `aliases` by the name that the recipe uses."""
+    the word in the file, in small letters ("*" is any other word); `aliases` by the name that the recipe uses;
+    `not_blank` are words, in small letters, that stand for themselves although they mean nothing elsewhere."""
 
     name: str
     version: int
@@ -207,6 +214,7 @@ class Profile:
     damaged: tuple[Rule, ...] = ()
     no_agent: Condition | None = None
     own_numbers: tuple[str, ...] = ()
+    not_blank: tuple[str, ...] = ()
     legs: Legs | None = None
     export: str = ""
     lacks: tuple[Lack, ...] = ()
@@ -260,6 +268,16 @@ class Profile:
             yield from rule.when.walk()
         if self.no_agent is not None:
             yield from self.no_agent.walk()
+        for condition in (self.legs.internal, self.legs.forwarded) if self.legs is not None else ():
+            if condition is not None:
+                yield from condition.walk()
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """Columns that tell which rows are one call."""
+        origins = [self.columns[name] for name in ("call_id",) if name in self.columns]
+        origins += [self.legs.join] if self.legs is not None else []
+        return tuple(dict.fromkeys(column for origin in origins for column in columns_of(origin)))
 
     def fed_by(self, canonical: str) -> tuple[str, ...]:
         """Columns of the file that a canonical column is made of."""

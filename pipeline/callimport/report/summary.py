@@ -9,7 +9,7 @@ from callimport.core import endings, errors, limits, models, plurals
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus, Skip
 from callimport.ledger import Enrolled, Ledger, queries
-from callimport.transform.counts import Tally
+from callimport.transform.counts import Tally, told_of_blanks
 
 EXAMPLES = 3
 
@@ -75,7 +75,7 @@ class Reckoning:
             pilot=tuple(queries.handed_out(database)) if self.is_pilot else (),
             updates=self.updates,
             waiting=tuple(queries.waiting(database, besides=self.batch_id)),
-            told=(*self.told, *self._left(summary)),
+            told=(*told_of_blanks(self.tally.blanked), *self.told, *self._left(summary)),
             kept_otherwise=dict(Counter(queries.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
             unattached=self.unattached,
             audio=self.audio,

@@ -1,6 +1,7 @@
 """From files to sightings: read, recipe, validate, join legs, find lead and agent, map. Every row is counted."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ import polars as pl
 from callimport.core import mapping, models, number_lists, readahead, row_origin
 from callimport.core.row_origin import Origins
 from callimport.core.settings import Settings
-from callimport.profiles import profile, timestamps
+from callimport.profiles import blanks, profile, timestamps
 from callimport.profiles.exports import Exports, ProfileFiles
 from callimport.resolve import leads
 from callimport.resolve.agents import AGENT_COLUMNS, Agents
@@ -28,16 +29,14 @@ _PLACE = ("_source", "_row")
 _NOT_IN_IDS = r'[\x00-\x1f"\\]'
 # Settings that find a lead or an agent, or that leave calls out.
 _NOT_OF_A_CALL = ("leads", "several-leads", "agents", "since", "until")
-_OF_LEGS = ("_row", "_group", "_leg", "_chain", "_length")
 
 
 @dataclass(frozen=True, slots=True)
 class _LookedAt:
-    """A chunk of the source at `position`: its cells, what the recipe made of them, what of that may be a call of a
-    customer, and what validation says of those."""
+    """Canonical rows of the source at `position`, those of them that may be calls of a customer, and what validation
+    says of these."""
 
     position: int
-    frame: pl.DataFrame
     canonical: pl.DataFrame
     kept: pl.DataFrame
     validated: validate.Validated
@@ -51,6 +50,17 @@ class _Rules:
     reading: validate.Reading
     given: profile.Given
     wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Rows as they stand in a file, and what they are. `internal` are canonical rows that nobody can judge before all
+    rows of the files are read, see `legs.settled`; `blanked` counts the words that were read as blank."""
+
+    frame: pl.DataFrame
+    looked_at: _LookedAt
+    internal: pl.DataFrame
+    blanked: blanks.Counts
 
 
 class Intake:
@@ -92,9 +102,13 @@ class Intake:
         ]
         self._rules_of = {source: rules for rules in self._rules for source in rules.its.sources}
         self._with_reference = settings.reference
+        self._agent = settings.agent
         # Of each system: equal ids of two systems are two calls.
         self._twins = {its.system: Twins(id_is_unique=its.profile.identity) for its in self.by_profile}
         self._legs: list[pl.DataFrame] = []
+        # By source: rows whose mark of a mended row cannot be read, and internal rows that wait for all others.
+        self._unclear: dict[int, dict[int, models.Reason]] = {}
+        self._internal: dict[int, list[pl.DataFrame]] = {}
         self.unknown_callers = UnknownCallers()
         self.origins = Origins(announced=self.exports.marks())
         self._shaping = self._shaping_of_all(settings)
@@ -177,31 +191,42 @@ class Intake:
 
     # Rows
 
-    def _looked_at(self, its: ProfileFiles) -> Iterator["_LookedAt"]:
-        """Every chunk, read by the recipe and validated; the next one while the last one is counted and mapped."""
+    def _looked_at(self, its: ProfileFiles) -> Iterator[_LookedAt]:
+        """Every chunk, read by the profile and validated; the next one while the last one is counted and mapped."""
+        self._internal = {}
         chunks = self.exports.chunks(its.sources)
-        return readahead.one_ahead(self._look_at(position, chunk) for position, chunk in chunks)
+        for chunk in readahead.one_ahead(self._read(position, chunk) for position, chunk in chunks):
+            position = chunk.looked_at.position
+            self.tally.read += chunk.frame.height
+            self.tally.blanked += chunk.blanked
+            self.origins.see(position, chunk.frame)
+            self._unclear[position] = row_origin.faults(chunk.frame)
+            self._internal.setdefault(position, []).append(chunk.internal)
+            yield chunk.looked_at
 
-    def _look_at(self, position: int, chunk: models.Chunk) -> "_LookedAt":
+    def _read(self, position: int, chunk: models.Chunk) -> _Chunk:
         rules = self._rules_of[position]
-        canonical = profile.canonical(rules.its.profile, chunk.frame, self._given_of(rules, chunk))
-        kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
-        return _LookedAt(position, chunk.frame, canonical, kept, validate.validate(kept, rules.reading))
+        blanked: blanks.Counts = Counter()
+        canonical = profile.canonical(rules.its.profile, chunk.frame, self._given_of(rules, chunk), blanked)
+        looked_at = self._look_at(position, canonical.filter(~legs.is_internal()))
+        return _Chunk(chunk.frame, looked_at, canonical.filter(legs.is_internal()), blanked)
 
-    def _counted(self, chunk: "_LookedAt") -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """The sound rows of a chunk, typed; the faulty ones, of which only place and group are known; and those that
-        are skipped for whoever called, `_group` and `_skip`. Those that are nobody's call are counted here."""
-        position, canonical, kept = chunk.position, chunk.canonical, chunk.kept
-        self.tally.read += chunk.frame.height
-        self.origins.see(position, chunk.frame)
+    def _look_at(self, position: int, canonical: pl.DataFrame) -> _LookedAt:
+        kept = canonical.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
+        return _LookedAt(position, canonical, kept, validate.validate(kept, self._rules_of[position].reading))
+
+    def _counted(self, rows: _LookedAt) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """The sound rows, typed; the faulty ones, of which only place and group are known; and those that are skipped
+        for whoever called, `_group` and `_skip`. Those that are nobody's call are counted here."""
+        position, canonical, kept = rows.position, rows.canonical, rows.kept
         self._drop(position, canonical)
-        rejects = dict(chunk.validated.rejects)
-        for row, fault in row_origin.faults(chunk.frame).items():
+        rejects = dict(rows.validated.rejects)
+        for row, fault in self._unclear[position].items():
             rejects[row] = (*rejects.get(row, ()), fault)
         self._reject_invalid(position, kept, rejects)
-        groups = kept.select(_OF_LEGS)
+        groups = kept.select(legs.OF_LEGS)
         is_faulty = pl.col("_row").is_in(list(rejects))
-        accepted = chunk.validated.accepted.join(groups, on="_row", maintain_order="left")
+        accepted = rows.validated.accepted.join(groups, on="_row", maintain_order="left")
         return (
             accepted.filter(~is_faulty) if rejects else accepted,
             groups.filter(is_faulty),
@@ -272,13 +297,18 @@ class Intake:
             return
         self._skip(skipped, rows["_group"])
         rows = rows.with_columns(pl.col("_leg").str.replace_all(_NOT_IN_IDS, "_"))
-        joined = legs.join(rows, rule, _PLACE)
+        joined = legs.join(rows, rule, _PLACE, agent=self._agent)
         self.tally.joined += joined.joined.height
         self._legs.append(joined.joined)
         self.origins.joined(self._places_of_legs())
         if self.keeps_leadless:
-            rejected = rows.join(joined.rejected, on=list(_PLACE), how="semi")
+            places = [
+                *joined.rejected.select(_PLACE).iter_rows(),
+                *(at for one in joined.implausible for at in one.places),
+            ]
+            rejected = rows.filter(pl.struct(_PLACE).is_in([dict(zip(_PLACE, at, strict=True)) for at in places]))
             self._in_question.see(rejected, its.system, id_is_unique=its.profile.identity)
+        self._reject_implausible(joined)
         for position, row, into_source, into_row in joined.rejected.iter_rows():
             place, faulty = models.Place(position, row), models.Place(into_source, into_row)
             if place != faulty:
@@ -289,6 +319,15 @@ class Intake:
             of_source = calls.filter(pl.col("_source") == position)
             if of_source.height:
                 yield position, self._calls(position, of_source)
+
+    def _reject_implausible(self, joined: legs.Joined) -> None:
+        """Rows that have the id of one call and cannot be one: none of them is sent."""
+        for one in joined.implausible:
+            named = (models.Place(*one.one), models.Place(*one.other))
+            for place in (models.Place(*where) for where in one.places):
+                first, second = (self.batch.name_beside(place, other) for other in named)
+                why = models.Reason(one.rule, one.told.format(one=first, other=second))
+                self._reject(models.RejectedRow(place, (why,)))
 
     def take_legs_back(self) -> None:
         """A row that was joined to one that proved to be a reject is one, too: mended, the call is whole again."""
@@ -309,15 +348,25 @@ class Intake:
     def _all_rows(self, its: ProfileFiles) -> tuple[pl.DataFrame | None, dict[int, pl.DataFrame]]:
         """The sound and faulty rows of all its files, None where there are none, and the skipped ones by file."""
         pieces: list[pl.DataFrame] = []
-        skipped: dict[int, pl.DataFrame] = {}
-        for looked_at in self._looked_at(its):
+        skipped: dict[int, list[pl.DataFrame]] = {}
+
+        def gather(looked_at: _LookedAt) -> None:
             position = looked_at.position
             sound, faulty, left_out = self._counted(looked_at)
-            skipped[position] = pl.concat([skipped[position], left_out]) if position in skipped else left_out
+            skipped.setdefault(position, []).append(left_out)
+            source = pl.lit(position, dtype=pl.Int64).alias("_source")
             for rows, is_faulty in ((sound, False), (faulty, True)):
-                source = pl.lit(position, dtype=pl.Int64).alias("_source")
                 pieces.append(rows.with_columns(source, pl.lit(is_faulty).alias("_faulty")))
-        return pl.concat(pieces, how="diagonal") if pieces else None, skipped
+
+        for looked_at in self._looked_at(its):
+            gather(looked_at)
+        if not pieces:
+            return None, {}
+        groups = pl.concat([rows["_group"] for rows in pieces])
+        for position, internal in self._internal.items():
+            if (rows := pl.concat(internal)).height:
+                gather(self._look_at(position, legs.settled(rows, groups)))
+        return pl.concat(pieces, how="diagonal"), {position: pl.concat(rows) for position, rows in skipped.items()}
 
     # Calls
 
@@ -418,6 +467,7 @@ class Intake:
             "unknown-agent": settings.unknown_agent,
             "reference": "yes" if settings.reference else "no",
             **({"several-leads": settings.several_leads} if settings.several_leads != "reject" else {}),
+            **({"agent": settings.agent} if settings.agent != "last" else {}),
             **({"agents": self.agents.file.sha256[:12]} if self.agents.file else {}),
         }
 

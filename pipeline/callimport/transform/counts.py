@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from callimport.core import endings, models
+from callimport.core import endings, models, privacy
 
 # So many places of each kind are remembered of what is left out, for whoever wonders.
 EXAMPLES = 3
@@ -15,7 +15,8 @@ EXAMPLES = 3
 @dataclass(slots=True)
 class Tally:
     """`rejects` are kept whole: they are what the reject file is made of. `calls` are those that go on to the ledger;
-    `skipped` ones are calls, too, and so are `replaced` ones: rejected rows that were mended, and sent so, before."""
+    `skipped` ones are calls, too, and so are `replaced` ones: rejected rows that were mended, and sent so, before.
+    `blanked` counts, by column and word, the cells that were read as blank because the word means nothing."""
 
     read: int = 0
     joined: int = 0
@@ -23,6 +24,7 @@ class Tally:
     replaced: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
+    blanked: Counter[tuple[str, str]] = field(default_factory=Counter)
     rejects: dict[models.Place, tuple[models.Reason, ...]] = field(default_factory=dict)
     _first: dict[str, list[models.Place]] = field(default_factory=dict)
 
@@ -62,3 +64,17 @@ class Tally:
     def _note(self, kind: str, source: int, rows: pl.Series) -> None:
         first = self._first.setdefault(kind, [])
         first += [models.Place(source, row) for row in rows.sort().head(EXAMPLES - len(first))]
+
+
+def told_of_blanks(blanked: Counter[tuple[str, str]]) -> tuple[str, ...]:
+    """One line on the words that were read as blank, the most frequent first; none where there were none."""
+    by_word: dict[str, list[tuple[str, int]]] = {}
+    for (column, word), count in sorted(blanked.items(), key=lambda one: (-one[1], one[0])):
+        by_word.setdefault(word, []).append((column, count))
+    if not by_word:
+        return ()
+    words = [
+        f"{word} {sum(count for _, count in columns):,} (in {', '.join(column for column, _ in columns)})"
+        for word, columns in by_word.items()
+    ]
+    return (privacy.scrub(f"cells that mean nothing, read as blank: {'; '.join(words)}"),)

@@ -12,8 +12,8 @@ import polars as pl
 
 from callimport.core import errors, models, privacy
 from callimport.extract import reader
-from callimport.profiles import profile, timestamps
-from callimport.transform import legs, validate
+from callimport.profiles import blanks, profile, timestamps
+from callimport.transform import counts, legs, validate
 from callimport_schemas import call_log
 
 # So many rows are judged; only the order of day and month is looked for in the whole file.
@@ -62,7 +62,13 @@ class Trial:
 
 
 def trial(
-    opened: models.Source, chosen: profile.Profile | None, reading: validate.Reading, *, region: str, shown: int
+    opened: models.Source,
+    chosen: profile.Profile | None,
+    reading: validate.Reading,
+    *,
+    region: str,
+    shown: int,
+    agent: legs.Agent = "last",
 ) -> Trial:
     """Try a recipe, or the one that is detected, on a file. `reading.zone` counts before the recipe's default; `shown`
     is the number of rows to show. Raises SourceError and SchemaMismatch."""
@@ -74,13 +80,14 @@ def trial(
     frame, order, is_whole = _first_rows(opened, match)
     given = profile.Given(region=region, ambiguous_hour=reading.ambiguous_hour, order=order)
     reading = validate.Reading(reading.zone or match.profile.zone, reading.ambiguous_hour, reading.now)
-    made = profile.canonical(match.profile, frame, given)
-    judged = _judged(made, match.profile, reading)
+    blanked: blanks.Counts = Counter()
+    made = legs.whole(profile.canonical(match.profile, frame, given, blanked))
+    judged = _judged(made, match.profile, reading, agent)
     zone = ZoneInfo(reading.zone or "UTC")
     return Trial(
         profile=match.profile.name,
         because=match.evidence,
-        notes=match.notes,
+        notes=(*match.notes, *counts.told_of_blanks(blanked)),
         is_whole=is_whole,
         counts=Counter(ending for ending, _ in judged.endings.values()),
         reasons=judged.reasons,
@@ -117,7 +124,7 @@ class _Judged:
     reasons: dict[str, tuple[int, str]]
 
 
-def _judged(made: pl.DataFrame, its: profile.Profile, reading: validate.Reading) -> _Judged:
+def _judged(made: pl.DataFrame, its: profile.Profile, reading: validate.Reading, agent: legs.Agent) -> _Judged:
     endings: dict[int, tuple[Ending, str]] = {}
     for row, drop, skip in made.select("_row", "_drop", "_skip").iter_rows():
         if drop or skip:
@@ -131,23 +138,20 @@ def _judged(made: pl.DataFrame, its: profile.Profile, reading: validate.Reading)
             reasons.setdefault(fault.rule, (row, privacy.hide_numbers(fault.message)))
     calls = validated.accepted
     if its.legs is not None:
-        joined = _joined(kept, validated, its.legs)
+        joined = legs.join(legs.rows_of(kept, validated), its.legs, agent=agent)
         calls = joined.calls
         for row, into in joined.joined.iter_rows():
             endings[row] = (Ending.JOINED, f"to row {into}")
+        for one in joined.implausible:
+            message = one.told.format(one=f"row {one.one[0]}", other=f"row {one.other[0]}")
+            endings |= {row: (Ending.REJECTED, message) for (row,) in one.places}
+            reasons.setdefault(one.rule, (one.places[0][0], message))
         for row, into in joined.rejected.iter_rows():
             endings.setdefault(row, (Ending.REJECTED, f"is of one call with row {into}, which is rejected"))
     machines = dict(made.select("_row", "_machine").iter_rows())
     found = {call["_row"]: call for call in calls.iter_rows(named=True)}
     endings |= {row: (Ending.CALL, f"{machines[row]} answered" if machines[row] else "") for row in found}
     return _Judged(endings, found, reasons)
-
-
-def _joined(kept: pl.DataFrame, validated: validate.Validated, rule: profile.Legs) -> legs.Joined:
-    rows = kept.select("_row", "_group", "_leg", "_chain", "_length").join(
-        validated.accepted, on="_row", how="left", maintain_order="left"
-    )
-    return legs.join(rows.with_columns(pl.col("_row").is_in(list(validated.rejects)).alias("_faulty")), rule)
 
 
 # ── before and after ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -28,6 +28,7 @@ _GIVEN: list[tuple[str, Sequence[str], str, str, Any]] = [
     ("leads", ["my leads.csv"], "my leads.csv", '"my leads.csv"', Path("my leads.csv")),
     ("find-leads", [], "1", "true", True),
     ("several-leads", ["at-call"], "at-call", '"at-call"', "at-call"),
+    ("agent", ["first"], "first", '"first"', "first"),
     ("agents", ["who.csv"], "who.csv", '"who.csv"', Path("who.csv")),
     ("draft-agents", ["draft.csv"], "draft.csv", '"draft.csv"', Path("draft.csv")),
     ("unknown-agent", ["omit"], "omit", '"omit"', "omit"),

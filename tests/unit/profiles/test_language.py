@@ -444,8 +444,8 @@ def test_a_date_over_12_decides_for_the_whole_file_also_from_another_chunk(tmp_p
         ("", "", '[[headerless]]\nname = "x"\ncolumns = ["A"]', "recognised_by must be a list of conditions"),
         (
             "", "",
-            '[[headerless]]\nname = "x"\ncolumns = ["A", "B"]\nat_least = 1\nrecognised_by = [{ has = "B" }]',
-            "recognised_by looks at B",
+            '[[headerless]]\nname = "x"\ncolumns = ["A", "B"]\nat_least = 1\nrecognised_by = [{ has = "C" }]',
+            "recognised_by looks at C",
         ),
     ],
 )  # fmt: skip

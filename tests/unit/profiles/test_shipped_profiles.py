@@ -46,7 +46,7 @@ def frame(path: Path, layout: models.Layout) -> pl.DataFrame:
 
 def _endings(match: profile.Match, rows: pl.DataFrame) -> list[dict[str, str]]:
     """What has become of each row, in the words of the files beside the exports."""
-    made = profile.canonical(match.profile, rows, _GIVEN)
+    made = legs.whole(profile.canonical(match.profile, rows, _GIVEN))
     found: dict[int, dict[str, str]] = {}
     for row, drop, skip in made.select("_row", "_drop", "_skip").rows():
         if drop or skip:
@@ -55,11 +55,10 @@ def _endings(match: profile.Match, rows: pl.DataFrame) -> list[dict[str, str]]:
     validated = validate.validate(kept, _READING)
     for row, reasons in validated.rejects.items():
         found[row] = {"ending": f"rejected {' '.join(reason.rule for reason in reasons)}"}
-    typed = kept.select("_row", "_group", "_leg", "_chain", "_length").join(
-        validated.accepted, on="_row", how="left", maintain_order="left"
-    )
-    typed = typed.with_columns(pl.col("_row").is_in(list(validated.rejects)).alias("_faulty"))
+    typed = legs.rows_of(kept, validated)
     joined = legs.join(typed, match.profile.legs or profile.Legs(profile.Cell("none"), ("earliest",), "winner"))
+    for one in joined.implausible:
+        found |= {row: {"ending": f"rejected {one.rule}"} for (row,) in one.places}
     for row, into in joined.joined.rows():
         found[row] = {"ending": f"joined {into}"}
     for row, into in joined.rejected.rows():

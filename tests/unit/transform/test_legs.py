@@ -2,18 +2,22 @@
 
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import polars as pl
 import pytest
 
+from callimport.extract import reader
 from callimport.profiles import profile
-from callimport.transform import legs
+from callimport.transform import legs, validate
+from tests import exporting
 
 _NOON = datetime(2024, 5, 31, 12, tzinfo=UTC)
 _SCHEMA: dict[str, pl.DataType] = {
     "_row": pl.Int64(), "_group": pl.String(), "_leg": pl.String(), "_faulty": pl.Boolean(), "status": pl.String(),
     "started_at": pl.Datetime("us", "UTC"), "duration_seconds": pl.Int64(), "agent_name": pl.String(),
+    "total_seconds": pl.Int64(), "customer_phone": pl.String(), "_role": pl.String(),
 }  # fmt: skip
 _Row = tuple[int, str | None, str | None, str | None, int | None, int | None]
 
@@ -31,6 +35,9 @@ def _rows(*rows: _Row, faulty: tuple[int, ...] = ()) -> pl.DataFrame:
                 None if at is None else _NOON + timedelta(seconds=at),
                 talk,
                 f"a{row}",
+                None,
+                "+15145550123",
+                None,
             )
             for row, group, leg, status, at, talk in rows
         ],
@@ -211,3 +218,159 @@ def test_an_id_goes_before_a_chain() -> None:
 
 def test_a_row_whose_beginning_or_length_nobody_knows_is_in_no_chain_or_has_no_length() -> None:
     assert _chained(("n", 0, None), ("n", 3, None), ("n", 7, 1), ("n", None, 5)) == [(0, 0), (1, 0), (2, 2), (3, 3)]
+
+
+# ── who talked ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_TRANSFERRED = (
+    (2, "g", None, "interrupted", 0, 0),
+    (3, "g", None, "answered", 5, 90),
+    (4, "g", None, "answered", 60, 10),
+    (5, "g", None, "answered", 95, 40),
+    (6, "g", None, "interrupted", 140, 0),
+)
+
+
+@pytest.mark.parametrize(("agent", "name"), [("first", "a3"), ("last", "a5"), ("longest", "a3")])
+def test_a_transferred_call_is_that_of_the_person_who_is_meant(agent: legs.Agent, name: str) -> None:
+    for chance in range(5):
+        rows = _rows(*random.Random(chance).sample(_TRANSFERRED, len(_TRANSFERRED)))
+        assert legs.join(rows, _rule(), agent=agent).calls["agent_name"].to_list() == [name]
+
+
+def test_a_row_that_names_nobody_leaves_the_call_to_whoever_is_named() -> None:
+    rows = _rows(*_TRANSFERRED).with_columns(pl.when(pl.col("_row") != 5).then("agent_name").alias("agent_name"))
+    assert legs.join(rows, _rule()).calls["agent_name"].to_list() == ["a4"]
+    nobody = rows.with_columns(pl.lit(None, pl.String).alias("agent_name"))
+    assert legs.join(nobody, _rule()).calls["agent_name"].to_list() == [None]
+
+
+def test_a_row_that_stands_twice_is_talked_once() -> None:
+    rows = _rows((2, "g", "a", "answered", 0, 72), (3, "g", "a", "answered", 0, 72), (4, "g", "b", "answered", 80, 5))
+    same = rows.with_columns(pl.lit("Ana").alias("agent_name"))
+    assert legs.join(same, _rule(talk="sum")).calls["duration_seconds"].to_list() == [77]
+
+
+# ── is it one call? ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _customers(rows: pl.DataFrame, **customers: str | None) -> pl.DataFrame:
+    """Rows with other customers: r3="+15145550124" is that of row 3."""
+    of_row = {int(row[1:]): customer for row, customer in customers.items()}
+    return rows.with_columns(
+        pl.col("_row")
+        .replace_strict(of_row, default=pl.col("customer_phone"), return_dtype=pl.String)
+        .alias("customer_phone")
+    )
+
+
+def _roles(rows: pl.DataFrame, role: str, *of: int) -> pl.DataFrame:
+    return rows.with_columns(pl.when(pl.col("_row").is_in(of)).then(pl.lit(role)).otherwise("_role").alias("_role"))
+
+
+def test_rows_of_two_customers_are_not_one_call() -> None:
+    rows = _customers(_rows(*_RING_GROUP, (5, "h", None, "answered", 0, 1)), r4="+15145550124")
+    joined = legs.join(rows, _rule())
+    (one,) = joined.implausible
+    assert (one.rule, one.places) == ("legs_customers", ((2,), (3,), (4,)))
+    assert one.told.format(one="row 2", other="row 4").startswith(
+        "row 2 and row 4 have the same call id and other customers (+1514•••0123 and +1514•••0124): not joined; check"
+    )
+    assert joined.calls["_row"].to_list() == [5]
+    assert joined.joined.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("start", "is_joined"),
+    [(4 * 3600 + 600, True), (4 * 3600 + 601, False), (26 * 3600, False)],
+)
+def test_a_row_that_begins_hours_after_the_others_ended_is_another_call(start: int, is_joined: bool) -> None:
+    rows = _rows((2, "g", None, "answered", 0, 600), (3, "g", None, "answered", start, 60))
+    joined = legs.join(rows, _rule())
+    assert joined.calls.height == is_joined
+    assert [one.rule for one in joined.implausible] == ([] if is_joined else ["legs_apart"])
+
+
+def test_ringing_counts_as_time_in_which_a_call_goes_on() -> None:
+    rows = _rows((2, "g", None, "interrupted", 0, 0), (3, "g", None, "answered", 5 * 3600, 60))
+    assert legs.join(rows, _rule()).calls.is_empty()
+    ringing = rows.with_columns(pl.when(pl.col("_row") == 2).then(3 * 3600).alias("total_seconds"))
+    assert legs.join(ringing, _rule()).calls.height == 1
+
+
+@pytest.mark.parametrize(("answered", "is_joined"), [(50, True), (51, False)])
+def test_more_answered_rows_than_a_call_can_have_are_several_calls(answered: int, is_joined: bool) -> None:
+    rows = _rows(*((row, "g", None, "answered", row, 1) for row in range(2, 2 + answered)))
+    joined = legs.join(rows, _rule())
+    assert joined.calls.height == is_joined
+    assert [one.rule for one in joined.implausible] == ([] if is_joined else ["legs_many"])
+
+
+def test_a_call_may_ring_on_more_phones_than_it_is_answered_on() -> None:
+    rows = _rows(*((row, "g", None, "interrupted", row, 0) for row in range(2, 200)))
+    assert legs.join(rows, _rule()).calls.height == 1
+
+
+def test_a_number_that_a_call_is_sent_on_to_is_no_customer() -> None:
+    rows = _roles(_customers(_rows(*_RING_GROUP), r3="+15145550199"), "forwarded", 3)
+    (call,) = legs.join(rows, _rule()).calls.to_dicts()
+    assert (call["_row"], call["customer_phone"]) == (2, "+15145550123")
+
+
+def test_where_every_row_was_sent_on_the_number_is_the_customers() -> None:
+    rows = _roles(_rows(*_RING_GROUP), "forwarded", 2, 3, 4)
+    assert legs.join(rows, _rule()).calls["customer_phone"].to_list() == ["+15145550123"]
+    rows = _customers(rows, r4="+15145550124")
+    assert [one.rule for one in legs.join(rows, _rule()).implausible] == ["legs_customers"]
+
+
+def test_an_internal_row_joins_and_changes_nothing_but_the_agent() -> None:
+    rows = _rows((2, "g", "a", "answered", 10, 30), (3, "g", "b", "answered", 0, 500), (4, "g", "c", "answered", 35, 9))
+    rows = _customers(_roles(rows, "internal", 3, 4), r3=None, r4=None)
+    joined = legs.join(rows, _rule(talk="sum"))
+    assert [_told(call) for call in joined.calls.to_dicts()] == [(2, "answered", 10, 30, ["a"])]
+    assert joined.calls["agent_name"].to_list() == ["a4"]
+    assert joined.joined.rows() == [(3, 2), (4, 2)]
+
+
+# ── whatever stands in a file ────────────────────────────────────────────────────────────────────────────────────────
+
+_GIVEN = profile.Given("CA")
+_READING = validate.Reading("America/Toronto", "first", exporting.NOW)
+
+
+def _mixed(frame: pl.DataFrame, chance: random.Random) -> pl.DataFrame:
+    """Rows of an export, some again and again, in which cells of some columns have changed places."""
+    rows = frame[[chance.randrange(frame.height) for _ in range(2 * frame.height)]]
+    columns = [name for name in frame.columns if name not in ("_row", "_ragged") and chance.random() < 0.4]
+    moved = [rows[name].sample(fraction=1, shuffle=True, seed=chance.randrange(2**32)) for name in columns]
+    return rows.with_columns(*moved, pl.int_range(1, rows.height + 1, dtype=pl.Int64).alias("_row"))
+
+
+def _whose(rows: pl.DataFrame, joined: legs.Joined) -> dict[int, set[Any]]:
+    """The customers that the rows of each call name, by the row that stands for the call."""
+    names = dict(rows.filter(pl.col("_role").is_null()).select("_row", "customer_phone").iter_rows())
+    found = {row: {names.get(row)} for row in joined.calls["_row"]}
+    for row, into in joined.joined.iter_rows():
+        found[into].add(names.get(row))
+    return {row: customers - {None} for row, customers in found.items()}
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("sample", exporting.SAMPLES, ids=lambda sample: sample.stem)
+def test_rows_of_different_customers_never_end_in_one_call(sample: Path, seed: int) -> None:
+    chance = random.Random(f"{sample.stem} {seed}")
+    name = exporting.profile_of(sample)
+    opened = reader.open_source(sample)
+    match = profile.fit(profile.load(name), reader.peek(opened)) if name else profile.detect(reader.peek(opened))
+    if match.profile.legs is None:
+        pytest.skip("each row is a call")
+    (chunk,) = reader.read(opened, match.layout)
+    made = legs.whole(profile.canonical(match.profile, _mixed(chunk.frame, chance), _GIVEN))
+    kept = made.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
+    rows = legs.rows_of(kept, validate.validate(kept, _READING))
+    joined = legs.join(rows, match.profile.legs)
+    assert all(len(customers) <= 1 for customers in _whose(rows, joined).values())
+    implausible = [row for one in joined.implausible for (row,) in one.places]
+    endings = [*joined.calls["_row"], *joined.joined["_row"], *joined.rejected["_row"], *implausible]
+    assert sorted(endings) == kept["_row"].to_list()
