@@ -66,10 +66,9 @@ def _matched(profile: Profile, peek: models.Peek) -> Match | None:
                 return _headed(profile, peek, header, position, line)
     if peek.is_typed:
         return None
-    for layout in profile.headerless:
-        if evidence := _recognised(layout, peek):
-            return _bare(profile, peek, layout, evidence)
-    return None
+    recognised = [(_recognised(layout, peek), layout) for layout in profile.headerless]
+    rows, layout = max(recognised, key=lambda one: one[0], default=(0, None))
+    return _bare(profile, peek, layout, rows) if layout is not None and rows else None
 
 
 def _headed(profile: Profile, peek: models.Peek, header: Header, position: int, line: int) -> Match:
@@ -117,12 +116,12 @@ def _refuse_twice(profile: Profile, names: Sequence[str], found: dict[str, str])
             raise errors.SchemaMismatch(f"several columns are called {told}; rename or remove all but one")
 
 
-def _recognised(layout: Headerless, peek: models.Peek) -> str:
-    """On what the rows rest that are like the layout; blank where they are not."""
+def _recognised(layout: Headerless, peek: models.Peek) -> int:
+    """How many rows are like the layout; 0 where they are too few for a file of it."""
     width = len(layout.columns)
     rows = [cells for _, cells in peek.records if layout.at_least <= len(cells) <= width]
     if not rows or len(rows) < _ENOUGH * len(peek.records):
-        return ""
+        return 0
     padded = [[*cells, *[""] * (width - len(cells))] for cells in rows]
     frame = pl.DataFrame(padded, schema=dict.fromkeys(layout.columns, pl.String), orient="row")
     frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
@@ -130,20 +129,19 @@ def _recognised(layout: Headerless, peek: models.Peek) -> str:
     for name in conditions.asked_kinds(tests):
         frame = frame.with_columns(forms.numbers(frame[name], "CA")["kind"].alias(conditions.kind_column(name)))
     holds = pl.all_horizontal(conditions.holds(test, layout.columns) for test in layout.recognised_by)
-    good = frame.select(holds.sum()).item()
-    if not good or good < _ENOUGH * len(peek.records):
-        return ""
-    told = ", ".join(dict.fromkeys(f"{name} in column {layout.columns.index(name) + 1}"
-                                   for test in layout.recognised_by for name in test.columns))  # fmt: skip
-    return f"{good} of its first {len(peek.records)} records have {told}, and no header"
+    good = int(frame.select(holds.sum()).item())
+    return good if good >= _ENOUGH * len(peek.records) else 0
 
 
-def _bare(profile: Profile, peek: models.Peek, layout: Headerless, evidence: str) -> Match:
+def _bare(profile: Profile, peek: models.Peek, layout: Headerless, rows: int) -> Match:
+    names = [name for test in layout.recognised_by if test.test != "not" for name in test.columns]
+    told = ", ".join(dict.fromkeys(f"{name} in column {layout.columns.index(name) + 1}" for name in names))
     width = Counter(len(cells) for _, cells in peek.records).most_common(1)[0][0]
     return Match(
         profile,
         models.Layout(layout.columns[:width], peek.records[0][0]),
-        f"{profile.name} ({layout.name}) because {evidence}",
+        f"{profile.name} ({layout.name}) because {rows} of its first {len(peek.records)} records have {told}, "
+        "and no header",
         tuple(lack.says for lack in profile.lacks if lack.column not in layout.columns[:width]),
     )
 
