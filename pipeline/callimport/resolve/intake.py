@@ -302,11 +302,10 @@ class Intake:
         self._legs.append(joined.joined)
         self.origins.joined(self._places_of_legs())
         if self.keeps_leadless:
-            places = [
-                *joined.rejected.select(_PLACE).iter_rows(),
-                *(at for one in joined.implausible for at in one.places),
-            ]
-            rejected = rows.filter(pl.struct(_PLACE).is_in([dict(zip(_PLACE, at, strict=True)) for at in places]))
+            apart = [at for one in joined.implausible for at in one.places]
+            places = pl.DataFrame(apart, schema=dict.fromkeys(_PLACE, pl.Int64), orient="row")
+            places = pl.concat([joined.rejected.select(_PLACE), places])
+            rejected = rows.join(places, on=list(_PLACE), how="semi", maintain_order="left")
             self._in_question.see(rejected, its.system, id_is_unique=its.profile.identity)
         self._reject_implausible(joined)
         for position, row, into_source, into_row in joined.rejected.iter_rows():
