@@ -142,7 +142,7 @@ def shaping(command: Command) -> Command:
             metavar="reject|omit|default:ID",
             default="reject",
             show_default=True,
-            help="What to do with a call whose agent is not known.",
+            help="What to do with an answered call whose agent is not known.",
         ),
         click.option("--no-reference", is_flag=True, help="Do not append the short mark to the description."),
     )(command)

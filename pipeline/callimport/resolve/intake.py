@@ -21,11 +21,13 @@ from callimport.transform.counts import Tally
 from callimport.transform.deduplicate import Judged, Twins
 from callimport.transform.filters import Wanted
 from callimport.transform.rejected_calls import InQuestion
+from callimport_schemas import call_log
 
 PIPELINE_VERSION = "2"
 _PLACE = ("_source", "_row")
 # The ledger keeps the ids of rows one a line and compares them as JSON; what is in a file's cell may be anything.
 _NOT_IN_IDS = r'[\x00-\x1f"\\]'
+_UNANSWERED = [word for word in call_log.STATUS_WORDS if word != "answered"]
 # Settings that find a lead or an agent, or that leave calls out.
 _NOT_OF_A_CALL = ("leads", "several-leads", "agents", "since", "until")
 _OF_LEGS = ("_row", "_group", "_leg", "_chain", "_length")
@@ -211,9 +213,12 @@ class Intake:
         self, position: int, canonical: pl.DataFrame, rejects: Mapping[int, tuple[models.Reason, ...]]
     ) -> None:
         """Note the faulty rows, with what else would be missing once their faults are mended."""
-        nobody = pl.all_horizontal(pl.col("agent_id", *AGENT_COLUMNS).is_null())
-        faulty = canonical.filter(pl.col("_row").is_in(list(rejects))).select("_row", nobody)
-        self._note_rejected(position, canonical.filter(pl.col("_row").is_in(list(rejects))))
+        status, talk = pl.col("status").str.to_lowercase(), pl.col("duration_seconds").cast(pl.Float64, strict=False)
+        is_unanswered = status.is_in(_UNANSWERED) | (status.is_null() & (talk == 0))
+        lacks_agent = pl.all_horizontal(pl.col("agent_id", *AGENT_COLUMNS).is_null(), ~is_unanswered.fill_null(False))
+        wrong = canonical.filter(pl.col("_row").is_in(list(rejects)))
+        faulty = wrong.select("_row", lacks_agent)
+        self._note_rejected(position, wrong)
         for row, is_nameless in faulty.iter_rows():
             reasons = rejects[row]
             # A row whose cells do not stand in their columns says nothing about its agent.

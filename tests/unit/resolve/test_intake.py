@@ -395,6 +395,24 @@ def test_whoever_is_left_out_is_part_of_the_batch(tmp_path: Path, one: dict[str,
     assert intake(path, leads=None, **one).batch.id == intake(path, leads=None, **one).batch.id
 
 
+@pytest.mark.parametrize(
+    ("status", "seconds", "rules"),
+    [
+        ("answered", "5", {"customer_phone_e164": 1, "agent_unknown": 1}),
+        ("", "5", {"customer_phone_e164": 1, "agent_unknown": 1}),
+        ("", "0", {"customer_phone_e164": 1}),
+        ("Unanswered", "5", {"customer_phone_e164": 1}),
+        ("error", "", {"customer_phone_e164": 1}),
+    ],
+)
+def test_a_faulty_row_that_nobody_answered_lacks_no_agent(
+    tmp_path: Path, status: str, seconds: str, rules: dict[str, int]
+) -> None:
+    header = "direction,status,started_at,duration_seconds,customer_phone"
+    path = write(tmp_path / "calls.csv", header, f"incoming,{status},2024-05-31T14:05:09Z,{seconds},514555")
+    assert exporting.rules(check(path, unknown_agent="reject")) == rules
+
+
 def test_the_same_numbers_written_otherwise_are_the_same_batch(tmp_path: Path) -> None:
     path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
     house = write(tmp_path / "house.txt", "+15145550198", "(514) 555-0199")
