@@ -315,9 +315,11 @@ class Crossing:
     def _uploading(self, ledger: Ledger, intake: Intake | None, batch_id: str) -> Uploading:
         tools = self.tools
         if intake is not None:
-            naming = Names(intake.profile.recordings, intake.zone, self.settings.region), intake.system
+            its = intake.profile
+            dialling = self.settings.dialling.or_line(its.outside_line)
+            naming = Names(its.recordings, intake.zone, dialling), intake.system
         else:
-            naming = recordings_due.names_of_batch(ledger.database, batch_id, self.settings.region)
+            naming = recordings_due.names_of_batch(ledger.database, batch_id, self.settings.dialling)
         courier = Courier(self.crm, self.pacer, tools.rng)
         return Uploading(
             self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, ledger, *naming

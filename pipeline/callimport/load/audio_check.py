@@ -34,7 +34,8 @@ class AudioCheck:
         """None where no recordings are asked for. Raises ConfigError where their folder cannot be used."""
         if settings.recordings is None:
             return None
-        names = Names(intake.profile.recordings, intake.zone, settings.region)
+        its = intake.profile
+        names = Names(its.recordings, intake.zone, settings.dialling.or_line(its.outside_line))
         return cls(settings.recordings, settings.max_recording, names)
 
     def see(self, position: int, calls: pl.DataFrame) -> None:

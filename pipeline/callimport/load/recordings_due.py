@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import anyio.lowlevel
 
-from callimport.core import endings
+from callimport.core import endings, phones
 from callimport.ledger import Database, queries, recordings
 from callimport.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
 from callimport.load.audio_files import Audio, File, Folder, Unfit, folded, unreadable
@@ -197,13 +197,16 @@ def unclaimed(folder: Folder, claimed: Iterable[str]) -> list[str]:
     ]
 
 
-def names_of_batch(database: Database, batch_id: str, region: str) -> tuple[Names, str]:
+def names_of_batch(database: Database, batch_id: str, dialling: phones.Dialling) -> tuple[Names, str]:
     """How the phone system of a batch calls its recordings, and which installation that is, where its files are not
     read again."""
     settings = queries.batch_settings(database, batch_id)
     recipe = settings.get("profile", "").partition(" ")[0]
-    patterns = profile.load(recipe).recordings if recipe in profile.available() else ()
-    return Names(patterns, settings.get("timezone") or None, region), settings.get("system", "")
+    its = profile.load(recipe) if recipe in profile.available() else None
+    if its is not None:
+        dialling = dialling.or_line(its.outside_line)
+    patterns = its.recordings if its else ()
+    return Names(patterns, settings.get("timezone") or None, dialling), settings.get("system", "")
 
 
 def standing(book: Recordings) -> int:

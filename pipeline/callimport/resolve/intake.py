@@ -60,7 +60,7 @@ class Intake:
         self.zone = settings.timezone or self.profile.zone
         self._reading = validate.Reading(self.zone, settings.ambiguous_hour, now)
         self._leads = (
-            leads.Leads.from_file(settings.leads, settings.region, settings.several_leads) if settings.leads else None
+            leads.Leads.from_file(settings.leads, settings.dialling, settings.several_leads) if settings.leads else None
         )
         # What the CRM knows of leads, and the ledger, by keys, of the leads of calls and of their having been sent.
         self.found: leads.Leads | None = None
@@ -72,8 +72,8 @@ class Intake:
         self.agents = Agents.of(settings, self.zone)
         self.agents_found = AgentsFound() if settings.draft_agents else None
         self._wanted = Wanted.of(settings, self.zone)
-        self._own = number_lists.stated(settings.own_numbers, settings.region, "--own-number")
-        self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
+        self._own = number_lists.stated(settings.own_numbers, settings.dialling, "--own-number")
+        self._given = profile.Given(settings.dialling, self._own, settings.ambiguous_hour)
         self._with_reference = settings.reference
         self._twins = Twins(id_is_unique=self.profile.identity)
         self._order: timestamps.Order | None = None
@@ -377,6 +377,8 @@ class Intake:
             "unknown-agent": settings.unknown_agent,
             "reference": "yes" if settings.reference else "no",
             **({"several-leads": settings.several_leads} if settings.several_leads != "reject" else {}),
+            **({"outside-line": settings.outside_line or "none"} if settings.outside_line is not None else {}),
+            **({"area-code": settings.area_code} if settings.area_code else {}),
             **({"agents": self.agents.file.sha256[:12]} if self.agents.file else {}),
         }
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport.core import errors, models, privacy
+from callimport.core import errors, models, phones, privacy
 from callimport.extract import reader
 from callimport.profiles import profile, timestamps
 from callimport.transform import legs, validate
@@ -62,7 +62,12 @@ class Trial:
 
 
 def trial(
-    opened: models.Source, chosen: profile.Profile | None, reading: validate.Reading, *, region: str, shown: int
+    opened: models.Source,
+    chosen: profile.Profile | None,
+    reading: validate.Reading,
+    *,
+    dialling: phones.Dialling,
+    shown: int,
 ) -> Trial:
     """Try a recipe, or the one that is detected, on a file. `reading.zone` counts before the recipe's default; `shown`
     is the number of rows to show. Raises SourceError and SchemaMismatch."""
@@ -72,7 +77,7 @@ def trial(
     except errors.SchemaMismatch as error:
         raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
     frame, order, is_whole = _first_rows(opened, match)
-    given = profile.Given(region=region, ambiguous_hour=reading.ambiguous_hour, order=order)
+    given = profile.Given(dialling, ambiguous_hour=reading.ambiguous_hour, order=order)
     reading = validate.Reading(reading.zone or match.profile.zone, reading.ambiguous_hour, reading.now)
     made = profile.canonical(match.profile, frame, given)
     judged = _judged(made, match.profile, reading)
