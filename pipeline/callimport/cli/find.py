@@ -57,7 +57,7 @@ def find(settings: Settings, clock: models.Clock, text: str) -> Found:
 
 def _phone(text: str, region: str) -> str | None:
     """E.164, None for what is no number."""
-    e164, _, kind, _ = phones.read(pl.Series([text], dtype=pl.String), region).row(0)
+    e164, _, kind, _ = phones.read(pl.Series([text], dtype=pl.String), phones.Dialling(region)).row(0)
     return str(e164) if kind == phones.Kind.NUMBER else None
 
 

@@ -1,5 +1,6 @@
 """The options that several commands share, and how what was given becomes Settings."""
 
+import dataclasses
 import difflib
 import math
 from collections.abc import Callable, Iterator
@@ -149,7 +150,7 @@ def shaping(command: Command) -> Command:
             metavar="reject|omit|default:ID",
             default="reject",
             show_default=True,
-            help="What to do with a call whose agent is not known.",
+            help="What to do with an answered call whose agent is not known.",
         ),
         click.option("--no-reference", is_flag=True, help="Do not append the short mark to the description."),
     )(command)
@@ -213,10 +214,29 @@ def looking(command: Command) -> Command:
     )(command)
 
 
+def dialling(command: Command) -> Command:
+    """How numbers are written."""
+    return _together(
+        click.option(
+            "--region",
+            default="CA",
+            show_default=True,
+            metavar="COUNTRY",
+            help="Country of numbers written without one.",
+        ),
+        click.option(
+            "--outside-line",
+            metavar="DIGITS",
+            help="What desks dial before a public number, such as 9, or none (default: as the profile says).",
+        ),
+        click.option("--area-code", metavar="DIGITS", help="Area code of numbers with seven digits, such as 514."),
+    )(command)
+
+
 def choosing(command: Command) -> Command:
     """Which numbers are whose, and which calls are wanted."""
     return _together(
-        click.option("--region", default="CA", show_default=True, help="Country of numbers written without one."),
+        dialling,
         click.option(
             "--own-number",
             "own_numbers",
@@ -366,7 +386,8 @@ def settings(given: dict[str, Any]) -> Settings:
         raise errors.ConfigError(f"--since {known['since']} is after --until {known['until']}: no call lies between")
     known["files"] = tuple(given.get("files", ()))
     known["own_numbers"] = tuple(given.get("own_numbers", ()))
-    known["region"] = phones.require_region(given.get("region") or "CA")
+    dialling = dialling_of(given.get("region"), given.get("outside_line"), given.get("area_code"))
+    known |= dataclasses.asdict(dialling)
     known["rates"] = tuple(rate(text) for text in given.get("rates", ()))
     known["timezone"] = timezone(given.get("timezone"))
     known["lead_grace"] = days(given.get("lead_grace") or "30d")
@@ -377,6 +398,13 @@ def settings(given: dict[str, Any]) -> Settings:
             known[name] = read(given[name])
     known["reference"] = not given.get("no_reference", False)
     return Settings(**known)
+
+
+def dialling_of(region: str | None, outside_line: str | None, area_code: str | None) -> phones.Dialling:
+    """How numbers are written, by the options of `dialling`. Raises ConfigError."""
+    country = phones.require_region(region or "CA")
+    line = None if outside_line is None else phones.require_outside_line(outside_line)
+    return phones.Dialling(country, line, phones.require_area_code(area_code, country) if area_code else "")
 
 
 def too_fast(given: dict[str, Any]) -> str | None:

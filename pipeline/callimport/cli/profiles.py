@@ -11,7 +11,7 @@ from rich.console import Console
 
 from callimport import report
 from callimport.cli import json_answers, options
-from callimport.core import files, phones, settings
+from callimport.core import files, settings
 from callimport.core.errors import ExitCode
 from callimport.extract import reader
 from callimport.profiles import draft as drafting
@@ -129,9 +129,7 @@ Examples:
     show_default=True,
     help="Which one is meant by the hour that happens twice in autumn.",
 )
-@click.option(
-    "--region", default="CA", show_default=True, metavar="COUNTRY", help="Country of numbers written without one."
-)
+@options.dialling
 @click.option("--rows", type=click.IntRange(0), default=5, show_default=True, help="How many rows to show.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object on stdout.")
 @options.configured
@@ -143,6 +141,8 @@ def _test(
     timezone: str | None,
     ambiguous_hour: Literal["reject", "first", "second"],
     region: str,
+    outside_line: str | None,
+    area_code: str | None,
     rows: int,
     as_json: bool,
 ) -> ExitCode:
@@ -151,7 +151,9 @@ def _test(
         reading = validate.Reading(settings.timezone(timezone), ambiguous_hour, now())
         chosen = profile.load(name) if name else None
         opened = reader.open_source(file)
-        tried = preview.trial(opened, chosen, reading, region=phones.require_region(region), shown=rows)
+        tried = preview.trial(
+            opened, chosen, reading, dialling=options.dialling_of(region, outside_line, area_code), shown=rows
+        )
     if as_json:
         click.echo(report.trial_json(tried))
     else:

@@ -17,7 +17,7 @@ _SEVERAL = "holds several numbers; write one a line"
 _SHORT = "is an extension, from which nobody calls in; write whole numbers"
 
 
-def stated(values: Iterable[str], region: str, option: str) -> frozenset[str]:
+def stated(values: Iterable[str], dialling: phones.Dialling, option: str) -> frozenset[str]:
     """E.164 of what was given with an option that may be repeated: each value is a number, or a file of numbers.
 
     Raises ConfigError naming `option` for what is neither, and SourceError as `read` does.
@@ -25,27 +25,26 @@ def stated(values: Iterable[str], region: str, option: str) -> frozenset[str]:
     found: set[str] = set()
     for value in values:
         if Path(value).is_file():
-            found |= read(Path(value), region)
+            found |= read(Path(value), dialling)
             continue
-        e164, _, kind, _ = phones.read(pl.Series([value], dtype=pl.String), region).row(0)
+        e164, _, kind, wrong = phones.read(pl.Series([value], dtype=pl.String), dialling.undialled).row(0)
         # "list-5145550100.txt" is a file that is not there, not a number with a name.
         if kind != phones.Kind.NUMBER or re.search("[A-Za-z]", value):
-            raise errors.ConfigError(
-                f"{option} {_quoted(value)} is neither a number nor a file; write it with + and the country code"
-            )
+            told = f": it {wrong}" if wrong else "; write it with + and the country code"
+            raise errors.ConfigError(f"{option} {_quoted(value)} is neither a number nor a file{told}")
         found.add(e164)
     return frozenset(found)
 
 
-def read(path: Path, region: str) -> frozenset[str]:
+def read(path: Path, dialling: phones.Dialling) -> frozenset[str]:
     """E.164 of a text or CSV file with one number a line, among other cells or not; the order of lines says nothing.
 
     Left out: blank lines, what follows a #, and a first line without a digit, which is a header. Bare numbers are of
-    `region`. Raises SourceError with the first line that holds no number or several: half a list would let calls
+    the region. Raises SourceError with the first line that holds no number or several: half a list would let calls
     through in silence, and so would an empty one. So it does for a leads file, by which every customer would be left
     out.
     """
-    found = {_only_number(path, line, text, region) for line, text in _lines(path)}
+    found = {_only_number(path, line, text, dialling.undialled) for line, text in _lines(path)}
     if not found:
         raise errors.SourceError(f"{path} holds no number; write one a line, with + and the country code")
     return frozenset(found)
@@ -83,9 +82,9 @@ def _text(path: Path) -> str:
         return content.decode("cp1252", "replace")
 
 
-def _only_number(path: Path, line: int, text: str, region: str) -> str:
+def _only_number(path: Path, line: int, text: str, dialling: phones.Dialling) -> str:
     cells = [text, *_BETWEEN_CELLS.split(text)]
-    readings = phones.read(pl.Series(cells, dtype=pl.String), region).rows()
+    readings = phones.read(pl.Series(cells, dtype=pl.String), dialling).rows()
     listed = {e164 for e164, _, kind, _ in readings if kind == phones.Kind.NUMBER}
     if len(listed) == 1:
         return str(listed.pop())
@@ -93,7 +92,7 @@ def _only_number(path: Path, line: int, text: str, region: str) -> str:
         told = _SEVERAL
     else:
         # The cell that comes nearest to a number says what is wrong with it.
-        nearest = (phones.Kind.DAMAGED, phones.Kind.EXTENSION, phones.Kind.UNREADABLE)
+        nearest = (phones.Kind.DAMAGED, phones.Kind.LOCAL, phones.Kind.EXTENSION, phones.Kind.UNREADABLE)
         faults = {kind: wrong or _SHORT for _, _, kind, wrong in reversed(readings)}
         told = next((faults[kind] for kind in nearest if kind in faults), "holds no number; remove the line")
     raise errors.SourceError(f"{path}, line {line}: {_quoted(text)} {told}")

@@ -9,6 +9,8 @@ lost. Letters never become digits here, though phones have them on their keys: n
 import functools
 import re
 import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import unquote
 
@@ -22,6 +24,7 @@ class Kind(StrEnum):
     """What a cell holds."""
 
     NUMBER = "number"
+    LOCAL = "local"  # seven digits of North America, whose area code nobody has stated
     EXTENSION = "extension"  # inside the house: at most six digits
     ANONYMOUS = "anonymous"  # the caller hid the number, or the network did not say
     MISSING = "missing"
@@ -29,25 +32,58 @@ class Kind(StrEnum):
     UNREADABLE = "unreadable"
 
 
+@dataclass(frozen=True, slots=True)
+class Dialling:
+    """What numbers mean that are written as they are dialled.
+
+    `region` (see `require_region`) is the country of numbers without one. `outside_line` is what a desk dials before a
+    public number; None: nobody stated it, "": nothing. `area_code` is that of seven digits in North America; "": they
+    stay incomplete.
+    """
+
+    region: str = "CA"
+    outside_line: str | None = None
+    area_code: str = ""
+
+    @property
+    def undialled(self) -> "Dialling":
+        """For numbers that people write, in a list or beside a name: no outside line stands before them."""
+        return replace(self, outside_line="")
+
+    def or_line(self, outside_line: str) -> "Dialling":
+        """The same with this outside line, unless one was stated."""
+        return self if self.outside_line is not None else replace(self, outside_line=outside_line)
+
+
 # E.164 and extension where there are any, the kind, and what is wrong, to be said after the cell.
 _Reading = tuple[str | None, str | None, Kind, str | None]
 
 _SCHEMA = {"cell": pl.String, "e164": pl.String, "extension": pl.String, "kind": pl.String, "wrong": pl.String}
 _NORTH_AMERICA = 1
+_AREA_DIGITS = 3
 # Results that are kept for the next chunk: numbers come back, and so do the odd ways of writing them.
 _REMEMBERED = 1 << 17
 # Characters. No number takes more, whatever is around it; what does need not be searched.
 _LONGEST = 120
+# Digits of an extension, and of a number with its country code.
+_MOST_SHORT, _MOST_DIGITS = 6, 15
 
 _WRITE = "write it with + and the country code"
 _AGAIN = "export again and load that column as text"
 _SCIENTIFIC = f"is a spreadsheet's short form of a number, in which digits get lost; {_AGAIN}"
 _COMPUTED = f"was computed by a spreadsheet, the number is lost; {_AGAIN}"
 _NARROW = f"is a spreadsheet's sign for a cell it could not show, the number is lost; {_AGAIN}"
-_NO_PLUS = f"seems to have lost its +, as in a spreadsheet; {_WRITE}"
+_COUNTRY = f"{_WRITE}, or state its country with --region"
+_NO_PLUS = f"seems to have lost its +, as in a spreadsheet; {_COUNTRY}"
+_PREFIXED = (
+    "may have the digit of an outside line before it, or have lost its +; state that digit with --outside-line, or "
+    "write the number with + and the country code"
+)
+_EITHER = f"may be a number as it stands, or one after the digit of an outside line; {_WRITE}"
 _NO_COUNTRY = "has a + but no country code after it; write both"
-_NO_AREA = f"has no area code; {_WRITE}"
+_NO_AREA = f"has no area code; state it with --area-code, or {_WRITE}"
 _NO_NUMBER = f"is not a phone number; {_WRITE}"
+_NOT_OF_REGION = "is not a phone number of {region}; " + _COUNTRY
 
 # What people and programs put into a number: blanks of every width, dots, dashes, parentheses, marks nobody sees.
 _INVISIBLE = r"\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad"
@@ -56,6 +92,7 @@ _WRAPPING = " \t\r\n'\"=,;"
 _CANONICAL = r"^\+1[2-9][0-9]{9}$"
 _NATIONAL = r"^(?:\+?1)?([2-9][0-9]{9})$"
 _BARE_NATIONAL = r"^[2-9][0-9]{9}$"
+_LOCAL = r"^[2-9][0-9]{6}$"
 # pandas makes floats of numbers as soon as one is missing; Excel may add two decimals.
 _FLOAT = r"^(\+?[0-9]+)[.,]0{1,2}$"
 
@@ -67,10 +104,17 @@ _SHEET_ERROR = re.compile(
 )
 _EXTENSION_FORM = re.compile(r"(?:(?:ext(?:ension)?|poste|x)[.:]*\s*|#)?([*#]?[0-9]{1,6}[*#]?)", re.IGNORECASE)
 _NUMBER_FORM = re.compile(
-    rf"(?P<number>(?:\*[0-9]{{2}}(?=[0-9]{{7}}))?\+?[0-9{_FILLING}]*[0-9])"
+    rf"(?P<number>\+?[0-9{_FILLING}]*[0-9])"
     r"(?:(?:\s*[,;]?\s*(?:ext(?:ension)?|poste|p|x|#)[.:]?\s*|;ext=|,{1,3}\s*)(?P<extension>[0-9]{1,6}))?",
     re.IGNORECASE,
 )
+# Codes for one call: they hide or show the caller, or turn call waiting off. Others, such as *72, begin no call.
+_PAUSES = r"\s,;.\-wpWP"
+_STAR_CODE = re.compile(rf"(?:\*(?:31|67|70|82)[*#]?|#31#)[{_PAUSES}]*(?P<rest>[+(0-9].*)", re.DOTALL)
+# The same where a phone has no star, and those of Australia.
+_DIGIT_CODES = ("1167", "1170", "1182", "1831", "1832")
+# What most desks dial for an outside line.
+_USUAL_LINE = "9"
 _RUN = re.compile(rf"\(?\+?[0-9][0-9{_FILLING}]{{5,}}[0-9]")
 _URI = re.compile(
     r"(?:tel|callto|sips?|whatsapp):(?://)?(?P<user>[^@]*)(?:@.*)?|(?P<alone>[^@\s]+)@[^@\s]+", re.IGNORECASE
@@ -104,14 +148,41 @@ def require_region(text: str) -> str:
     return region
 
 
-def read(cells: pl.Series, region: str) -> pl.DataFrame:
-    """What each cell holds, one row a cell in the same order; `region` (see `require_region`) is that of bare numbers.
+def require_outside_line(text: str) -> str:
+    """One to three digits; "" for none. Raises ConfigError."""
+    line = text.strip()
+    if line in ("", "none"):
+        return ""
+    if not re.fullmatch("[0-9]{1,3}", line):
+        raise errors.ConfigError(
+            f'--outside-line "{text}" is not what a desk dials before a number; write one to three digits such as 9, '
+            "or none"
+        )
+    return line
+
+
+def require_area_code(text: str, region: str) -> str:
+    """Three digits that are an area code of North America. Raises ConfigError; also where `region` is elsewhere."""
+    area = text.strip()
+    if area not in _area_codes():
+        raise errors.ConfigError(f'--area-code "{text}" is no area code of North America; write three digits as in 514')
+    if not _is_north_america(region):
+        raise errors.ConfigError(
+            f"--area-code completes numbers of North America, and --region is {region}; leave one of them out"
+        )
+    return area
+
+
+def read(cells: pl.Series, dialling: Dialling) -> pl.DataFrame:
+    """What each cell holds, one row a cell in the same order.
 
     Columns, all text: `e164`, of a number; `extension`, of an extension and of a number that has one; `kind`, a `Kind`;
-    `wrong`, of what is damaged or unreadable: what to say after the cell, without a digit of it.
+    `wrong`, of what is local, damaged or unreadable: what to say after the cell, without a digit of it. A number behind
+    an outside line has it, too, if the cell may also be a number of another country that lost its plus. Nobody dials
+    such a number, but a caller may have it.
     """
     texts = cells.cast(pl.String).alias("cell")
-    e164 = _plain(texts, region).alias("e164")
+    e164 = _plain(texts, dialling).alias("e164")
     frame = pl.DataFrame([texts, e164])
     odd = texts.filter(e164.is_null()).unique().to_list()
     if not odd:
@@ -119,16 +190,16 @@ def read(cells: pl.Series, region: str) -> pl.DataFrame:
         return frame.select(
             "e164", nothing.alias("extension"), pl.lit(Kind.NUMBER.value).alias("kind"), nothing.alias("wrong")
         )
-    readings = [(cell, *(_MISSING if cell is None else _read(cell, region))) for cell in odd]
+    readings = [(cell, *(_MISSING if cell is None else _read(cell, dialling))) for cell in odd]
     table = pl.DataFrame(readings, schema=_SCHEMA, orient="row")
     return frame.join(table, on="cell", how="left", nulls_equal=True, maintain_order="left").select(
         pl.coalesce("e164", "e164_right"), "extension", pl.col("kind").fill_null(Kind.NUMBER.value), "wrong"
     )
 
 
-def _plain(cells: pl.Series, region: str) -> pl.Series:
+def _plain(cells: pl.Series, dialling: Dialling) -> pl.Series:
     """E.164 of what looks like a North American number, without a turn of Python; null for others."""
-    if phonenumbers.country_code_for_region(region) != _NORTH_AMERICA:
+    if not _is_north_america(dialling.region):
         return pl.repeat(None, len(cells), dtype=pl.String, eager=True)
     if cells.str.contains(_CANONICAL).all(ignore_nulls=False):
         return cells
@@ -136,7 +207,14 @@ def _plain(cells: pl.Series, region: str) -> pl.Series:
     national = digits.str.extract(_NATIONAL)
     # Where nobody has the area code, the ten digits may be those of another country that lost its plus.
     is_home = ~digits.str.contains(_BARE_NATIONAL) | national.str.head(3).is_in(list(_area_codes()))
+    if dialling.area_code and len(dialling.outside_line or "") == _AREA_DIGITS:
+        # They may also be an outside line and seven digits.
+        is_home &= ~digits.str.starts_with(dialling.outside_line or "")
     return ("+1" + national).set(~is_home, None)
+
+
+def _is_north_america(region: str) -> bool:
+    return phonenumbers.country_code_for_region(region) == _NORTH_AMERICA
 
 
 @functools.cache
@@ -157,7 +235,7 @@ _ANONYMOUS: _Reading = (None, None, Kind.ANONYMOUS, None)
 
 
 @functools.lru_cache(_REMEMBERED)
-def _read(cell: str, region: str) -> _Reading:
+def _read(cell: str, dialling: Dialling) -> _Reading:
     text = re.sub(f"[{_INVISIBLE}]", "", unicodedata.normalize("NFKC", cell)).strip(_WRAPPING)
     if len(text) > _LONGEST:
         return None, None, Kind.UNREADABLE, _NO_NUMBER
@@ -172,7 +250,7 @@ def _read(cell: str, region: str) -> _Reading:
         return _MISSING
     if wrong := _damage(text):
         return None, None, Kind.DAMAGED, wrong
-    return _ANONYMOUS if _is_hidden(text) else _number(text, region)
+    return _ANONYMOUS if _is_hidden(text) else _number(text, dialling)
 
 
 def _damage(text: str) -> str | None:
@@ -191,27 +269,39 @@ def _is_hidden(text: str) -> bool:
     return " ".join(words) in _PHRASES or (not _HIDDEN.isdisjoint(words) and set(words) <= _HIDDEN | _AROUND_HIDDEN)
 
 
-def _number(text: str, region: str) -> _Reading:
-    """An extension or a number, alone, after a name in parentheses, or as the only one in a text."""
+def _number(text: str, dialling: Dialling) -> _Reading:
+    """An extension or a number, alone, after a code, after a name in parentheses, or as the only one in a text."""
     if extension := _EXTENSION_FORM.fullmatch(text):
         return None, extension[1], Kind.EXTENSION, None
+    if code := _STAR_CODE.fullmatch(text):
+        return _number(code["rest"], dialling)
+    line = dialling.outside_line
+    if line and text.startswith(line) and (rest := re.sub(f"^[{_PAUSES}]+", "", text.removeprefix(line))):
+        if rest[0] in "*#+":
+            return _number(rest, dialling)
+        text = line + rest if rest[0].isdigit() else text
     if number := _NUMBER_FORM.fullmatch(text):
-        e164, kind, wrong = _international(number["number"], region)
+        e164, kind, wrong = _international(number["number"], dialling)
         return e164, number["extension"] if e164 else None, kind, wrong
+    # A code that is not known, and what it is about: *72 5145550123 calls nobody.
+    if text.startswith("*"):
+        return None, None, Kind.UNREADABLE, _NO_NUMBER
+    dialling = dialling.undialled
     if in_parentheses := _IN_PARENTHESES.fullmatch(text):
-        inside = _number(in_parentheses["inside"].strip(), region)
+        inside = _number(in_parentheses["inside"].strip(), dialling)
         if inside[2] in (Kind.NUMBER, Kind.EXTENSION):
             return inside
     runs = _RUN.findall(text)
     if len(runs) == 1 and sum(map(str.isdigit, text)) == sum(map(str.isdigit, runs[0])):
-        e164, kind, wrong = _international(runs[0], region)
+        e164, kind, wrong = _international(runs[0], dialling)
         return e164, None, kind, wrong
     return None, None, Kind.UNREADABLE, _NO_NUMBER
 
 
-def _international(text: str, region: str) -> tuple[str | None, Kind, str | None]:
-    """E.164 of digits that may be grouped, may begin with +, 011 or 00, and with *67 that hid the caller."""
-    digits = re.sub(f"[{_FILLING}]", "", re.sub(r"^\*[0-9]{2}", "", text))
+def _international(text: str, dialling: Dialling) -> tuple[str | None, Kind, str | None]:
+    """E.164 of digits that may be grouped, and may begin with +, 011 or 00, an outside line or a code."""
+    region, line = dialling.region, dialling.outside_line or ""
+    digits = re.sub(f"[{_FILLING}]", "", text)
     if digits.startswith("+"):
         number = _possible(digits, None)
         if number is None:
@@ -220,16 +310,58 @@ def _international(text: str, region: str) -> tuple[str | None, Kind, str | None
         if is_abroad and not phonenumbers.is_valid_number(number) and _is_valid(digits[1:], region):
             return None, Kind.UNREADABLE, _NO_COUNTRY
         return _e164(number), Kind.NUMBER, None
-    number = _possible(digits, region)
-    if number is None and digits.startswith("00"):
-        number = _possible(f"+{digits[2:]}", None)
-    if number is not None and phonenumbers.is_valid_number(number):
+    number = _dialled(digits, dialling)
+    is_foreign = _is_valid(f"+{digits}", None)
+    if number is None:
+        codes = [prefix for code in _DIGIT_CODES for prefix in (code, line + code, code + line)]
+        # A code of digits and seven digits are as many as 1 and a whole number.
+        behind = _behind([line], digits, dialling) | _behind(codes, digits, replace(dialling, area_code=""))
+        if len(behind) == 1:
+            return behind.pop(), Kind.NUMBER, _PREFIXED if is_foreign else None
+        if behind:
+            return None, Kind.UNREADABLE, _EITHER
+    elif _behind([line], digits, dialling) - {_e164(number)}:
+        return None, Kind.UNREADABLE, _EITHER
+    elif phonenumbers.is_valid_number(number) or not is_foreign or _is_local(digits, region):
         return _e164(number), Kind.NUMBER, None
-    if _is_valid(f"+{digits}", None):
-        return None, Kind.DAMAGED, _NO_PLUS
-    if number is not None:
-        return _e164(number), Kind.NUMBER, None
-    return None, Kind.UNREADABLE, _NO_AREA if len(digits) == 7 else _NO_NUMBER
+    if _is_local(digits, region) or (line and _is_local(digits.removeprefix(line), region)):
+        return None, Kind.LOCAL, _NO_AREA
+    kind = Kind.DAMAGED if is_foreign else Kind.UNREADABLE
+    if not line and _behind([_USUAL_LINE], digits, dialling):
+        return None, kind, _PREFIXED
+    if is_foreign:
+        return None, kind, _NO_PLUS
+    is_national = _MOST_SHORT < len(digits) <= _MOST_DIGITS and not digits.startswith(("00", "011"))
+    return None, kind, _NOT_OF_REGION.format(region=region) if is_national else _NO_NUMBER
+
+
+def _dialled(digits: str, dialling: Dialling) -> phonenumbers.PhoneNumber | None:
+    """The possible number that these digits are when they are dialled without a prefix."""
+    if dialling.area_code and _is_local(digits, dialling.region):
+        digits = dialling.area_code + digits
+    number = _possible(digits, dialling.region)
+    return _possible(f"+{digits[2:]}", None) if number is None and digits.startswith("00") else number
+
+
+def _behind(prefixes: Iterable[str], digits: str, dialling: Dialling) -> set[str]:
+    """E.164 of the public numbers that stand behind one of the prefixes."""
+    rests = {digits.removeprefix(prefix) for prefix in prefixes if prefix and digits.startswith(prefix)}
+    found = [(rest, _dialled(rest, dialling)) for rest in rests]
+    return {_e164(number) for rest, number in found if number and _is_public(number, rest, dialling.region)}
+
+
+def _is_public(number: phonenumbers.PhoneNumber, dialled: str, region: str) -> bool:
+    """Whether somebody may have this number, and `dialled` is all that it takes to reach it from the region."""
+    if number.country_code == _NORTH_AMERICA:
+        return phonenumbers.national_significant_number(number)[:_AREA_DIGITS] in _area_codes()
+    if number.country_code != phonenumbers.country_code_for_region(region):
+        return True
+    trunk = phonenumbers.ndd_prefix_for_region(region, True) or ""
+    return dialled.startswith(trunk) and phonenumbers.is_valid_number(number)
+
+
+def _is_local(digits: str, region: str) -> bool:
+    return _is_north_america(region) and re.match(_LOCAL, digits) is not None
 
 
 def _possible(digits: str, region: str | None) -> phonenumbers.PhoneNumber | None:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
 
-from callimport.core import errors, limits, models, privacy
+from callimport.core import errors, limits, models, phones, privacy
 from callimport.core import files as private_files
 
 PREFIX = "CALLIMPORT_"
@@ -57,6 +57,8 @@ class Settings:
     agent: Literal["first", "last", "longest"] = "last"
     unknown_agent: str = "reject"
     region: str = "CA"
+    outside_line: str | None = None
+    area_code: str = ""
     own_numbers: tuple[str, ...] = ()
     exclude_numbers: Path | None = None
     only: str | None = None
@@ -91,6 +93,10 @@ class Settings:
     max_rejects: limits.MaxRejects | None = None
     max_duration: timedelta | None = None
     fail_on: frozenset[str] = frozenset()
+
+    @property
+    def dialling(self) -> phones.Dialling:
+        return phones.Dialling(self.region, self.outside_line, self.area_code)
 
 
 @dataclass(frozen=True, slots=True)

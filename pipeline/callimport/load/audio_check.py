@@ -35,7 +35,7 @@ class AudioCheck:
         if settings.recordings is None:
             return None
         names = {
-            source: Names(its.profile.recordings, its.zone, settings.region)
+            source: Names(its.profile.recordings, its.zone, settings.dialling.or_line(its.profile.outside_line))
             for its in intake.by_profile
             for source in its.sources
         }

@@ -49,10 +49,12 @@ class Owners(Generic[Key]):
 class Names:
     """How one phone system names its recordings. `zone` is that of dates in names; without one they tell nothing."""
 
-    def __init__(self, patterns: Sequence[profile.FileName], zone: str | None, region: str) -> None:
+    def __init__(
+        self, patterns: Sequence[profile.FileName], zone: str | None, dialling: phone_numbers.Dialling
+    ) -> None:
         self._patterns = [(re.compile(one.pattern), one.direction) for one in patterns]
         self._zone = ZoneInfo(zone) if zone else None
-        self._region = region
+        self._dialling = dialling
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -66,7 +68,7 @@ class Names:
                     found.append((path, direction, match))
                     break
         cells = pl.Series([match["number"] for _, _, match in found], dtype=pl.String)
-        phones: list[str | None] = phone_numbers.read(cells, self._region)["e164"].to_list() if found else []
+        phones: list[str | None] = phone_numbers.read(cells, self._dialling)["e164"].to_list() if found else []
         return [
             Told(path, phone, direction, match.groupdict().get("id"), self._second(match))
             for (path, direction, match), phone in zip(found, phones, strict=True)

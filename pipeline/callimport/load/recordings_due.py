@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import anyio.lowlevel
 
-from callimport.core import endings, mapping
+from callimport.core import endings, mapping, phones
 from callimport.ledger import Database, queries, recordings
 from callimport.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
 from callimport.load.audio_files import Audio, File, Folder, Unfit, folded, unreadable
@@ -199,7 +199,7 @@ def unclaimed(folder: Folder, claimed: Iterable[str]) -> list[str]:
     ]
 
 
-def names_of_batch(database: Database, batch_id: str, region: str) -> dict[str, Names]:
+def names_of_batch(database: Database, batch_id: str, dialling: phones.Dialling) -> dict[str, Names]:
     """How each system of a batch calls its recordings, where its files are not read again."""
     settings = queries.batch_settings(database, batch_id)
     found: dict[str, Names] = {}
@@ -207,8 +207,9 @@ def names_of_batch(database: Database, batch_id: str, region: str) -> dict[str, 
     while mapping.numbered("profile", number) in settings:
         recipe, system, zone = (settings[mapping.numbered(name, number)] for name in ("profile", "system", "timezone"))
         name = recipe.partition(" ")[0]
-        patterns = profile.load(name).recordings if name in profile.available() else ()
-        found[system] = Names(patterns, zone or None, region)
+        its = profile.load(name) if name in profile.available() else None
+        patterns = its.recordings if its else ()
+        found[system] = Names(patterns, zone or None, dialling.or_line(its.outside_line) if its else dialling)
         number += 1
     return found
 

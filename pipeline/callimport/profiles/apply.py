@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from callimport.core import phones
 from callimport.profiles import blanks, columns, conditions, forms, mojibake, timestamps, timezones
 from callimport.profiles.loading import ANY_WORD
 from callimport.profiles.model import Origin, Profile, Span, columns_of
@@ -42,11 +43,11 @@ _EXTENSION = "customer_phone is an extension, not the number of a customer; if t
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is stated beside the file. `region` is that of numbers written without a country (None: the customer's
-    number is left as it stands); `own_numbers`, in E.164, are never the customer; `order` is that of day and month in
+    """What is stated beside the file. `dialling` says how numbers are read (None: the customer's number is left as it
+    stands); `own_numbers`, in E.164, are never the customer; `order` is that of day and month in
     the whole file, where times are of the form "date" (None: what the chunk tells, see `evidence`)."""
 
-    region: str | None = None
+    dialling: phones.Dialling | None = None
     own_numbers: frozenset[str] = frozenset()
     ambiguous_hour: timezones.AmbiguousHour = "reject"
     order: timestamps.Order | None = None
@@ -113,8 +114,9 @@ def _cells(
         ),
     )
     cells = blanks.blanked(cells, blanks.values(profile), blanked)
+    dialling = (given.dialling or phones.Dialling()).or_line(profile.outside_line)
     kinds = [
-        forms.numbers(cells[name], given.region or "CA")["kind"].alias(conditions.kind_column(name))
+        forms.kinds(cells[name], dialling).alias(conditions.kind_column(name))
         for name in conditions.asked_kinds(profile.conditions())
     ]
     return cells.with_columns(kinds) if kinds else cells
@@ -218,8 +220,8 @@ class _Work:
             self._start(origin)
         elif name == "duration_seconds":
             self._duration(origin)
-        elif name == "customer_phone" and self._given.region is not None:
-            self._customer(conditions.text(origin), self._given.region)
+        elif name == "customer_phone" and self._given.dialling is not None:
+            self._customer(conditions.text(origin), self._given.dialling)
         elif name in blanks.IDS:
             self._id(name, origin)
         else:
@@ -299,18 +301,23 @@ class _Work:
         self._faults.append(_fault("duration_number", unreadable, _complaint("duration_seconds", cell, right)))
         self._made["duration_seconds"] = seconds_read.cast(pl.String)
 
-    def _customer(self, text: pl.Expr, region: str) -> None:
+    def _customer(self, text: pl.Expr, stated: phones.Dialling) -> None:
         cells = self._cells.select(text.alias("customer")).to_series()
-        read = forms.numbers(cells, region).select(pl.all().name.prefix("_customer "))
+        dialling = stated.or_line(self._profile.outside_line)
+        read = forms.numbers(cells, dialling).select(pl.all().name.prefix("_customer "))
         own = [
-            (forms.numbers(self._cells[column], region)["e164"] == read["_customer e164"]).alias(f"_own {column}")
+            (forms.numbers(self._cells[column], dialling)["e164"] == read["_customer e164"]).alias(f"_own {column}")
             for column in self._profile.own_numbers
         ]
         self._cells = self._cells.with_columns(cells.alias("_customer"), *read, *own)
         kind, e164 = pl.col("_customer kind"), pl.col("_customer e164")
         # Said without the cell: what is shown of a number is not the whole of it.
         told = pl.lit("customer_phone ") + pl.col("_customer wrong")
-        self._faults.append(_fault("customer_phone_e164", pl.col("_customer wrong").is_not_null(), told))
+        wrong = pl.col("_customer wrong").is_not_null()
+        # Of a number behind an outside line there is doubt only where nobody dialled it and nobody stated the line.
+        is_sure = pl.lit(stated.outside_line is not None) | (pl.col("_direction") == "outgoing").fill_null(False)
+        wrong &= (kind != "number") | ~is_sure
+        self._faults.append(_fault("customer_phone_e164", wrong, told))
         self._faults.append(_fault("customer_phone_e164", kind == "extension", pl.lit(_EXTENSION)))
         self._made["customer_phone"] = pl.when(kind != "anonymous").then(pl.coalesce(e164, "_customer"))
         hidden = kind == "anonymous"

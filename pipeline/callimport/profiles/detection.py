@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from callimport.core import errors, models, privacy
+from callimport.core import errors, models, phones, privacy
 from callimport.profiles import columns, conditions, forms
 from callimport.profiles.library import available, load
 from callimport.profiles.model import Header, Headerless, Profile
@@ -127,7 +127,7 @@ def _recognised(layout: Headerless, peek: models.Peek) -> int:
     frame = frame.with_columns(pl.all().str.strip_chars().replace("", None))
     tests = [part for test in layout.recognised_by for part in test.walk()]
     for name in conditions.asked_kinds(tests):
-        frame = frame.with_columns(forms.numbers(frame[name], "CA")["kind"].alias(conditions.kind_column(name)))
+        frame = frame.with_columns(forms.kinds(frame[name], phones.Dialling()).alias(conditions.kind_column(name)))
     holds = pl.all_horizontal(conditions.holds(test, layout.columns) for test in layout.recognised_by)
     good = int(frame.select(holds.sum()).item())
     return good if good >= _ENOUGH * len(peek.records) else 0

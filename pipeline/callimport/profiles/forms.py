@@ -43,6 +43,11 @@ def seconds(cells: pl.Expr, form: str) -> pl.Expr:
     return durations.seconds(cells, durations.Form("seconds" if form == _DECIMAL else form))
 
 
-def numbers(cells: pl.Series, region: str) -> pl.DataFrame:
+def numbers(cells: pl.Series, dialling: phones.Dialling) -> pl.DataFrame:
     """e164, extension, kind and what is wrong of each cell, see `phones.read`."""
-    return phones.read(cells, region)
+    return phones.read(cells, dialling)
+
+
+def kinds(cells: pl.Series, dialling: phones.Dialling) -> pl.Series:
+    """What kind of number each cell holds, as conditions ask for it: without its area code it is a number, too."""
+    return numbers(cells, dialling)["kind"].replace(phones.Kind.LOCAL.value, phones.Kind.NUMBER.value)

@@ -71,6 +71,7 @@ def parsed(text: str, file: str) -> Profile:
         duration_form=recipe.choice("duration_form", forms.DURATIONS, "seconds"),
         blank_caller="anonymous" if recipe.choice("blank_caller", ("missing", "anonymous"), "missing") == "anonymous"
         else "missing",
+        outside_line=_outside_line(recipe),
         unverified=recipe.flag("unverified", False),
         optional=optional,
         headers=_headers(recipe, columns, optional, bool(headerless)),
@@ -110,6 +111,15 @@ def _refuse_open(text: str, file: str) -> None:
             f"profile {file} line {number} is an open question: {question[:_SHOWN]}; make it say what is right and "
             f'take the "{QUESTION}" away' + (f" (open as well: lines {others})" if others else "")
         )
+
+
+def _outside_line(recipe: Table) -> str:
+    if "outside_line" not in recipe.cells:
+        return ""
+    line = recipe.text("outside_line")
+    if not re.fullmatch("[0-9]{1,3}", line):
+        raise recipe.wrong("outside_line", 'must be one to three digits, as in "9"')
+    return line
 
 
 def _zone(recipe: Table) -> tuple[str | None, Zone | None]:

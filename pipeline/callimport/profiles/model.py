@@ -199,6 +199,7 @@ class Profile:
     time_form: str = "iso"
     duration_form: str = "seconds"
     blank_caller: Literal["missing", "anonymous"] = "missing"
+    outside_line: str = ""
     unverified: bool = False
     optional: tuple[str, ...] = ()
     headers: tuple[Header, ...] = ()
@@ -226,6 +227,9 @@ class Profile:
         content = dataclasses.asdict(self) | {"optional": sorted(self.optional)}
         for told in ("title", "export", "lacks", "recordings", "unverified"):
             del content[told]
+        # So that a profile without it keeps the fingerprint that batches were entered with.
+        if not self.outside_line:
+            del content["outside_line"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property

@@ -24,7 +24,7 @@ _HOW = "or decide with --unknown-agent omit or default:ID"
 
 @dataclass(frozen=True, slots=True)
 class UnknownAgent:
-    """What becomes of a call whose agent is not known (`--unknown-agent`)."""
+    """What becomes of an answered call whose agent is not known (`--unknown-agent`)."""
 
     policy: Literal["reject", "omit", "default"]
     default_id: int | None = None
@@ -45,7 +45,7 @@ class UnknownAgent:
 
     @property
     def complaint(self) -> models.Reason | None:
-        """What is wrong with a row that names nobody; None where that is no fault."""
+        """What is wrong with a row that somebody answered and that names nobody; None where that is no fault."""
         if self.policy != "reject":
             return None
         return models.Reason("agent_unknown", f"agent_id is missing; fill it in, {_HOW}")
@@ -90,6 +90,7 @@ class Agents:
         self._names_emails = file is not None and file.names_emails
         self._zone = zone if file is not None and file.has_periods else None
         self._unknown: Counter[str] = Counter()
+        self._unanswered = 0
         self._open: Counter[str] = Counter()
         self._ids: Counter[int] = Counter()
 
@@ -117,7 +118,8 @@ class Agents:
         """`calls` with executed_by, who the CRM is told conducted the call (null: nobody is named); and, by `_row`, why
         the row is a reject. `zone` is that of the calls' days, where it is another than for all.
 
-        An agent that only the CRM's users can tell is no reject as long as nobody has asked."""
+        A call that nobody answered needs no agent, and names only one who is known. An agent that only the CRM's users
+        can tell is no reject as long as nobody has asked."""
         day = pl.lit(None, pl.Date)
         if self._zone is not None:
             day = pl.col("started_at").dt.convert_time_zone(zone or self._zone).dt.date()
@@ -129,9 +131,10 @@ class Agents:
             nobody = pl.lit(None, pl.Int64)
             stated = calls.with_columns(nobody.alias("_user"), nobody.alias("_finding"))
         stated = stated.with_columns(pl.coalesce("agent_id", "_user").alias("_user"))
-        unknown = stated.filter(pl.col("_user").is_null()).select("_row", "_finding")
+        is_answered = pl.col("status") == "answered"
+        unknown = stated.filter(pl.col("_user").is_null()).select("_row", "_finding", is_answered.alias("_answered"))
         self._count(found, unknown, stated["_user"])
-        default = pl.lit(self.unknown.default_id, dtype=pl.Int64)
+        default = pl.when(is_answered).then(pl.lit(self.unknown.default_id, dtype=pl.Int64))
         resolved = stated.with_columns(pl.coalesce("_user", default).alias("executed_by"))
         return resolved.drop("_day", "_user", "_finding"), dict(self._complaints(found, unknown))
 
@@ -147,6 +150,11 @@ class Agents:
                 "default": f"credited to user {self.unknown.default_id} (--unknown-agent default)",
             }[self.unknown.policy]
             told.append(f"{_calls(self._unknown)} of agents who are not known, {ending}: {_names(self._unknown)}")
+        if self._unanswered:
+            told.append(
+                f"{plurals.calls(self._unanswered)} that nobody answered, of no known agent: the CRM will name nobody, "
+                "or the key's own user"
+            )
         active = {user.id for user in self.users or ()}
         gone = Counter({f"user {one}": count for one, count in self._ids.items() if one not in active})
         if self.users is not None and gone:
@@ -212,9 +220,11 @@ class Agents:
         return Found(reason=_unknown(who))
 
     def _count(self, found: "_Findings", unknown: pl.DataFrame, users: pl.Series) -> None:
-        for number, count in unknown.group_by("_finding").len().iter_rows():
+        for number, is_answered, count in unknown.group_by("_finding", "_answered").len().iter_rows():
             if number is not None and found.found[number].is_open:
                 self._open[str(found.agents[number])] += count
+            elif not is_answered:
+                self._unanswered += count
             else:
                 self._unknown["nobody named" if number is None else str(found.agents[number])] += count
                 if number is not None and (left := found.found[number].left) is not None:
@@ -225,7 +235,7 @@ class Agents:
     def _complaints(self, found: "_Findings", unknown: pl.DataFrame) -> Iterator[tuple[int, models.Reason]]:
         if self.unknown.complaint is None:
             return
-        for row, number in unknown.iter_rows():
+        for row, number in unknown.filter("_answered").select("_row", "_finding").iter_rows():
             reason = self.unknown.complaint if number is None else found.found[number].reason
             if reason is not None:
                 yield row, reason

@@ -22,11 +22,13 @@ from callimport.transform.counts import Tally
 from callimport.transform.deduplicate import Judged, Twins
 from callimport.transform.filters import Wanted
 from callimport.transform.rejected_calls import InQuestion
+from callimport_schemas import call_log
 
 PIPELINE_VERSION = "2"
 _PLACE = ("_source", "_row")
 # The ledger keeps the ids of rows one a line and compares them as JSON; what is in a file's cell may be anything.
 _NOT_IN_IDS = r'[\x00-\x1f"\\]'
+_UNANSWERED = [word for word in call_log.STATUS_WORDS if word != "answered"]
 # Settings that find a lead or an agent, or that leave calls out.
 _NOT_OF_A_CALL = ("leads", "several-leads", "agents", "since", "until")
 
@@ -78,7 +80,7 @@ class Intake:
         # Of the lists that are written beside the answer, whatever system their calls are of.
         self.zone = next(filter(None, zones), None)
         self._leads = (
-            leads.Leads.from_file(settings.leads, settings.region, settings.several_leads) if settings.leads else None
+            leads.Leads.from_file(settings.leads, settings.dialling, settings.several_leads) if settings.leads else None
         )
         # What the CRM knows of leads, and the ledger, by keys, of the leads of calls and of their having been sent.
         self.found: leads.Leads | None = None
@@ -89,8 +91,8 @@ class Intake:
         self._leadless: list[tuple[int, pl.DataFrame]] = []
         self.agents = Agents.of(settings, self.zone if all(zones) else None)
         self.agents_found = AgentsFound() if settings.draft_agents else None
-        self._own = number_lists.stated(settings.own_numbers, settings.region, "--own-number")
-        given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
+        self._own = number_lists.stated(settings.own_numbers, settings.dialling, "--own-number")
+        given = profile.Given(settings.dialling, self._own, settings.ambiguous_hour)
         self._rules = [
             _Rules(
                 its,
@@ -266,9 +268,12 @@ class Intake:
         self, position: int, canonical: pl.DataFrame, rejects: Mapping[int, tuple[models.Reason, ...]]
     ) -> None:
         """Note the faulty rows, with what else would be missing once their faults are mended."""
-        nobody = pl.all_horizontal(pl.col("agent_id", *AGENT_COLUMNS).is_null())
-        faulty = canonical.filter(pl.col("_row").is_in(list(rejects))).select("_row", nobody)
-        self._note_rejected(position, canonical.filter(pl.col("_row").is_in(list(rejects))))
+        status, talk = pl.col("status").str.to_lowercase(), pl.col("duration_seconds").cast(pl.Float64, strict=False)
+        is_unanswered = status.is_in(_UNANSWERED) | (status.is_null() & (talk == 0))
+        lacks_agent = pl.all_horizontal(pl.col("agent_id", *AGENT_COLUMNS).is_null(), ~is_unanswered.fill_null(False))
+        wrong = canonical.filter(pl.col("_row").is_in(list(rejects)))
+        faulty = wrong.select("_row", lacks_agent)
+        self._note_rejected(position, wrong)
         for row, is_nameless in faulty.iter_rows():
             reasons = rejects[row]
             # A row whose cells do not stand in their columns says nothing about its agent.
@@ -467,6 +472,8 @@ class Intake:
             "reference": "yes" if settings.reference else "no",
             **({"several-leads": settings.several_leads} if settings.several_leads != "reject" else {}),
             **({"agent": settings.agent} if settings.agent != "last" else {}),
+            **({"outside-line": settings.outside_line or "none"} if settings.outside_line is not None else {}),
+            **({"area-code": settings.area_code} if settings.area_code else {}),
             **({"agents": self.agents.file.sha256[:12]} if self.agents.file else {}),
         }
 

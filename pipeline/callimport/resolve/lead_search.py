@@ -179,7 +179,9 @@ class LeadSearch:
 
     def _with_numbers(self, leads: Sequence[models.Lead]) -> list[tuple[models.Lead, set[str]]]:
         written = sorted({number for lead in leads for number in lead.numbers})
-        e164 = phone_numbers.read(pl.Series(written, dtype=pl.String), self.region)["e164"].to_list()
+        e164 = phone_numbers.read(pl.Series(written, dtype=pl.String), phone_numbers.Dialling(self.region))[
+            "e164"
+        ].to_list()
         read = dict(zip(written, e164, strict=True))
         return [(lead, {read[number] for number in lead.numbers if read[number]}) for lead in leads]
 

@@ -18,6 +18,7 @@ SEVERAL = ("reject", "at-call", "newest", "oldest")
 NEVER_CHOSEN = ("duplicate", "invalid")
 # So long after a call its lead may have been entered.
 LATEST_AFTER_THE_CALL = timedelta(days=30)
+_CANADA = phone_numbers.Dialling()
 _COLUMNS = ("phone", "lead_id")
 _OPTIONAL = ("created_at", "status")
 _HOW = {
@@ -38,9 +39,9 @@ class Leads:
     undecided: Collection[str] = ()
 
     @classmethod
-    def from_file(cls, path: Path, region: str = "CA", several: str = "reject") -> "Leads":
-        """Read any table with the columns phone (bare numbers are of `region`) and lead_id, and perhaps created_at (an
-        instant, or a day, which begins in UTC) and status (of the CRM's words); others are ignored.
+    def from_file(cls, path: Path, dialling: phone_numbers.Dialling = _CANADA, several: str = "reject") -> "Leads":
+        """Read any table with the columns phone (bare numbers are of the region) and lead_id, and perhaps created_at
+        (an instant, or a day, which begins in UTC) and status (of the CRM's words); others are ignored.
 
         Raises SourceError with the first line that is wrong: half a directory would skip calls in silence.
         """
@@ -52,7 +53,7 @@ class Leads:
             )
         leads: dict[str, dict[int, models.Lead]] = {}
         for chunk in reader.read(opened):
-            for row in _rows(path, chunk.frame, region):
+            for row in _rows(path, chunk.frame, dialling):
                 created_at = _created_at(path, row)
                 lead = models.Lead(row["lead_id"], created_at, (row["status"] or "").strip().lower())
                 leads.setdefault(row["phone"], {}).setdefault(lead.id, lead)
@@ -139,8 +140,9 @@ def _ascending(found: Any) -> tuple[models.Lead, ...]:
     return tuple(sorted(found, key=lambda lead: lead.id))
 
 
-def _rows(path: Path, frame: pl.DataFrame, region: str) -> list[dict[str, Any]]:
-    phone = phone_numbers.read(frame["phone"], region)["e164"]
+def _rows(path: Path, frame: pl.DataFrame, dialling: phone_numbers.Dialling) -> list[dict[str, Any]]:
+    numbers = phone_numbers.read(frame["phone"], dialling.undialled)
+    phone = numbers["e164"]
     lead_id = pl.col("lead_id").str.strip_chars().str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
     nothing = pl.lit(None, pl.String)
     read = frame.select(
@@ -150,6 +152,7 @@ def _rows(path: Path, frame: pl.DataFrame, region: str) -> list[dict[str, Any]]:
         phone.alias("phone"),
         lead_id.alias("lead_id"),
         phone.is_not_null().alias("phone_sound"),
+        numbers["wrong"].alias("phone_wrong"),
         checks.is_id(lead_id).fill_null(False).alias("lead_sound"),
         *(pl.col(name) if name in frame.columns else nothing.alias(name) for name in _OPTIONAL),
     )
@@ -160,7 +163,8 @@ def _rows(path: Path, frame: pl.DataFrame, region: str) -> list[dict[str, Any]]:
     if first["_ragged"] is not None:
         told = f"the row has {first['_ragged']}"
     elif not first["phone_sound"]:
-        told = f'phone "{first["phone_text"]}" is not an international number; write it with + and the country code'
+        told = first["phone_wrong"] or "is not an international number; write it with + and the country code"
+        told = f'phone "{first["phone_text"]}" {told}'
     else:
         told = f'lead_id "{first["lead_id_text"]}" is not a whole number above 0; write the lead\'s number in the CRM'
     raise errors.SourceError(f"{path}, line {first['_row']}: {privacy.scrub(told)}")

@@ -33,7 +33,7 @@ class Wanted:
         return cls(
             since=_midnight(settings.since, zone),
             until=_midnight_after(settings.until, zone),
-            excluded=number_lists.read(settings.exclude_numbers, settings.region)
+            excluded=number_lists.read(settings.exclude_numbers, settings.dialling)
             if settings.exclude_numbers
             else frozenset(),
             directions=tuple(word for word in words if word in _DIRECTIONS),

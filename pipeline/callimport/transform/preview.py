@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport.core import errors, models, privacy
+from callimport.core import errors, models, phones, privacy
 from callimport.extract import reader
 from callimport.profiles import blanks, profile, timestamps
 from callimport.transform import counts, legs, validate
@@ -66,7 +66,7 @@ def trial(
     chosen: profile.Profile | None,
     reading: validate.Reading,
     *,
-    region: str,
+    dialling: phones.Dialling,
     shown: int,
     agent: legs.Agent = "last",
 ) -> Trial:
@@ -78,7 +78,7 @@ def trial(
     except errors.SchemaMismatch as error:
         raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
     frame, order, is_whole = _first_rows(opened, match)
-    given = profile.Given(region=region, ambiguous_hour=reading.ambiguous_hour, order=order)
+    given = profile.Given(dialling, ambiguous_hour=reading.ambiguous_hour, order=order)
     reading = validate.Reading(reading.zone or match.profile.zone, reading.ambiguous_hour, reading.now)
     blanked: blanks.Counts = Counter()
     made = legs.whole(profile.canonical(match.profile, frame, given, blanked))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callimport.core import errors, number_lists
+from callimport.core import errors, number_lists, phones
 
 _ONE, _OTHER = "+15145550100", "+15145550101"
 
@@ -17,7 +17,7 @@ def _file(folder: Path, content: str | bytes) -> Path:
 
 def _message(path: Path) -> str:
     with pytest.raises(errors.SourceError) as caught:
-        number_lists.read(path, "CA")
+        number_lists.read(path, phones.Dialling())
     message = str(caught.value)
     assert "\n" not in message
     assert path.name in message
@@ -41,17 +41,17 @@ def _message(path: Path) -> str:
     ],
 )
 def test_a_number_is_found_on_each_line(tmp_path: Path, content: str) -> None:
-    assert number_lists.read(_file(tmp_path, content), "CA") == {_ONE, _OTHER}
+    assert number_lists.read(_file(tmp_path, content), phones.Dialling()) == {_ONE, _OTHER}
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
 def test_the_encoding_of_the_names_is_no_hindrance(tmp_path: Path, encoding: str) -> None:
     content = "Numéro;Nom\r\n5145550100;Éloïse\r\n".encode(encoding)
-    assert number_lists.read(_file(tmp_path, content), "CA") == {_ONE}
+    assert number_lists.read(_file(tmp_path, content), phones.Dialling()) == {_ONE}
 
 
 def test_bare_numbers_are_of_the_region(tmp_path: Path) -> None:
-    assert number_lists.read(_file(tmp_path, "01 99 00 01 00\n"), "FR") == {"+33199000100"}
+    assert number_lists.read(_file(tmp_path, "01 99 00 01 00\n"), phones.Dialling("FR")) == {"+33199000100"}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,10 @@ def test_bare_numbers_are_of_the_region(tmp_path: Path) -> None:
         ("555-0100\n", 'line 1: "•••" has no area code'),
         ("5145550100\nAnonyme\n", 'line 2: "Anonyme" holds no number; remove the line'),
         ("33199000100\n", "seems to have lost its +"),
+        (
+            "0199000100\n",
+            "is not a phone number of CA; write it with + and the country code, or state its country with",
+        ),
         ("", "holds no number; write one a line"),
         ("# nobody yet\nnumber\n", "holds no number; write one a line"),
         (b"PK\x03\x04\x00\x00", "is not text; save it as CSV"),
@@ -89,21 +93,33 @@ def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 
 def test_an_option_takes_numbers_and_files_together(tmp_path: Path) -> None:
     path = _file(tmp_path, "5145550101\n")
-    assert number_lists.stated(["(514) 555-0100", str(path)], "CA", "--own-number") == {_ONE, _OTHER}
-    assert number_lists.stated([], "CA", "--own-number") == frozenset()
+    assert number_lists.stated(["(514) 555-0100", str(path)], phones.Dialling(), "--own-number") == {_ONE, _OTHER}
+    assert number_lists.stated([], phones.Dialling(), "--own-number") == frozenset()
 
 
 @pytest.mark.parametrize("value", ["staff.txt", "list-5145550100.txt", "801", "", "5.14555E+09", "Anonyme"])
 def test_neither_a_number_nor_a_file_is_refused_by_the_name_of_the_option(value: str) -> None:
     with pytest.raises(errors.ConfigError, match=r"--own-number .* is neither a number nor a file") as caught:
-        number_lists.stated([value], "CA", "--own-number")
+        number_lists.stated([value], phones.Dialling(), "--own-number")
     assert "5145550100" not in str(caught.value)
+
+
+def test_a_number_of_another_region_names_the_option_that_tells_its_country() -> None:
+    with pytest.raises(errors.ConfigError, match=r"neither a number nor a file: it is not .* with --region"):
+        number_lists.stated(["514 555 0100"], phones.Dialling("FR"), "--own-number")
+
+
+def test_no_outside_line_stands_before_a_listed_number(tmp_path: Path) -> None:
+    """438 is an area code beside Montreal; 94 is Sri Lanka."""
+    path = _file(tmp_path, "94385550100\n")
+    with pytest.raises(errors.SourceError, match="line 1"):
+        number_lists.read(path, phones.Dialling("CA", "9"))
 
 
 def test_a_file_whose_name_is_a_number_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("5145550100").write_text("5145550101\n")
-    assert number_lists.stated(["5145550100"], "CA", "--own-number") == {_OTHER}
+    assert number_lists.stated(["5145550100"], phones.Dialling(), "--own-number") == {_OTHER}
 
 
 @pytest.mark.parametrize("header", ["phone,lead_id", "Lead ID;Téléphone"])

@@ -9,16 +9,17 @@ from callimport.core import errors, phones
 from callimport.core.phones import Kind
 
 _NUMBER = "+15145550100"
+_CANADA = phones.Dialling()
 
 
 def _read(cell: str | None, region: str = "CA") -> tuple[str | None, str | None, str]:
     """E.164, extension and kind of one cell."""
-    e164, extension, kind, _ = phones.read(pl.Series([cell], dtype=pl.String), region).row(0)
+    e164, extension, kind, _ = phones.read(pl.Series([cell], dtype=pl.String), phones.Dialling(region)).row(0)
     return e164, extension, kind
 
 
 def _wrong(cell: str) -> str:
-    ((wrong,),) = phones.read(pl.Series([cell]), "CA").select("wrong").rows()
+    ((wrong,),) = phones.read(pl.Series([cell]), _CANADA).select("wrong").rows()
     return str(wrong)
 
 
@@ -219,7 +220,7 @@ def test_a_number_need_only_be_possible(cell: str) -> None:
 
 def test_every_fictional_number_passes() -> None:
     cells = pl.Series([f"514-555-01{line:02}" for line in range(100)])
-    assert phones.read(cells, "CA")["e164"].to_list() == [f"+151455501{line:02}" for line in range(100)]
+    assert phones.read(cells, _CANADA)["e164"].to_list() == [f"+151455501{line:02}" for line in range(100)]
 
 
 @pytest.mark.parametrize("cell", ["+33 1 99 00 01 00", "01133199000100", "0033199000100", "+33 (0)1 99 00 01 00"])
@@ -234,10 +235,15 @@ def test_bare_numbers_are_of_the_region() -> None:
     assert _read("5145550100", "FR")[2] != Kind.NUMBER
 
 
-@pytest.mark.parametrize("cell", ["555-0100", "5550100"])
+@pytest.mark.parametrize("cell", ["555-0100", "5550100", "*675550100"])
 def test_a_number_without_area_code_is_not_completed(cell: str) -> None:
+    assert _read(cell) == (None, None, Kind.LOCAL)
+    assert "no area code; state it with --area-code" in _wrong(cell)
+
+
+@pytest.mark.parametrize("cell", ["0550100", "1550100"])
+def test_seven_digits_that_no_exchange_begins_with_are_no_local_number(cell: str) -> None:
     assert _read(cell) == (None, None, Kind.UNREADABLE)
-    assert "no area code" in _wrong(cell)
 
 
 def test_a_plus_does_not_make_a_country_code() -> None:
@@ -276,7 +282,7 @@ def test_what_is_no_number_is_unreadable(cell: str) -> None:
 
 def test_rows_stay_in_their_order_however_often_a_cell_comes() -> None:
     cells = pl.Series(["801", None, "5145550100", "801", "Privé", None, "5145550101"])
-    frame = phones.read(cells, "CA")
+    frame = phones.read(cells, _CANADA)
     assert frame.schema == pl.Schema(dict.fromkeys(("e164", "extension", "kind", "wrong"), pl.String))
     assert frame["e164"].to_list() == [None, None, _NUMBER, None, None, None, "+15145550101"]
     assert frame["kind"].to_list() == [
@@ -286,12 +292,12 @@ def test_rows_stay_in_their_order_however_often_a_cell_comes() -> None:
 
 def test_an_empty_column_has_the_same_shape() -> None:
     for cells in (pl.Series([], dtype=pl.String), pl.Series([_NUMBER]), pl.Series(["5145550100"])):
-        assert phones.read(cells, "CA").columns == ["e164", "extension", "kind", "wrong"]
-        assert phones.read(cells, "CA").height == len(cells)
+        assert phones.read(cells, _CANADA).columns == ["e164", "extension", "kind", "wrong"]
+        assert phones.read(cells, _CANADA).height == len(cells)
 
 
 def test_only_what_cannot_be_used_is_told_to_be_wrong() -> None:
-    frame = phones.read(pl.Series(["801", None, "5145550100", "Privé", "5E+09", "client1"]), "CA")
+    frame = phones.read(pl.Series(["801", None, "5145550100", "Privé", "5E+09", "client1"]), _CANADA)
     is_faulty = frame["kind"].is_in([Kind.DAMAGED.value, Kind.UNREADABLE.value])
     assert (frame["wrong"].is_not_null() == is_faulty).all()
 
@@ -323,14 +329,14 @@ _FORMS = (
 )
 def test_any_number_reads_the_same_in_every_form(area: str, exchange: str, line: str) -> None:
     cells = pl.Series([form.format(area, exchange, line) for form in _FORMS])
-    assert set(phones.read(cells, "CA")["e164"]) == {f"+1{area}{exchange}{line}"}
+    assert set(phones.read(cells, _CANADA)["e164"]) == {f"+1{area}{exchange}{line}"}
 
 
 @settings(deadline=None, derandomize=True, database=None)
 @given(st.text(alphabet="0123456789+-. ()", max_size=16))
 def test_a_turn_of_python_and_none_come_to_the_same(cell: str) -> None:
-    alone = phones.read(pl.Series([cell]), "CA").row(0)
-    assert alone[:3] == phones._read.__wrapped__(cell, "CA")[:3]
+    alone = phones.read(pl.Series([cell]), _CANADA).row(0)
+    assert alone[:3] == phones._read.__wrapped__(cell, _CANADA)[:3]
 
 
 @settings(deadline=None, derandomize=True, database=None)
@@ -343,6 +349,152 @@ def test_any_text_is_of_some_kind_and_only_numbers_have_e164(cell: str) -> None:
         assert _read(e164) == (e164, None, Kind.NUMBER)
 
 
+# ── as it is dialled ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+_DESK = phones.Dialling("CA", "9", "514")
+_CODES = ("", "*67", "*82", "*70", "*31#", "#31#", "1831", "1167")
+_GROUPS = ("{0}{1}{2}", "{0}-{1}-{2}", "({0}) {1}-{2}", "{0} {1} {2}", "{0}.{1}.{2}", "1{0}{1}{2}", "1-{0}-{1}-{2}")
+_AREAS = st.sampled_from(sorted(phones._area_codes()))
+
+
+def _dialled(cell: str, dialling: phones.Dialling = _DESK) -> tuple[str | None, str]:
+    """E.164 and kind of one cell."""
+    e164, _, kind, _ = phones.read(pl.Series([cell], dtype=pl.String), dialling).row(0)
+    return e164, kind
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "95145550100",
+        "915145550100",
+        "9-1-514-555-0100",
+        "9 (514) 555-0100",
+        "9,5145550100",
+        "9w15145550100",
+        "9+15145550100",
+        "901115145550100",
+        "*675145550100",
+        "*67 5145550100",
+        "*67,5145550100",
+        "*67-1-514-555-0100",
+        "*679 5145550100",
+        "9*675145550100",
+        "*31#5145550100",
+        "#31#5145550100",
+        "18315145550100",
+        "118295145550100",
+        "<95145550100>",
+        "sip:95145550100@pbx.example",
+        "5550100",
+        "555-0100",
+        "9 555 0100",
+        "95550100",
+        "*675550100",
+    ],
+)
+def test_a_dialled_number_is_the_public_number_behind_its_prefixes(cell: str) -> None:
+    assert _dialled(cell) == (_NUMBER, Kind.NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("cell", "e164"),
+    [
+        ("905 555 0123", "+19055550123"),
+        ("9055550123", "+19055550123"),
+        ("18315550126", "+18315550126"),
+        ("+95145550125", "+95145550125"),
+        ("+915145550125", "+915145550125"),
+        ("9011525512345678", "+525512345678"),
+    ],
+)
+def test_what_is_a_number_as_it_stands_keeps_its_first_digit(cell: str, e164: str) -> None:
+    assert _dialled(cell) == (e164, Kind.NUMBER)
+
+
+@pytest.mark.parametrize("cell", ["911", "9911", "*60", "*97", "#70", "*8101", "4003", "600", "*67 101", "123456"])
+def test_extensions_and_feature_codes_are_no_numbers(cell: str) -> None:
+    assert _dialled(cell) == (None, Kind.EXTENSION)
+
+
+@pytest.mark.parametrize("cell", ["*725145550100", "*72 5145550100", "*9 5145550100", "**101", "9 911"])
+def test_a_code_that_begins_no_call_makes_no_number(cell: str) -> None:
+    assert _dialled(cell) == (None, Kind.UNREADABLE)
+
+
+def test_a_name_beside_a_number_is_not_dialled() -> None:
+    assert _dialled("Ana (95145550100)")[0] is None
+
+
+def test_two_readings_of_one_number_are_not_guessed() -> None:
+    """Three digits that are an area code, too."""
+    dialling = phones.Dialling("CA", "438", "514")
+    ((e164, wrong),) = phones.read(pl.Series(["4385550100"]), dialling).select("e164", "wrong").rows()
+    assert e164 is None
+    assert "may be a number as it stands" in wrong
+
+
+def test_digits_that_may_be_of_another_country_are_told_beside_the_number() -> None:
+    frame = phones.read(pl.Series(["917026123456", "95145550100"]), _DESK)
+    assert frame["e164"].to_list() == ["+17026123456", _NUMBER]
+    doubtful, sure = frame["wrong"].to_list()
+    assert "--outside-line" in doubtful
+    assert sure is None
+
+
+@pytest.mark.parametrize("cell", ["95145550100", "915145550100"])
+def test_a_number_that_an_outside_line_would_explain_says_so(cell: str) -> None:
+    assert _read(cell)[0] is None
+    assert "state that digit with --outside-line" in _wrong(cell)
+
+
+def test_an_outside_line_elsewhere_stands_before_the_prefix_of_the_country() -> None:
+    assert _dialled("90199000100", phones.Dialling("FR", "9")) == ("+33199000100", Kind.NUMBER)
+    assert _dialled("00199000100", phones.Dialling("FR", "0")) == ("+33199000100", Kind.NUMBER)
+    # New York without its country: there is no number of Paris behind the 9.
+    assert _dialled("9145550100", phones.Dialling("FR", "9"))[0] is None
+
+
+@pytest.mark.parametrize("cell", ["0199000100", "33199000100", "491735550100"])
+def test_a_number_that_its_country_would_explain_names_the_region(cell: str) -> None:
+    assert "or state its country with --region" in _wrong(cell)
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(
+    area=_AREAS,
+    exchange=st.integers(200, 999).map(str),
+    line=st.integers(0, 9999).map("{:04}".format),
+    before=st.sampled_from(["", "9", "9 ", "9-", "8", "0", "514"]),
+    code=st.sampled_from(_CODES),
+    group=st.sampled_from(_GROUPS),
+    stated=st.sampled_from(["", "9", "8", "0", "514", None]),
+    area_code=st.sampled_from(["", "514"]),
+)
+def test_a_prefix_never_makes_another_number(
+    area: str, exchange: str, line: str, before: str, code: str, group: str, stated: str | None, area_code: str
+) -> None:
+    dialling = phones.Dialling("CA", stated, area_code)
+    written = group.format(area, exchange, line)
+    found = {_dialled(cell, dialling)[0] for cell in (f"{before}{code}{written}", f"{code} {before}{written}", written)}
+    assert found <= {None, f"+1{area}{exchange}{line}"}
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(
+    extension=st.integers(0, 999_999).map(str), code=st.sampled_from(["", "*", "#", "**", "9", "*67", "*72", "ext. "])
+)
+def test_an_extension_is_never_a_number(extension: str, code: str) -> None:
+    cell = f"{code}{extension}" if len(f"{code}{extension}".strip("*#ext. ")) <= 6 else extension
+    assert _dialled(cell)[0] is None
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(digits=st.from_regex("[1-9][0-9]{6,14}", fullmatch=True), line=st.sampled_from(["9", "95", "1", "0"]))
+def test_a_number_with_its_plus_is_never_changed(digits: str, line: str) -> None:
+    assert _dialled(f"+{digits}", phones.Dialling("CA", line, "514")) == _dialled(f"+{digits}", _CANADA)
+
+
 # ── the region ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -350,3 +502,16 @@ def test_a_region_is_a_country() -> None:
     assert phones.require_region(" ca ") == "CA"
     with pytest.raises(errors.ConfigError, match='--region "Canada" is no country'):
         phones.require_region("Canada")
+
+
+def test_an_area_code_is_one_of_north_america_and_for_its_numbers() -> None:
+    assert phones.require_area_code(" 514 ", "US") == "514"
+    for area, region in (("51", "CA"), ("111", "CA"), ("5145", "CA"), ("514", "FR")):
+        with pytest.raises(errors.ConfigError, match="--area-code"):
+            phones.require_area_code(area, region)
+
+
+def test_an_outside_line_is_up_to_three_digits_or_none() -> None:
+    assert [phones.require_outside_line(text) for text in ("9", " 12 ", "", "none")] == ["9", "12", "", ""]
+    with pytest.raises(errors.ConfigError, match="one to three digits"):
+        phones.require_outside_line("9999")

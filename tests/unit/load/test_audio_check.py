@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from callimport import report
-from callimport.core import endings, models
+from callimport.core import endings, models, phones
 from callimport.load.audio_check import AudioCheck
 from callimport.load.recording_names import Names
 from callimport.profiles import profile
@@ -16,7 +16,7 @@ from tests.rehearsal import SAMPLES
 from tests.unit.load.test_audio_files import wav
 
 RATE = (models.Rate(190, 60.0),)
-FREEPBX = Names(profile.load("freepbx").recordings, None, "CA")
+FREEPBX = Names(profile.load("freepbx").recordings, None, phones.Dialling())
 EPOCH = int(making.STARTED.timestamp())
 
 
@@ -56,7 +56,7 @@ def test_a_file_that_no_row_names_is_known_by_its_own_name(tmp_path: Path) -> No
     put(tmp_path, **{f"in-4505550100-5145550123-20240531-100509-{EPOCH}.7": wav()})
     one = found(tmp_path, making.call(f"{EPOCH}.7"))
     assert (one.matched, one.orphan) == (1, 0)
-    assert found(tmp_path, making.call(f"{EPOCH}.7"), names=Names((), None, "CA")).orphan == 1
+    assert found(tmp_path, making.call(f"{EPOCH}.7"), names=Names((), None, phones.Dialling())).orphan == 1
 
 
 def test_a_file_that_fits_two_calls_is_told(tmp_path: Path) -> None:

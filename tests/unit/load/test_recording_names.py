@@ -2,14 +2,14 @@
 
 import pytest
 
-from callimport.core import errors, models
+from callimport.core import errors, models, phones
 from callimport.load.recording_names import Names, Told, owners
 from callimport.profiles import loading, profile
 
 EPOCH = 1716836844
 ID = f"{EPOCH}.12"
 PHONE, OTHER = "+15145550123", "+15145550124"
-FREEPBX = Names(profile.load("freepbx").recordings, None, "CA")
+FREEPBX = Names(profile.load("freepbx").recordings, None, phones.Dialling())
 OUT = f"2024/05/27/out-5145550123-101-20240527-150724-{ID}.wav"
 
 
@@ -35,6 +35,12 @@ def test_a_name_of_freepbx_tells_direction_number_id_and_time(name: str, directi
     assert FREEPBX.read([f"2024/05/{name}"]) == [Told(f"2024/05/{name}", phone, direction, ID, EPOCH)]
 
 
+def test_the_name_of_a_recording_may_have_the_outside_line() -> None:
+    name = f"out-95145550123-101-20240527-150724-{ID}.wav"
+    (found,) = Names(profile.load("freepbx").recordings, None, phones.Dialling("CA", "9")).read([name])
+    assert found.phone == PHONE
+
+
 @pytest.mark.parametrize(
     "name",
     [f"internal-102-101-20240527-150724-{ID}.wav", f"external-101-anonymous-20240527-150724-{ID}.wav", "hold.wav",
@@ -47,10 +53,12 @@ def test_a_name_without_a_customers_number_tells_nothing(name: str) -> None:
 def test_dates_in_names_are_of_the_exports_zone() -> None:
     patterns = (profile.FileName(r"^(?P<date>\d{8})-(?P<time>\d{6})_(?P<number>\d+)"),)
     name = "20240527-150724_5145550123.mp3"
-    (found,) = Names(patterns, "America/Toronto", "CA").read([name])
+    (found,) = Names(patterns, "America/Toronto", phones.Dialling()).read([name])
     assert found.at == EPOCH
-    assert [one.at for one in Names(patterns, None, "CA").read([name])] == [None]
-    assert [one.at for one in Names(patterns, "UTC", "CA").read(["20241399-150724_5145550123.mp3"])] == [None]
+    assert [one.at for one in Names(patterns, None, phones.Dialling()).read([name])] == [None]
+    assert [one.at for one in Names(patterns, "UTC", phones.Dialling()).read(["20241399-150724_5145550123.mp3"])] == [
+        None
+    ]
 
 
 def test_the_id_and_the_number_make_it_the_calls() -> None:

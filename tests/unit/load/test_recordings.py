@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from callimport import report
-from callimport.core import endings, errors, mapping, models
+from callimport.core import endings, errors, mapping, models, phones
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
 from callimport.core.settings import Settings
@@ -34,7 +34,7 @@ from tests.shown import stored
 from tests.unit.load.test_audio_files import wav
 
 ACCOUNT = reply(200, {"data": [{"id": 77, "name": "Garage Tremblay"}]})
-NO_NAMES = Names((), None, "CA")
+NO_NAMES = Names((), None, phones.Dialling())
 
 
 @dataclass
@@ -408,7 +408,7 @@ async def test_a_file_that_no_row_names_is_known_by_its_own_name(tmp_path: Path)
     other = making.call("1600000000.1", row=3, customer_phone=making.OTHER_PHONE)
     name = f"2024/05/31/in-4505550100-5145550123-20240531-100509-{epoch}.7.wav"
     with nights(tmp_path, mine, other) as of:
-        of.names = Names(profile.load("freepbx").recordings, None, "CA")
+        of.names = Names(profile.load("freepbx").recordings, None, phones.Dialling())
         of.put(name)
         of.put("2024/05/31/hold-music.wav")
         assert of.counts(await of.run()) == {"uploaded": 1}

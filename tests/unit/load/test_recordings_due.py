@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from callimport.core import phones
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
 from callimport.ledger.recordings import Recordings
@@ -113,11 +114,11 @@ async def test_a_file_is_not_a_neighbours_because_its_own_call_is_still_to_be_se
     taken = making.call(f"{epoch + 60}.12", row=3, started_at=STARTED + timedelta(seconds=60))
     with nights(tmp_path, missed) as of:
         making.enrol(of.ledger, making.batch("two.csv"), missed, taken)
-        of.names = Names((profile.FileName(r"-(?P<number>\d{10})-(?P<epoch>\d{10})"),), None, "CA")
+        of.names = Names((profile.FileName(r"-(?P<number>\d{10})-(?P<epoch>\d{10})"),), None, phones.Dialling())
         of.put(f"in-5145550123-{epoch + 60}.wav")
         assert of.counts(await of.run()) == {}
         assert "fit several calls by their names" in of.said.getvalue()
-        of.names = Names(profile.load("freepbx").recordings, None, "CA")
+        of.names = Names(profile.load("freepbx").recordings, None, phones.Dialling())
         name = f"in-101-5145550123-20240531-100609-{epoch + 60}.12.wav"
         of.put(name)
         assert (of.counts(await of.run()), of.crm.recordings) == ({}, {})
@@ -132,7 +133,7 @@ async def test_an_interruption_leaves_no_claim_to_a_file(tmp_path: Path) -> None
     epoch = int(STARTED.timestamp())
     call = making.call(f"{epoch}.11", row=2)
     with nights(tmp_path, call) as of:
-        of.names = Names(profile.load("freepbx").recordings, None, "CA")
+        of.names = Names(profile.load("freepbx").recordings, None, phones.Dialling())
         of.put(f"in-101-5145550123-20240531-100509-{epoch}.11.wav")
         of.interruption.request(ExitCode.INTERRUPTED)
         await of.run()

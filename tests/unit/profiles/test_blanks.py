@@ -7,6 +7,7 @@ import openpyxl
 import polars as pl
 import pytest
 
+from callimport.core import phones
 from callimport.profiles import blanks, loading, profile
 from tests import exporting
 
@@ -53,7 +54,7 @@ def _made(recipe: profile.Profile, *rows: dict[str, str], counts: blanks.Counts 
     frame = pl.DataFrame([_CELLS | cells for cells in rows]).with_columns(
         pl.int_range(2, 2 + len(rows), dtype=pl.Int64).alias("_row"), pl.lit(None, pl.String).alias("_ragged")
     )
-    return profile.canonical(recipe, frame, profile.Given("CA"), counts)
+    return profile.canonical(recipe, frame, profile.Given(phones.Dialling()), counts)
 
 
 @pytest.mark.parametrize("word", _EVERY_WORD)

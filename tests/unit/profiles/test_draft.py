@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 from hypothesis import strategies as st
 
-from callimport.core import errors, models
+from callimport.core import errors, models, phones
 from callimport.extract import reader
 from callimport.profiles import draft as drafting
 from callimport.profiles import profile
@@ -94,7 +94,7 @@ def _imported(path: Path, recipe: str) -> tuple[list[dict[str, Any]], dict[int, 
     opened = reader.open_source(path)
     match = profile.fit(profile.load(str(its)), reader.peek(opened))
     frame = pl.concat([chunk.frame for chunk in reader.read(opened, match.layout)])
-    made = profile.canonical(match.profile, frame, profile.Given(region="CA"))
+    made = profile.canonical(match.profile, frame, profile.Given(phones.Dialling()))
     told = made.select("_row", pl.coalesce("_drop", "_skip").alias("why")).drop_nulls()
     validated = validate.validate(made.filter(~pl.col("_row").is_in(told["_row"].to_list())), _READING)
     others = dict(told.iter_rows()) | {row: faults[0].rule for row, faults in validated.rejects.items()}
@@ -567,7 +567,7 @@ def test_whatever_the_file_holds_the_draft_is_a_recipe_or_says_what_is_open(data
     assert len(asked) == draft.questions
     answered = "".join(line.removeprefix("# ? ") for line in draft.text.splitlines(keepends=True))
     its = parsed(answered, "answered")
-    profile.canonical(its, frame, profile.Given(region="CA"))
+    profile.canonical(its, frame, profile.Given(phones.Dialling()))
     if asked:
         with pytest.raises(errors.ConfigError, match=f"line {asked[0]} is an open question"):
             parsed(draft.text, "draft")

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport.core import errors
+from callimport.core import errors, phones
 from callimport.profiles import forms, loading, model, profile
 from tests.rehearsal import ROOT
 
@@ -305,7 +305,7 @@ def test_a_name_read_in_the_wrong_encoding_is_put_right(tmp_path: Path, written:
 
 # ── numbers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_CANADA = profile.Given(region="CA", own_numbers=frozenset({"+15145550199"}))
+_CANADA = profile.Given(phones.Dialling(), own_numbers=frozenset({"+15145550199"}))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from callimport.core import errors, models
+from callimport.core import errors, models, phones
 from callimport.profiles import profile
 from callimport.transform import legs, validate
 from tests.rehearsal import ROOT
@@ -20,7 +20,7 @@ from tests.rehearsal import ROOT
 EXPORTS = sorted(path for path in (ROOT / "tests" / "exports").glob("*.csv") if not path.stem.endswith(".calls"))
 _ZONE = "America/Toronto"
 _READING = validate.Reading(_ZONE, "reject", datetime(2026, 11, 22, tzinfo=UTC))
-_GIVEN = profile.Given(region="CA")
+_GIVEN = profile.Given(phones.Dialling())
 _BY_NAME_ONLY = {"five9", "avaya-smdr"}
 
 
@@ -111,7 +111,7 @@ def test_chunks_make_the_same_of_rows_as_the_whole_file(path: Path) -> None:
     match = _match(path)
     rows = frame(path, match.layout)
     order = profile.evidence(match.profile, rows).order
-    given = profile.Given(region="CA", order=order)
+    given = profile.Given(phones.Dialling(), order=order)
     whole = profile.canonical(match.profile, rows, given)
     pieces = pl.concat([profile.canonical(match.profile, rows.slice(at, 2), given) for at in range(0, rows.height, 2)])
     assert pieces.equals(whole)

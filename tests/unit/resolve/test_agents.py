@@ -5,6 +5,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from callimport.core import errors, models
 from callimport.resolve import agents_file
@@ -25,6 +27,7 @@ _SCHEMA = pl.Schema(
         "agent_name": pl.String(),
         "agent_extension": pl.String(),
         "started_at": pl.Datetime("us", "UTC"),
+        "status": pl.String(),
     }
 )
 _NOON = datetime(2024, 5, 31, 16, 0, tzinfo=UTC)
@@ -36,8 +39,10 @@ def _file(folder: Path, *lines: str) -> agents_file.AgentsFile:
     return agents_file.read(path)
 
 
-def _calls(*agents: tuple[str | None, str | None, str | None], at: datetime = _NOON) -> pl.DataFrame:
-    rows = [(row, None, *agent, at) for row, agent in enumerate(agents, start=2)]
+def _calls(
+    *agents: tuple[str | None, str | None, str | None], at: datetime = _NOON, status: str = "answered"
+) -> pl.DataFrame:
+    rows = [(row, None, *agent, at, status) for row, agent in enumerate(agents, start=2)]
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 
@@ -123,6 +128,45 @@ def test_an_agent_who_is_no_active_user_is_named_and_goes_by_the_policy() -> Non
     assert replaced.told() == (
         "1 call of agents who are not known, credited to user 7 (--unknown-agent default): nobody named (1)",
     )
+
+
+@pytest.mark.parametrize("policy", ["reject", "omit", "default:7"])
+@pytest.mark.parametrize("status", ["attempted", "interrupted", "error"])
+def test_a_call_that_nobody_answered_needs_no_agent(policy: str, status: str) -> None:
+    agents = _agents(policy)
+    calls = _calls(
+        (None, None, None), (None, "Benoît Lafleur", None), (None, "Jean Roy", None), (None, "Sophie Gendron", None),
+        status=status,
+    )  # fmt: skip
+    resolved, reasons = agents.resolve(calls)
+    assert resolved["executed_by"].to_list() == [None, None, None, 101]
+    assert reasons == {}
+    assert agents.told() == (
+        "3 calls that nobody answered, of no known agent: the CRM will name nobody, or the key's own user",
+    )
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from(["answered", "attempted", "interrupted", "error"]),
+            st.sampled_from([None, "Sophie Gendron", "Jean Roy", "Benoît Lafleur"]),
+        )
+    ),
+    policy=st.sampled_from(["reject", "omit", "default:7"]),
+)
+def test_the_policy_concerns_answered_calls_alone(rows: list[tuple[str, str | None]], policy: str) -> None:
+    calls = [_calls((None, name, None), status=status) for status, name in rows]
+    frame = pl.concat([_calls().clear(), *calls]).with_columns(pl.int_range(pl.len()).alias("_row"))
+    resolved, reasons = _agents(policy).resolve(frame)
+    known = [101 if name == "Sophie Gendron" else None for _, name in rows]
+    concerned = {row for row, (status, _) in enumerate(rows) if status == "answered" and known[row] is None}
+    assert set(reasons) == (concerned if policy == "reject" else set())
+    default = 7 if policy == "default:7" else None
+    assert resolved["executed_by"].to_list() == [
+        default if row in concerned else user for row, user in enumerate(known)
+    ]
 
 
 def test_an_extension_alone_needs_the_file() -> None:

@@ -377,6 +377,9 @@ def test_a_wrong_word_is_one_line(tmp_path: Path, asked: dict[str, Any], says: s
         ({"min_duration": 5}, {"min_duration": 6}),
         ({"own_numbers": ("5145550199",)}, {"own_numbers": ("5145550198",)}),
         ({"region": "CA"}, {"region": "FR"}),
+        ({"outside_line": "9"}, {"outside_line": None}),
+        ({"outside_line": ""}, {"outside_line": None}),
+        ({"area_code": "514"}, {"area_code": "438"}),
         ({"since": date(2024, 1, 1)}, {"until": date(2024, 1, 1)}),
     ],
     ids=str,
@@ -386,6 +389,41 @@ def test_whoever_is_left_out_is_part_of_the_batch(tmp_path: Path, one: dict[str,
     path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
     assert intake(path, leads=None, **one).batch.id != intake(path, leads=None, **other).batch.id
     assert intake(path, leads=None, **one).batch.id == intake(path, leads=None, **one).batch.id
+
+
+def test_what_nobody_stated_of_dialling_is_no_part_of_the_batch(tmp_path: Path) -> None:
+    path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
+    assert not {"outside-line", "area-code"} & intake(path, leads=None).batch.settings.keys()
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "rules"),
+    [
+        ("answered", "5", {"customer_phone_e164": 1, "agent_unknown": 1}),
+        ("", "5", {"customer_phone_e164": 1, "agent_unknown": 1}),
+        ("", "0", {"customer_phone_e164": 1}),
+        ("Unanswered", "5", {"customer_phone_e164": 1}),
+        ("error", "", {"customer_phone_e164": 1}),
+    ],
+)
+def test_a_faulty_row_that_nobody_answered_lacks_no_agent(
+    tmp_path: Path, status: str, seconds: str, rules: dict[str, int]
+) -> None:
+    header = "direction,status,started_at,duration_seconds,customer_phone"
+    path = write(tmp_path / "calls.csv", header, f"incoming,{status},2024-05-31T14:05:09Z,{seconds},514555")
+    assert exporting.rules(check(path, unknown_agent="reject")) == rules
+
+
+def test_seven_digits_have_the_stated_area_code_in_every_list(tmp_path: Path) -> None:
+    header = "direction,status,started_at,duration_seconds,customer_phone"
+    rows = [f"incoming,answered,2024-05-31T14:05:0{n}Z,5,555-010{n}" for n in range(3)]
+    path = write(tmp_path / "calls.csv", header, *rows)
+    house = write(tmp_path / "house.txt", "555-0100")
+    lead = write(tmp_path / "lead.csv", "phone,lead_id", "555-0101,5001")
+    asked = {"own_numbers": (str(house),), "exclude_numbers": write(tmp_path / "others.txt", "555-0102"), "leads": lead}
+    assert told(calls_of(path, area_code="514", **asked), "customer_phone", "lead_id") == [("+15145550101", 5001)]
+    with pytest.raises(errors.SourceError, match="--area-code"):
+        check(path, **asked)
 
 
 def test_the_same_numbers_written_otherwise_are_the_same_batch(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import polars as pl
 import pytest
 
+from callimport.core import phones
 from callimport.extract import reader
 from callimport.profiles import profile
 from callimport.transform import legs, validate
@@ -335,7 +336,7 @@ def test_an_internal_row_joins_and_changes_nothing_but_the_agent() -> None:
 
 # ── whatever stands in a file ────────────────────────────────────────────────────────────────────────────────────────
 
-_GIVEN = profile.Given("CA")
+_GIVEN = profile.Given(phones.Dialling())
 _READING = validate.Reading("America/Toronto", "first", exporting.NOW)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from callimport import report
-from callimport.core import errors
+from callimport.core import errors, phones
 from callimport.extract import reader
 from callimport.profiles import profile
 from callimport.transform import preview, validate
@@ -36,7 +36,7 @@ duration_seconds = "Talk"
 
 def _tried(path: Path, recipe: str | None = None, shown: int = 1_000) -> preview.Trial:
     chosen = profile.load(recipe) if recipe else None
-    return preview.trial(reader.open_source(path), chosen, _READING, region="CA", shown=shown)
+    return preview.trial(reader.open_source(path), chosen, _READING, dialling=phones.Dialling(), shown=shown)
 
 
 def _desk(folder: Path, *dates: str) -> tuple[Path, str]:

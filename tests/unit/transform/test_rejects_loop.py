@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from callimport import report
-from callimport.core import errors, models, row_origin, workbook_writer
+from callimport.core import errors, models, phones, row_origin, workbook_writer
 from callimport.extract import reader
 from callimport.profiles import profile
 from callimport.transform import rejects, validate
@@ -43,7 +43,7 @@ def _read(path: Path, output: Path | None = None) -> tuple[pl.DataFrame, dict[mo
     recipe = profile.fit(recipe, reader.peek(opened)).profile
     chunks = list(reader.read(opened))
     (chunk,) = chunks
-    given = profile.Given(region="CA", order=profile.evidence(recipe, chunk.frame).order)
+    given = profile.Given(phones.Dialling(), order=profile.evidence(recipe, chunk.frame).order)
     reading = validate.Reading("America/Toronto", "reject", _NOW)
     found = validate.validate(profile.canonical(recipe, chunk.frame, given), reading)
     reasons = {models.Place(0, row): why for row, why in found.rejects.items()}

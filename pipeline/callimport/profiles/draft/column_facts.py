@@ -20,7 +20,7 @@ _TAIL = 20
 _EXAMPLES = 3
 _LONGEST = 40
 _ENOUGH = 0.9
-_REGION = "CA"
+_DIALLING = phones.Dialling()
 _WHOLE = "^[0-9]+$"
 _DECIMAL = "^[0-9]+(?:[.,][0-9]+)?$"
 # What the form "iso" takes without being told a zone.
@@ -139,7 +139,7 @@ class _Tally:
             self._order |= timestamps.evidence(there)
 
     def column(self, sample: pl.Series) -> Column:
-        kinds = phones.read(sample, _REGION)["kind"].value_counts(normalize=True)
+        kinds = phones.read(sample, _DIALLING)["kind"].value_counts(normalize=True)
         shape = durations.shape(sample)
         return Column(
             name=self.name,

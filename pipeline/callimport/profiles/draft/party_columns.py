@@ -249,7 +249,7 @@ def _by_direction(page: Page, looked: Looked, sides: tuple[Column, Column], way:
 
 
 def _kinds(looked: Looked, column: Column) -> pl.Series:
-    return phone_numbers.read(looked.sample[column.name], "CA")["kind"]
+    return phone_numbers.read(looked.sample[column.name], phone_numbers.Dialling())["kind"]
 
 
 def _ask_or_infer(page: Page, sides: tuple[Column, Column], pairs: pl.DataFrame) -> None:
