@@ -417,9 +417,14 @@ def test_extensions_and_feature_codes_are_no_numbers(cell: str) -> None:
     assert _dialled(cell) == (None, Kind.EXTENSION)
 
 
-@pytest.mark.parametrize("cell", ["*725145550100", "*72 5145550100", "*9 5145550100", "**101", "9 911"])
+@pytest.mark.parametrize("cell", ["*725145550100", "*72 5145550100", "*15145550100", "**101", "9 911"])
 def test_a_code_that_begins_no_call_makes_no_number(cell: str) -> None:
     assert _dialled(cell) == (None, Kind.UNREADABLE)
+
+
+def test_a_code_of_digits_takes_a_whole_number_behind_it() -> None:
+    """With seven it may as well be a wrong digit in 1 and ten of them."""
+    assert _dialled("11675550100") == (None, Kind.UNREADABLE)
 
 
 def test_a_name_beside_a_number_is_not_dialled() -> None:
