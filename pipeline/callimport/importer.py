@@ -84,7 +84,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         tools.clock.monotonic() - began,
         would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
         audio=hearing.found(settings.rates or (_USUAL_RATE,)) if hearing else None,
-        told=(*intake.agents.told(), *_numbers_to_look_up(settings, intake), *written),
+        told=(*intake.unused_told, *intake.agents.told(), *_numbers_to_look_up(settings, intake), *written),
         stopped_by=too_many,
         fail_on=settings.fail_on,
     )
@@ -363,7 +363,7 @@ class Crossing:
             recordings=uploaded.counts,
             unattached=uploaded.unattached,
             told=(
-                *(self.intake.agents.told() if self.intake else ()),
+                *(self.intake.unused_told + self.intake.agents.told() if self.intake else ()),
                 *self.told,
                 *self.existing.told,
             ),
@@ -387,7 +387,7 @@ def _numbers_to_look_up(settings: config.Settings, intake: Intake) -> tuple[str,
 
 
 def _say_what_it_is(intake: Intake, tools: Tools) -> None:
-    for line in intake.exports.told:
+    for line in intake.told:
         tools.talk.say(line)
 
 

@@ -6,15 +6,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-from callimport.core import errors, models, privacy
+from callimport.core import errors, models
 from callimport.extract import reader
+from callimport.resolve import lookup_file
 
 # By what the phone system names somebody. An email is one, too, beside a user_id.
 KNOWN_BY = ("extension", "name", "login", "email")
 TARGETS = ("email", "user_id")
 _PERIOD = ("from", "until")
+# By meaning: a pattern of the names, see `lookup_file.plain`.
+_HEADERS = {
+    "extension": "(?:phone)?ext(?:ension)?s?(?:number|no)?|(?:(?:numero|no|number)(?:de|du)?)?poste(?:number|no)?",
+    "name": "(?:full|agent|employee|display)?name|nom(?:complet|(?:de)?l?agent)?|agent",
+    "login": "login(?:name|id)?|user(?:name)?|(?:nomd?)?utilisateur",
+    "email": "(?:user|agent|crm)?e?mail(?:address)?|(?:adresse)?courriel|adresse(?:e?mail|electronique)",
+    "user_id": "(?:(?:crm|activix)?user|crm|activix)(?:id|number)|id(?:du|del)?(?:utilisateur|user|crm|activix)",
+    "from": "from|since|depuis|du|start(?:date)?|debut|datededebut",
+    "until": "until|to|jusqua|au|end(?:date)?|fin|datedefin",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +51,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class AgentsFile:
-    """`sha256` is of the file, part of what a batch covers."""
+    """`sha256` is of the file, part of what a batch covers. `columns_told` says what its headers were taken for,
+    `unused` which of its lines are not used."""
 
     sha256: str
     entries: tuple[Entry, ...]
+    columns_told: str = ""
+    unused: tuple[str, ...] = ()
 
     @property
     def has_periods(self) -> bool:
@@ -57,21 +70,28 @@ class AgentsFile:
 
 
 def read(path: Path) -> AgentsFile:
-    """Any table with at least one column of KNOWN_BY and one of TARGETS; from and until are days, both may be blank. A
-    line that names nobody in the CRM says nothing: a draft may be given half done.
+    """Any table with at least one column of KNOWN_BY and one of TARGETS, see `_HEADERS` for their other names; from and
+    until are days, both may be blank. A line that names nobody in the CRM says nothing: a draft may be given half done.
 
-    Raises SourceError with the first line that is wrong, and with two that say two things of one day.
+    A bad line is not used, and neither are all lines of an agent of whom two say two things on one day: the calls of
+    these agents are then as without the file. Raises SourceError where no line can be used, or more than 5 % (and at
+    least 20) are bad.
     """
     opened = reader.open_source(path)
-    columns = set(reader.header(opened))
-    if not columns & set(KNOWN_BY) or not columns & set(TARGETS) or columns & {*KNOWN_BY, *TARGETS} == {"email"}:
+    columns = lookup_file.columns(path, reader.header(opened), _HEADERS)
+    named = set(columns.of)
+    if not named & set(KNOWN_BY) or not named & set(TARGETS) or named & {*KNOWN_BY, *TARGETS} == {"email"}:
         raise errors.SchemaMismatch(
             f"{path} is no agents file: it needs extension, name or login (as the phone system says it), and email or "
             "user_id (as the CRM does)"
         )
-    entries = tuple(_entries(path, opened))
-    _refuse_overlaps(path, entries)
-    return AgentsFile(opened.sha256, entries)
+    rows = lookup_file.Rows(path)
+    entries = tuple(_entries(rows, opened, columns))
+    rows.bad |= _contradictions(entries)
+    entries = tuple(entry for entry in entries if entry.line not in rows.bad)
+    rows.used = len(entries)
+    rows.refuse_too_many()
+    return AgentsFile(opened.sha256, entries, columns.told, tuple(rows.told()))
 
 
 def known_as(text: str | None) -> str:
@@ -79,61 +99,61 @@ def known_as(text: str | None) -> str:
     return " ".join(unicodedata.normalize("NFC", text or "").split()).casefold()
 
 
-def _entries(path: Path, opened: models.Source) -> Iterator[Entry]:
+def _entries(rows: lookup_file.Rows, opened: models.Source, columns: lookup_file.Columns) -> Iterator[Entry]:
+    """Those that say something; bad ones are noted in `rows`."""
     for chunk in reader.read(opened):
-        for cells in chunk.frame.iter_rows(named=True):
-            if cells["_ragged"] is not None:
-                raise _wrong(path, cells, f"the row has {cells['_ragged']}")
-            entry = _entry(path, cells)
-            if entry.target and (entry.extension or entry.name or entry.login or (entry.email and entry.user_id)):
+        for row in chunk.frame.iter_rows(named=True):
+            rows.read += 1
+            cells = {name: str(row.get(columns.one(name) or "") or "").strip() for name in _HEADERS}
+            entry = f"the row has {row['_ragged']}" if row["_ragged"] is not None else _entry(row["_row"], cells)
+            if isinstance(entry, str):
+                rows.bad[row["_row"]] = entry
+            elif entry.target and (entry.extension or entry.name or entry.login or (entry.email and entry.user_id)):
                 yield entry
 
 
-def _entry(path: Path, cells: Mapping[str, Any]) -> Entry:
-    text = {name: known_as(cells.get(name)) for name in KNOWN_BY}
-    number = str(cells.get("user_id") or "").strip().removesuffix(".0")
+def _entry(line: int, cells: Mapping[str, str]) -> Entry | str:
+    """What a line says, or what is wrong with it."""
+    text = {name: known_as(cells[name]) for name in KNOWN_BY}
+    number = cells["user_id"].removesuffix(".0")
     is_number = number.isascii() and number.isdigit() and 0 < int(number[:20]) < 2**63
     if number and not is_number:
-        raise _wrong(
-            path, cells, f'user_id "{number}" is not a whole number above 0; write the user\'s number in the CRM'
-        )
+        return f'user_id "{number}" is not a whole number above 0; write the user\'s number in the CRM'
     if text["email"] and "@" not in text["email"]:
-        raise _wrong(path, cells, f'email "{text["email"]}" is not an address; write the user\'s email in the CRM')
-    since, until = (_day(path, cells, name) for name in _PERIOD)
-    since, until = since or date.min, until or date.max
+        return f'email "{text["email"]}" is not an address; write the user\'s email in the CRM'
+    days: list[date | None] = []
+    for name in _PERIOD:
+        try:
+            days.append(date.fromisoformat(cells[name]) if cells[name] else None)
+        except ValueError:
+            return f'{name} "{cells[name]}" is not a day; write it as 2024-05-31'
+    since, until = days[0] or date.min, days[1] or date.max
     if since > until:
-        raise _wrong(path, cells, f"from {since} is after until {until}; put them right")
+        return f"from {since} is after until {until}; put them right"
     extension = text["extension"].removesuffix(".0")
     user_id = int(number) if number else None
-    return Entry(cells["_row"], extension, text["name"], text["login"], text["email"], user_id, since, until)
+    return Entry(line, extension, text["name"], text["login"], text["email"], user_id, since, until)
 
 
-def _day(path: Path, cells: Mapping[str, Any], name: str) -> date | None:
-    text = str(cells.get(name) or "").strip()
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise _wrong(path, cells, f'{name} "{text}" is not a day; write it as 2024-05-31') from None
-
-
-def _refuse_overlaps(path: Path, entries: tuple[Entry, ...]) -> None:
+def _contradictions(entries: tuple[Entry, ...]) -> dict[int, str]:
+    """By line: of one word on one day, two lines name two people. No line of that word is to be used."""
     by_word: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
         for kind in KNOWN_BY:
             if (word := getattr(entry, kind)) and not (kind == "email" and entry.user_id is None):
                 by_word[kind, word].append(entry)
+    found: dict[int, str] = {}
     for (kind, word), same in by_word.items():
         last, *others = sorted(same, key=lambda entry: (entry.since, entry.line))
         for entry in others:
             if last.until >= entry.since and last.target != entry.target:
                 lines = " and ".join(str(line) for line in sorted((last.line, entry.line)))
-                raise errors.SourceError(
-                    f"{path}, lines {lines}: {kind} {privacy.hide_numbers(word)} is of two people on the same day; "
-                    "give them from and until dates that do not overlap"
+                told = (
+                    f"{kind} {word} is of two people on the same day (lines {lines}); give them from and until dates "
+                    "that do not overlap"
                 )
+                found |= {one.line: told for one in same}
+                break
             if entry.until > last.until:
                 last = entry
-
-
-def _wrong(path: Path, cells: Mapping[str, Any], told: str) -> errors.SourceError:
-    return errors.SourceError(f"{path}, line {cells['_row']}: {privacy.scrub(told)}")
+    return found

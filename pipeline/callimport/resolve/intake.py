@@ -115,6 +115,10 @@ class Intake:
         self.origins = Origins(announced=self.exports.marks())
         self._shaping = self._shaping_of_all(settings)
         self.batch = mapping.batch(self.sources, self._shaping_of(self.by_profile))
+        # What to say before any row is read, and of files whose rows are not all used.
+        beside = [one for one in (self._leads, self.agents.file) if one is not None]
+        self.told = (*self.exports.told, *(one.columns_told for one in beside if one.columns_told))
+        self.unused_told = tuple(line for one in beside for line in one.unused)
         self.finds_leads = self._leads is not None or self.exports.has("lead_id") or settings.find_leads
         named = [name for name in AGENT_COLUMNS if self.exports.has(name)]
         self.may_need_users = self.agents.may_need_users(named)

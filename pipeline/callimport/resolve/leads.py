@@ -1,6 +1,7 @@
 """Whose call it is: phone → lead, where that is certain or was decided. From a file, or from what the CRM answered."""
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from callimport.core import errors, models, normal_form, privacy
+from callimport.core import errors, models, normal_form
 from callimport.core import phones as phone_numbers
 from callimport.extract import reader
+from callimport.resolve import lookup_file
 from callimport_schemas import checks
 
 SEVERAL = ("reject", "at-call", "newest", "oldest")
@@ -19,8 +21,27 @@ NEVER_CHOSEN = ("duplicate", "invalid")
 # So long after a call its lead may have been entered.
 LATEST_AFTER_THE_CALL = timedelta(days=30)
 _CANADA = phone_numbers.Dialling()
-_COLUMNS = ("phone", "lead_id")
 _OPTIONAL = ("created_at", "status")
+_KIND = (
+    "(?:home|work|office|business|day|evening|mobile|cell|main|primary|secondary|alternate|other|customer|client|lead)?"
+)
+_SORTE = "(?:principal|autre|maison|domicile|bureau|travail|mobile|cellulaire|portable|client)?"
+# By meaning: a pattern of the names, see `lookup_file.plain`.
+_HEADERS = {
+    "phone": (
+        rf"(?:{_KIND}(?:(?:tele)?phones?|tel)(?:numbers?|no)?{_KIND}"
+        rf"|(?:(?:numero|no|number)(?:de)?)?(?:telephones?|tel|cellulaire|mobile|portable){_SORTE}"
+        "|(?:cellular|cell|mobile)(?:numbers?|no)?)[1-9]?"
+    ),
+    "lead_id": (
+        "(?:(?:crm|activix)?lead|activix|crm)(?:id|number|no|identifier)|(?:id|identifiant)(?:du)?(?:lead|activix|crm)"
+        "|(?:numero|no)(?:de|du)?lead"
+    ),
+    "created_at": "(?:lead)?(?:created(?:at|on|date)?|datecreated|creation(?:date)?)|datede(?:la)?creation|cree?le",
+    "status": "(?:lead)?(?:status|statut)|statutdulead",
+}
+_BETWEEN_NUMBERS = re.compile(r"[;,/|\n]|\s(?:or|ou|and|et)\s")
+_EXTENSION = "is an extension or too short; write the whole number with + and the country code"
 _HOW = {
     "file": "leave the right one in the leads file, write it in lead_id, or decide with --several-leads",
     "crm": "write the right one in lead_id or in a leads file, or decide with --several-leads",
@@ -31,33 +52,39 @@ _HOW = {
 class Leads:
     """The leads of each number, ascending by id. `several` is one of SEVERAL: what becomes of a number that has more
     than one. `sha256` is of the file they are from, part of what a batch covers; "" is the CRM. Of `undecided` numbers
-    it does not show every lead: there are some, and none is certain."""
+    it does not show every lead: there are some, and none is certain. `columns_told` says what the headers of the file
+    were taken for, `unused` which of its rows are not used."""
 
     sha256: str
     by_phone: Mapping[str, tuple[models.Lead, ...]]
     several: str = "reject"
     undecided: Collection[str] = ()
+    columns_told: str = ""
+    unused: tuple[str, ...] = ()
 
     @classmethod
     def from_file(cls, path: Path, dialling: phone_numbers.Dialling = _CANADA, several: str = "reject") -> "Leads":
         """Read any table with the columns phone (bare numbers are of the region) and lead_id, and perhaps created_at
-        (an instant, or a day, which begins in UTC) and status (of the CRM's words); others are ignored.
+        (an instant, or a day, which begins in UTC) and status (of the CRM's words); see `_HEADERS` for their other
+        names.
 
-        Raises SourceError with the first line that is wrong: half a directory would skip calls in silence.
+        Every column of phones counts. Others are ignored.
+
+        A row without a phone (blank, n/a, unknown) is not used. Neither is a bad row: a phone that is no whole number,
+        a lead_id that is none, a created_at that is no time, too many cells or too few. Its number is then as if it
+        were not listed. Raises SourceError where no row can be used, or more than 5 % (and at least 20) are bad.
         """
         opened = reader.open_source(path)
-        missing = [name for name in _COLUMNS if name not in reader.header(opened)]
-        if missing:
-            raise errors.SchemaMismatch(
-                f"{path} has no column {' and '.join(missing)}; the leads file needs phone and lead_id"
-            )
+        columns = _columns(path, reader.header(opened))
+        rows = lookup_file.Rows(path, "no phone")
         leads: dict[str, dict[int, models.Lead]] = {}
         for chunk in reader.read(opened):
-            for row in _rows(path, chunk.frame, dialling):
-                created_at = _created_at(path, row)
-                lead = models.Lead(row["lead_id"], created_at, (row["status"] or "").strip().lower())
-                leads.setdefault(row["phone"], {}).setdefault(lead.id, lead)
-        return cls(opened.sha256, {phone: _ascending(found.values()) for phone, found in leads.items()}, several)
+            for phones, lead in _rows(rows, chunk.frame, columns, dialling):
+                for phone in phones:
+                    leads.setdefault(phone, {}).setdefault(lead.id, lead)
+        rows.refuse_too_many()
+        by_phone = {phone: _ascending(found.values()) for phone, found in leads.items()}
+        return cls(opened.sha256, by_phone, several, columns_told=columns.told, unused=tuple(rows.told()))
 
     @classmethod
     def of_the_crm(
@@ -140,38 +167,74 @@ def _ascending(found: Any) -> tuple[models.Lead, ...]:
     return tuple(sorted(found, key=lambda lead: lead.id))
 
 
-def _rows(path: Path, frame: pl.DataFrame, dialling: phone_numbers.Dialling) -> list[dict[str, Any]]:
-    numbers = phone_numbers.read(frame["phone"], dialling.undialled)
-    phone = numbers["e164"]
-    lead_id = pl.col("lead_id").str.strip_chars().str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
+def _columns(path: Path, header: Sequence[str]) -> lookup_file.Columns:
+    columns = lookup_file.columns(path, header, _HEADERS, several=("phone",))
+    if "lead_id" not in columns.of and any(lookup_file.plain(name) == "id" for name in header):
+        columns = lookup_file.columns(path, header, _HEADERS | {"lead_id": "id"}, several=("phone",))
+    missing = [name for name in ("phone", "lead_id") if name not in columns.of]
+    if missing:
+        raise errors.SchemaMismatch(
+            f"{path} has no column {' and '.join(missing)}; the leads file needs phone and lead_id"
+        )
+    return columns
+
+
+def _rows(
+    rows: lookup_file.Rows, frame: pl.DataFrame, columns: lookup_file.Columns, dialling: phone_numbers.Dialling
+) -> Iterator[tuple[list[str], models.Lead]]:
+    """The phones and the lead of each row that can be used; the others are noted in `rows`."""
+    id_column = str(columns.one("lead_id"))
+    lead_id = pl.col(id_column).str.strip_chars().str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
     nothing = pl.lit(None, pl.String)
     read = frame.select(
         "_row",
         "_ragged",
-        pl.col("phone", "lead_id").fill_null("").name.suffix("_text"),
-        phone.alias("phone"),
-        lead_id.alias("lead_id"),
-        phone.is_not_null().alias("phone_sound"),
-        numbers["wrong"].alias("phone_wrong"),
-        checks.is_id(lead_id).fill_null(False).alias("lead_sound"),
-        *(pl.col(name) if name in frame.columns else nothing.alias(name) for name in _OPTIONAL),
+        pl.col(id_column).fill_null("").alias("lead_text"),
+        pl.when(checks.is_id(lead_id)).then(lead_id).alias("lead_id"),
+        *(pl.col(its).alias(name) if (its := columns.one(name)) else nothing.alias(name) for name in _OPTIONAL),
     )
-    wrong = read.filter(pl.col("_ragged").is_not_null() | ~pl.col("phone_sound") | ~pl.col("lead_sound"))
-    if wrong.is_empty():
-        return read.select("_row", *_COLUMNS, *_OPTIONAL).to_dicts()
-    first = wrong.row(0, named=True)
-    if first["_ragged"] is not None:
-        told = f"the row has {first['_ragged']}"
-    elif not first["phone_sound"]:
-        told = first["phone_wrong"] or "is not an international number; write it with + and the country code"
-        told = f'phone "{first["phone_text"]}" {told}'
-    else:
-        told = f'lead_id "{first["lead_id_text"]}" is not a whole number above 0; write the lead\'s number in the CRM'
-    raise errors.SourceError(f"{path}, line {first['_row']}: {privacy.scrub(told)}")
+    phones = [phone_numbers.read(frame[name], dialling.undialled).rows() for name in columns.of["phone"]]
+    cells = [frame[name].to_list() for name in columns.of["phone"]]
+    for number, (row, ragged, lead_text, lead, created, status) in enumerate(read.iter_rows()):
+        rows.read += 1
+        found: list[str] = []
+        wrong: list[str] = []
+        for name, of_column, its_cells in zip(columns.of["phone"], phones, cells, strict=True):
+            e164, _, kind, fault = of_column[number]
+            if e164 is not None:
+                found.append(e164)
+            elif kind not in (phone_numbers.Kind.MISSING, phone_numbers.Kind.ANONYMOUS):
+                several = _several(its_cells[number], dialling.undialled)
+                found += several
+                wrong += [] if several else [f"{name} {fault or _EXTENSION}"]
+        created_at = _created_at(created)
+        if ragged is not None:
+            rows.bad[row] = f"the row has {ragged}"
+        elif not found and not wrong:
+            rows.blank.append(row)
+        elif lead is None:
+            rows.bad[row] = f'lead_id "{lead_text}" is not a whole number above 0; write the lead\'s number in the CRM'
+        elif isinstance(created_at, str):
+            rows.bad[row] = created_at
+        elif not found:
+            rows.bad[row] = "; ".join(wrong)
+        else:
+            if wrong:
+                rows.cells[row] = "; ".join(wrong)
+            rows.used += 1
+            yield found, models.Lead(lead, created_at, (status or "").strip().lower())
 
 
-def _created_at(path: Path, row: Mapping[str, Any]) -> datetime | None:
-    text = (row["created_at"] or "").strip()
+def _several(cell: str, dialling: phone_numbers.Dialling) -> list[str]:
+    """The numbers of a cell that holds several and nothing else; none where it does not."""
+    parts = pl.Series([part for part in _BETWEEN_NUMBERS.split(cell) if part.strip()], dtype=pl.String)
+    read = phone_numbers.read(parts, dialling)["e164"].to_list() if len(parts) > 1 else []
+    return [] if None in read else read
+
+
+def _created_at(cell: str | None) -> datetime | str | None:
+    """None where the cell is blank, and what is wrong where it is no time."""
+    text = (cell or "").strip()
     if not text:
         return None
     moment = normal_form.instant(text.replace(" ", "T", 1))
@@ -179,6 +242,5 @@ def _created_at(path: Path, row: Mapping[str, Any]) -> datetime | None:
         try:
             moment = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
         except ValueError:
-            told = f'created_at "{text}" is no time; write it as 2024-05-31T14:05:09-04:00, or as the day, 2024-05-31'
-            raise errors.SourceError(f"{path}, line {row['_row']}: {privacy.scrub(told)}") from None
+            return f'created_at "{text}" is no time; write it as 2024-05-31T14:05:09-04:00, or as the day, 2024-05-31'
     return moment

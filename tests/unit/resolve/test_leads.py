@@ -1,15 +1,21 @@
 """A lead is found by its number alone where that is certain."""
 
+import random
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from callimport.core import errors, models
 from callimport.resolve.leads import Leads
+from tests import exporting
 
 _PHONE = "+15145550123"
+_OTHER = "+15145550124"
 _AT = datetime(2024, 5, 31, 16, 0, tzinfo=UTC)
 
 
@@ -79,23 +85,158 @@ def test_a_given_lead_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("514555,5003", "is not an international number"),
-        (",5003", 'phone ""'),
+        ("514555,5003", "phone is an extension or too short"),
         ("0199000100,5003", "or state its country with --region"),
-        ("555-0123,5003", "state it with --area-code"),
-        ("95145550123,5003", "state that digit with --outside-line"),
-        (f"{_PHONE},0", 'lead_id "0" is not a whole number'),
-        (f"{_PHONE},", 'lead_id ""'),
-        (f"{_PHONE},L5", 'lead_id "L5"'),
-        (f"{_PHONE}", "1 cells where the header has 2"),
+        ("555-0124,5003", "state it with --area-code"),
+        ("5550124,5003", "phone has no area code"),
+        ("95145550124,5003", "state that digit with --outside-line"),
+        ("5.14555E+09,5003", "phone is a spreadsheet's short form of a number"),
+        (f"{_OTHER},0", 'lead_id "0" is not a whole number'),
+        (f"{_OTHER},", 'lead_id ""'),
+        (f"{_OTHER},L5", 'lead_id "L5"'),
+        (f"{_OTHER}", "1 cells where the header has 2"),
     ],
 )
-def test_a_wrong_line_is_named_without_showing_the_number(tmp_path: Path, row: str, said: str) -> None:
-    with pytest.raises(errors.SourceError) as caught:
-        _leads(tmp_path, f"phone,lead_id\n{_PHONE},5003\n{row}\n")
-    assert "leads.csv, line 3: " in str(caught.value)
-    assert said in str(caught.value)
-    assert "5145550123" not in str(caught.value)
+def test_a_bad_row_is_named_without_its_number_and_the_others_are_used(tmp_path: Path, row: str, said: str) -> None:
+    leads = _leads(tmp_path, f"phone,lead_id\n{_PHONE},5003\n{row}\n")
+    (told,) = leads.unused
+    assert "leads.csv: 1 of 2 rows is not used: line 3: " in told
+    assert said in told
+    assert not re.search(r"\d{7}", told.replace("-", "").partition("leads.csv")[2])
+    assert _ids(leads) == {_PHONE: [5003]}
+
+
+@pytest.mark.parametrize("phone", ["", "n/a", "-", "unknown", "anonymous", "Inconnu", " "])
+def test_a_lead_without_a_phone_is_counted_and_is_no_bad_row(tmp_path: Path, phone: str) -> None:
+    rows = f"{phone},5001\n" * 40
+    leads = _leads(tmp_path, f"phone,lead_id\n{rows}{_PHONE},5003\n")
+    assert _ids(leads) == {_PHONE: [5003]}
+    assert leads.unused[0].endswith("leads.csv: 40 of 41 rows are not used: no phone in line 2, 3, 4, 5, 6, …")
+
+
+@pytest.mark.parametrize(("bad", "good", "is_refused"), [(19, 1, False), (20, 380, False), (20, 379, True)])
+def test_more_than_five_percent_of_bad_rows_refuse_the_file_from_twenty_on(
+    tmp_path: Path, bad: int, good: int, is_refused: bool
+) -> None:
+    rows = "555-0124,5001\n" * bad + "".join(f"+1514555{1000 + n},{n + 1}\n" for n in range(good))
+    if is_refused:
+        with pytest.raises(
+            errors.SourceError, match=r"20 of 399 rows cannot be used, more than 5 %: line 2: phone has"
+        ):
+            _leads(tmp_path, f"phone,lead_id\n{rows}")
+    else:
+        leads = _leads(tmp_path, f"phone,lead_id\n{rows}")
+        assert len(leads.by_phone) == good
+        assert f"{bad} of {bad + good} rows are not used" in leads.unused[0]
+        assert leads.unused[0].count("line ") == 5
+        assert leads.unused[0].endswith(f"; and {bad - 5} more")
+
+
+@pytest.mark.parametrize("row", ["n/a,5001", "555-0124,5001", f"{_PHONE},none"])
+def test_a_leads_file_of_which_no_row_can_be_used_is_refused(tmp_path: Path, row: str) -> None:
+    with pytest.raises(errors.SourceError, match=r"none of its rows can be used: line 2: .* Mend these rows or remove"):
+        _leads(tmp_path, f"phone,lead_id\n{row}\n")
+    assert _ids(_leads(tmp_path, "phone,lead_id\n")) == {}
+
+
+_GOOD = st.tuples(st.integers(100, 199).map(lambda n: f"+15145550{n}"), st.integers(1, 9).map(str), st.just(""))
+_BAD = st.one_of(
+    st.tuples(st.sampled_from(["555-0124", "5145", "12", "x", "1.5E+09", "#N/A", "+999"]), st.just("7"), st.just("")),
+    st.tuples(st.just(_PHONE), st.sampled_from(["", "0", "-4", "1.5", "L5", "9" * 30]), st.just("")),
+    st.tuples(st.just(_PHONE), st.just("7"), st.sampled_from(["soon", "2024-13-01", "31/05/2024"])),
+    st.tuples(st.just(_PHONE), st.just("7")),
+)
+_BLANK = st.tuples(st.sampled_from(["", "n/a", "-", "unknown", "anonymous"]), st.sampled_from(["7", "x"]), st.just(""))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    good=st.lists(_GOOD, max_size=60), bad=st.lists(_BAD, max_size=30), blank=st.lists(_BLANK, max_size=9),
+    chance=st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_good_rows_resolve_as_in_a_file_of_their_own_or_the_file_is_refused(
+    tmp_path: Path,
+    good: list[tuple[str, ...]],
+    bad: list[tuple[str, ...]],
+    blank: list[tuple[str, ...]],
+    chance: random.Random,
+) -> None:
+    def content(rows: list[tuple[str, ...]]) -> str:
+        return "".join(",".join(row) + "\n" for row in [("phone", "lead_id", "created_at"), *rows])
+
+    mixed = [*good, *bad, *blank]
+    chance.shuffle(mixed)
+    too_many = len(bad) >= 20 and len(bad) > 0.05 * len(mixed)
+    if too_many or (mixed and not good):
+        with pytest.raises(errors.SourceError, match="Mend these rows or remove them"):
+            _leads(tmp_path, content(mixed))
+        return
+    leads = _leads(tmp_path, content(mixed))
+    assert leads.by_phone == _leads(tmp_path, content(good)).by_phone
+    counted = [int(re.search(r": (\d+) of (\d+) rows", line)[1]) for line in leads.unused]  # type: ignore[index]
+    assert counted == [len(some) for some in (bad, blank) if some]
+
+
+# ── headers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Phone", "PHONE NUMBER", "telephone", "Téléphone", "mobile", "Cell", "Cellulaire", "Home Phone", "work-phone",
+        "phones", "Phone #", "Numéro de téléphone", "No de téléphone", "Tél.", "Téléphone (domicile)", "customer_phone",
+    ],
+)  # fmt: skip
+def test_a_column_of_phones_is_known_by_its_common_names(tmp_path: Path, name: str) -> None:
+    leads = _leads(tmp_path, f"{name},lead_id\n{_PHONE},5003\n")
+    assert _ids(leads) == {_PHONE: [5003]}
+    assert leads.columns_told.endswith(f"leads.csv: read {name} as phone")
+
+
+@pytest.mark.parametrize(
+    "name", ["Lead ID", "LEAD-ID", "LeadId", "id_lead", "Activix ID", "Lead #", "Numéro de lead", "id", "ID"]
+)
+def test_the_lead_is_known_by_its_common_names(tmp_path: Path, name: str) -> None:
+    assert _ids(_leads(tmp_path, f"phone,{name}\n{_PHONE},5003\n")) == {_PHONE: [5003]}
+
+
+def test_an_id_beside_a_lead_id_is_not_the_lead(tmp_path: Path) -> None:
+    leads = _leads(tmp_path, f"id,phone,Lead ID\n9,{_PHONE},5003\n")
+    assert _ids(leads) == {_PHONE: [5003]}
+    assert "ID as lead_id" in leads.columns_told
+    assert "id as" not in leads.columns_told
+
+
+def test_exact_names_are_not_worth_a_word(tmp_path: Path) -> None:
+    assert _leads(tmp_path, f"phone,lead_id,created_at,status\n{_PHONE},5003,,\n").columns_told == ""
+
+
+def test_every_column_of_phones_counts_for_the_lead(tmp_path: Path) -> None:
+    header = "Lead ID,Phone,Mobile Phone,Work phone,Fax"
+    content = (
+        f"{header}\n1,514-555-0101,,(514) 555-0102,514-555-0103\n2,n/a,5145550104,-,\n3,,,,5145550105\n"
+        "4,5145550106,555-0107,,\n5,5145550108 / 514-555-0109,,,\n"
+    )
+    leads = _leads(tmp_path, content)
+    wanted = {101: 1, 102: 1, 104: 2, 106: 4, 108: 5, 109: 5}
+    assert _ids(leads) == {f"+15145550{phone}": [lead] for phone, lead in wanted.items()}
+    blank, cells = leads.unused
+    assert blank.endswith("1 of 5 rows is not used: no phone in line 4")
+    assert "cells are left out of 1 rows that are used: line 5: Mobile Phone has no area code" in cells
+
+
+def test_a_lead_and_its_day_are_found_under_french_names(tmp_path: Path) -> None:
+    content = f"Téléphone,ID du lead,Date de création,Statut\n{_PHONE},5003,2024-01-10,Duplicate\n"
+    (lead,) = _leads(tmp_path, content).by_phone[_PHONE]
+    assert lead == models.Lead(5003, datetime(2024, 1, 10, tzinfo=UTC), "duplicate")
+
+
+@pytest.mark.parametrize("pair", ["Lead ID,lead_id", "lead_id,Activix ID"])
+def test_two_columns_that_name_the_lead_are_refused_by_name(tmp_path: Path, pair: str) -> None:
+    with pytest.raises(
+        errors.SchemaMismatch, match=f"the columns {pair.replace(',', ' and ')} all mean lead_id; keep one"
+    ):
+        _leads(tmp_path, f"phone,{pair}\n{_PHONE},1,2\n")
 
 
 def test_a_leads_file_without_its_columns_is_refused(tmp_path: Path) -> None:
@@ -170,6 +311,22 @@ def test_a_duplicate_or_invalid_lead_is_never_chosen(tmp_path: Path, status: str
     assert (alone.knows(_PHONE), beside.knows(_PHONE)) == (False, True)
 
 
-def test_a_time_that_is_none_is_named(tmp_path: Path) -> None:
-    with pytest.raises(errors.SourceError, match=r'line 3: created_at "2024-05-31T14:05" is no time; write it as'):
-        _leads(tmp_path, f"phone,lead_id,created_at\n{_PHONE},5003,\n{_PHONE},5003,2024-05-31T14:05\n")
+def test_a_row_whose_time_is_none_is_named_and_not_used(tmp_path: Path) -> None:
+    leads = _leads(tmp_path, f"phone,lead_id,created_at\n{_PHONE},5003,\n{_OTHER},5004,2024-05-31T14:05\n")
+    assert 'line 3: created_at "2024-05-31T14:05" is no time; write it as 2024-05-31T14:05:09-04:00' in leads.unused[0]
+    assert _ids(leads) == {_PHONE: [5003]}
+
+
+def test_a_report_lists_the_rows_that_are_not_used_and_their_calls_have_no_lead(tmp_path: Path) -> None:
+    header = "direction,started_at,duration_seconds,customer_phone"
+    rows = [f"incoming,2024-05-31T14:0{n}:09-04:00,60,+15145550{123 + n}" for n in range(3)]
+    calls = exporting.write(tmp_path / "calls.csv", header, *rows)
+    leads = exporting.write(
+        tmp_path / "leads.csv", "Phone,lead_id", "5145550123,1000", "555-0124,1001", "n/a,1005", "5145550125,1002"
+    )
+    result = exporting.check(calls, leads=leads)
+    assert (result.summary.calls.pending, result.summary.skipped) == (2, {"no_lead": 1})
+    bad, blank = (line for line in result.told if "leads.csv" in line)
+    assert bad.endswith("1 of 4 rows is not used: line 3: Phone has no area code; write it with + and the country code")
+    assert blank.endswith("1 of 4 rows is not used: no phone in line 4")
+    assert exporting.intake(calls, leads=leads).told[-1].endswith("leads.csv: read Phone as phone")
