@@ -50,12 +50,13 @@ class Exports:
             for chunk in reader.read(opened, match.layout):
                 yield position, chunk
 
-    def date_order(self) -> timestamps.Order:
-        """That of day and month, as all rows of all files tell it together: it is never guessed."""
+    def date_order(self) -> timestamps.Evidence:
+        """What all rows of all files together tell of the order of day and month: it is never guessed."""
         seen = timestamps.Evidence()
-        for _, chunk in self.chunks():
-            seen |= profile.evidence(self.profile, chunk.frame)
-        return seen.order
+        for position, chunk in self.chunks():
+            source = self.sources[position].name if len(self.sources) > 1 else ""
+            seen |= profile.evidence(self.profile, chunk.frame, source)
+        return seen
 
     def marks(self) -> frozenset[str]:
         """Those of rejected rows that mended rows of these files replace, see core/row_origin.py."""

@@ -71,10 +71,10 @@ class Intake:
         self.agents_found = AgentsFound() if settings.draft_agents else None
         self._wanted = Wanted.of(settings, self.zone)
         self._own = number_lists.stated(settings.own_numbers, settings.region, "--own-number")
-        self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour)
+        self._given = profile.Given(settings.region, self._own, settings.ambiguous_hour, zone=self.zone)
         self._with_reference = settings.reference
         self._twins = Twins(id_is_unique=self.profile.identity)
-        self._order: timestamps.Order | None = None
+        self._dates: timestamps.Evidence | None = None
         self._legs = pl.DataFrame()
         self.unknown_callers = UnknownCallers()
         self.origins = Origins(announced=self.exports.marks())
@@ -186,9 +186,9 @@ class Intake:
 
     def _given_of(self, chunk: models.Chunk) -> profile.Given:
         """With the order of day and month, once a chunk has dates that could be read in two ways."""
-        if self._order is None and profile.evidence(self.profile, chunk.frame).order is not timestamps.Order.ABSENT:
-            self._order = self.exports.date_order()
-        return replace(self._given, order=self._order)
+        if self._dates is None and profile.evidence(self.profile, chunk.frame).order is not timestamps.Order.ABSENT:
+            self._dates = self.exports.date_order()
+        return replace(self._given, dates=self._dates)
 
     def _drop(self, position: int, canonical: pl.DataFrame) -> None:
         dropped = canonical.filter(pl.col("_drop").is_not_null()).select("_row", "_drop")
