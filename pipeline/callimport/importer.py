@@ -84,7 +84,13 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
         tools.clock.monotonic() - began,
         would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
         audio=hearing.found(settings.rates or (_USUAL_RATE,)) if hearing else None,
-        told=(*intake.unused_told, *intake.agents.told(), *_numbers_to_look_up(settings, intake), *written),
+        told=(
+            *intake.unused_told,
+            *intake.agents.told(),
+            *judged.told(intake.batch.name_of),
+            *_numbers_to_look_up(settings, intake),
+            *written,
+        ),
         stopped_by=too_many,
         fail_on=settings.fail_on,
     )
@@ -246,7 +252,9 @@ class Crossing:
             enrolment.note_origins(intake.origins.mended_calls(), intake.origins.repeated_calls())
             if late is not None:
                 late.see(enrolment, batch)
-            enrolled = enrolment.enter(intake.judged())
+            judged = intake.judged()
+            self.told += judged.told(batch.name_of)
+            enrolled = enrolment.enter(judged)
             if run_id is not None and (too_many := _too_many_rejects(self.settings, intake, enrolled)):
                 # Said with every reason at hand, and the ledger is as it was.
                 output_files.write(self.settings, intake, enrolled)

@@ -273,6 +273,11 @@ class Batch:
         of = "" if other.source == place.source else f" of {self.sources[other.source].name}"
         return f"row {other.row}{of}"
 
+    def name_of(self, place: Place) -> str:
+        """How a row is called where nothing else is told about."""
+        of = f" of {self.sources[place.source].name}" if len(self.sources) > 1 else ""
+        return f"row {place.row}{of}"
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:

@@ -2,16 +2,47 @@
 
 import re
 
+# Every time that profiles/timestamps.py reads. Its clock has a colon or an h, as no phone number has. Six digits are a
+# clock only behind a year of four digits, whose date cannot be a number.
+_YEAR, _SHORT = r"(?:19|20)\d\d", r"\d\d"
+_DAY, _MONTH = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
+_HOUR, _SIXTY = r"(?:[01]?\d|2[0-3])", r"[0-5]\d"
+_LONG_CLOCK = rf"{_HOUR}[:_]{_SIXTY}[:_]{_SIXTY}(?:[.,]\d{{1,9}})?"
+_CLOCK = rf"(?:{_LONG_CLOCK}|{_HOUR}(?:[:_]|\s?h\s?){_SIXTY}(?:\s?min\s?{_SIXTY})?)"
+_OFFSET = r"(?:\s?[AaPp]\.?\s?[Mm]\.?)?(?:\s?(?:Z|UTC|GMT))?(?:\s?[+\-\u2212]\d\d:?\d\d)?"
+_JOINT = r"(?:[Tt]|,?\s{1,3}(?:(?:at|à|@|-|\|)\s)?)"
+
+
+def _date(year: str, mark: str) -> str:
+    """A date in numbers, in any order of day, month and year, with the same mark twice."""
+    orders = ((year, _MONTH, _DAY), (_DAY, _MONTH, year), (_MONTH, _DAY, year))
+    return "|".join(f"{first}(?:{mark}){second}(?:{mark}){third}" for first, second, third in orders)
+
+
+_LONG_DATE = "|".join(_date(_YEAR, mark) for mark in ("-", "/", r"\.", r"\s"))
+_SHORT_DATE = "|".join(_date(_SHORT, mark) for mark in ("-", "/", r"\.", r"\s"))
+# The year is all that stands between the name of a month and the clock: 17 juin 2024 05:59.
+_NAMED_DATE = rf"(?<=[^\W\d_])(?:[.,]?[-\s]{_DAY}(?:st|nd|rd|th|er?)?,?)?[.,]?[-\s](?:{_YEAR}|{_SHORT})"
+_TIME = (
+    rf"(?<![\d+])(?:(?:{_LONG_DATE}){_JOINT}{_HOUR}{_SIXTY}{_SIXTY}(?!\d)"
+    rf"|(?:{_LONG_DATE}|{_SHORT_DATE}){_JOINT}{_CLOCK}{_OFFSET}(?!\d)"
+    rf"|{_LONG_CLOCK}{_OFFSET}(?!\d)"
+    rf"|(?<!\d[-/.])(?:{'|'.join(_date(_YEAR, mark) for mark in ('-', '/', r'[.]'))})(?![-/.]?\d))"
+    rf"|{_NAMED_DATE}{_JOINT}{_CLOCK}{_OFFSET}(?!\d)"
+)
+# Seconds since 1970 (and thousandths, millionths), seconds since 2001 or days since 1900, in a cell that is a time. Ten
+# digits that begin with 1 are no number of North America, and no seconds after 2033 are shown.
+_COUNT = r"(?:1\d{9}(?:\d{3}|\d{6})?|[1-9]\d{8})(?:[.,]\d*)?|(?:32[89]|3[3-9]\d|4\d\d|50\d|51[0-4])\d\d[.,]\d+"
+_STARTS = 'started_at: "'
+_KNOWN = rf"(?P<time>(?<={_STARTS})(?:{_COUNT})(?=\")|{_TIME})"
+
 # International with its plus; ten North American digits however they are grouped; any longer run of digits.
 _PHONE = re.compile(
-    r"(?<![\w.+])(?:\+\d[\d ().\-]{5,18}\d"
+    rf"{_KNOWN}|(?<![\w.+])(?:\+\d[\d ().\-]{{5,18}}\d"
     r"|(?:1[ .\-]?)?\(?\d{3}\)?[ .\-]?\d{3}[ .\-]?\d{4}|\d{3}[ .\-]\d{4}"
     r"|\d{10,15})(?!\w)"
 )
-_OF_MONTH = r"(?:0?[1-9]|[12]\d|3[01])"
-_DAY = rf"(?:\d{{4}}-\d\d-\d\d|(?<!\d){_OF_MONTH}(?P<mark>[./-]){_OF_MONTH}(?P=mark)(?:19|20)\d\d)"
-_TIME = rf"{_DAY}[T ][0-2]?\d:[0-5]\d(?::[0-5]\d(?:[.,]\d{{1,6}})?)?(?: ?(?:Z|[+-]\d\d:?\d\d))?(?!\d)"
-_ANY_NUMBER = re.compile(rf"(?P<time>{_TIME})|\+?\d(?:[\s\W_]{{0,3}}\d){{8,}}")
+_ANY_NUMBER = re.compile(rf"{_KNOWN}|\+?\d(?:[\s\W_]{{0,3}}(?!{_TIME})\d){{8,}}")
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -33,8 +64,18 @@ class Secret:
 
 
 def hide_numbers(text: str) -> str:
-    """Text of others, in which every run of nine digits or more, however it is broken up, may be a phone number."""
-    return _ANY_NUMBER.sub(lambda found: found["time"] or mask_phone(re.sub(r"\D", "", found.group())), scrub(text))
+    """Text of others, in which every run of nine digits or more, however it is broken up, may be a phone number, unless
+    it is a time."""
+    return _ANY_NUMBER.sub(_hidden, scrub(text))
+
+
+def show_time(text: str) -> str:
+    """A cell of a column of times: it is shown where it is a time, and what may be a phone number in it is hidden."""
+    return hide_numbers(f'{_STARTS}{text}"')[len(_STARTS) : -1]
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return found["time"] or mask_phone(re.sub(r"[^+\d]", "", found.group()))
 
 
 def mask_phone(phone: str) -> str:
@@ -46,4 +87,4 @@ def scrub(text: str) -> str:
     """Text from a file, a server or an exception, fit to be shown on one line."""
     line = _CONTROL.sub("", text.encode("utf-8", "replace").decode().replace("\n", " ").replace("\t", " "))
     line = _BEARER.sub("Bearer [hidden]", _JWT.sub("[hidden]", line))
-    return _PHONE.sub(lambda found: mask_phone(re.sub(r"[^+\d]", "", found.group())), line)
+    return _PHONE.sub(_hidden, line)

@@ -9,20 +9,20 @@ import polars as pl
 from callimport.core import phones
 from callimport.profiles import blanks, columns, conditions, forms, mojibake, timestamps, timezones
 from callimport.profiles.loading import ANY_WORD
-from callimport.profiles.model import Origin, Profile, Span, columns_of
+from callimport.profiles.model import Origin, Profile, Span, Zone, columns_of
 from callimport_schemas import call_log, checks
 
 _FAULT = pl.Struct({"rule": pl.String, "message": pl.String})
 _SHOWN = 40
-_NUMERIC_DATE = r"^[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{2}"
+_NUMERIC_DATE = r"^(?:\p{L}+[.,]* )?[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{2}"
 _YEAR_FIRST = "^[0-9]{4}[^0-9]"
 # Validation reads these, fast; they are left as they are.
 _PLAIN_TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-9]{2})?$"
 _UNDECIDED = (timestamps.Order.OPEN, timestamps.Order.CONTRADICTORY)
-_WHICH_ORDER = (
-    "is day and month or month and day, no date of the file tells; "
-    'export it as 2024-05-31, or copy the recipe and write time_form = "dmy" or "mdy" in it'
-)
+_NUMERIC_FORMS = ("dmy", "mdy", "ymd")
+# What systems write for a duration that there is not, and for an instant that never was.
+_NO_DURATION = r"(?i)^(?:[-\u{2010}-\u{2015}\u{2212}.:\s_]+|n\.?/?a\.?|null|none|nil)$"
+_NEVER = r"(?i)^(?:[-\u{2010}-\u{2015}\u{2212}0.,:/\sT_]+Z?|[0-9/.-]{6,10}[T ][-.:\s]+|n\.?/?a\.?|null|none|nil)$"
 _WORDS_SHOWN = 8
 # As Excel and pandas shorten a long number: 5.78068E+15.
 _SCIENTIFIC = r"^[+-]?(?:[0-9]+[.,][0-9]+[eE]\+?|[0-9]+[eE]\+)[0-9]{1,3}$"
@@ -38,19 +38,23 @@ _ZONE_TOLD = {
     "started_at_ambiguous": "is in an hour that happens twice (clocks go back); decide with --ambiguous-hour",
     "started_at_nonexistent": "is in an hour that never was (clocks go forward); check the time and the zone",
 }
+_NO_ZONE = "has no offset and no zone is known; state it with --timezone"
+_OFFSET = r"[+-]\d{2}:\d{2}$"
 _EXTENSION = "customer_phone is an extension, not the number of a customer; if the call was internal, remove the row"
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
     """What is stated beside the file. `dialling` says how numbers are read (None: the customer's number is left as it
-    stands); `own_numbers`, in E.164, are never the customer; `order` is that of day and month in
-    the whole file, where times are of the form "date" (None: what the chunk tells, see `evidence`)."""
+    stands); `own_numbers`, in E.164, are never the customer; `dates` is what the whole file tells of the order of day
+    and month, where times are of the form "date" (None: what the chunk tells, see `evidence`); `zone` is the IANA zone
+    of times without an offset, where the profile knows no other."""
 
     dialling: phones.Dialling | None = None
     own_numbers: frozenset[str] = frozenset()
     ambiguous_hour: timezones.AmbiguousHour = "reject"
-    order: timestamps.Order | None = None
+    dates: timestamps.Evidence | None = None
+    zone: str | None = None
 
 
 NOTHING = Given()
@@ -80,8 +84,9 @@ def canonical(
     return work.finish()
 
 
-def evidence(profile: Profile, frame: pl.DataFrame) -> timestamps.Evidence:
-    """What the times of a chunk tell about the order of day and month; those of all chunks are joined with `|`."""
+def evidence(profile: Profile, frame: pl.DataFrame, source: str = "") -> timestamps.Evidence:
+    """What the times of a chunk tell about the order of day and month; those of all chunks are joined with `|`.
+    `source` names the file where there are several."""
     origin = profile.columns.get("started_at")
     if profile.time_form != "date" or origin is None:
         return timestamps.Evidence()
@@ -95,8 +100,11 @@ def evidence(profile: Profile, frame: pl.DataFrame) -> timestamps.Evidence:
     beginnings = times.str.slice(0, len("2024-")).unique()
     if beginnings.str.contains(_YEAR_FIRST).all():
         return timestamps.Evidence()
-    others = times.filter(~times.str.contains(_YEAR_FIRST))
-    return timestamps.evidence(others) if len(others) else timestamps.Evidence()
+    is_other = ~times.str.contains(_YEAR_FIRST)
+    others = times.filter(is_other)
+    if others.is_empty():
+        return timestamps.Evidence()
+    return timestamps.evidence(others, frame["_row"].filter(is_other), source)
 
 
 def _cells(
@@ -243,34 +251,52 @@ class _Work:
         self._made[name] = blanks.id_text(origin, profile, parts_are_ids=name == "call_id")
 
     def _start(self, origin: Origin) -> None:
-        zone = self._profile.zone_rule
-        if zone is None and (self._profile.time_form == "iso" or self._is_plain(origin)):
+        zone, form = self._profile.zone_rule, self._profile.time_form
+        if zone is None and (form == "iso" or self._is_plain(origin)):
             self._made["started_at"] = conditions.text(origin)
             return
-        read = self._instants(origin)
-        self._cells = self._cells.with_columns(read.select(pl.all().name.prefix("_start ")))
+        read = self._instants(origin, zone)
+        unread, wrong_time, _ = self._unread(read)
+        columns = read.with_columns(unread.alias("unread")).select(pl.all().name.prefix("_start "))
+        self._cells = self._cells.with_columns(columns)
         raw, fault = pl.col("_start raw"), pl.col("_start fault")
         if zone is not None:
             for rule, wrong in _ZONE_TOLD.items():
                 self._faults.append(_fault(rule, fault == rule, _complaint("started_at", raw, wrong)))
-        if self._profile.time_form == "date":
-            order = self._given.order or timestamps.evidence(read["raw"]).order
-            undecided = pl.col("_start read").is_null() & raw.str.contains(_NUMERIC_DATE) & (order in _UNDECIDED)
-            self._faults.append(_fault("started_at_unreadable", undecided, _complaint("started_at", raw, _WHICH_ORDER)))
+        if wrong_time is not None:
+            told = _complaint("started_at", raw, wrong_time)
+            self._faults.append(_fault("started_at_unreadable", pl.col("_start unread"), told))
         # What could not be read stays as it was, for validation to say so.
-        plain = pl.when(raw.str.contains(_PLAIN_TIME) & (self._profile.time_form == "date")).then(raw)
+        plain = pl.when(raw.str.contains(_PLAIN_TIME) & (form == "date")).then(raw)
         self._made["started_at"] = pl.when(fault.is_null()).then(pl.coalesce("_start exact", plain, "_start read", raw))
 
     def _is_plain(self, origin: Origin) -> bool:
         is_plain = conditions.text(origin).str.contains(_PLAIN_TIME)
         return self._profile.time_form == "date" and bool(self._cells.select(is_plain.all()).item())
 
-    def _instants(self, origin: Origin) -> pl.DataFrame:
+    def _unread(self, times: pl.DataFrame) -> tuple[pl.Series, str | None, bool]:
+        """Which of the times (see `_instants`) are not of the recipe's form, what to say of them (None: validation
+        says it), and whether only the order of day and month is not known."""
+        unread = times["read"].is_null() & times["raw"].is_not_null()
+        if self._profile.time_form != "date":
+            return unread, forms.wrong_time(self._profile.time_form), False
+        undecided = unread & times["raw"].str.contains(_NUMERIC_DATE).fill_null(False)
+        dates = self._dates(times["raw"]) if undecided.any() else timestamps.Evidence()
+        if dates.order in _UNDECIDED:
+            return undecided, _undecided(dates), True
+        return unread, None, False
+
+    def _dates(self, raw: pl.Series) -> timestamps.Evidence:
+        if self._given.dates is not None:
+            return self._given.dates
+        is_other = ~raw.str.contains(_YEAR_FIRST).fill_null(True)
+        return timestamps.evidence(raw.filter(is_other), self._cells["_row"].filter(is_other))
+
+    def _instants(self, origin: Origin, zone: Zone | None) -> pl.DataFrame:
         """Of the times of an origin: `raw`, `read` (ISO text), `exact` (the same in UTC where the zone is known),
-        `instant` and `fault` of the zone."""
+        `instant` and `fault` of the zone. Without a zone the instants of times without an offset are as if in UTC."""
         raw = self._cells.select(conditions.text(origin).alias("raw")).to_series()
-        read = forms.started(raw, self._profile.time_form, self._given.order)
-        zone = self._profile.zone_rule
+        read = self._read(raw)
         if zone is None:
             naive = read.str.slice(0, 19).str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="us")
             settled = pl.DataFrame({"instant": naive.dt.replace_time_zone("UTC")}).with_columns(
@@ -278,28 +304,84 @@ class _Work:
             )
         else:
             times = self._cells.with_columns(read.alias("_read"))
-            settled = timezones.settled(times, zone, "_read", self._given.ambiguous_hour).with_columns(
-                pl.col("instant").dt.strftime("%Y-%m-%dT%H:%M:%SZ").alias("exact")
-            )
+            settled = timezones.settled(times, zone, "_read", self._given.ambiguous_hour, self._given.zone)
+            settled = settled.with_columns(pl.col("instant").dt.strftime("%Y-%m-%dT%H:%M:%SZ").alias("exact"))
         return settled.with_columns(raw.alias("raw"), read.alias("read"))
+
+    def _read(self, raw: pl.Series) -> pl.Series:
+        """ISO texts. Where no date tells the order of day and month, the epoch beside a date does."""
+        form, zone = self._profile.time_form, self._profile.zone_rule
+        if form != "date":
+            return forms.started(raw, form)
+        dates = self._dates(raw)
+        read = forms.started(raw, form, dates.order)
+        if zone is not None and zone.by == "epoch" and dates.order in _UNDECIDED:
+            near = timezones.near_epoch(self._cells, zone, [forms.started(raw, numeric) for numeric in _NUMERIC_FORMS])
+            read = read.to_frame("read").select(pl.coalesce("read", near)).to_series()
+        return read
 
     def _duration(self, origin: Origin) -> None:
         if isinstance(origin, Span):
-            since, until = self._instants(origin.since), self._instants(origin.until)
-            seconds = (until["instant"] - since["instant"]).dt.total_seconds().cast(pl.String)
-            self._cells = self._cells.with_columns(seconds.alias("_span"))
-            self._made["duration_seconds"] = pl.col("_span")
+            self._span(origin)
             return
         cell = conditions.text(origin)
         if self._profile.duration_form == "seconds":
             # Validation reads them, and says what is wrong with others.
+            texts = self._cells.select(cell).to_series()
+            if texts.cast(pl.Int64, strict=False).null_count() > texts.null_count():
+                cell = pl.when(~cell.str.contains(_NO_DURATION)).then(cell)
             self._made["duration_seconds"] = cell
             return
+        cell = pl.when(~cell.str.contains(_NO_DURATION)).then(cell)
         seconds_read = forms.seconds(cell, self._profile.duration_form)
         right = f"is not a duration of the form {self._profile.duration_form}; check the cell, or the recipe"
         unreadable = cell.is_not_null() & seconds_read.is_null()
         self._faults.append(_fault("duration_number", unreadable, _complaint("duration_seconds", cell, right)))
         self._made["duration_seconds"] = seconds_read.cast(pl.String)
+
+    def _span(self, origin: Span) -> None:
+        """The seconds between two instants, and why they are not known."""
+        zone_told = _ZONE_TOLD if self._profile.zone_rule else _ZONE_TOLD | {"started_at_zone": _NO_ZONE}
+        for name, part in (("_since", origin.since), ("_until", origin.until)):
+            end = self._end(part)
+            unread, wrong_time, is_order = self._unread(end)
+            columns = end.with_columns(unread.alias("unread")).select(pl.all().name.prefix(f"{name} "))
+            self._cells = self._cells.with_columns(columns)
+            raw, fault = pl.col(f"{name} raw"), pl.col(f"{name} fault")
+            for rule, wrong in zone_told.items():
+                self._faults.append(_fault(rule, fault == rule, _complaint("duration_seconds", raw, wrong)))
+            told = _complaint(
+                "duration_seconds", raw, wrong_time or "is not a time; write it as 2024-05-31T14:05:09-04:00"
+            )
+            kind = "started_at_unreadable" if is_order else "duration_number"
+            self._faults.append(_fault(kind, pl.col(f"{name} unread"), told))
+        since, until = pl.col("_since instant"), pl.col("_until instant")
+        ends = [pl.col(f"{name} read").str.replace("T", " ", literal=True) for name in ("_since", "_until")]
+        turned = pl.concat_str(
+            pl.lit("duration_seconds: it ends ("), ends[1], pl.lit(") before it begins ("), ends[0],
+            pl.lit("); check both cells, and the date of the second one"),
+        )  # fmt: skip
+        self._faults.append(_fault("duration_range", until < since, turned))
+        seconds = pl.when(until >= since).then((until - since).dt.total_seconds())
+        self._made["duration_seconds"] = seconds.cast(pl.String)
+
+    def _end(self, origin: Origin) -> pl.DataFrame:
+        """The instants of one end of a span (see `_instants`), read in the zone of the recipe, or else the stated one.
+        What systems write for a time that never was is blank."""
+        stated = Zone("fixed", name=self._given.zone) if self._given.zone else None
+        found = self._instants(origin, self._profile.zone_rule or stated)
+        if self._profile.zone_rule is not None and stated is not None:
+            other = self._instants(origin, stated)
+            is_open = found["instant"].is_null() & found["fault"].is_null()
+            found = found.with_columns(
+                pl.when(is_open).then(other[name]).otherwise(name).alias(name) for name in ("instant", "fault")
+            )
+        lacks_zone = pl.lit(self._profile.zone_rule is None and stated is None) | pl.col("instant").is_null()
+        lacks_zone &= pl.col("read").is_not_null() & ~pl.col("read").str.contains(_OFFSET)
+        return found.with_columns(
+            pl.when(~pl.col("raw").str.contains(_NEVER)).then("raw").alias("raw"),
+            pl.coalesce("fault", pl.when(lacks_zone).then(pl.lit("started_at_zone"))).alias("fault"),
+        )
 
     def _customer(self, text: pl.Expr, stated: phones.Dialling) -> None:
         cells = self._cells.select(text.alias("customer")).to_series()
@@ -391,6 +473,15 @@ def _lost_digits(ids: pl.Series) -> pl.Series:
 def _complaint(name: str, cell: pl.Expr, right: str) -> pl.Expr:
     shown = pl.when(cell.str.len_chars() > _SHOWN).then(cell.str.slice(0, _SHOWN - 1) + "…").otherwise(cell)
     return pl.concat_str(pl.lit(f'{name}: "'), shown, pl.lit(f'" {right}'))
+
+
+def _undecided(dates: timestamps.Evidence) -> str:
+    """What to say of a date that may be read in several orders, or of which no order fits all dates."""
+    *words, last = (f'"{order}"' for order in dates.fitting or (timestamps.Order.DMY, timestamps.Order.MDY))
+    right = f"export it as 2024-05-31, or copy the recipe and write time_form = {', '.join(words)} or {last} in it"
+    if not dates.fitting:
+        return f"cannot be read, because the dates of the file contradict each other: {dates.contradiction()}; {right}"
+    return f"has {timestamps.first_of(dates.fitting)} first, no date of the file tells; {right}"
 
 
 def _fault(rule: str, broken: pl.Expr, message: pl.Expr) -> pl.Expr:

@@ -20,6 +20,7 @@ class Form(StrEnum):
     MILLISECONDS = "ms"  # 72000
     MINUTES = "minutes"  # 1.2, 1,2
     HMS = "hms"  # 1:12, 0:01:12, 00:01:12.5
+    HHMMSS = "hhmmss"  # 000112, or 112 where a spreadsheet took the zeros
     ISO = "iso"  # PT1M12S
     DAYS = "days"  # 0 days 00:01:12 (pandas), 1 day, 0:01:12 (Python), 1.00:01:12 (.NET)
     WORDS = "words"  # 1 min 12 s, 1m12s, 1 h 02, 72 secondes
@@ -29,6 +30,7 @@ class Form(StrEnum):
 _DECIMAL = r"^\+?([0-9]+(?:\.[0-9]*|,[0-9]{1,2}|,[0-9]{4,})?)$"
 _ZERO = r"^0+(?:[.,]0*)?$"
 _CLOCK = r"^(?:[0-9]{1,5}:[0-5]?[0-9]|[0-9]{1,6}):[0-5][0-9](?:[.,][0-9]+)?$"
+_BARE_CLOCK = r"^[0-9]{2}[0-5][0-9][0-5][0-9]$"
 _WHOLE_DAYS = r"^([0-9]{1,5})(?: days?,? \+?|\.)"
 _LONG_CLOCK = r"^[0-9]{1,5}:[0-5][0-9]:[0-5][0-9](?:[.,][0-9]+)?$"
 _DURATION = (
@@ -71,6 +73,10 @@ def _of_form(text: pl.Expr, form: Form) -> pl.Expr:
             return (_number(text).cast(pl.Float64, strict=False) * 60).round().cast(pl.Int64, strict=False)
         case Form.HMS:
             return pl.when(text.str.contains(_CLOCK)).then(_clock(text))
+        case Form.HHMMSS:
+            digits = text.str.extract(r"^([0-9]{1,6})(?:\.0+)?$").str.zfill(6)
+            parts = (digits.str.slice(place, 2).cast(pl.Int64) * unit for place, unit in ((0, 3_600), (2, 60), (4, 1)))
+            return pl.when(digits.str.contains(_BARE_CLOCK)).then(pl.sum_horizontal(parts))
         case Form.ISO:
             return _summed(text, _DURATION)
         case Form.DAYS:
@@ -94,6 +100,12 @@ def shape(cells: pl.Series) -> Form | None:
         if len(telling) and telling.to_frame("cell").select(seconds(pl.col("cell"), form).is_not_null().all()).item():
             return form
     return None
+
+
+def may_be_hhmmss(cells: pl.Series) -> bool:
+    """Whether every cell is six digits such as 000145, some with a zero in front, as no count of seconds is written."""
+    there = cells.drop_nulls()
+    return bool(len(there) and there.str.contains(_BARE_CLOCK).all() and there.str.contains("^0+[1-9]").any())
 
 
 def unit(header: str) -> Form | None:

@@ -93,12 +93,13 @@ class Exports:
             for chunk in self._files[position].chunks():
                 yield position, chunk
 
-    def date_order(self, its: ProfileFiles) -> timestamps.Order:
-        """That of day and month, as all rows of all files of a profile tell it together: it is never guessed."""
+    def date_order(self, its: ProfileFiles) -> timestamps.Evidence:
+        """What all rows of all files of a profile tell together of the order of day and month: it is never guessed."""
         seen = timestamps.Evidence()
-        for _, chunk in self.chunks(its.sources):
-            seen |= profile.evidence(its.profile, chunk.frame)
-        return seen.order
+        for position, chunk in self.chunks(its.sources):
+            source = self.sources[position].name if len(self.sources) > 1 else ""
+            seen |= profile.evidence(its.profile, chunk.frame, source)
+        return seen
 
     def marks(self) -> frozenset[str]:
         """Those of rejected rows that mended rows of these files replace, see core/row_origin.py."""

@@ -16,6 +16,12 @@ _NUMERIC = {
     timestamps.Order.YMD: timestamps.Form.YMD,
 }
 _YEAR_FIRST = "^[0-9]{4}[^0-9]"
+# What a column of that form looks like; validation tells what is wrong with the other two.
+_EXAMPLES = {
+    "ymd": "2024/05/31 14:05", "dmy": "31/05/2024 14:05", "mdy": "05/31/2024 14:05", "named": "May 31, 2024 14:05",
+    "epoch_s": "seconds since 1970", "epoch_ms": "thousandths of seconds since 1970",
+    "epoch_us": "millionths of seconds since 1970", "epoch_2001": "seconds since 2001", "excel": "45443.5868",
+}  # fmt: skip
 
 
 def started(cells: pl.Series, form: str, order: timestamps.Order | None = None) -> pl.Series:
@@ -36,6 +42,12 @@ def started(cells: pl.Series, form: str, order: timestamps.Order | None = None) 
             if one is not None:
                 read = read.to_frame("read").select(pl.coalesce("read", timestamps.parse(others, one))).to_series()
     return read
+
+
+def wrong_time(form: str) -> str | None:
+    """What to say of a cell that is not of a form; None for forms of which more is read than they know."""
+    example = _EXAMPLES.get(form)
+    return example and f"is not of the form {form} ({example}); check the cell, or time_form in the recipe"
 
 
 def seconds(cells: pl.Expr, form: str) -> pl.Expr:

@@ -255,6 +255,15 @@ class Profile:
         named += [column for condition in self.conditions() for column in condition.columns if condition.test != "has"]
         return tuple(dict.fromkeys((*named, *self.own_numbers)))
 
+    @property
+    def times(self) -> tuple[str, ...]:
+        """Columns that hold times: when calls start, are answered and end, and the seconds since 1970."""
+        duration, zone = self.columns.get("duration_seconds"), self.zone_rule
+        named = [*self.fed_by("started_at"), *(columns_of(duration) if isinstance(duration, Span) else ())]
+        if zone is not None and zone.by == "epoch" and zone.origin is not None:
+            named += columns_of(zone.origin)
+        return tuple(dict.fromkeys(named))
+
     def origins(self) -> Iterator[Origin]:
         yield from self.columns.values()
         if self.zone_rule is not None and self.zone_rule.origin is not None:

@@ -5,8 +5,8 @@ a time without that is of, and which of two hours in autumn, is for validation. 
 What cannot be read whole is null: a date without a time of day is no instant, nor is a day that the calendar lacks.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import overload
 
@@ -38,57 +38,63 @@ class Order(StrEnum):
     ABSENT = "absent"  # there is no such date
 
 
+_ORDERS = (Order.DMY, Order.MDY, Order.YMD)
+_FIRST = {Order.DMY: "the day", Order.MDY: "the month", Order.YMD: "the year"}
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A date that cannot be read in every order: `place` names its row, `fitting` the orders in which it is a date."""
+
+    place: str
+    cell: str
+    fitting: tuple[Order, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The numbers that were seen in each place of `17/06/2024` or `17/06/24`, in as much of a column as was looked at.
+    """What the dates such as `17/06/2024` or `17/06/24` tell, in as much of a column as was looked at: the numbers seen
+    in their first and second place, and for each order the first date that speaks against it.
 
     Of a column in chunks the pieces are joined with `|`: a date that decides may come in the last of them.
     """
 
     firsts: frozenset[int] = frozenset()
     seconds: frozenset[int] = frozenset()
-    short_years: frozenset[int] = frozenset()
-    has_long_years: bool = False
+    against: Mapping[Order, Witness] = field(default_factory=dict)
 
     def __or__(self, other: "Evidence") -> "Evidence":
-        return Evidence(
-            self.firsts | other.firsts,
-            self.seconds | other.seconds,
-            self.short_years | other.short_years,
-            self.has_long_years or other.has_long_years,
-        )
+        return Evidence(self.firsts | other.firsts, self.seconds | other.seconds, {**other.against, **self.against})
+
+    @property
+    def fitting(self) -> tuple[Order, ...]:
+        return tuple(order for order in _ORDERS if order not in self.against)
 
     @property
     def order(self) -> Order:
-        """A number over 12 decides. Years of two digits could stand in front: of the two outer places the year is the
-        one with fewer different numbers."""
+        """The one order in which every date is a date of the calendar."""
         if not self.firsts:
             return Order.ABSENT
-        months_second = _within(self.seconds, 12)
-        fitting = [
-            order
-            for order, fits in (
-                (Order.DMY, months_second and _within(self.firsts, 31)),
-                (Order.MDY, _within(self.firsts, 12) and _within(self.seconds, 31)),
-            )
-            if fits
-        ]
-        if not self.has_long_years and months_second and _within(self.short_years, 31):
-            if len(self.firsts) <= len(self.short_years):
-                fitting.append(Order.YMD)
-            if len(self.firsts) < len(self.short_years):
-                fitting = [Order.YMD]
-        if len(fitting) == 1:
-            return fitting[0]
-        return Order.OPEN if fitting else Order.CONTRADICTORY
+        if len(self.fitting) == 1:
+            return self.fitting[0]
+        return Order.OPEN if self.fitting else Order.CONTRADICTORY
 
     def told(self) -> str:
         """What was seen, for a person who has to decide or wants to know why."""
         return f"the first number goes up to {max(self.firsts)}, the second up to {max(self.seconds)}"
 
+    def contradiction(self) -> str:
+        """The two rows of which no order fits both, or the one that is a date in no order."""
+        one = self.against[Order.DMY]
+        other = self.against[one.fitting[0]] if one.fitting else one
+        if alone := next((witness for witness in (one, other) if not witness.fitting), None):
+            return f"{alone.place} ({alone.cell}) is no date in any order"
+        rows = f"{one.place} ({one.cell}) has {first_of(one.fitting)} first, {other.place} ({other.cell})"
+        return f"{rows} {first_of(other.fitting)} first"
 
-def _within(numbers: Iterable[int], last: int) -> bool:
-    return all(1 <= number <= last for number in numbers)
+
+def first_of(orders: tuple[Order, ...]) -> str:
+    return " or ".join(_FIRST[order] for order in orders)
 
 
 _BLANKS = ("\u00a0", "\u202f", "\u2009", "\u2007", "\t")
@@ -205,16 +211,30 @@ def shape(cells: pl.Series) -> Form | None:
     return None
 
 
-def evidence(cells: pl.Series) -> Evidence:
-    """What the dates in numbers of a column tell about their order; cells of other forms tell nothing."""
+def evidence(cells: pl.Series, rows: pl.Series | None = None, source: str = "") -> Evidence:
+    """What the dates in numbers of a column tell about their order; cells of other forms tell nothing.
+
+    `rows` are the numbers of the rows, `source` is the name of their file where there are several.
+    """
     parts = pl.DataFrame({"cell": _cleaned(cells)}).select(pl.col("cell").str.extract_groups(_NUMBERS).struct.unnest())
-    first, second, year = (parts.to_series(position).drop_nulls() for position in range(3))
-    is_short = year.str.len_bytes() == 2
+    numbers = parts.cast(pl.Int64)
+    numbers.columns = ["first", "second", "third"]
+    first, second, third = pl.col("first"), pl.col("second"), pl.col("third")
+    has_long_year = parts.to_series(2).str.len_bytes() == 4
+    fits = numbers.select(
+        (first.is_between(1, 31) & second.is_between(1, 12)).alias(Order.DMY),
+        (first.is_between(1, 12) & second.is_between(1, 31)).alias(Order.MDY),
+        (~has_long_year & second.is_between(1, 12) & third.is_between(1, 31)).alias(Order.YMD),
+    )
+    against: dict[Order, Witness] = {}
+    for order in _ORDERS:
+        found = (~fits[order]).arg_true().head(1)
+        for index in found:
+            place = f"row {rows[index]}" if rows is not None else "a row"
+            its = tuple(other for other in _ORDERS if fits[other][index])
+            against[order] = Witness(f"{place} of {source}" if source else place, cells[index], its)
     return Evidence(
-        frozenset(first.unique().cast(pl.Int64)),
-        frozenset(second.unique().cast(pl.Int64)),
-        frozenset(year.filter(is_short).unique().cast(pl.Int64)),
-        not is_short.all(),
+        frozenset(numbers["first"].drop_nulls().unique()), frozenset(numbers["second"].drop_nulls().unique()), against
     )
 
 

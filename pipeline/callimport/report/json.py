@@ -23,7 +23,7 @@ def summary_json(
             {
                 "rule": finding.rule,
                 "count": finding.count,
-                "message": privacy.scrub(finding.message),
+                "message": privacy.hide_numbers(finding.message),
                 "examples": [privacy.scrub(example) for example in finding.examples],
             }
             for finding in findings

@@ -1,6 +1,8 @@
 """From files to sightings: read, recipe, validate, join legs, find lead and agent, map. Every row is counted."""
 
+import functools
 import hashlib
+import operator
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -92,12 +94,11 @@ class Intake:
         self.agents = Agents.of(settings, self.zone if all(zones) else None)
         self.agents_found = AgentsFound() if settings.draft_agents else None
         self._own = number_lists.stated(settings.own_numbers, settings.dialling, "--own-number")
-        given = profile.Given(settings.dialling, self._own, settings.ambiguous_hour)
         self._rules = [
             _Rules(
                 its,
                 validate.Reading(its.zone, settings.ambiguous_hour, now),
-                given,
+                profile.Given(settings.dialling, self._own, settings.ambiguous_hour, zone=its.zone),
                 Wanted.of(settings, its.zone),
             )
             for its in self.by_profile
@@ -193,7 +194,7 @@ class Intake:
     def judged(self) -> Judged:
         """What the calls are to one another, once `frames` or `sightings` has gone through all of them."""
         judged = [twins.judged(self.origins) for twins in self._twins.values()]
-        return Judged(pl.concat([one.copies for one in judged]), tuple(twin for one in judged for twin in one.twins))
+        return functools.reduce(operator.add, judged)
 
     # Rows
 
@@ -245,10 +246,10 @@ class Intake:
         """With the order of day and month, once a chunk has dates that could be read in two ways."""
         its = rules.its
         if (
-            rules.given.order is None
+            rules.given.dates is None
             and profile.evidence(its.profile, chunk.frame).order is not timestamps.Order.ABSENT
         ):
-            rules.given = replace(rules.given, order=self.exports.date_order(its))
+            rules.given = replace(rules.given, dates=self.exports.date_order(its))
         return rules.given
 
     def _drop(self, position: int, canonical: pl.DataFrame) -> None:

@@ -4,24 +4,37 @@ Equal in key but not in content: which of them is the call is not ours to guess.
 bytes of them: a million rows are 35 MB, and for a moment three times that when they are judged.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from callimport.core import models, row_origin
+from callimport.core import models, plurals, row_origin
 
 _SEEDS = (1, 2, 3)
+_SHOWN = 5
 _PLACE = {"source": pl.UInt16, "_row": pl.Int64}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """`copies` are the places (columns source and _row) of the rows that are exact copies of an earlier one, or have
-    another one in their stead; a twin is named with whether both have an id, and with another of its kind."""
+    another one in their stead; a twin is named with whether both have an id, and with another of its kind. The
+    starts of `minute_sources` have no seconds; `minute_copies` are the copies of such rows that have no id either."""
 
     copies: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_PLACE))
     twins: tuple[tuple[models.Place, bool, models.Place], ...] = ()
+    minute_sources: frozenset[int] = frozenset()
+    minute_copies: tuple[models.Place, ...] = ()
+
+    def __add__(self, other: "Judged") -> "Judged":
+        return Judged(
+            pl.concat([self.copies, other.copies]),
+            self.twins + other.twins,
+            self.minute_sources | other.minute_sources,
+            self.minute_copies + other.minute_copies,
+        )
 
     def verdicts(self) -> Iterator[tuple[int, int, str]]:
         """Source, row and what it is, of every row that is no call of its own."""
@@ -31,14 +44,30 @@ class Judged:
     def rejects(self, name: Callable[[models.Place, models.Place], str]) -> tuple[models.RejectedRow, ...]:
         """`name(place, other)` is how the other row is called where the first one is told about."""
         return tuple(
-            models.RejectedRow(place, (reason(name(place, other), has_id=has_id),))
+            models.RejectedRow(place, (reason(name(place, other), has_id=has_id, unit=self._unit(place, other)),))
             for place, has_id, other in self.twins
         )
 
+    def told(self, name: Callable[[models.Place], str]) -> tuple[str, ...]:
+        """A warning where two calls of one minute may have been taken for one. `name(place)` is how a row is called."""
+        if not self.minute_copies:
+            return ()
+        rows = ", ".join(name(place) for place in self.minute_copies[:_SHOWN])
+        more = ", …" if len(self.minute_copies) > _SHOWN else ""
+        told = (
+            f"{plurals.calls(len(self.minute_copies))} without an id and without seconds in the start equal an earlier "
+            f"call in everything and count as duplicates, although there may have been two calls in that minute: {rows}"
+            f"{more}. Export the start with its seconds, or with the id of the call"
+        )
+        return (told,)
 
-def reason(other: str, *, has_id: bool) -> models.Reason:
-    """Why a row is rejected whose twin is called `other`."""
-    same = "the same call_id as" if has_id else "same second, direction and number as"
+    def _unit(self, *places: models.Place) -> str:
+        return "minute" if any(place.source in self.minute_sources for place in places) else "second"
+
+
+def reason(other: str, *, has_id: bool, unit: str = "second") -> models.Reason:
+    """Why a row is rejected whose twin is called `other`; `unit` is how exact their starts are."""
+    same = "the same call_id as" if has_id else f"same {unit}, direction and number as"
     return models.Reason("twin", f"{same} {other}, but other content; keep the right one")
 
 
@@ -48,9 +77,14 @@ class Twins:
     def __init__(self, *, id_is_unique: bool) -> None:
         self._id_is_unique = id_is_unique
         self._seen: list[pl.DataFrame] = []
+        self._rows: Counter[int] = Counter()
+        self._with_seconds: set[int] = set()
 
     def see(self, source: int, calls: pl.DataFrame) -> None:
         """`calls` as `Intake.frames` gives them; `source` counts the sources of the batch from 0."""
+        self._rows[source] += calls.height
+        if (calls["started_at"].dt.second() != 0).any():
+            self._with_seconds.add(source)
         has_id = pl.col("call_id").is_not_null() if self._id_is_unique else pl.lit(False)
         by_id, by_instant = pl.struct("call_id"), pl.struct("started_at", "direction", "customer_phone")
         if self._id_is_unique and not calls["call_id"].has_nulls():
@@ -100,12 +134,17 @@ class Twins:
             replaced, on=list(_PLACE), how="anti", maintain_order="left"
         )
         equal = several.filter(~pl.col("is_twin")).join(replaced, on=list(_PLACE), how="anti", maintain_order="left")
+        copies = equal.filter(~pl.struct(key).is_first_distinct())
+        in_minutes = [source for source, rows in self._rows.items() if rows > 1 and source not in self._with_seconds]
+        of_minutes = copies.filter(~pl.col("has_id") & pl.col("source").is_in(in_minutes)).select(list(_PLACE))
         return Judged(
-            pl.concat([equal.filter(~pl.struct(key).is_first_distinct()).select(list(_PLACE)), stood_in_for]),
+            pl.concat([copies.select(list(_PLACE)), stood_in_for]),
             tuple(
                 (models.Place(source, row), has_id, models.Place(other_source, other_row))
                 for source, row, has_id, other_source, other_row in named.iter_rows()
             ),
+            frozenset(in_minutes),
+            tuple(models.Place(source, row) for source, row in of_minutes.iter_rows()),
         )
 
 

@@ -1,6 +1,5 @@
 """What a recipe makes of the first rows of a file, importing none: before and after, and what becomes of each."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ from callimport_schemas import call_log
 # So many rows are judged; only the order of day and month is looked for in the whole file.
 LOOKED_AT = 10_000
 _CELL = 60
-_TOLD = ("started_at", "call_id")
-_TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}[T ]+\d{1,2}:\d{2}")
 
 
 class Ending(StrEnum):
@@ -77,9 +74,9 @@ def trial(
         match = profile.detect(peek) if chosen is None else profile.fit(chosen, peek)
     except errors.SchemaMismatch as error:
         raise errors.SchemaMismatch(f"{opened.name}: {error}") from error
-    frame, order, is_whole = _first_rows(opened, match)
-    given = profile.Given(dialling, ambiguous_hour=reading.ambiguous_hour, order=order)
+    frame, dates, is_whole = _first_rows(opened, match)
     reading = validate.Reading(reading.zone or match.profile.zone, reading.ambiguous_hour, reading.now)
+    given = profile.Given(dialling, ambiguous_hour=reading.ambiguous_hour, dates=dates, zone=reading.zone)
     blanked: blanks.Counts = Counter()
     made = legs.whole(profile.canonical(match.profile, frame, given, blanked))
     judged = _judged(made, match.profile, reading, agent)
@@ -95,8 +92,8 @@ def trial(
     )
 
 
-def _first_rows(opened: models.Source, match: profile.Match) -> tuple[pl.DataFrame, timestamps.Order | None, bool]:
-    """The rows to judge, the order of day and month in the whole file, and whether those rows are all there are."""
+def _first_rows(opened: models.Source, match: profile.Match) -> tuple[pl.DataFrame, timestamps.Evidence | None, bool]:
+    """The rows to judge, what the whole file tells of the order of day and month, and whether those rows are all."""
     frame, evidence, is_whole = None, timestamps.Evidence(), True
     for chunk in reader.read(opened, match.layout):
         if frame is None:
@@ -109,7 +106,7 @@ def _first_rows(opened: models.Source, match: profile.Match) -> tuple[pl.DataFra
         evidence |= profile.evidence(match.profile, chunk.frame)
     if frame is None:
         frame = pl.DataFrame(schema=dict.fromkeys((*match.layout.names, "_ragged"), pl.String) | {"_row": pl.Int64})
-    return frame, evidence.order if match.profile.time_form == "date" else None, is_whole
+    return frame, evidence if match.profile.time_form == "date" else None, is_whole
 
 
 # ── what becomes of each ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,7 +159,7 @@ def _shown(
 ) -> Iterator[Row]:
     found = profile.resolved(its, frame.columns)
     looked_at = list(dict.fromkeys(found[name] for name in its.used if name in found))
-    told = {found[name] for canonical in _TOLD for name in its.fed_by(canonical) if name in found}
+    ids, times = ({found[name] for name in names if name in found} for names in (its.fed_by("call_id"), its.times))
     for cells, canonical in zip(frame.iter_rows(named=True), made.iter_rows(named=True), strict=True):
         row = cells["_row"]
         ending, why = judged.endings[row]
@@ -174,17 +171,17 @@ def _shown(
             row,
             ending,
             why,
-            {name: _masked(cells[name], is_told=name in told) for name in looked_at if cells[name]},
+            {name: _masked(cells[name], is_id=name in ids, is_time=name in times) for name in looked_at if cells[name]},
             {
-                name: _masked(after[name], is_told=name in _TOLD)
+                name: _masked(after[name], is_id=name == "call_id", is_time=name == "started_at")
                 for name in call_log.TEXT_COLUMNS
                 if after[name] is not None
             },
         )
 
 
-def _masked(value: object, *, is_told: bool) -> str:
-    """Times and ids have as many digits as numbers: of those only what can be nothing but a number is hidden."""
-    text = str(value)
-    text = privacy.scrub(text) if is_told or _TIME.match(text) else privacy.hide_numbers(text)
+def _masked(value: object, *, is_id: bool, is_time: bool) -> str:
+    """Ids have as many digits as numbers: of those only what can be nothing but a number is hidden."""
+    show = privacy.show_time if is_time else privacy.scrub if is_id else privacy.hide_numbers
+    text = show(str(value))
     return f"{text[: _CELL - 1]}…" if len(text) > _CELL else text

@@ -17,6 +17,7 @@ import pandera.polars as pa
 import polars as pl
 
 from callimport.core import errors, models
+from callimport.profiles import timestamps
 from callimport_schemas import call_log, checks, communication
 
 _INSTANT = (
@@ -25,6 +26,8 @@ _INSTANT = (
     r" ?(?:(?<utc>[Zz])|(?<sign>[+-])(?<hours>[01][0-9]):?(?<minutes>[0-5][0-9])?)?$"
 )
 _PLAIN_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-2][0-9]:[0-5][0-9]:[0-5][0-9][+-][01][0-9]:[0-5][0-9]$"
+_WORDED = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].*[A-Za-z]{2,4}\)?$"
+_OFFSET = r"[+-][0-9]{2}:[0-9]{2}$"
 _WHOLE = r"^(-?[0-9]+)(?:\.0+)?$"
 # Python knows no instant outside of its years, and a zone may carry one there: a day from the end is wrong enough.
 _YEARS = (datetime(1, 1, 2), datetime(9999, 12, 30))  # noqa: DTZ001 - clocks without a zone
@@ -74,12 +77,11 @@ _MISSING = {
     "duration_missing": ("duration_seconds", "write the seconds of talk, 0 if nobody spoke"),
     "customer_phone_missing": ("customer_phone", "write the customer's number, with + and the country code"),
 }
-# A fault that the recipe has found already explains these, so they are not told a second time.
-_EXPLAINED = {
-    "direction_missing": {"direction_unknown"},
-    "started_at_missing": set(call_log.ZONE_RULES),
-    "duration_missing": {"status_unknown", "duration_number"},
-}
+# A word that nobody knows may have told that nobody talked. What the recipe has found wrong with a column explains as
+# well that the column is missing.
+_EXPLAINED = {"duration_missing": "status_unknown"}
+# What validation says of the start goes before what the recipe says of the end of the call.
+_OF_THE_START = ("started_at_zone", "started_at_ambiguous", "started_at_nonexistent")
 _PAYLOAD = {
     "lead_id_number": ("lead_id", "is not a lead's number"),
     "method_unknown": ("method", f"is not {' or '.join(communication.METHODS)}"),
@@ -224,7 +226,7 @@ def _start(text: pl.Series, reading: Reading) -> tuple[pl.Series, pl.Series]:
     """
     # Nearly every time is written so; of what is fixed in its place slices are enough.
     is_plain = text.str.contains(_PLAIN_INSTANT).fill_null(True).all()
-    read = _plain_clock(text) if is_plain else _any_clock(text)
+    read = _plain_clock(text) if is_plain else _any_clock(_without_words(text))
     started_at, fault = read.with_columns(text.alias("text")).select(*_instant(reading)).get_columns()
     return started_at, fault
 
@@ -238,6 +240,17 @@ def _plain_clock(text: pl.Series) -> pl.DataFrame:
         cell.str.slice(0, 19).str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False, time_unit="us").alias("naive"),
         (sign * (hours * 60 + minutes)).alias("offset"),
     )
+
+
+def _without_words(text: pl.Series) -> pl.Series:
+    """Times with the offset that a word says: 2018-08-23 08:12 UTC, 2018-08-23T08:12:00 (EST)."""
+    worded = text.str.contains(_WORDED).fill_null(False)
+    if not worded.any():
+        return text
+    read = timestamps.parse(text.set(~worded, None), timestamps.Form.YMD)
+    # AM and PM end a time as well, and say nothing of an offset.
+    frame = pl.DataFrame({"text": text, "read": read})
+    return frame.select(pl.when(pl.col("read").str.contains(_OFFSET)).then("read").otherwise("text")).to_series()
 
 
 def _any_clock(text: pl.Series) -> pl.DataFrame:
@@ -342,14 +355,20 @@ def _reasons(
     row: Mapping[str, object], rules: Iterable[str], faults: Iterable[models.Reason]
 ) -> tuple[models.Reason, ...]:
     """Every fault of a row, one for each cause, in the order of `call_log.RULES`."""
-    found = {fault.rule: fault for fault in faults}
+    told = list(faults)
+    # The first fault of a rule is that of the start; the end of a call may lie in the same hour.
+    found = {fault.rule: fault for fault in reversed(told)}
+    blamed = {fault.message.partition(":")[0] for fault in told}
     for whole in ("ragged", "damaged"):
         if whole in found:
             # The cells stand under the wrong names, or are not what was written: what else is wrong is that same fault.
             return (found[whole],)
     for rule in rules:
-        if not _EXPLAINED.get(rule, set()) & found.keys():
-            found.setdefault(rule, _reason(rule, row))
+        if _EXPLAINED.get(rule) in found or (rule in _MISSING and _MISSING[rule][0] in blamed):
+            continue
+        if rule in _OF_THE_START:
+            found[rule] = _reason(rule, row)
+        found.setdefault(rule, _reason(rule, row))
     return tuple(sorted(found.values(), key=lambda reason: call_log.RULES.index(reason.rule)))
 
 

@@ -2,9 +2,10 @@
 
 import logging
 import re
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callimport.core import privacy
@@ -105,3 +106,77 @@ def test_what_is_shown_is_one_line_and_moves_no_cursor(text: str) -> None:
     shown = privacy.scrub(text)
     assert len(shown.splitlines()) <= 1
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+
+
+_INSTANTS = st.datetimes(datetime(1990, 1, 1), datetime(2039, 12, 31))  # noqa: DTZ001 - clocks without a zone
+_MONTHS = ("janv.", "févr.", "mars", "avr.", "mai", "juin", "juillet", "août", "sept.", "oct.", "nov.", "déc.")
+_PHONES: tuple[str, ...] = (
+    "5145550123",
+    "514-555-0123",
+    "(514) 555-0123",
+    "514.555.0123",
+    "514 555 0123",
+    "1-514-555-0123",
+)
+_PHONES += ("+1 514 555 0123", "+15145550123", "+1 (514) 555-0123", "15145550123", "24-08-17 0123", "2045550123")
+
+
+def _dates(at: datetime, mark: str) -> list[str]:
+    in_numbers = ("%Y %m %d", "%d %m %Y", "%m %d %Y", "%d %m %y", "%m %d %y", "%y %m %d")
+    dates = [at.strftime(form).replace(" ", mark) for form in in_numbers]
+    dates += [f"{at.year}{mark}{at.month}{mark}{at.day}", f"{at.day}{mark}{at.month}{mark}{at.year}"]
+    return [*dates, f"{at.day} {_MONTHS[at.month - 1]} {at.year}", f"{at:%b} {at.day}, {at.year}", f"{at:%d-%b-%Y}"]
+
+
+def _clocks(at: datetime) -> list[str]:
+    twelve = f"{at.hour % 12 or 12}:{at:%M:%S}"
+    return [
+        f"{at:%H:%M}", f"{at:%H:%M:%S}", f"{at:%H:%M:%S}.119", f"{at:%H:%M:%S}.119000000", f"{twelve} PM",
+        f"{twelve}\u202fa.m.", f"{at.hour} h {at:%M}", f"{at:%H}h{at:%M} min {at:%S} s", f"{at:%H:%M:%S}-04:00",
+        f"{at:%H:%M:%S} +0000", f"{at:%H:%M:%S}Z", f"{at:%H:%M} UTC",
+    ]  # fmt: skip
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=30)
+@given(_INSTANTS, st.sampled_from("-/. "), st.sampled_from([" ", ", ", " at ", " à ", " - ", "  "]))
+def test_a_time_stays_readable_and_a_number_beside_it_does_not(at: datetime, mark: str, joint: str) -> None:
+    for date in _dates(at, mark):
+        for clock in _clocks(at):
+            time = f"{date}{joint}{clock}"
+            for around in ("{}", 'started_at: "{}" is not a time', "{} - {}", "row 3 ({}), row 12 ({})", "tel {}"):
+                text = around.replace("{}", time)
+                assert privacy.hide_numbers(text) == text
+                assert privacy.scrub(text) == text
+            for phone in _PHONES:
+                for both in (f"{phone} {time}", f"{time} {phone}", f"{phone}, {time}", f"{time};{phone}"):
+                    assert phone not in privacy.hide_numbers(both), both
+
+
+@given(_INSTANTS.map(lambda at: int(at.replace(tzinfo=UTC).timestamp())).filter(lambda count: count < 2_000_000_000))
+def test_a_count_of_time_is_shown_where_a_time_is_known_to_be(count: int) -> None:
+    counts = [str(count), f"{count}.119", f"{25_569 + count / 86_400:.9f}"]
+    if count >= 1_000_000_000:
+        counts += [f"{count}119", f"{count}119000"]
+    for text in counts:
+        assert privacy.show_time(text) == text
+        told = f'started_at: "{text}" is not of the form dmy'
+        assert privacy.hide_numbers(told) == privacy.scrub(told) == told
+        if len(text) > 10:
+            assert text not in privacy.hide_numbers(f'customer_phone: "{text}"')
+
+
+@pytest.mark.parametrize("phone", _PHONES)
+def test_a_number_that_slipped_into_a_column_of_times_is_masked(phone: str) -> None:
+    assert phone not in privacy.show_time(phone)
+    assert phone not in privacy.hide_numbers(f'started_at: "{phone}" is not a time')
+    assert phone not in privacy.show_time(f"2024-05-31 14:05 {phone}")
+
+
+def test_ranges_of_times_stay_readable() -> None:
+    for text in (
+        "2024-05-31 14:05:09 - 14:06:10",
+        "14:05:09 - 14:06:10",
+        "2024-05-31 - 2024-06-30",
+        "2024-06-17 075959",
+    ):
+        assert privacy.hide_numbers(text) == text

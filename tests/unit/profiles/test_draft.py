@@ -94,7 +94,7 @@ def _imported(path: Path, recipe: str) -> tuple[list[dict[str, Any]], dict[int, 
     opened = reader.open_source(path)
     match = profile.fit(profile.load(str(its)), reader.peek(opened))
     frame = pl.concat([chunk.frame for chunk in reader.read(opened, match.layout)])
-    made = profile.canonical(match.profile, frame, profile.Given(phones.Dialling()))
+    made = profile.canonical(match.profile, frame, profile.Given(phones.Dialling(), zone=_READING.zone))
     told = made.select("_row", pl.coalesce("_drop", "_skip").alias("why")).drop_nulls()
     validated = validate.validate(made.filter(~pl.col("_row").is_in(told["_row"].to_list())), _READING)
     others = dict(told.iter_rows()) | {row: faults[0].rule for row, faults in validated.rejects.items()}

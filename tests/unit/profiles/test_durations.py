@@ -36,6 +36,14 @@ def _read(form: Form, *cells: str | None) -> list[int | None]:
         (Form.HMS, "00:01:12", 72),
         (Form.HMS, "00:01:12.000", 72),
         (Form.HMS, "100:00:00", 360_000),
+        (Form.HHMMSS, "020512", 7512),
+        (Form.HHMMSS, "000145", 105),
+        (Form.HHMMSS, "000000", 0),
+        # A spreadsheet took the zeros away.
+        (Form.HHMMSS, "20512", 7512),
+        (Form.HHMMSS, "145", 105),
+        (Form.HHMMSS, "145.0", 105),
+        (Form.HHMMSS, "5", 5),
         (Form.ISO, "PT1M12S", 72),
         (Form.ISO, "PT72S", 72),
         (Form.ISO, "PT1H", 3600),
@@ -198,6 +206,7 @@ def _written(seconds: int) -> dict[str, Form]:
         f"{hour}:{minute:02}:{second:02}": Form.HMS,
         f"{hour:02}:{minute:02}:{second:02}.250": Form.HMS,
         f"{minutes}:{second:02}": Form.HMS,
+        **({f"{hour:02}{minute:02}{second:02}": Form.HHMMSS} if hour < 100 else {}),
         f"PT{hour}H{minute}M{second}S": Form.ISO,
         f"P{day}DT{hour_of_day}H{minute}M{second}S": Form.ISO,
         f"{timedelta(seconds=seconds)}": Form.DAYS,
@@ -220,3 +229,29 @@ def test_whatever_the_text_no_duration_is_negative(cell: str) -> None:
     for form in Form:
         (seconds,) = _read(form, cell)
         assert seconds is None or seconds >= 0
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 999_999))
+def test_digits_that_are_no_clock_are_no_duration(number: int) -> None:
+    (seconds,) = _read(Form.HHMMSS, str(number))
+    hours, minutes, rest = number // 10_000, number // 100 % 100, number % 100
+    assert seconds == (hours * 3600 + minutes * 60 + rest if minutes < 60 and rest < 60 else None)
+    assert _read(Form.HHMMSS, f"{number:06}") == [seconds]
+
+
+@pytest.mark.parametrize(
+    ("cells", "may_be"),
+    [
+        (["020512", "000145", "000000", None], True),
+        (["020512", "000175"], False),
+        (["20512", "145"], False),
+        (["120512", "110145"], False),
+        (["000000"], False),
+        ([], False),
+    ],
+)
+def test_six_digits_with_zeros_in_front_may_be_a_clock(cells: list[str | None], may_be: bool) -> None:
+    texts = pl.Series(cells, dtype=pl.String)
+    assert durations.may_be_hhmmss(texts) == may_be
+    assert durations.shape(texts) is None

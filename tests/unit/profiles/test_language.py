@@ -386,7 +386,7 @@ def test_dates_in_an_order_that_nobody_can_tell_are_faults_that_say_so(tmp_path:
     (row,) = profile.canonical(of, _frame(When=["05/06/2024 14:05"], Way=["incoming"])).to_dicts()
     (fault,) = row["_faults"]
     assert fault["rule"] == "started_at_unreadable"
-    assert "day and month or month and day" in fault["message"]
+    assert "has the day or the month first, no date of the file tells" in fault["message"]
     assert row["started_at"] == "05/06/2024 14:05"
 
 
@@ -396,8 +396,8 @@ def test_a_date_over_12_decides_for_the_whole_file_also_from_another_chunk(tmp_p
         _frame(When=["05/06/2024 14:05"], Way=["incoming"]),
         _frame(When=["17/06/2024 09:00"], Way=["incoming"]),
     )
-    order = (profile.evidence(of, first) | profile.evidence(of, second)).order
-    assert profile.canonical(of, first, profile.Given(order=order))["started_at"].to_list() == ["2024-06-05T14:05:00"]
+    dates = profile.evidence(of, first) | profile.evidence(of, second)
+    assert profile.canonical(of, first, profile.Given(dates=dates))["started_at"].to_list() == ["2024-06-05T14:05:00"]
 
 
 # ── complaints ───────────────────────────────────────────────────────────────────────────────────────────────────────

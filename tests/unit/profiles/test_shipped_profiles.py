@@ -110,8 +110,8 @@ def test_every_recipe_has_an_export() -> None:
 def test_chunks_make_the_same_of_rows_as_the_whole_file(path: Path) -> None:
     match = _match(path)
     rows = frame(path, match.layout)
-    order = profile.evidence(match.profile, rows).order
-    given = profile.Given(phones.Dialling(), order=order)
+    dates = profile.evidence(match.profile, rows)
+    given = profile.Given(phones.Dialling(), dates=dates)
     whole = profile.canonical(match.profile, rows, given)
     pieces = pl.concat([profile.canonical(match.profile, rows.slice(at, 2), given) for at in range(0, rows.height, 2)])
     assert pieces.equals(whole)

@@ -1,6 +1,7 @@
 """An instant is read from every form there is, and one that could be two is a question, not a guess."""
 
-from datetime import UTC, datetime, timedelta, timezone
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import polars as pl
 import pytest
@@ -273,9 +274,10 @@ def test_a_number_over_twelve_decides_for_the_column(cells: list[str | None], or
 @pytest.mark.parametrize(
     ("cells", "order"),
     [
-        (["24/08/17 09:32", "25/08/17 09:32"], Order.DMY),
+        (["24/08/17 09:32", "25/08/17 09:32"], Order.OPEN),
         (["08/24/17 09:32", "08/25/17 09:32"], Order.MDY),
-        (["17/08/24 09:32", "17/08/25 09:32"], Order.YMD),
+        (["17/08/24 09:32", "17/08/25 09:32"], Order.OPEN),
+        (["24/08/17 09:32", "24/08/32 09:32"], Order.DMY),
         (["99/08/24 09:32"], Order.YMD),
         (["24/08/17 09:32"], Order.OPEN),
         (["24/08/99 09:32"], Order.DMY),
@@ -293,6 +295,54 @@ def test_the_date_that_decides_may_come_in_the_last_chunk() -> None:
     assert (first | last).order == (last | first).order == Order.DMY
     assert (first | last).told() == "the first number goes up to 13, the second up to 9"
     assert Evidence().order == Order.ABSENT
+
+
+def test_two_rows_that_contradict_are_named() -> None:
+    def seen(row: int, cell: str, source: str = "") -> Evidence:
+        return timestamps.evidence(pl.Series([cell]), pl.Series([row]), source)
+
+    files = [
+        seen(2, "05/06/2024"),
+        seen(3, "05/14/2024", "a.csv"),
+        seen(4, "13/05/2024", "b.csv"),
+        seen(5, "14/05/2024"),
+    ]
+    told = "row 3 of a.csv (05/14/2024) has the month first, row 4 of b.csv (13/05/2024) the day first"
+    assert (files[0] | files[1] | files[2] | files[3]).contradiction() == told
+    years = seen(2, "99/08/24") | seen(3, "24/08/2017")
+    assert years.contradiction() == "row 2 (99/08/24) has the year first, row 3 (24/08/2017) the day first"
+    assert (seen(2, "1/9/2017") | seen(3, "32/1/2017")).contradiction() == "row 3 (32/1/2017) is no date in any order"
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(st.lists(st.tuples(st.dates(datetime(1971, 1, 1, tzinfo=UTC).date()), st.sampled_from("yY")), min_size=1))
+def test_of_any_dates_in_several_orders_the_rows_that_are_named_do_contradict(
+    dates: list[tuple[date, str]],
+) -> None:
+    forms = ("%d/%m/%{}", "%m/%d/%{}", "%d/%m/%{}")
+    cells = [date.strftime(forms[row % 3].replace("{}", year)) for row, (date, year) in enumerate(dates)]
+    seen = Evidence()
+    for row, cell in enumerate(cells):
+        seen |= timestamps.evidence(pl.Series([cell]), pl.Series([row]))
+    assert seen.order == _order(*cells)
+    if seen.order is Order.CONTRADICTORY:
+        named = [int(row) for row in re.findall(r"row (\d+) ", seen.contradiction())]
+        assert len(named) == 2
+        assert _order(*(cells[row] for row in named)) is Order.CONTRADICTORY
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(st.dates(datetime(1971, 1, 1, tzinfo=UTC).date(), datetime(2068, 1, 1, tzinfo=UTC).date()), min_size=1),
+    st.sampled_from([Order.DMY, Order.MDY, Order.YMD]),
+    st.sampled_from("yY"),
+)
+def test_the_order_that_is_read_is_the_one_that_was_written_or_none(dates: list[date], order: Order, year: str) -> None:
+    if order is Order.YMD:
+        year = "y"
+    parts = {"d": "%d", "m": "%m", "y": f"%{year}"}
+    cells = [date.strftime("/".join(parts[letter] for letter in order.value)) for date in dates]
+    assert _order(*cells) in (order, Order.OPEN)
 
 
 _DATES = st.lists(st.dates(min_value=datetime(2000, 1, 1, tzinfo=UTC).date()), min_size=1, max_size=8)

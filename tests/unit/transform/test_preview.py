@@ -75,6 +75,20 @@ def test_a_call_is_shown_beside_its_cells(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "cell", ["1717178709", "1717178709000", "24/08/17 09:32", "17 juin 2024 à 5 h 59", "45443.58681"]
+)
+def test_a_time_is_shown_as_it_is_written(tmp_path: Path, cell: str) -> None:
+    (row,) = _tried(*_desk(tmp_path, cell)).rows
+    assert row.before["Date"] == cell
+
+
+@pytest.mark.parametrize("cell", ["5145550123", "514-555-0123", "2045550123", "2024-05-31 14:05 514 555 0123"])
+def test_a_number_in_the_column_of_times_is_masked(tmp_path: Path, cell: str) -> None:
+    tried = _tried(*_desk(tmp_path, cell))
+    assert not re.search("555[ -]?0123", report.trial_json(tried))
+
+
 def test_the_last_date_of_the_file_decides_how_the_first_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,7 +43,7 @@ def _read(path: Path, output: Path | None = None) -> tuple[pl.DataFrame, dict[mo
     recipe = profile.fit(recipe, reader.peek(opened)).profile
     chunks = list(reader.read(opened))
     (chunk,) = chunks
-    given = profile.Given(phones.Dialling(), order=profile.evidence(recipe, chunk.frame).order)
+    given = profile.Given(phones.Dialling(), dates=profile.evidence(recipe, chunk.frame))
     reading = validate.Reading("America/Toronto", "reject", _NOW)
     found = validate.validate(profile.canonical(recipe, chunk.frame, given), reading)
     reasons = {models.Place(0, row): why for row, why in found.rejects.items()}

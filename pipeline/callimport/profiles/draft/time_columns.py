@@ -3,6 +3,8 @@
 import zoneinfo
 from collections.abc import Sequence
 
+import polars as pl
+
 from callimport.profiles import durations
 from callimport.profiles.draft import vocabulary
 from callimport.profiles.draft.column_facts import TOTALS, Column, Looked, Time
@@ -63,6 +65,8 @@ def _started(page: Page, column: Column, value: str, because: str, looked: Looke
     if time.form == "open":
         told = f"{column.name}: {column.told}. No date of the file tells which comes first ({column.order.told()})."
         asked = 'Day and month ("dmy"), or month and day ("mdy")?'
+        if "ymd" in column.order.fitting:
+            asked = 'Day first ("dmy"), month first ("mdy"), or year first ("ymd")?'
         page.top.append(Entry("time_form", text("dmy"), (told, asked), is_asked=True))
     else:
         numeric = f" ({column.order.told()} in all rows)" if time.form in ("dmy", "mdy") else ""
@@ -100,7 +104,7 @@ def duration(page: Page, looked: Looked, free: Sequence[Column]) -> Column | Non
         )
         page.columns.append(Entry("duration_seconds", text(chosen.name), (f"{chosen.name}: {chosen.told}",)))
         page.needs.append(chosen.name)
-        _form(page, chosen)
+        _form(page, chosen, looked.sample[chosen.name])
         return chosen
     if span := _span(free):
         since, until = span
@@ -128,13 +132,16 @@ def _span(free: Sequence[Column]) -> tuple[Column, Column] | None:
     return (since, until) if since and until else None
 
 
-def _form(page: Page, column: Column) -> None:
+def _form(page: Page, column: Column, cells: pl.Series) -> None:
     because, form, is_asked = f"{column.name}: {column.told}", "", False
     unit = durations.unit(column.name)
     if column.duration is not None:
         form = column.duration.value
         if form == durations.Form.HMS and all(example.count(":") == 1 for example in column.examples):
             because += "; minutes and seconds"
+    elif durations.may_be_hhmmss(cells):
+        form, is_asked = "hhmmss", True
+        because += '. Hours, minutes and seconds ("hhmmss"), or in which unit: "seconds" or "ms"?'
     elif unit is not None:
         form = "decimal_seconds" if unit is durations.Form.SECONDS and column.digits == "decimal" else unit.value
     elif column.tokens & {"billsec", "seconds", "secondes"}:
@@ -142,7 +149,7 @@ def _form(page: Page, column: Column) -> None:
     else:
         # 90 may be seconds as well as minutes, and neither is ever guessed.
         form, is_asked = "minutes" if column.digits == "decimal" else "seconds", True
-        because += '. In which unit: "seconds", "decimal_seconds", "minutes" or "ms"?'
+        because += '. In which unit: "seconds", "decimal_seconds", "minutes" or "ms"? Or "hhmmss" (145 is 1 min 45 s)?'
     page.top.append(Entry("duration_form", text(form), (because,), is_asked=is_asked))
 
 
