@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from callimport.extract import reader
 from callimport.profiles import columns, conditions, forms, mojibake, timestamps, timezones
 from callimport.profiles.loading import ANY_WORD
 from callimport.profiles.model import Origin, Profile, Span, columns_of
@@ -28,6 +29,8 @@ _ZONE_TOLD = {
     "started_at_ambiguous": "is in an hour that happens twice (clocks go back); decide with --ambiguous-hour",
     "started_at_nonexistent": "is in an hour that never was (clocks go forward); check the time and the zone",
 }
+# Null where the cells of a row stand in their columns.
+_SWALLOWED = pl.col("_ragged").str.contains(reader.SWALLOWED, literal=True)
 _EXTENSION = "customer_phone is an extension, not the number of a customer; if the call was internal, remove the row"
 
 
@@ -108,7 +111,8 @@ class _Work:
     def __init__(self, profile: Profile, cells: pl.DataFrame, present: Collection[str], given: Given) -> None:
         self._profile, self._cells, self._present, self._given = profile, cells, present, given
         self._made: dict[str, pl.Expr] = {}
-        self._faults = [_fault("ragged", pl.col("_ragged").is_not_null(), pl.lit("the row has ") + pl.col("_ragged"))]
+        told = pl.lit("the row has ") + pl.col("_ragged")
+        self._faults = [_fault("swallowed_rows", _SWALLOWED, told), _fault("ragged", ~_SWALLOWED, told)]
         if profile.damaged:
             said = conditions.first_of(profile.damaged, present)
             self._faults.append(_fault("damaged", said.is_not_null(), said))
@@ -293,7 +297,8 @@ class _Work:
             pl.concat_list(self._faults).list.drop_nulls().alias("_faults"),
             unknown.alias("_customer_unknown"),
             self._dropped().alias("_drop"),
-            self._made.get("_skip", blank).alias("_skip"),
+            # A row whose cells do not stand in their columns does not tell who called.
+            pl.when(pl.col("_ragged").is_null()).then(self._made.get("_skip", blank)).alias("_skip"),
             self._made["_machine"].alias("_machine"),
             *self._joining(),
         )
@@ -315,7 +320,8 @@ class _Work:
     def _dropped(self) -> pl.Expr:
         """A row whose cells do not stand in their columns is not dropped for what stands there, unless it is a sum."""
         said = conditions.first_of(self._profile.drop, self._present)
-        return pl.when(pl.col("_ragged").is_null() | (said == "totals")).then(said)
+        is_sum = (said == "totals") & ~_SWALLOWED
+        return pl.when(pl.col("_ragged").is_null() | is_sum).then(said)
 
 
 def _complaint(name: str, cell: pl.Expr, right: str) -> pl.Expr:

@@ -343,9 +343,8 @@ def _reasons(
 ) -> tuple[models.Reason, ...]:
     """Every fault of a row, one for each cause, in the order of `call_log.RULES`."""
     found = {fault.rule: fault for fault in faults}
-    for whole in ("ragged", "damaged"):
+    for whole in call_log.WHOLE_ROW:
         if whole in found:
-            # The cells stand under the wrong names, or are not what was written: what else is wrong is that same fault.
             return (found[whole],)
     for rule in rules:
         if not _EXPLAINED.get(rule, set()) & found.keys():
