@@ -17,6 +17,8 @@ class Exports:
         """Raises SourceError, SchemaMismatch or ConfigError: what is wrong with a file shows first of all."""
         self.sources = tuple(reader.open_source(path) for path in sources_of(settings))
         self._matches = _matches(self.sources, settings.profile)
+        # What the lines of each file are, once all of it has been read.
+        self.lines: dict[int, models.Lines] = {}
         self.profile = self._matches[0].profile
         self._refuse_fractions()
 
@@ -47,8 +49,10 @@ class Exports:
 
     def _chunks(self) -> Generator[tuple[int, models.Chunk], None, None]:
         for position, (opened, match) in enumerate(zip(self.sources, self._matches, strict=True)):
-            for chunk in reader.read(opened, match.layout):
+            lines = models.Lines()
+            for chunk in reader.read(opened, match.layout, lines=lines):
                 yield position, chunk
+            self.lines[position] = lines
 
     def date_order(self) -> timestamps.Order:
         """That of day and month, as all rows of all files tell it together: it is never guessed."""
