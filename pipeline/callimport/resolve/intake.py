@@ -21,6 +21,7 @@ from callimport.transform.counts import Tally
 from callimport.transform.deduplicate import Judged, Twins
 from callimport.transform.filters import Wanted
 from callimport.transform.rejected_calls import InQuestion
+from callimport_schemas import call_log
 
 PIPELINE_VERSION = "2"
 _PLACE = ("_source", "_row")
@@ -53,7 +54,7 @@ class Intake:
         """
         self.exports = Exports(settings)
         self.sources, self.profile = self.exports.sources, self.exports.profile
-        self.tally = Tally()
+        self.tally = Tally(lines=self.exports.lines)
         self.system = settings.system or self.profile.system
         self.zone = settings.timezone or self.profile.zone
         self._reading = validate.Reading(self.zone, settings.ambiguous_hour, now)
@@ -217,7 +218,7 @@ class Intake:
         for row, is_nameless in faulty.iter_rows():
             reasons = rejects[row]
             # A row whose cells do not stand in their columns says nothing about its agent.
-            if is_nameless and reasons[0].rule != "ragged" and self.agents.unknown.complaint:
+            if is_nameless and reasons[0].rule not in call_log.WHOLE_ROW and self.agents.unknown.complaint:
                 reasons += (self.agents.unknown.complaint,)
             self._reject(models.RejectedRow(models.Place(position, row), reasons))
 

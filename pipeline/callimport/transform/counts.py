@@ -15,7 +15,8 @@ EXAMPLES = 3
 @dataclass(slots=True)
 class Tally:
     """`rejects` are kept whole: they are what the reject file is made of. `calls` are those that go on to the ledger;
-    `skipped` ones are calls, too, and so are `replaced` ones: rejected rows that were mended, and sent so, before."""
+    `skipped` ones are calls, too, and so are `replaced` ones: rejected rows that were mended, and sent so, before.
+    `lines` counts the lines of each source; a source that is read again is not counted again."""
 
     read: int = 0
     joined: int = 0
@@ -24,6 +25,7 @@ class Tally:
     dropped: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     rejects: dict[models.Place, tuple[models.Reason, ...]] = field(default_factory=dict)
+    lines: dict[int, models.Lines] = field(default_factory=dict)
     _first: dict[str, list[models.Place]] = field(default_factory=dict)
 
     def reject(self, rejected: models.RejectedRow) -> None:
@@ -58,6 +60,10 @@ class Tally:
             )
             for kind in ordered
         )
+
+    def all_lines(self) -> models.Lines:
+        """The lines of all sources together."""
+        return sum(self.lines.values(), start=models.Lines())
 
     def _note(self, kind: str, source: int, rows: pl.Series) -> None:
         first = self._first.setdefault(kind, [])
