@@ -38,10 +38,11 @@ TEXT_COLUMNS = (
 )  # fmt: skip
 ZONE_RULES = ("started_at_unreadable", "started_at_zone", "started_at_ambiguous", "started_at_nonexistent")
 
+# The cells stand under the wrong names, or are not what was written. Whatever else is wrong is the same fault.
+WHOLE_ROW = ("swallowed_rows", "ragged", "damaged")
 # Every rule, in the order in which the faults of a row are told.
 RULES = (
-    "ragged",
-    "damaged",
+    *WHOLE_ROW,
     "lead_id_number",
     "direction_missing",
     "direction_unknown",

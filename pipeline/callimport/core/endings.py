@@ -104,6 +104,7 @@ class Summary:
     skipped: dict[str, int] = field(default_factory=dict)
     changed: int = 0
     recordings: Recordings = NO_RECORDINGS
+    lines: dict[str, int] = field(default_factory=lambda: models.Lines().counts())
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,14 +82,50 @@ class Peek:
     records: tuple[tuple[int, tuple[str, ...]], ...]
     is_typed: bool
     told: str
+    # Why the text may be no table of separated cells, for the case that no header is found in it; else blank.
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of a file, by names that are unique and not blank, and the physical line that its rows begin on."""
+    """The columns of a file, by names that are unique and not blank, and the physical line that its rows begin on.
+
+    `header` are the cells of the file's header (blank: it has none), by which it is known when it is repeated among
+    the rows; `second_header` is the pattern of the cells in the line that may follow a header.
+    """
 
     names: tuple[str, ...]
     first_row: int
+    header: tuple[str, ...] = ()
+    second_header: str | None = None
+
+
+@dataclass(slots=True)
+class Lines:
+    """How many lines of a text file are what: each lies in the span of one row or is counted otherwise. Of a sheet or a
+    Parquet file, the same of its rows. `header` are the lines of the first header, `repeated` those of later ones;
+    `trailer` what an old system writes behind the end (Ctrl-Z, NUL)."""
+
+    rows: int = 0
+    blank: int = 0
+    preamble: int = 0
+    header: int = 0
+    repeated: int = 0
+    trailer: int = 0
+
+    def __add__(self, other: "Lines") -> "Lines":
+        return Lines(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+    def counts(self) -> dict[str, int]:
+        """The lines of each kind, and how many they are in all."""
+        counts = {
+            "rows": self.rows,
+            "blank": self.blank,
+            "preamble": self.preamble,
+            "header": self.header + self.repeated,
+            "trailer": self.trailer,
+        }
+        return {"total": sum(counts.values()), **counts}
 
 
 @dataclass(frozen=True, slots=True)

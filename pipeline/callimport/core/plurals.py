@@ -16,6 +16,11 @@ def leads(count: int) -> str:
     return f"{count:,} lead{'' if count == 1 else 's'}"
 
 
+def lines(count: int, where: str) -> str:
+    """`1 line before the header`, `2,000 lines before the header`."""
+    return f"{count:,} line{'' if count == 1 else 's'} {where}"
+
+
 def requests(count: int) -> str:
     """`1 request`, `2,000 requests`."""
     return f"{count:,} request{'' if count == 1 else 's'}"

@@ -44,6 +44,8 @@ _NOT_OF_THE_ROW = ("_row", "_reasons", "_source", PROFILE, CELLS, COLUMN)
 _MARK = r"^o[0-9a-f]{20}$"
 _DIGEST_BYTES = 10
 _AFTER_NAME, _AFTER_CELL = "\x1e", "\x1f"
+# Where a record of several lines lies in its file says nothing of what it was.
+_LINES = r" \(lines [0-9]+ to [0-9]+\)(: a quote .* opens on line [0-9]+)?"
 _NO_MARK = (
     "_origin is not a mark of callimport; copy it from the reject file again, or clear the cell if this is another call"
 )
@@ -64,7 +66,8 @@ def marks(frame: pl.DataFrame) -> pl.Series:
 
 def _told(name: str) -> pl.Expr:
     """Name and cell, each with an end that no cell has, so that no two rows are told alike; nothing of a blank cell."""
-    cell = pl.col(name).str.strip_chars().str.replace_all(f"[{_AFTER_NAME}{_AFTER_CELL}]", " ").replace("", None)
+    cell = pl.col(name).str.replace(_LINES, "") if name == "_ragged" else pl.col(name)
+    cell = cell.str.strip_chars().str.replace_all(f"[{_AFTER_NAME}{_AFTER_CELL}]", " ").replace("", None)
     return pl.concat_str(pl.lit(name + _AFTER_NAME), cell, pl.lit(_AFTER_CELL)).fill_null("")
 
 

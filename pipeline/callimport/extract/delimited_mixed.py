@@ -20,8 +20,9 @@ def frame(
     first_line: int,
     *,
     is_last: bool,
-) -> tuple[pl.DataFrame, int]:
-    """The frame of a chunk (see `models.Chunk`) of the complete records in `lines`, and how many lines those are.
+) -> tuple[pl.DataFrame, int, int]:
+    """The frame of a chunk (see `models.Chunk`) of the complete records in `lines`, how many lines those are, and how
+    many of them are blank.
 
     `first_line` is the physical line of the first of them; `is_last` says that the file ends after them. Raises
     SourceError.
@@ -33,11 +34,12 @@ def frame(
 
     found = delimited_tolerant.records(source, lines, delimiter, first_line, is_last=is_last, is_plain=is_plain)
     if not found.left:
-        return delimited_tolerant.frame(names, found), found.used
+        return delimited_tolerant.frame(names, found), found.used, found.blank
     read = delimited_fast.frame("".join(lines[position] for position in found.left).encode(), names, delimiter, 0)
     if read is None:
         found = delimited_tolerant.records(source, lines, delimiter, first_line, is_last=is_last)
-        return delimited_tolerant.frame(names, found), found.used
+        return delimited_tolerant.frame(names, found), found.used, found.blank
     plain, _ = read
     line = pl.Series("_row", found.left, dtype=pl.Int64).gather(plain["_row"]) + first_line
-    return pl.concat([plain.with_columns(line), delimited_tolerant.frame(names, found)]).sort("_row"), found.used
+    both = pl.concat([plain.with_columns(line), delimited_tolerant.frame(names, found)]).sort("_row")
+    return both, found.used, found.blank + len(found.left) - plain.height

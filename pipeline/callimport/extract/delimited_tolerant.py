@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from callimport.core import errors, models
+from callimport.extract import swallowed_rows
 
 # Columns that this program adds: in a reject file that is fed in again they are stale, so they are not read.
 OURS = ("_row", "_ragged", "_reasons", "_source")
@@ -25,13 +26,25 @@ class Records:
     """Records that hold any text: the physical lines they start on, their cells.
 
     `used` counts the lines that belong to complete records; the others open a quote that does not close in them.
-    `left` are the positions of those lines that were not read, being a plain record each.
+    `left` are the positions of those lines that were not read, being a plain record each. `several` are the lines of
+    the records that have more than one, by position; `blank` counts the lines without any text.
     """
 
     starts: list[int]
     rows: list[list[str]]
     used: int
     left: list[int] = field(default_factory=list)
+    several: dict[int, Sequence[str]] = field(default_factory=dict)
+    blank: int = 0
+    delimiter: str = ","
+
+    def swallowed(self, names: Sequence[str]) -> dict[int, str]:
+        """What is wrong with the records that hold others, by position."""
+        found = {
+            position: swallowed_rows.fault(self.rows[position], lines, names, self.delimiter, self.starts[position])
+            for position, lines in self.several.items()
+        }
+        return {position: fault for position, fault in found.items() if fault}
 
 
 def records(
@@ -51,14 +64,20 @@ def records(
     """
     starts: list[int] = []
     rows: list[list[str]] = []
+    several: dict[int, Sequence[str]] = {}
+    blank = 0
     shown = _Shown(lines, is_plain)
     try:
         for cells in csv.reader(shown, delimiter=delimiter):
             if shown.is_over:
                 break
             if any(cells) and any(map(str.strip, cells)):
+                if shown.lines > 1:
+                    several[len(rows)] = lines[shown.start : shown.start + shown.lines]
                 starts.append(first_line + shown.start)
                 rows.append(cells)
+            else:
+                blank += shown.lines
             shown.is_between_records = True
             if len(rows) == most:
                 break
@@ -71,7 +90,7 @@ def records(
         raise errors.SourceError(
             f'{source.path}, line {first_line + shown.start}: a quote (") opens and never closes; close it or remove it'
         )
-    return Records(starts, rows, shown.used, shown.left)
+    return Records(starts, rows, shown.used, shown.left, several, blank, delimiter)
 
 
 class _Shown:
@@ -83,6 +102,11 @@ class _Shown:
         self.start = self._next = 0
         self.is_between_records = True
         self.is_over = False
+
+    @property
+    def lines(self) -> int:
+        """How many the last record has had so far."""
+        return self._next - self.start
 
     @property
     def used(self) -> int:
@@ -108,6 +132,8 @@ def frame(names: Sequence[str], found: Records) -> pl.DataFrame:
     ragged: list[str | None] = [None] * len(rows)
     if any(len(cells) != width for cells in rows):
         rows, ragged = _squared(rows, width)
+    for position, fault in found.swallowed(names).items():
+        ragged[position] = fault
     cells_of = zip(*rows, strict=True) if rows else [()] * width
     columns = [
         pl.Series(name, cells, dtype=pl.String) for name, cells in zip(names, cells_of, strict=True) if name not in OURS

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from callimport.core import errors, models, privacy
-from callimport.extract import compression, delimited_tolerant, source_file
+from callimport.extract import compression, delimited_tolerant, headers, source_file
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell, MergedCell
@@ -33,20 +33,43 @@ def first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tu
     which sheet that is, for a person."""
     with _sheet(source) as sheet:
         rows = itertools.islice(_rows(source, sheet), most)
-        records = tuple((row, tuple(_trimmed(cells))) for row, cells in rows)
+        records = tuple((row, headers.trimmed(cells)) for row, cells in rows)
         return records, f"workbook, sheet {privacy.scrub(sheet.title)}"
 
 
-def frames(source: models.Source, layout: models.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
-    """The rows of `layout`, in the shape of `models.Chunk`. A cell that a sheet leaves out is blank, never a fault."""
+def frames(
+    source: models.Source, layout: models.Layout, chunk_rows: int, lines: models.Lines
+) -> Iterator[pl.DataFrame]:
+    """The rows of `layout`, in the shape of `models.Chunk`. A cell that a sheet leaves out is blank, never a fault.
+
+    What every row of the sheet is, up to the last one with text, is added to `lines`.
+    """
     width = len(layout.names)
     with _sheet(source) as sheet:
-        rows = ((row, cells) for row, cells in _rows(source, sheet) if row >= layout.first_row)
+        rows = _counted(_rows(source, sheet), layout, lines)
         while taken := list(itertools.islice(rows, chunk_rows)):
             padded = [cells + [""] * (width - len(cells)) for _, cells in taken]
             yield delimited_tolerant.frame(
                 layout.names, delimited_tolerant.Records([row for row, _ in taken], padded, len(taken))
             )
+
+
+def _counted(
+    rows: Iterator[tuple[int, list[str]]], layout: models.Layout, lines: models.Lines
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows of `layout`, among all those of the sheet that hold any text."""
+    last, is_after = 0, False
+    for row, cells in rows:
+        lines.blank += row - last - 1
+        last = row
+        if row >= layout.first_row:
+            lines.rows += 1
+            yield row, cells
+        elif headers.is_repeated(cells, layout) or (is_after and headers.is_second(cells, layout)):
+            lines.header += 1
+            is_after = True
+        else:
+            lines.preamble += 1
 
 
 def has_fractions(source: models.Source, position: int, first_row: int) -> bool:
@@ -105,11 +128,6 @@ def _rows(source: models.Source, sheet: "Worksheet") -> Generator[tuple[int, lis
             number += 1
             if any(map(str.strip, cells)):
                 yield number, cells
-
-
-def _trimmed(cells: list[str]) -> list[str]:
-    filled = [position for position, cell in enumerate(cells, start=1) if cell.strip()]
-    return cells[: filled[-1]]
 
 
 def _text(cell: "Cell | MergedCell") -> str:

@@ -28,12 +28,14 @@ def first_records(source: models.Source, most: int) -> tuple[tuple[int, tuple[st
     """The names as line 0 and the first rows, `most` records in all. A null is a blank cell."""
     stored = names(source)
     columns = tuple(f"{position}" for position in range(len(stored)))
-    rows = next(frames(source, columns, most - 1), pl.DataFrame())
+    rows = next(frames(source, columns, most - 1, models.Lines()), pl.DataFrame())
     cells = rows.select(columns).fill_null("").rows() if rows.height else []
     return ((0, stored), *enumerate(cells, start=1))
 
 
-def frames(source: models.Source, names: tuple[str, ...], chunk_rows: int) -> Iterator[pl.DataFrame]:
+def frames(
+    source: models.Source, names: tuple[str, ...], chunk_rows: int, lines: models.Lines
+) -> Iterator[pl.DataFrame]:
     scan, stored = _scan(source)
     columns = [
         _as_text(column, dtype).alias(name)
@@ -45,6 +47,7 @@ def frames(source: models.Source, names: tuple[str, ...], chunk_rows: int) -> It
         # Slices, not collect_batches: that one reads ahead of its reader, and its memory grows with the file.
         piece = _guarded(source, scan.slice(start, chunk_rows).collect)
         numbers = pl.int_range(start + 1, start + 1 + piece.height, dtype=pl.Int64).alias("_row")
+        lines.rows += piece.height
         yield piece.select(*columns, numbers, pl.lit(None, dtype=pl.String).alias("_ragged"))
 
 

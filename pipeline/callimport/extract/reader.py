@@ -10,14 +10,16 @@ from collections.abc import Iterator
 import polars as pl
 
 from callimport.core import csv_safety, errors, models, privacy, row_origin
-from callimport.extract import delimited, excel, formats, parquet
+from callimport.extract import delimited, excel, formats, headers, parquet
 from callimport.extract.delimited_tolerant import FILL_IN, PUT_QUOTES
 from callimport.extract.discovery import find
+from callimport.extract.headers import is_second, lines_of, trimmed
 from callimport.extract.source_file import open_source, refuse_changed
+from callimport.extract.swallowed_rows import TOLD as SWALLOWED
 
 __all__ = [
-    "CHUNK_ROWS", "FILL_IN", "PEEKED", "PUT_QUOTES", "find", "header", "open_source", "peek", "read",
-    "refuse_fractions",
+    "CHUNK_ROWS", "FILL_IN", "PEEKED", "PUT_QUOTES", "SWALLOWED", "find", "header", "is_second", "lines_of",
+    "open_source", "peek", "read", "refuse_fractions", "trimmed",
 ]  # fmt: skip
 
 CHUNK_ROWS = 100_000
@@ -31,7 +33,8 @@ def peek(source: models.Source) -> models.Peek:
     if _kind(source) is formats.Kind.WORKBOOK:
         records, told = excel.first_records(source, PEEKED)
         return models.Peek(records, False, told)
-    return models.Peek(delimited.first_records(source, PEEKED)[0], False, delimited.form(source).told)
+    records, _, doubt = delimited.first_records(source, PEEKED)
+    return models.Peek(records, False, delimited.form(source).told, doubt)
 
 
 def header(source: models.Source) -> tuple[str, ...]:
@@ -40,18 +43,23 @@ def header(source: models.Source) -> tuple[str, ...]:
 
 
 def read(
-    source: models.Source, layout: models.Layout | None = None, chunk_rows: int = CHUNK_ROWS
+    source: models.Source,
+    layout: models.Layout | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+    lines: models.Lines | None = None,
 ) -> Iterator[models.Chunk]:
     """The rows in chunks of at most `chunk_rows`, see `models.Chunk` for their shape.
 
-    Without a layout the first record is the header. A line without any text is no row. Text from Parquet: whole
+    Without a layout the first record is the header. A line without any text is no row, and neither is the header over
+    again. Once the last chunk is read, `lines` counts every line of the file. Text from Parquet: whole
     numbers plain, floats as Polars writes them (NaN is null), instants in ISO 8601 with their offset, naive times
     without one, booleans true and false, spans of time in seconds. From a workbook: as the sheet would be saved as CSV,
     with plain numbers and ISO 8601. Raises SourceError, also after the last chunk when the file is no longer the one
     that was opened.
     """
     its = layout or _headed(source)
-    for frame in _frames(source, its, chunk_rows):
+    lines = models.Lines() if lines is None else lines
+    for frame in headers.without_repeated(source, its, _frames(source, its, chunk_rows, lines), lines):
         # A reject file of ours, come back.
         restored = csv_safety.restored(frame) if row_origin.COLUMN in frame.columns else frame
         yield models.Chunk(source, _still_ragged(restored) if row_origin.CELLS in frame.columns else restored)
@@ -91,12 +99,14 @@ def _kind(source: models.Source) -> formats.Kind:
     return known.kind if known else formats.Kind.TEXT
 
 
-def _frames(source: models.Source, layout: models.Layout, chunk_rows: int) -> Iterator[pl.DataFrame]:
+def _frames(
+    source: models.Source, layout: models.Layout, chunk_rows: int, lines: models.Lines
+) -> Iterator[pl.DataFrame]:
     if _kind(source) is formats.Kind.PARQUET:
-        return parquet.frames(source, layout.names, chunk_rows)
+        return parquet.frames(source, layout.names, chunk_rows, lines)
     if _kind(source) is formats.Kind.WORKBOOK:
-        return excel.frames(source, layout, chunk_rows)
-    return delimited.frames(source, layout, chunk_rows)
+        return excel.frames(source, layout, chunk_rows, lines)
+    return delimited.frames(source, layout, chunk_rows, lines)
 
 
 def _first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], int]:
@@ -104,7 +114,8 @@ def _first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, t
     if _kind(source) is formats.Kind.WORKBOOK:
         records, _ = excel.first_records(source, most)
         return records, records[-1][0] + 1
-    return delimited.first_records(source, most)
+    records, following, _ = delimited.first_records(source, most)
+    return records, following
 
 
 def _headed(source: models.Source) -> models.Layout:
@@ -113,12 +124,12 @@ def _headed(source: models.Source) -> models.Layout:
         names, first_row = parquet.names(source), 1
     else:
         records, first_row = _first_records(source, 1)
-        names = records[0][1] if records else ()
+        names = trimmed(records[0][1]) if records else ()
         if not names:
             raise errors.SourceError(f"{source.path} holds no line with text; export it again with its header")
         if any("\x00" in name for name in names):
             raise errors.SourceError(f"{source.path} is no text (NUL in its first line); export it again as CSV")
-    layout = models.Layout(tuple(name.strip() for name in names), first_row)
+    layout = models.Layout(tuple(name.strip() for name in names), first_row, names)
     _refuse_names(source, layout.names)
     return layout
 

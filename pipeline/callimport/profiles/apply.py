@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from callimport.core import phones
+from callimport.extract import reader
 from callimport.profiles import blanks, columns, conditions, forms, mojibake, timestamps, timezones
 from callimport.profiles.loading import ANY_WORD
 from callimport.profiles.model import Origin, Profile, Span, Zone, columns_of
@@ -40,6 +41,8 @@ _ZONE_TOLD = {
 }
 _NO_ZONE = "has no offset and no zone is known; state it with --timezone"
 _OFFSET = r"[+-]\d{2}:\d{2}$"
+# Null where the cells of a row stand in their columns.
+_SWALLOWED = pl.col("_ragged").str.contains(reader.SWALLOWED, literal=True)
 _EXTENSION = "customer_phone is an extension, not the number of a customer; if the call was internal, remove the row"
 
 
@@ -144,7 +147,8 @@ class _Work:
         self._profile, self._cells, self._present, self._given = profile, cells, present, given
         self._blanked = blanked
         self._made: dict[str, pl.Expr] = {}
-        self._faults = [_fault("ragged", pl.col("_ragged").is_not_null(), pl.lit("the row has ") + pl.col("_ragged"))]
+        told = pl.lit("the row has ") + pl.col("_ragged")
+        self._faults = [_fault("swallowed_rows", _SWALLOWED, told), _fault("ragged", ~_SWALLOWED, told)]
         if profile.damaged:
             said = conditions.first_of(profile.damaged, present)
             self._faults.append(_fault("damaged", said.is_not_null(), said))
@@ -422,7 +426,8 @@ class _Work:
             pl.concat_list(self._faults).list.drop_nulls().alias("_faults"),
             unknown.alias("_customer_unknown"),
             self._dropped().alias("_drop"),
-            self._made.get("_skip", blank).alias("_skip"),
+            # A row whose cells do not stand in their columns does not tell who called.
+            pl.when(pl.col("_ragged").is_null()).then(self._made.get("_skip", blank)).alias("_skip"),
             self._made["_machine"].alias("_machine"),
             *self._joining(),
         )
@@ -451,7 +456,8 @@ class _Work:
     def _dropped(self) -> pl.Expr:
         """A row whose cells do not stand in their columns is not dropped for what stands there, unless it is a sum."""
         said = conditions.first_of(self._profile.drop, self._present)
-        return pl.when(pl.col("_ragged").is_null() | (said == "totals")).then(said)
+        is_sum = (said == "totals") & ~_SWALLOWED
+        return pl.when(pl.col("_ragged").is_null() | is_sum).then(said)
 
 
 def _lost_digits(ids: pl.Series) -> pl.Series:

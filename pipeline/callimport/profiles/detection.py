@@ -1,12 +1,14 @@
 """Which recipe a file is of, where its rows begin and how its columns are called, with what that rests on."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from callimport.core import errors, models, phones, privacy
+from callimport.extract import reader
 from callimport.profiles import columns, conditions, forms
 from callimport.profiles.library import available, load
 from callimport.profiles.model import Header, Headerless, Profile
@@ -46,6 +48,7 @@ def fit(profile: Profile, peek: models.Peek) -> Match:
     """The recipe that was chosen, on this file. Raises SchemaMismatch: what is missing, and how to export better."""
     match = _matched(profile, peek)
     if match is None:
+        refuse_no_table(peek)
         faults, _ = _lacking(profile, peek)
         if profile.other_columns == "error":
             record = _headlike(profile, peek)
@@ -72,22 +75,35 @@ def _matched(profile: Profile, peek: models.Peek) -> Match | None:
 
 
 def _headed(profile: Profile, peek: models.Peek, header: Header, position: int, line: int) -> Match:
-    cells = peek.records[position][1]
-    names = column_names(cells)
-    found = columns.resolved(profile, names)
-    _refuse_twice(profile, names, found)
-    rest = peek.records[position + 1 :]
-    if profile.second_header and rest and not peek.is_typed and _is_second(profile.second_header, rest[0][1]):
-        line, rest = rest[0][0], rest[1:]
+    layout = headed(peek, position, profile.second_header)
+    found = columns.resolved(profile, layout.names)
+    _refuse_twice(profile, layout.names, found)
     told = ", ".join(found[name] for name in header.needs[:_SHOWN]) + (", …" if len(header.needs) > _SHOWN else "")
     version = f" ({header.name})" if header.name else ""
-    where = "it" if peek.is_typed else f"line {peek.records[position][0]}"
+    where = "it" if peek.is_typed else f"line {line}"
     return Match(
         profile,
-        models.Layout(names, rest[0][0] if rest else line + 1),
+        layout,
         privacy.scrub(f"{profile.name}{version} because {where} has the columns {told}"),
         tuple(lack.says for lack in profile.lacks if lack.column not in found),
     )
+
+
+def headed(peek: models.Peek, position: int, second_header: str | None = None) -> models.Layout:
+    """The layout of a file whose header is the record at `position`. A separator behind its last name names nothing."""
+    line, cells = peek.records[position]
+    header = cells if peek.is_typed else reader.trimmed(cells)
+    layout = models.Layout(column_names(header), 0, header, None if peek.is_typed else second_header)
+    rest = peek.records[position + 1 :]
+    if rest and reader.is_second(rest[0][1], layout):
+        (line, cells), rest = rest[0], rest[1:]
+    return replace(layout, first_row=rest[0][0] if rest else line + reader.lines_of(cells))
+
+
+def refuse_no_table(peek: models.Peek) -> None:
+    """Raise SchemaMismatch where the file has no header because it is no table of separated cells."""
+    if peek.doubt:
+        raise errors.SchemaMismatch(f"it cannot be read as a table: {peek.doubt}")
 
 
 def column_names(cells: Sequence[str]) -> tuple[str, ...]:
@@ -101,11 +117,6 @@ def column_names(cells: Sequence[str]) -> tuple[str, ...]:
             seen[name] += 1
         found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return tuple(found)
-
-
-def _is_second(pattern: str, cells: Sequence[str]) -> bool:
-    texts = [cell.strip() for cell in cells if cell.strip()]
-    return bool(texts) and bool(pl.Series(texts).str.contains(pattern).all())
 
 
 def _refuse_twice(profile: Profile, names: Sequence[str], found: dict[str, str]) -> None:
@@ -174,8 +185,9 @@ def _unknown(profile: Profile, found: dict[str, str], names: Sequence[str]) -> l
     told: list[str] = []
     for name in unknown:
         if name not in slips:
+            nameless = re.fullmatch(r"column \d+", name)
             told += [f"{name}: did you mean {match}?" for match in close(name, absent)] or [
-                f"column {name} is not known"
+                f"{name} has no name" if nameless else f"column {name} is not known"
             ]
     return told
 
@@ -225,6 +237,7 @@ def _nothing_fits(profiles: Sequence[Profile], peek: models.Peek) -> errors.Sche
                 f"it looks like {profile.name}, whose recipe was never tried on a real export; "
                 f"if it is one, say --profile {profile.name} and look closely at what callimport check makes of it"
             )
+    refuse_no_table(peek)
     if option := _beside_the_calls(peek):
         return errors.SchemaMismatch(
             f"it holds no calls, but looks like a file for {option}: name the phone system's export, and this one with "

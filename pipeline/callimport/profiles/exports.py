@@ -32,8 +32,8 @@ class _File:
     layout: models.Layout
     part: str | None = None
 
-    def chunks(self) -> Iterator[models.Chunk]:
-        for chunk in reader.read(self.source, self.layout):
+    def chunks(self, lines: models.Lines | None = None) -> Iterator[models.Chunk]:
+        for chunk in reader.read(self.source, self.layout, lines=lines):
             if self.part is None:
                 yield chunk
             elif (rows := chunk.frame.filter(_read_by() == self.part)).height:
@@ -49,6 +49,8 @@ class Exports:
         self.sources = tuple(file.source for file in self._files)
         self.by_profile = _by_profile([file.match for file in self._files], settings)
         self._timezone = settings.timezone
+        # What the lines of each file are, once all of it has been read.
+        self.lines: dict[int, models.Lines] = {}
         self._refuse_fractions()
 
     def of(self, source: int) -> ProfileFiles:
@@ -90,8 +92,12 @@ class Exports:
 
     def _chunks(self, sources: Collection[int]) -> Generator[tuple[int, models.Chunk], None, None]:
         for position in sources:
-            for chunk in self._files[position].chunks():
+            lines = models.Lines()
+            for chunk in self._files[position].chunks(lines):
                 yield position, chunk
+            # A reject file of several profiles is read once for each of them.
+            if self.sources.index(self.sources[position]) == position:
+                self.lines[position] = lines
 
     def date_order(self, its: ProfileFiles) -> timestamps.Evidence:
         """What all rows of all files of a profile tell together of the order of day and month: it is never guessed."""
@@ -175,8 +181,8 @@ def _files(sources: Sequence[models.Source], name: str | None) -> list[_File]:
 def _parts(opened: models.Source, peek: models.Peek) -> list[_File]:
     """A reject file of several profiles, once for each. A profile's columns are those that it knows, and those that are
     filled in on its rows. Raises SchemaMismatch for a row that names no profile."""
-    line, cells = peek.records[0]
-    layout = models.Layout(profile.column_names(cells), peek.records[1][0] if len(peek.records) > 1 else line + 1)
+    line, _ = peek.records[0]
+    layout = profile.headed(peek, 0)
     filled: dict[str, set[str]] = {}
     for chunk in reader.read(opened, layout):
         for (part,), rows in chunk.frame.with_columns(_read_by().alias("")).partition_by("", as_dict=True).items():

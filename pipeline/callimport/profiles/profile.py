@@ -18,7 +18,7 @@ apply       a frame of cells → the canonical call frame
 
 from callimport.profiles.apply import NOTHING, Given, canonical, evidence
 from callimport.profiles.columns import resolved
-from callimport.profiles.detection import Match, column_names, detect, fit
+from callimport.profiles.detection import Match, detect, fit, headed, refuse_no_table
 from callimport.profiles.library import available, load, text_of
 from callimport.profiles.loading import QUESTION
 from callimport.profiles.model import Cell, Chain, FileName, Legs, Profile
@@ -35,11 +35,12 @@ __all__ = [
     "Profile",
     "available",
     "canonical",
-    "column_names",
     "detect",
     "evidence",
     "fit",
+    "headed",
     "load",
+    "refuse_no_table",
     "resolved",
     "text_of",
 ]

@@ -62,6 +62,7 @@ class Reckoning:
             skipped=skipped,
             changed=self.updates.waiting,
             recordings=self._recordings(),
+            lines=self.tally.all_lines().counts(),
         )
         return endings.Result(
             summary=summary,
@@ -75,7 +76,7 @@ class Reckoning:
             pilot=tuple(queries.handed_out(database)) if self.is_pilot else (),
             updates=self.updates,
             waiting=tuple(queries.waiting(database, besides=self.batch_id)),
-            told=(*told_of_blanks(self.tally.blanked), *self.told, *self._left(summary)),
+            told=(*self._not_rows(), *told_of_blanks(self.tally.blanked), *self.told, *self._left(summary)),
             kept_otherwise=dict(Counter(queries.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
             unattached=self.unattached,
             audio=self.audio,
@@ -85,6 +86,18 @@ class Reckoning:
             plan=plan,
             error=error,
         )
+
+    def _not_rows(self) -> Iterator[str]:
+        """Which lines were not read as rows, if there is more to tell than of headers."""
+        lines = self.tally.all_lines()
+        kinds = {
+            plurals.lines(lines.preamble, "before the header"): lines.preamble,
+            f"{lines.blank:,} blank": lines.blank,
+            f"{lines.repeated:,} of repeated headers": lines.repeated,
+            f"{lines.trailer:,} behind the last row (Ctrl-Z or NUL)": lines.trailer,
+        }
+        if told := ", ".join(kind for kind, count in kinds.items() if count):
+            yield f"not rows: {told}"
 
     def _left(self, summary: endings.Summary) -> Iterator[str]:
         """What is left to do, where the exit code has something graver to tell than that."""

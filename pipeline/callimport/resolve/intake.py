@@ -77,7 +77,7 @@ class Intake:
         """
         self.exports = Exports(settings)
         self.sources, self.by_profile = self.exports.sources, self.exports.by_profile
-        self.tally = Tally()
+        self.tally = Tally(lines=self.exports.lines)
         zones = [its.zone for its in self.by_profile]
         # Of the lists that are written beside the answer, whatever system their calls are of.
         self.zone = next(filter(None, zones), None)
@@ -282,7 +282,7 @@ class Intake:
         for row, is_nameless in faulty.iter_rows():
             reasons = rejects[row]
             # A row whose cells do not stand in their columns says nothing about its agent.
-            if is_nameless and reasons[0].rule != "ragged" and self.agents.unknown.complaint:
+            if is_nameless and reasons[0].rule not in call_log.WHOLE_ROW and self.agents.unknown.complaint:
                 reasons += (self.agents.unknown.complaint,)
             self._reject(models.RejectedRow(models.Place(position, row), reasons))
 

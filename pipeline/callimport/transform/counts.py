@@ -16,7 +16,8 @@ EXAMPLES = 3
 class Tally:
     """`rejects` are kept whole: they are what the reject file is made of. `calls` are those that go on to the ledger;
     `skipped` ones are calls, too, and so are `replaced` ones: rejected rows that were mended, and sent so, before.
-    `blanked` counts, by column and word, the cells that were read as blank because the word means nothing."""
+    `blanked` counts, by column and word, the cells that were read as blank because the word means nothing. `lines`
+    counts the lines of each source; a source that is read again is not counted again."""
 
     read: int = 0
     joined: int = 0
@@ -26,6 +27,7 @@ class Tally:
     skipped: Counter[str] = field(default_factory=Counter)
     blanked: Counter[tuple[str, str]] = field(default_factory=Counter)
     rejects: dict[models.Place, tuple[models.Reason, ...]] = field(default_factory=dict)
+    lines: dict[int, models.Lines] = field(default_factory=dict)
     _first: dict[str, list[models.Place]] = field(default_factory=dict)
 
     def reject(self, rejected: models.RejectedRow) -> None:
@@ -60,6 +62,10 @@ class Tally:
             )
             for kind in ordered
         )
+
+    def all_lines(self) -> models.Lines:
+        """The lines of all sources together."""
+        return sum(self.lines.values(), start=models.Lines())
 
     def _note(self, kind: str, source: int, rows: pl.Series) -> None:
         first = self._first.setdefault(kind, [])

@@ -359,9 +359,8 @@ def _reasons(
     # The first fault of a rule is that of the start; the end of a call may lie in the same hour.
     found = {fault.rule: fault for fault in reversed(told)}
     blamed = {fault.message.partition(":")[0] for fault in told}
-    for whole in ("ragged", "damaged"):
+    for whole in call_log.WHOLE_ROW:
         if whole in found:
-            # The cells stand under the wrong names, or are not what was written: what else is wrong is that same fault.
             return (found[whole],)
     for rule in rules:
         if _EXPLAINED.get(rule) in found or (rule in _MISSING and _MISSING[rule][0] in blamed):

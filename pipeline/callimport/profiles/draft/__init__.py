@@ -50,13 +50,13 @@ def layout(peek: models.Peek) -> models.Layout:
         said = sum(bool(set(vocabulary.tokens(cell)) & _ROLES) for cell in cells)
         if said > most and (peek.is_typed or not any(_DATA.search(cell) for cell in cells)):
             best, most = position, said
+    if best < 0 or sum(bool(cell.strip()) for cell in peek.records[best][1]) == 1:
+        profile.refuse_no_table(peek)
     if best < 0:
         raise errors.SchemaMismatch(
             "no line looks like a header (names such as Date, From, Duration); write one above the rows and try again"
         )
-    line, cells = peek.records[best]
-    following = peek.records[best + 1 :]
-    return models.Layout(profile.column_names(cells), following[0][0] if following else line + 1)
+    return profile.headed(peek, best)
 
 
 def draft(file: str, peek: models.Peek, frames: Iterable[pl.DataFrame]) -> Draft:
