@@ -1,11 +1,10 @@
 """callimport export: the ledger as a table. As the CRM's API has no delete, it is also the list to clean up by.
 
-CSV (UTF-8 with its mark) for spreadsheets, Parquet for programs. Numbers of customers are masked in both; the key and
-the row of the source tell which call it is.
+CSV or a workbook for spreadsheets, Parquet for programs. Numbers of customers are masked in all; the key and the
+row of the source tell which call it is.
 """
 
 import contextlib
-import csv
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ from pathlib import Path
 
 import polars as pl
 
-from callimport.core import csv_safety, errors, files, models, privacy
+from callimport.core import errors, files, models, privacy, table_file, workbook_writer
 from callimport.core.settings import Settings
 from callimport.ledger import Ledger, history, queries
 from callimport.load import account_ledger
 
 ROWS_AT_ONCE = 50_000
-_FORMATS = (".csv", ".parquet")
+_FORMATS = (".csv", ".xlsx", ".parquet")
 _ISO = "%Y-%m-%dT%H:%M:%S%:z"
 _MOMENTS = ("first_attempt_at", "last_attempt_at", "moved_at")
 _NUMBERS = ("row", "communication_id", "lead_id", "started_at", "attempts")
@@ -37,8 +36,10 @@ class Exported:
 def refuse_unfit(path: Path, *, force: bool) -> None:
     """ConfigError for a file that would not be written."""
     if path.suffix.lower() not in _FORMATS:
-        raise errors.ConfigError(f"{path}: the ledger is written as .csv or .parquet; call it so")
-    files.refuse_existing(path, force=force)
+        raise errors.ConfigError(f"{path}: the ledger is written as .csv, .xlsx or .parquet; call it so")
+    if workbook_writer.is_one(path):
+        workbook_writer.refuse_missing(path)
+    files.refuse_existing(path, force=force, is_table=True)
 
 
 def export(
@@ -59,7 +60,7 @@ def export(
         if batch_id is not None and not queries.knows_batch(ledger.database, batch_id):
             raise errors.ConfigError(f"the ledger knows no batch {batch_id}: callimport export without --batch has all")
         frames = _frames(ledger, statuses, batch_id)
-        write = _write_csv if path.suffix.lower() == ".csv" else _write_parquet
+        write = _write_parquet if path.suffix.lower() == ".parquet" else _write_table
         return Exported(path, write(path, frames))
 
 
@@ -90,17 +91,14 @@ def _each_once(name: str, shown: Callable[[str], str]) -> pl.Expr:
     )
 
 
-def _write_csv(path: Path, frames: Iterator[pl.DataFrame]) -> int:
-    count = 0
-    with files.opened(path, encoding="utf-8-sig") as file:
-        out = csv.writer(file, lineterminator="\r\n")
-        out.writerow(history.COLUMNS)
-        for frame in frames:
-            told = frame.with_columns(pl.col("started_at", *_MOMENTS).dt.strftime(_ISO))
-            told = told.with_columns(pl.when("adopted").then(pl.lit("yes")).alias("adopted"))
-            out.writerows(csv_safety.guarded(told, in_csv=True).iter_rows())
-            count += frame.height
-    return count
+def _write_table(path: Path, frames: Iterator[pl.DataFrame]) -> int:
+    told = (
+        frame.with_columns(
+            pl.col("started_at", *_MOMENTS).dt.strftime(_ISO), pl.when("adopted").then(pl.lit("yes")).alias("adopted")
+        )
+        for frame in frames
+    )
+    return table_file.write(path, "Calls", history.COLUMNS, told)
 
 
 def _write_parquet(path: Path, frames: Iterator[pl.DataFrame]) -> int:

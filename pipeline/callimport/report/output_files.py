@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from callimport.core import errors, files, workbook_writer
+from callimport.core import errors, files, table_file, workbook_writer
 from callimport.core.settings import Settings
 from callimport.extract import reader
 from callimport.ledger import Enrolled
@@ -28,6 +28,10 @@ def refuse_unfit(settings: Settings, html: Path | None = None) -> None:
     of the files that are read."""
     if settings.rejects is not None:
         rejects.refuse_unfit(settings.rejects)
+    if settings.unknown_callers is not None:
+        table_file.refuse_unfit(settings.unknown_callers, "unknown callers")
+    if settings.draft_agents is not None:
+        table_file.refuse_unfit(settings.draft_agents, "agents")
     answers: dict[Path | None, Collection[str]] = {
         settings.rejects: rejects.COLUMNS,
         settings.unknown_callers: unknown_callers.HEADER,
@@ -46,7 +50,7 @@ def refuse_unfit(settings: Settings, html: Path | None = None) -> None:
     for path in outputs:
         # Whether one of before is in the way shows when it is known what would be written.
         is_of_before = path in answers and _has_columns(path, answers[path])
-        files.refuse_existing(path, force=settings.force or is_of_before)
+        files.refuse_existing(path, force=settings.force or is_of_before, is_table=path != html)
 
 
 def write(settings: Settings, intake: Intake | None, enrolled: Enrolled) -> tuple[str, ...]:

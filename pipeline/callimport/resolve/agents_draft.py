@@ -1,6 +1,5 @@
 """Everybody whom the exports name as an agent: a draft of an agents file, for a person to fill in."""
 
-import csv
 import difflib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport.core import csv_safety, files
+from callimport.core import table_file
 from callimport.resolve.agents import AGENT_COLUMNS
 from callimport.resolve.agents_file import AgentsFile, Entry, known_as
 
@@ -47,17 +46,12 @@ class AgentsFound:
         """One row a person, most calls first; days in `zone` (None: UTC). Of `file` come those known already, and the
         suggestions. Returns how many rows there are.
 
-        CSV in UTF-8 with its mark, so that a spreadsheet reads it; whole or not at all, readable by its owner only. It
-        can be given to --agents once email or user_id is filled in; a line in which both are blank says nothing.
-        Raises ConfigError where the file cannot be made.
+        A table as `table_file.write` makes it. It can be given to --agents once email or user_id is filled in; a line
+        in which both are blank says nothing. Raises ConfigError where the file cannot be made.
         """
         rows = list(self._rows(zone, file.entries if file else ()))
         drafted = pl.DataFrame(rows, schema=dict.fromkeys(HEADER, pl.String()), orient="row")
-        with files.opened(path, encoding="utf-8-sig") as opened:
-            out = csv.writer(opened, lineterminator="\r\n")
-            out.writerow(HEADER)
-            out.writerows(csv_safety.guarded(drafted, in_csv=True).iter_rows())
-        return drafted.height
+        return table_file.write(path, "Agents", HEADER, [drafted])
 
     def _rows(self, zone: str | None, entries: tuple[Entry, ...]) -> Iterator[tuple[str, ...]]:
         there = ZoneInfo(zone) if zone else UTC

@@ -1,13 +1,12 @@
 """Numbers without a lead: who called, or was called, and is nobody in the CRM. For a person to go through."""
 
-import csv
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from callimport.core import files
+from callimport.core import table_file
 
 HEADER = ("number", "calls", "answered", "missed", "last_call", "last_was")
 # Rows that are waiting to be added up; beside them, as much memory as there are numbers.
@@ -52,19 +51,19 @@ class UnknownCallers:
     def write(self, path: Path, zone: str | None = None) -> int:
         """One row a number, most calls first, then the latest; times in `zone` (None: UTC). Returns how many there are.
 
-        CSV in UTF-8 with its mark, so that a spreadsheet reads it; whole or not at all, readable by its owner only.
-        Raises ConfigError where the file cannot be made.
+        A table as `table_file.write` makes it. Raises ConfigError where the file cannot be made.
         """
         found = _added_up(pl.concat(self._numbers)) if self._numbers else pl.DataFrame(schema=["number"])
         there = ZoneInfo(zone) if zone else UTC
-        with files.opened(path, encoding="utf-8-sig") as file:
-            out = csv.writer(file, lineterminator="\r\n")
-            out.writerow(HEADER)
-            if found.height:
-                ordered = found.sort("calls", "last_call", "number", descending=[True, True, False])
-                for number, calls, answered, last_call, last_was in ordered.iter_rows():
-                    out.writerow((number, calls, answered, calls - answered, _told(last_call, there), last_was))
-        return found.height
+        rows: list[tuple[str, ...]] = []
+        if found.height:
+            ordered = found.sort("calls", "last_call", "number", descending=[True, True, False])
+            for number, calls, answered, last_call, last_was in ordered.iter_rows():
+                missed = calls - answered
+                rows.append((number, str(calls), str(answered), str(missed), _told(last_call, there), last_was))
+        told = pl.DataFrame(rows, schema=dict.fromkeys(HEADER, pl.String()), orient="row")
+        # Numbers stand there as they are, + and all: a person copies them from here.
+        return table_file.write(path, "Unknown callers", HEADER, [told], is_guarded=False)
 
 
 def _added_up(parts: pl.DataFrame) -> pl.DataFrame:

@@ -13,14 +13,12 @@ from typing import Any, TextIO
 
 import polars as pl
 
-from callimport.core import csv_safety, errors, files, models, row_origin, workbook_writer
+from callimport.core import csv_safety, errors, files, models, row_origin, table_file, workbook_writer
 from callimport.extract import reader
 from callimport.profiles import profile
 
 # Columns that this program adds. In a reject file that was fed in again they are of the last time.
 _OURS = ("_row", "_ragged", "_reasons", "_source", row_origin.PROFILE, row_origin.CELLS, row_origin.COLUMN)
-# What a run can read again.
-_NAMED = (".csv", ".txt", ".xlsx")
 # Of every reject file, whatever its other columns.
 COLUMNS = ("_reasons", row_origin.COLUMN)
 _CUT = (
@@ -47,10 +45,7 @@ _BLAMED = {
 
 def refuse_unfit(path: Path) -> None:
     """Raise ConfigError where a file of that name could not be written; called before hours of work, not after."""
-    if path.suffix.lower() not in _NAMED:
-        raise errors.ConfigError(f"{path}: rejects are written as .csv or .xlsx; call it so")
-    if workbook_writer.is_one(path):
-        workbook_writer.refuse_missing(path)
+    table_file.refuse_unfit(path, "rejects")
 
 
 def write(

@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import openpyxl
 import polars as pl
 import pytest
 
@@ -69,6 +70,18 @@ def test_no_whole_number_and_nothing_to_calculate_is_in_it(settings: Settings, t
     assert {row["source"] for row in _rows(path)} == {"'=calls.csv"}
 
 
+def test_a_workbook_has_the_same_as_text(settings: Settings, tmp_path: Path) -> None:
+    sheet = openpyxl.load_workbook(_export(settings, tmp_path / "ledger.XLSX"))["Calls"]
+    header, *rows = ([cell.value or "" for cell in row] for row in sheet.iter_rows())
+    assert all(cell.data_type in "sn" and not isinstance(cell.value, int) for row in sheet.iter_rows() for cell in row)
+    in_csv = _rows(_export(settings, tmp_path / "ledger.csv"))
+    assert [dict(zip(header, row, strict=True)) for row in rows] == [
+        # What has an apostrophe in CSV says itself here that it is text.
+        {name: cell.removeprefix("'") for name, cell in row.items()}
+        for row in in_csv
+    ]
+
+
 def test_parquet_has_the_same_with_types(settings: Settings, tmp_path: Path) -> None:
     frame = pl.read_parquet(_export(settings, tmp_path / "ledger.parquet"))
     assert tuple(frame.columns) == history.COLUMNS
@@ -114,7 +127,7 @@ def test_an_empty_ledger_still_names_its_columns(tmp_path: Path, suffix: str) ->
         assert pl.read_parquet(out).columns == list(history.COLUMNS)
 
 
-@pytest.mark.parametrize(("name", "says"), [("out.txt", ".csv or .parquet"), ("taken.csv", "--force")])
+@pytest.mark.parametrize(("name", "says"), [("out.txt", ".csv, .xlsx or .parquet"), ("taken.csv", "--force")])
 def test_a_file_that_would_not_do_is_refused_before_anything_is_read(
     settings: Settings, tmp_path: Path, name: str, says: str
 ) -> None:

@@ -1,0 +1,49 @@
+"""A table for people: CSV, or an Excel workbook where the name ends in .xlsx. Whole or not at all."""
+
+import csv
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+import polars as pl
+
+from callimport.core import csv_safety, errors, files, workbook_writer
+
+_NAMED = (".csv", ".txt", ".xlsx")
+
+
+def refuse_unfit(path: Path, what: str) -> None:
+    """Raise ConfigError where a table of `what` could not be written under that name; called before hours of work."""
+    if path.suffix.lower() not in _NAMED:
+        raise errors.ConfigError(f"{path}: {what} are written as .csv or .xlsx; call it so")
+    if workbook_writer.is_one(path):
+        workbook_writer.refuse_missing(path)
+
+
+def write(
+    path: Path, title: str, header: Collection[str], frames: Iterable[pl.DataFrame], *, is_guarded: bool = True
+) -> int:
+    """Write the frames, of text and whole numbers, under one header; null is blank. Returns how many rows there are.
+
+    CSV is UTF-8 with its mark, so that a spreadsheet reads it; `is_guarded`, see `csv_safety`. `title` is that of the
+    sheet. Readable by its owner only. Raises ConfigError where the file cannot be made.
+    """
+    count = 0
+    if workbook_writer.is_one(path):
+        sheet = workbook_writer.Sheet(title, list(header), wide=())
+        for frame in frames:
+            count += frame.height
+            if count > workbook_writer.MOST_ROWS:
+                raise errors.ConfigError(f"{path}: there are more rows than a sheet has; call it .csv instead")
+            text = csv_safety.guarded(frame, in_csv=False) if is_guarded else frame
+            for row in text.with_columns(pl.all().cast(pl.String).fill_null("")).iter_rows():
+                sheet.add(row)
+        with files.opened_binary(path) as binary:
+            sheet.save(binary)
+        return count
+    with files.opened(path, encoding="utf-8-sig") as file:
+        out = csv.writer(file, lineterminator="\r\n")
+        out.writerow(header)
+        for frame in frames:
+            count += frame.height
+            out.writerows((csv_safety.guarded(frame, in_csv=True) if is_guarded else frame).iter_rows())
+    return count
