@@ -565,15 +565,19 @@ def test_quirk_19_an_id_that_excel_cut_short_is_a_reject_that_says_so(tmp_path: 
 
 @pytest.mark.parametrize("mark", ["/", "-"])
 def test_quirk_19_lost_seconds_are_whole_minutes(tmp_path: Path, mark: str) -> None:
-    """With the year in two digits one date alone would tell nothing: the 31st may be a year."""
-    path = write(
-        tmp_path / "cdr.csv",
-        "calldate,src,dst,duration,billsec,disposition",
-        f"31{mark}08{mark}24 09:32,101,5145550123,20,12,ANSWERED",
-        f"30{mark}08{mark}24 09:40,5145550124,102,20,0,NO ANSWER",
-        end="\r",
-    )
-    assert told(calls_of(path), "started_at") == [("2024-08-31T13:32:00Z",), ("2024-08-30T13:40:00Z",)]
+    """With the year in two digits the dates tell nothing: the 31st and the 30th may be years."""
+
+    def calls(year: str) -> Path:
+        return write(
+            tmp_path / "cdr.csv",
+            "calldate,src,dst,duration,billsec,disposition",
+            f"31{mark}08{mark}{year} 09:32,101,5145550123,20,12,ANSWERED",
+            f"30{mark}08{mark}{year} 09:40,5145550124,102,20,0,NO ANSWER",
+            end="\r",
+        )
+
+    assert told(calls_of(calls("2024")), "started_at") == [("2024-08-31T13:32:00Z",), ("2024-08-30T13:40:00Z",)]
+    assert exporting.rules(check(calls("24"))) == {"started_at_unreadable": 2}
 
 
 def test_parquet_with_the_habits_of_pandas(tmp_path: Path) -> None:
