@@ -83,7 +83,7 @@ def test_a_given_lead_wins(tmp_path: Path) -> None:
         (",5003", 'phone ""'),
         ("0199000100,5003", "or state its country with --region"),
         ("555-0123,5003", "state it with --area-code"),
-        ("95145550123,5003", "state that digit with --outside-line"),
+        ("915145550123,5003", "or state its country with --region"),
         (f"{_PHONE},0", 'lead_id "0" is not a whole number'),
         (f"{_PHONE},", 'lead_id ""'),
         (f"{_PHONE},L5", 'lead_id "L5"'),
