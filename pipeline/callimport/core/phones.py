@@ -34,11 +34,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dialling:
-    """What numbers mean that are written as they are dialled.
+    """How numbers are dialled that are written without a country code.
 
-    `region` (see `require_region`) is the country of numbers without one. `outside_line` is what a desk dials before a
-    public number; None: nobody stated it, "": nothing. `area_code` is that of seven digits in North America; "": they
-    stay incomplete.
+    `region` (see `require_region`) is their country. `outside_line` is what a desk dials before a public number (None:
+    nobody stated it; "": nothing). `area_code` completes seven digits in North America ("": they stay incomplete).
     """
 
     region: str = "CA"
@@ -47,12 +46,13 @@ class Dialling:
 
     @property
     def undialled(self) -> "Dialling":
-        """For numbers that people write, in a list or beside a name: no outside line stands before them."""
+        """For numbers that people write, in a list or within a text: no outside line stands before them."""
         return replace(self, outside_line="")
 
     def or_line(self, outside_line: str) -> "Dialling":
-        """The same with this outside line, unless one was stated."""
-        return self if self.outside_line is not None else replace(self, outside_line=outside_line)
+        """The same with the outside line of a profile, unless one was stated."""
+        is_stated = self.outside_line is not None
+        return self if is_stated or not outside_line else replace(self, outside_line=outside_line)
 
 
 # E.164 and extension where there are any, the kind, and what is wrong, to be said after the cell.
@@ -66,7 +66,7 @@ _REMEMBERED = 1 << 17
 # Characters. No number takes more, whatever is around it; what does need not be searched.
 _LONGEST = 120
 # Digits of an extension, and of a number with its country code.
-_MOST_SHORT, _MOST_DIGITS = 6, 15
+_EXTENSION_DIGITS, _E164_DIGITS = 6, 15
 
 _WRITE = "write it with + and the country code"
 _AGAIN = "export again and load that column as text"
@@ -286,14 +286,13 @@ def _number(text: str, dialling: Dialling) -> _Reading:
     # A code that is not known, and what it is about: *72 5145550123 calls nobody.
     if text.startswith("*"):
         return None, None, Kind.UNREADABLE, _NO_NUMBER
-    dialling = dialling.undialled
     if in_parentheses := _IN_PARENTHESES.fullmatch(text):
         inside = _number(in_parentheses["inside"].strip(), dialling)
         if inside[2] in (Kind.NUMBER, Kind.EXTENSION):
             return inside
     runs = _RUN.findall(text)
     if len(runs) == 1 and sum(map(str.isdigit, text)) == sum(map(str.isdigit, runs[0])):
-        e164, kind, wrong = _international(runs[0], dialling)
+        e164, kind, wrong = _international(runs[0], dialling.undialled)
         return e164, None, kind, wrong
     return None, None, Kind.UNREADABLE, _NO_NUMBER
 
@@ -311,27 +310,28 @@ def _international(text: str, dialling: Dialling) -> tuple[str | None, Kind, str
             return None, Kind.UNREADABLE, _NO_COUNTRY
         return _e164(number), Kind.NUMBER, None
     number = _dialled(digits, dialling)
-    is_foreign = _is_valid(f"+{digits}", None)
-    if number is None:
+    found = _behind([line], digits, dialling)
+    if number is not None:
+        found.add(_e164(number))
+    else:
         codes = [prefix for code in _DIGIT_CODES for prefix in (code, line + code, code + line)]
         # A code of digits and seven digits are as many as 1 and a whole number.
-        behind = _behind([line], digits, dialling) | _behind(codes, digits, replace(dialling, area_code=""))
-        if len(behind) == 1:
-            return behind.pop(), Kind.NUMBER, _PREFIXED if is_foreign else None
-        if behind:
-            return None, Kind.UNREADABLE, _EITHER
-    elif _behind([line], digits, dialling) - {_e164(number)}:
+        found |= _behind(codes, digits, replace(dialling, area_code=""))
+    if len(found) > 1:
         return None, Kind.UNREADABLE, _EITHER
-    elif phonenumbers.is_valid_number(number) or not is_foreign or _is_local(digits, region):
+    if number is not None and (phonenumbers.is_valid_number(number) or _is_local(digits, region)):
         return _e164(number), Kind.NUMBER, None
+    is_foreign = _is_valid(f"+{digits}", None)
+    if found and (number is None or not is_foreign):
+        return found.pop(), Kind.NUMBER, _PREFIXED if is_foreign else None
     if _is_local(digits, region) or (line and _is_local(digits.removeprefix(line), region)):
         return None, Kind.LOCAL, _NO_AREA
     kind = Kind.DAMAGED if is_foreign else Kind.UNREADABLE
-    if not line and _behind([_USUAL_LINE], digits, dialling):
+    if dialling.outside_line is None and _behind([_USUAL_LINE], digits, dialling):
         return None, kind, _PREFIXED
     if is_foreign:
         return None, kind, _NO_PLUS
-    is_national = _MOST_SHORT < len(digits) <= _MOST_DIGITS and not digits.startswith(("00", "011"))
+    is_national = _EXTENSION_DIGITS < len(digits) <= _E164_DIGITS and not digits.startswith(("00", "011"))
     return None, kind, _NOT_OF_REGION.format(region=region) if is_national else _NO_NUMBER
 
 

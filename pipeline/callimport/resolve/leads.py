@@ -72,7 +72,7 @@ class Leads:
 
         A row without a phone (blank, n/a, unknown) is not used. Neither is a bad row: a phone that is no whole number,
         a lead_id that is none, a created_at that is no time, too many cells or too few. Its number is then as if it
-        were not listed. Raises SourceError where no row can be used, or more than 5 % (and at least 20) are bad.
+        were not listed. Raises SourceError where no row can be used, or more than 5 % (and at least 3) are bad.
         """
         opened = reader.open_source(path)
         columns = _columns(path, reader.header(opened))

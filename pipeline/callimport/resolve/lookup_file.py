@@ -10,8 +10,8 @@ from callimport.core import errors, privacy
 
 # One bad row does not stop an import. Many bad rows are a wrong file: half a directory would skip calls in silence.
 BAD_SHARE = 0.05
-# Below so many bad rows a share says nothing: a file of four rows may have two bad ones.
-BAD_AT_LEAST = 20
+# A share of fewer bad rows says nothing: a file of four rows may have two.
+BAD_AT_LEAST = 3
 SHOWN = 5
 _REPEATED = re.compile(r" \(\d+\)$")
 
@@ -75,7 +75,7 @@ class Rows:
     cells: dict[int, str] = field(default_factory=dict)
 
     def refuse_too_many(self) -> None:
-        """Raise SourceError where no row can be used, or more than 5 % (and at least 20) are bad."""
+        """Raise SourceError where no row can be used, or more than 5 % (and at least 3) are bad."""
         if not self.used and (self.bad or self.blank):
             told = "none of its rows can be used"
         elif len(self.bad) >= BAD_AT_LEAST and len(self.bad) > BAD_SHARE * self.read:

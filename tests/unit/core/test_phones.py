@@ -386,6 +386,7 @@ def _dialled(cell: str, dialling: phones.Dialling = _DESK) -> tuple[str | None, 
         "118295145550100",
         "<95145550100>",
         "sip:95145550100@pbx.example",
+        "Ana (95145550100)",
         "5550100",
         "555-0100",
         "9 555 0100",
@@ -427,8 +428,8 @@ def test_a_code_of_digits_takes_a_whole_number_behind_it() -> None:
     assert _dialled("11675550100") == (None, Kind.UNREADABLE)
 
 
-def test_a_name_beside_a_number_is_not_dialled() -> None:
-    assert _dialled("Ana (95145550100)")[0] is None
+def test_no_outside_line_is_taken_off_a_number_within_a_text() -> None:
+    assert _dialled("Ana 95145550100")[0] is None
 
 
 def test_two_readings_of_one_number_are_not_guessed() -> None:
@@ -451,6 +452,8 @@ def test_digits_that_may_be_of_another_country_are_told_beside_the_number() -> N
 def test_a_number_that_an_outside_line_would_explain_says_so(cell: str) -> None:
     assert _read(cell)[0] is None
     assert "state that digit with --outside-line" in _wrong(cell)
+    for none in (_CANADA.undialled, phones.Dialling(outside_line="")):
+        assert "--outside-line" not in str(phones.read(pl.Series([cell]), none)["wrong"].item())
 
 
 def test_an_outside_line_elsewhere_stands_before_the_prefix_of_the_country() -> None:
