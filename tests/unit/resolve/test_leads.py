@@ -327,6 +327,6 @@ def test_a_report_lists_the_rows_that_are_not_used_and_their_calls_have_no_lead(
     result = exporting.check(calls, leads=leads)
     assert (result.summary.calls.pending, result.summary.skipped) == (2, {"no_lead": 1})
     bad, blank = (line for line in result.told if "leads.csv" in line)
-    assert bad.endswith("1 of 4 rows is not used: line 3: Phone has no area code; write it with + and the country code")
+    assert "1 of 4 rows is not used: line 3: Phone has no area code; state it with --area-code, or write it" in bad
     assert blank.endswith("1 of 4 rows is not used: no phone in line 4")
     assert exporting.intake(calls, leads=leads).told[-1].endswith("leads.csv: read Phone as phone")
