@@ -77,7 +77,9 @@ Examples:
 The API has no delete: of a batch that should not have been sent, this is the list to clean up by.
 """,
 )
-@click.option("-o", "--output", type=options.PATH, required=True, metavar="FILE", help="Write there, .csv, .xlsx or .parquet.")
+@click.option(
+    "-o", "--output", type=options.PATH, required=True, metavar="FILE", help="Write there: .csv, .xlsx or .parquet."
+)
 @click.option(
     "--status",
     "statuses",
