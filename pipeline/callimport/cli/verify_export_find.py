@@ -78,7 +78,7 @@ The API has no delete: of a batch that should not have been sent, this is the li
 """,
 )
 @click.option(
-    "-o", "--output", type=options.PATH, required=True, metavar="FILE", help="Write there, .csv, .xlsx or .parquet."
+    "-o", "--output", type=options.PATH, required=True, metavar="FILE", help="Write there: .csv, .xlsx or .parquet."
 )
 @click.option(
     "--status",

@@ -6,7 +6,7 @@ The real ledger, the real HTTP stack and a CRM in memory, in virtual time.
 import random
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest import mock
 
 import anyio
@@ -830,7 +830,7 @@ ANOTHER = making.call(row=7, description=None, started_at=making.STARTED + timed
 
 @pytest.mark.parametrize("on_change", ["update", "report", "skip"])
 def test_nothing_is_sent_of_a_held_update_and_it_is_told_whatever_is_done_about_changes(
-    tmp_path: Path, on_change: str
+    tmp_path: Path, on_change: Literal["update", "report", "skip"]
 ) -> None:
     @in_virtual_time
     async def story() -> None:
