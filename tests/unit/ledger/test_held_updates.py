@@ -1,6 +1,6 @@
 """An update is held where the new facts of a known call are probably another call's under the same id."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -244,15 +244,18 @@ def test_withdraw_tells_the_crm_again_what_an_update_without_an_answer_may_have_
     assert [one.unanswered for one, _ in record.all()] == [({"call_duration": 96},)]
 
 
-@pytest.mark.parametrize("verb", ["resend", "accept"])
-def test_reconcile_decides_nothing_of_a_held_update_and_says_what_does(ledger: Ledger, verb: str) -> None:
+@pytest.mark.parametrize(
+    "decide",
+    [lambda ledger: ledger.resend(REFERENCE), lambda ledger: ledger.accept(REFERENCE, 7)],
+    ids=["resend", "accept"],
+)
+def test_reconcile_decides_nothing_of_a_held_update_and_says_what_does(
+    ledger: Ledger, decide: Callable[[Ledger], object]
+) -> None:
     _deliver(ledger, KNOWN)
     _again(ledger, OTHER)
     with pytest.raises(errors.ConfigError, match=f"callimport retry {REFERENCE} .* callimport withdraw {REFERENCE}"):
-        if verb == "resend":
-            ledger.resend(REFERENCE)
-        else:
-            ledger.accept(REFERENCE, 7)
+        decide(ledger)
     assert len(_held(ledger)) == 1
 
 
