@@ -71,3 +71,30 @@ def test_a_call_of_two_systems_that_waits_for_its_lead_goes_with_the_file_of_its
 
     assert (waiting.summary["calls"]["delivered"], waiting.summary["skipped"]) == (1, {"no_lead": 3})
     assert (later.summary["calls"]["carried"], later.summary["calls"]["delivered"]) == (1, 1)
+
+
+def test_of_a_call_that_two_systems_recorded_the_later_one_is_held(tmp_path: Path) -> None:
+    _, freepbx, leads = _files(tmp_path)
+    same = "2024-05-31 12:00:02,7,5145550126,Ana (101),Inbound,Answered,00:00:01,00:00:29"
+    three_cx = write(tmp_path / "a.csv", *_THREE_CX[:3], same)
+    with rehearsal.crm(tmp_path / "state", "--limit", "100000") as crm:
+        first = crm.run(three_cx, freepbx, "--leads", leads, *_FAST)
+        again = crm.run(three_cx, freepbx, "--leads", leads, *_FAST)
+        stored = crm.stored()
+
+    assert (first.code, again.code) == (4, 4)
+    assert (first.summary["calls"]["held"], first.summary["calls"]["delivered"]) == (1, 4)
+    assert (again.summary["calls"]["held"], again.summary["calls"]["unchanged"]) == (1, 4)
+    assert len(stored) == 4
+    assert "row 4 of b.csv" in first.said
+
+
+def test_a_placeholder_as_id_updates_no_call(tmp_path: Path) -> None:
+    header = "direction,started_at,duration_seconds,customer_phone,lead_id,call_id"
+    rows = {hour: f"incoming,2024-06-03T{hour}:00:00-04:00,{hour},+15145550140,5001,none" for hour in (10, 16)}
+    nights = [write(tmp_path / f"night{hour}.csv", header, row) for hour, row in rows.items()]
+    with rehearsal.crm(tmp_path / "state", "--limit", "100000") as crm:
+        summaries = [crm.run(night, *_FAST).summary for night in nights]
+        stored = crm.stored()
+    assert [one["calls"]["delivered"] for one in summaries] == [1, 1]
+    assert len(stored) == 2

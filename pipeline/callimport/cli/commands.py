@@ -204,7 +204,10 @@ def withdraw(what: str, **given: Any) -> ExitCode:
     is_update = ledger_status.is_update_held(settings, _clock(), what)
     count = ledger_status.withdraw(settings, _clock(), what)
     given_up = f"{plurals.calls(count)} given up; no run sends them, from whichever file"
-    kept = "the call stays in the CRM as it is; the new facts count as known"
+    kept = (
+        "the call stays in the CRM as it is; the new facts count as known. They are not sent: if they are those of "
+        "another call, give it another call_id in the file and import it"
+    )
     click.echo(f"{what.upper()}: {kept if is_update else given_up}")
     return ExitCode.OK
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 # How the fault begins; what a row with it is rejected for is a rule of its own.
 TOLD = "a quoted cell that holds whole rows"
-ADVICE = "close it or remove it, then import the file again"
+ADVICE = "close it or remove it in the export, then import the export again; this row alone lacks the others"
 LINE_END = re.compile(r"\r\n|\r|\n")
 _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 # So many digits has every time and every number, and hardly a word.

@@ -68,7 +68,8 @@ class Judged:
 def reason(other: str, *, has_id: bool, unit: str = "second") -> models.Reason:
     """Why a row is rejected whose twin is called `other`; `unit` is how exact their starts are."""
     same = "the same call_id as" if has_id else f"same {unit}, direction and number as"
-    return models.Reason("twin", f"{same} {other}, but other content; keep the right one")
+    another = ", or give another call an id of its own" if has_id else ""
+    return models.Reason("twin", f"{same} {other}, but other content; keep the right one{another}")
 
 
 class Twins:

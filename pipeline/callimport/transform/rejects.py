@@ -132,6 +132,9 @@ def _to_be_cleared(ragged: str | None) -> str:
     export."""
     if not ragged:
         return ""
+    if reader.SWALLOWED in ragged:
+        # To clear the cell would send one call and lose the others.
+        return ragged
     told, _, advice = ragged.rpartition("; ")
     # What a person noted there instead is kept whole.
     return f"{told if advice in _ADVICE else ragged}; {_TO_BE_CLEARED}"

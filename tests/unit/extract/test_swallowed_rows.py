@@ -43,8 +43,8 @@ def test_a_quote_left_open_rejects_the_row_that_swallowed_others(
     last = 4 + between
     assert list(_faults(frame)) == [3]
     assert _faults(frame)[3] == (
-        f'a quoted cell that holds whole rows (lines 3 to {last}): a quote (") opens on line 3; close it or remove it, '
-        "then import the file again"
+        f'a quoted cell that holds whole rows (lines 3 to {last}): a quote (") opens on line 3; close it or remove it '
+        "in the export, then import the export again; this row alone lacks the others"
     )
     assert frame["_row"].to_list() == [2, 3, last + 1]
 
