@@ -11,6 +11,8 @@ from callimport.extract import swallowed_rows
 # A file that begins with a mark of byte order keeps it when it is put behind another one.
 _AROUND = "\ufeff \t\r\n\u00a0"
 _DIGITS = "0123456789"
+# The columns of a chunk that are no cells of the file, though a reject file has columns of these names.
+_OURS = ("_row", "_ragged")
 # A name of a column has fewer digits in a row, a row of data has more somewhere.
 _LONG_NUMBER = r"[0-9]{4}"
 
@@ -39,7 +41,7 @@ def without_repeated(
     is_after = False
     for frame in frames:
         # Columns that we added ourselves to a reject file are not read.
-        columns = [name for name in layout.names if name in frame.columns]
+        columns = [name for name in layout.names if name in frame.columns and name not in _OURS]
         rows = frame["_row"]
         repeated: dict[int, int] = {}
         for row in _candidates(frame, columns, layout):

@@ -124,7 +124,7 @@ def _cells(
             for name in profile.used
         ),
     )
-    cells = blanks.blanked(cells, blanks.values(profile), blanked)
+    cells = blanks.blanked(cells, blanks.words_of(profile), blanked)
     dialling = (given.dialling or phones.Dialling()).or_line(profile.outside_line)
     kinds = [
         forms.kinds(cells[name], dialling).alias(conditions.kind_column(name))
@@ -439,6 +439,7 @@ class _Work:
         length = pl.lit(None, dtype=pl.Int64)
         if chain is not None:
             length = forms.seconds(conditions.text(chain.length), self._profile.duration_form)
+        is_call_id = rule is not None and rule.join == profile.columns.get("call_id")
         roles = {"internal": rule.internal, "forwarded": rule.forwarded} if rule else {}
         role = blank
         for name, condition in roles.items():
@@ -447,7 +448,7 @@ class _Work:
                 role = pl.when(holds & role.is_null()).then(pl.lit(name)).otherwise(role)
         return [
             role.alias("_role"),
-            (blanks.id_text(rule.join, profile) if rule else blank).alias("_group"),
+            (blanks.id_text(rule.join, profile, parts_are_ids=is_call_id) if rule else blank).alias("_group"),
             (blanks.id_text(rule.leg, profile) if rule and rule.leg else blank).alias("_leg"),
             (blanks.id_text(chain.join, profile) if chain else blank).alias("_chain"),
             length.alias("_length"),

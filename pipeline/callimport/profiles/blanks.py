@@ -1,17 +1,26 @@
 """Words that databases, spreadsheets and phone systems write where they have nothing to say."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import polars as pl
 
 from callimport.profiles import conditions
-from callimport.profiles.model import First, Origin, Profile, Sides, Text
+from callimport.profiles.model import Cell, First, Origin, Profile, Sides, Text
 
 # In every column.
-WORDS = ("NULL", "\\N", "(null)", "<null>", "[null]", "None", "NaN", "NaT", "<NA>", "N/A", "#N/A", "#N/D")
+WORDS = (
+    "NULL", "\\N", "(null)", "<null>", "[null]", "None", "(none)", "NaN", "NaT", "<NA>", "N/A", "n.a.", "#N/A", "#N/D",
+    # What databases write for a time that never was.
+    "0000-00-00", "0000-00-00 00:00:00", "0000-00-00T00:00:00",
+)  # fmt: skip
+# In names of people, too.
+NOBODY = (*WORDS, "unknown", "undefined", "nil", "na", "-", "--", "—", "?")
 # In ids, also what systems write where a call, a lead or a person has none.
-PLACEHOLDERS = (*WORDS, "unknown", "undefined", "nil", "na", "0", "-", "--", "?")
+PLACEHOLDERS = (
+    *NOBODY, "0", "00", "000", "0000", "0.0", "-1", "00000000-0000-0000-0000-000000000000", "#REF!", "#VALUE!",
+    "#NAME?",
+)  # fmt: skip
 # Canonical columns that hold an id, or a name that a placeholder can stand for.
 IDS = ("call_id", "lead_id", "agent_id", "recording")
 
@@ -22,35 +31,64 @@ def _spellings(words: Collection[str]) -> list[str]:
     return sorted({spelling for word in words for spelling in (word, word.lower(), word.upper(), word.capitalize())})
 
 
-_WORDS, _PLACEHOLDERS = _spellings(WORDS), _spellings(PLACEHOLDERS)
+_WORDS, _NOBODY, _PLACEHOLDERS = _spellings(WORDS), _spellings(NOBODY), _spellings(PLACEHOLDERS)
+_AGENT = ("agent_email", "agent_name", "agent_extension")
 
 
-def values(profile: Profile) -> dict[str, frozenset[str]]:
-    """For each column that the profile uses, the words, in small letters, that are values there: those of `not_blank`,
-    those that [values] lists for it, and those that a condition compares it with."""
-    found: dict[str, set[str]] = {column: set(profile.not_blank) for column in profile.used}
-    for name, words in profile.values.items():
+def words_of(profile: Profile) -> dict[str, list[str]]:
+    """For each column that the profile uses, the words that mean nothing there.
+
+    A word is a value where `not_blank` names it, where [values] lists it for the column, and where a condition compares
+    the column with it.
+    """
+    kept: dict[str, set[str]] = {column: set(profile.not_blank) for column in profile.used}
+    for name, listed in profile.values.items():
         for column in profile.fed_by(name):
-            found[column] |= words.keys()
+            kept[column] |= listed.keys()
     for condition in profile.conditions():
         if condition.test in ("equals", "in"):
-            found[condition.column] |= set(condition.words)
-    return {column: frozenset(words) for column, words in found.items()}
+            kept[condition.column] |= set(condition.words)
+    words = dict.fromkeys(profile.used, _WORDS)
+    customer = set(profile.fed_by("customer_phone"))
+    words |= dict.fromkeys(_whole_cells(profile.columns.get(name) for name in _AGENT) - customer, _NOBODY)
+    legs = profile.legs
+    ids = [*(profile.columns.get(name) for name in IDS), *((legs.join, legs.leg) if legs else ())]
+    words |= dict.fromkeys(_whole_cells(ids), _PLACEHOLDERS)
+    return {column: [word for word in words[column] if word.lower() not in kept[column]] for column in profile.used}
 
 
-def blanked(cells: pl.DataFrame, values: Mapping[str, frozenset[str]], counts: Counts) -> pl.DataFrame:
-    """`cells` (stripped text) with null for each of WORDS that is no value, in the columns of `values`.
+def _whole_cells(origins: Iterable[Origin | None]) -> set[str]:
+    """The columns whose cells are taken as they are, not put together or cut out of."""
+    found: set[str] = set()
+    for origin in origins:
+        match origin:
+            case Cell(column, None):
+                found.add(column)
+            case First():
+                found |= _whole_cells(origin.of)
+            case Sides():
+                found |= _whole_cells((origin.incoming, origin.outgoing))
+    return found
+
+
+def blanked(cells: pl.DataFrame, words: Mapping[str, list[str]], counts: Counts) -> pl.DataFrame:
+    """`cells` (stripped text) with null for each of the `words` of a column.
 
     `counts` takes how many cells of which column held which word.
     """
-    found = cells.select(pl.col(column).is_in(_WORDS).any() for column in values).row(0)
-    for column in (column for column, is_there in zip(values, found, strict=True) if is_there):
-        is_blank = pl.col(column).is_in([word for word in _WORDS if word.lower() not in values[column]])
+    found = cells.select(pl.col(column).is_in(those).any() for column, those in words.items()).row(0)
+    for column in (column for column, is_there in zip(words, found, strict=True) if is_there):
+        is_blank = pl.col(column).is_in(words[column])
         count(cells, column, is_blank, pl.col(column), counts)
-        cells = cells.with_columns(
-            pl.when(is_blank.fill_null(False)).then(None).otherwise(pl.col(column)).alias(column)
-        )
+        cells = cells.with_columns(pl.when(~is_blank).then(pl.col(column)).alias(column))
     return cells
+
+
+def cleaned(frame: pl.DataFrame) -> pl.DataFrame:
+    """A leads or agents file's chunk, in which words for nothing are blanks."""
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String and name != "_ragged"]
+    stripped = pl.col(texts).str.strip_chars()
+    return frame.with_columns(pl.when(~stripped.is_in(_WORDS)).then(stripped))
 
 
 def count(cells: pl.DataFrame, column: str, is_blank: pl.Expr, text: pl.Expr, counts: Counts) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from callimport.core import errors, models
 from callimport.extract import reader
+from callimport.profiles import blanks
 from callimport.resolve import lookup_file
 
 # By what the phone system names somebody. An email is one, too, beside a user_id.
@@ -17,11 +18,13 @@ TARGETS = ("email", "user_id")
 _PERIOD = ("from", "until")
 # By meaning: a pattern of the names, see `lookup_file.plain`.
 _HEADERS = {
-    "extension": "(?:phone)?ext(?:ension)?s?(?:number|no)?|(?:(?:numero|no|number)(?:de|du)?)?poste(?:number|no)?",
+    "extension": (
+        "(?:agent|phone)?ext(?:ension)?s?(?:number|no)?|(?:(?:numero|no|number)(?:de|du)?)?poste(?:number|no)?"
+    ),
     "name": "(?:full|agent|employee|display)?name|nom(?:complet|(?:de)?l?agent)?|agent",
     "login": "login(?:name|id)?|user(?:name)?|(?:nomd?)?utilisateur",
     "email": "(?:user|agent|crm)?e?mail(?:address)?|(?:adresse)?courriel|adresse(?:e?mail|electronique)",
-    "user_id": "(?:(?:crm|activix)?user|crm|activix)(?:id|number)|id(?:du|del)?(?:utilisateur|user|crm|activix)",
+    "user_id": "(?:(?:crm|activix)?user|crm|activix|agent)(?:id|number)|id(?:du|del)?(?:utilisateur|user|crm|activix)",
     "from": "from|since|depuis|du|start(?:date)?|debut|datededebut",
     "until": "until|to|jusqua|au|end(?:date)?|fin|datedefin",
 }
@@ -75,7 +78,7 @@ def read(path: Path) -> AgentsFile:
 
     A bad line is not used, and neither are all lines of an agent of whom two say two things on one day: the calls of
     these agents are then as without the file. Raises SourceError where no line can be used, or more than 5 % (and at
-    least 20) are bad.
+    least 3) are bad.
     """
     opened = reader.open_source(path)
     columns = lookup_file.columns(path, reader.header(opened), _HEADERS)
@@ -102,7 +105,8 @@ def known_as(text: str | None) -> str:
 def _entries(rows: lookup_file.Rows, opened: models.Source, columns: lookup_file.Columns) -> Iterator[Entry]:
     """Those that say something; bad ones are noted in `rows`."""
     for chunk in reader.read(opened):
-        for row in chunk.frame.iter_rows(named=True):
+        rows.refuse_swallowed(chunk.frame)
+        for row in blanks.cleaned(chunk.frame).iter_rows(named=True):
             rows.read += 1
             cells = {name: str(row.get(columns.one(name) or "") or "").strip() for name in _HEADERS}
             entry = f"the row has {row['_ragged']}" if row["_ragged"] is not None else _entry(row["_row"], cells)

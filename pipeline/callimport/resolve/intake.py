@@ -207,7 +207,7 @@ class Intake:
             self.tally.read += chunk.frame.height
             self.tally.blanked += chunk.blanked
             self.origins.see(position, chunk.frame)
-            self._unclear[position] = row_origin.faults(chunk.frame)
+            self._unclear.setdefault(position, {}).update(row_origin.faults(chunk.frame))
             self._internal.setdefault(position, []).append(chunk.internal)
             yield chunk.looked_at
 
@@ -306,6 +306,9 @@ class Intake:
         if rows is None:
             return
         self._skip(skipped, rows["_group"])
+        left_out = legs.of_skipped_calls(rows, pl.concat([some["_group"] for some in skipped.values()]))
+        self.tally.joined += left_out.height
+        rows = rows.join(left_out, on=list(_PLACE), how="anti", maintain_order="left")
         rows = rows.with_columns(pl.col("_leg").str.replace_all(_NOT_IN_IDS, "_"))
         joined = legs.join(rows, rule, _PLACE, agent=self._agent)
         self.tally.joined += joined.joined.height

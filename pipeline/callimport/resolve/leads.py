@@ -12,6 +12,7 @@ import polars as pl
 from callimport.core import errors, models, normal_form
 from callimport.core import phones as phone_numbers
 from callimport.extract import reader
+from callimport.profiles import blanks
 from callimport.resolve import lookup_file
 from callimport_schemas import checks
 
@@ -79,7 +80,8 @@ class Leads:
         rows = lookup_file.Rows(path, "no phone")
         leads: dict[str, dict[int, models.Lead]] = {}
         for chunk in reader.read(opened):
-            for phones, lead in _rows(rows, chunk.frame, columns, dialling):
+            rows.refuse_swallowed(chunk.frame)
+            for phones, lead in _rows(rows, blanks.cleaned(chunk.frame), columns, dialling):
                 for phone in phones:
                     leads.setdefault(phone, {}).setdefault(lead.id, lead)
         rows.refuse_too_many()

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
+
 from callimport.core import errors, privacy
+from callimport.extract import reader
 
 # One bad row does not stop an import. Many bad rows are a wrong file: half a directory would skip calls in silence.
 BAD_SHARE = 0.05
@@ -73,6 +76,15 @@ class Rows:
     blank: list[int] = field(default_factory=list)
     # What is left out of rows that are used all the same.
     cells: dict[int, str] = field(default_factory=dict)
+
+    def refuse_swallowed(self, frame: pl.DataFrame) -> None:
+        """Raise SourceError for a row that holds others: nobody knows how many leads or people are lost in it."""
+        for row, fault in (
+            frame.filter(pl.col("_ragged").str.contains(reader.SWALLOWED, literal=True))
+            .select("_row", "_ragged")
+            .iter_rows()
+        ):
+            raise errors.SourceError(f"{self.path}, line {row}: the row has {fault}")
 
     def refuse_too_many(self) -> None:
         """Raise SourceError where no row can be used, or more than 5 % (and at least 3) are bad."""

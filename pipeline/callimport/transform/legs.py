@@ -94,6 +94,14 @@ def rows_of(kept: pl.DataFrame, validated: validate.Validated) -> pl.DataFrame:
     return rows.with_columns(pl.col("_row").is_in(list(validated.rejects)).alias("_faulty"))
 
 
+def of_skipped_calls(rows: pl.DataFrame, skipped: pl.Series) -> pl.DataFrame:
+    """Rows with a number that a call was sent on to, where the call itself is skipped for whoever called: they name no
+    customer. `skipped` are the groups of skipped rows."""
+    own = rows.filter(pl.col("_role").is_null())["_group"].drop_nulls()
+    is_of_skipped = pl.col("_group").is_in(skipped.drop_nulls().implode()) & ~pl.col("_group").is_in(own.implode())
+    return rows.filter(is_of_skipped & (pl.col("_role") == "forwarded"))
+
+
 def join(rows: pl.DataFrame, rule: profile.Legs, place: Sequence[str] = PLACE, *, agent: Agent = "last") -> Joined:
     """Join the rows that have the same `_group`; a row without one is a call of its own.
 

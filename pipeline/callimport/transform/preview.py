@@ -1,5 +1,6 @@
 """What a recipe makes of the first rows of a file, importing none: before and after, and what becomes of each."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from callimport_schemas import call_log
 # So many rows are judged; only the order of day and month is looked for in the whole file.
 LOOKED_AT = 10_000
 _CELL = 60
+# An id of Asterisk begins with the second in which its channel was made.
+_EPOCH_ID = re.compile(r"1\d{9}\.\d+$")
 
 
 class Ending(StrEnum):
@@ -135,7 +138,10 @@ def _judged(made: pl.DataFrame, its: profile.Profile, reading: validate.Reading,
             reasons.setdefault(fault.rule, (row, privacy.hide_numbers(fault.message)))
     calls = validated.accepted
     if its.legs is not None:
-        joined = legs.join(legs.rows_of(kept, validated), its.legs, agent=agent)
+        rows = legs.rows_of(kept, validated)
+        left_out = legs.of_skipped_calls(rows, made.filter(pl.col("_skip").is_not_null())["_group"])["_row"]
+        endings |= dict.fromkeys(left_out, (Ending.JOINED, "to a call that is skipped"))
+        joined = legs.join(rows.filter(~pl.col("_row").is_in(left_out.implode())), its.legs, agent=agent)
         calls = joined.calls
         for row, into in joined.joined.iter_rows():
             endings[row] = (Ending.JOINED, f"to row {into}")
@@ -182,6 +188,9 @@ def _shown(
 
 def _masked(value: object, *, is_id: bool, is_time: bool) -> str:
     """Ids have as many digits as numbers: of those only what can be nothing but a number is hidden."""
-    show = privacy.show_time if is_time else privacy.scrub if is_id else privacy.hide_numbers
-    text = show(str(value))
+    text = str(value)
+    if is_time or (is_id and _EPOCH_ID.match(text)):
+        text = privacy.show_time(text)
+    else:
+        text = privacy.scrub(text) if is_id else privacy.hide_numbers(text)
     return f"{text[: _CELL - 1]}…" if len(text) > _CELL else text

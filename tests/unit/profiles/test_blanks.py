@@ -85,11 +85,18 @@ def test_a_placeholder_elsewhere_is_what_it_says() -> None:
 
 
 def test_an_id_of_several_columns_is_none_if_one_of_them_is_none_and_a_leg_if_all_are() -> None:
-    recipe = _recipe('{ text = "{Part}:{Id}" }', '{ text = "{Part}:{Id}" }')
-    made = _made(recipe, {"Part": "0", "Id": "7"}, {"Part": "0", "Id": "0"}, {"Part": "NULL", "Id": "7"})
-    assert made["call_id"].to_list() == [None, None, None]
-    assert made["_group"].to_list() == ["0:7", None, None]
-    assert made["_leg"].to_list() == ["7/0", None, None]
+    rows = ({"Part": "0", "Id": "7"}, {"Part": "0", "Id": "0"}, {"Part": "NULL", "Id": "7"})
+    for join, groups in (("{Part}:{Id}", [None, None, None]), ("{Id} {Part}", ["7 0", None, None])):
+        made = _made(_recipe('{ text = "{Part}:{Id}" }', f'{{ text = "{join}" }}'), *rows)
+        assert made["call_id"].to_list() == [None, None, None]
+        assert made["_group"].to_list() == groups
+        assert made["_leg"].to_list() == ["7/0", None, None]
+
+
+def test_a_placeholder_names_no_agent_and_a_time_that_never_was_is_blank() -> None:
+    made = _made(_recipe(), {"Agent": "-"}, {"Agent": "Unknown"}, {"Start": "0000-00-00 00:00:00"})
+    assert made["agent_name"].to_list() == [None, None, "Ana"]
+    assert made["started_at"].to_list()[2] is None
 
 
 def test_a_word_is_a_value_where_the_profile_says_so() -> None:
@@ -179,3 +186,20 @@ def test_ids_that_all_end_in_zeros_are_damaged(ids: tuple[str, ...]) -> None:
 )
 def test_ordinary_ids_are_not_taken_for_damaged_ones(ids: tuple[str, ...]) -> None:
     assert _rules(*ids) == [[] for _ in ids]
+
+
+# ── where a condition looks at an id ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("word", ["-", "0", "unknown", "null", "None", ""])
+def test_a_twilio_call_without_a_parent_is_no_child(tmp_path: Path, word: str) -> None:
+    header = "sid,direction,status,start_time,duration,from,to,parent_call_sid"
+    rows = (
+        f"CA1,inbound,completed,2024-05-31T14:00:00Z,60,+15145550101,+15145550199,{word}",
+        "CA2,outbound-dial,completed,2024-05-31T14:00:05Z,50,+15145550101,+15145550177,CA1",
+        f"CA3,inbound,completed,2024-05-31T15:00:00Z,30,+15145550102,+15145550199,{word}",
+    )
+    found = exporting.calls_of(exporting.write(tmp_path / "calls.csv", header, *rows))
+    assert [(call["call_id"], call["customer_phone"]) for call in found] == [
+        ("CA1", "+15145550101"), ("CA3", "+15145550102")
+    ]  # fmt: skip

@@ -130,3 +130,9 @@ def test_an_extension_may_change_hands_and_a_person_may_have_two(tmp_path: Path)
         "305,Amélie,1,,",
     )
     assert len(file.entries) == 3
+
+
+def test_a_word_for_nothing_in_an_agents_file_is_a_blank(tmp_path: Path) -> None:
+    file = _read(tmp_path, "agent_extension,agent_name,agent_id,until", "101,NULL,8,NULL", "NULL,Ana,9,N/A")
+    assert [(entry.extension, entry.name, entry.user_id) for entry in file.entries] == [("101", "", 8), ("", "ana", 9)]
+    assert file.unused == ()

@@ -330,3 +330,18 @@ def test_a_report_lists_the_rows_that_are_not_used_and_their_calls_have_no_lead(
     assert "1 of 4 rows is not used: line 3: Phone has no area code; state it with --area-code, or write it" in bad
     assert blank.endswith("1 of 4 rows is not used: no phone in line 4")
     assert exporting.intake(calls, leads=leads).told[-1].endswith("leads.csv: read Phone as phone")
+
+
+def test_a_leads_file_in_which_a_quote_takes_in_other_rows_is_refused(tmp_path: Path) -> None:
+    rows = [f"+15145550{n},{n},2024-05-01,note" for n in range(100, 200)]
+    rows[10], rows[60] = rows[10].replace("note", '"note'), rows[60].replace("note", 'note"')
+    with pytest.raises(
+        errors.SourceError, match=r"line 12: the row has a quoted cell that holds whole rows \(lines 12"
+    ):
+        _leads(tmp_path, "phone,lead_id,created_at,note\n" + "\n".join(rows) + "\n")
+
+
+def test_a_word_for_nothing_in_a_leads_file_is_a_blank(tmp_path: Path) -> None:
+    leads = _leads(tmp_path, f"phone,lead_id,created_at,status\n{_PHONE},5003,NULL,N/A\nNULL,5004,,\n")
+    assert _ids(leads) == {_PHONE: [5003]}
+    assert leads.unused[0].endswith("no phone in line 3")

@@ -375,3 +375,28 @@ def test_rows_of_different_customers_never_end_in_one_call(sample: Path, seed: i
     implausible = [row for one in joined.implausible for (row,) in one.places]
     endings = [*joined.calls["_row"], *joined.joined["_row"], *joined.rejected["_row"], *implausible]
     assert sorted(endings) == kept["_row"].to_list()
+
+
+# ── calls that are skipped ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "+15145550199"])
+def test_a_call_of_nobody_that_is_sent_on_makes_no_call_of_the_number_it_is_sent_to(
+    tmp_path: Path, caller: str
+) -> None:
+    header = "sid,direction,status,start_time,duration,from,to,parent_call_sid"
+    rows = (
+        f"CA1,inbound,completed,2024-05-31T14:00:00Z,60,{caller},+15145550198,",
+        f"CA2,outbound-dial,completed,2024-05-31T14:00:05Z,50,{caller},+15145550177,CA1",
+    )
+    path = exporting.write(tmp_path / "calls.csv", header, *rows)
+    summary = exporting.check(path, own_numbers=("+15145550199",)).summary
+    assert (summary.rows.joined, summary.calls.skipped, summary.calls.total) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("did", ["", "-", "0", "unknown", "s", "out.wav49", "a/b.flac", "out-5145550125-101"])
+def test_what_is_no_number_in_did_makes_no_call_that_came_in(tmp_path: Path, did: str) -> None:
+    header = "calldate,src,dst,dcontext,channel,dstchannel,lastapp,billsec,disposition,uniqueid,did"
+    row = "2024-05-31 14:05:09,5145550199,5145550125,from-internal,PJSIP/101-1,PJSIP/trunk-2,Dial,40,ANSWERED,1717178709.1"
+    found = exporting.calls_of(exporting.write(tmp_path / "calls.csv", header, f"{row},{did}"))
+    assert [(call["direction"], call["customer_phone"]) for call in found] in ([("outgoing", "+15145550125")], [])

@@ -310,3 +310,12 @@ def test_every_rule_of_a_cell_knows_its_cell(tmp_path: Path) -> None:
     bare = [rule for rule, row in zip(every, rows, strict=True) if not any(c.fill.fill_type == "solid" for c in row)]
     # Neither is the fault of one cell of ours: of `damaged` only the recipe knows which it is.
     assert bare == ["swallowed_rows", "ragged", "damaged"]
+
+
+def test_a_reject_file_with_a_row_of_too_few_cells_is_read_again(tmp_path: Path) -> None:
+    header = "direction,started_at,duration_seconds,customer_phone"
+    rows = ("incoming,2024-05-31T14:05:09-04:00,60,+15145550123", "incoming,soon,60,+15145550124", "Page 1 of 2")
+    calls = exporting.write(tmp_path / "calls.csv", header, *rows)
+    rejects = tmp_path / "rejects.csv"
+    assert exporting.check(calls, rejects=rejects).summary.rows.rejected == 2
+    assert exporting.check(rejects).summary.rows.rejected == 2

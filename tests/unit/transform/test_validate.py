@@ -114,7 +114,7 @@ def test_no_setting_of_the_machine_switches_validation_off(enabled: bool, depth:
 
 _RULES: list[tuple[str, dict[str, str | None]]] = [
     ("lead_id_number", {"lead_id": "L-5003"}),
-    ("lead_id_number", {"lead_id": "00"}),
+    ("lead_id_number", {"lead_id": "-0"}),
     ("lead_id_number", {"lead_id": "-3"}),
     ("lead_id_number", {"lead_id": "5003.5"}),
     ("lead_id_number", {"lead_id": "9" * 40}),
@@ -151,7 +151,7 @@ _RULES: list[tuple[str, dict[str, str | None]]] = [
     ("customer_phone_e164", {"customer_phone": "+1 514 555-0123 #4"}),
     ("customer_phone_e164", {"customer_phone": "anonymous"}),
     ("agent_id_number", {"agent_id": "Éloïse"}),
-    ("agent_id_number", {"agent_id": "00"}),
+    ("agent_id_number", {"agent_id": "-0"}),
     ("description_length", {"description": "é" * 1001}),
     ("recording_path", {"recording": "/srv/a.wav"}),
     ("recording_path", {"recording": "../a.wav"}),
