@@ -1,6 +1,7 @@
 """Night after night, the real command against the real rehearsal CRM: calls that change, and people who change them."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,52 @@ def test_killed_in_the_midst_of_changes_the_next_run_makes_the_rest(tmp_path: Pa
         assert _counts(crm)[0] == 40
         assert {one["call_duration"] for one in crm.stored()} == {7}
         assert all(one["description"].startswith("Corrigé [ref ") for one in crm.stored())
+
+
+def _reused(rows: list[dict[str, str]], at: int) -> None:
+    """The phone system gives the id of a call to another one of the same customer, later that day."""
+    later = datetime.fromisoformat(rows[at]["started_at"]) + timedelta(hours=2)
+    rows[at] |= {"started_at": later.isoformat(), "duration_seconds": "300", "description": ""}
+
+
+def test_another_call_under_a_known_id_is_held_until_a_person_decides(crm: Crm, tmp_path: Path) -> None:
+    export = Export(tmp_path, 5)
+    crm.run(export.write(), *FAST)
+    before = crm.stored()
+    _reused(export.rows, 1)
+    _reused(export.rows, 2)
+
+    plan = crm.run(night := export.write(), *FAST, "--dry-run")
+    assert (plan.code, _calls(plan)) == (4, {"unchanged": 3, "held": 2}), plan.said
+    held = crm.run(night, *FAST)
+    assert (held.code, _calls(held)) == (4, {"unchanged": 3, "held": 2}), held.said
+    assert "row 3 of night-2.csv has the id of the call of" in held.err
+    assert "begins 2 h 00 min later and lasted 300 s instead of" in held.err
+    assert "callimport retry KEY --destination sandbox" in held.err
+    assert crm.stored() == before
+    assert (again := crm.run(export.write(), *FAST)).code == 4
+    assert _calls(again) == {"unchanged": 3, "held": 2}
+
+    def say(*words: str) -> Ended:
+        return callimport(*words, "--destination", "sandbox", state=crm.state)
+
+    assert "2 delivered calls with a held update" in say("status").out
+    keys = [line.split()[0] for line in say("status").out.splitlines() if "probably another call" in line][-2:]
+    assert "the update is held: row 3 of night-2.csv" in say("find", keys[0]).out
+    for option in (("--resend", keys[0]), ("--accept", keys[0], "7")):
+        refused = say("reconcile", *option)
+        assert (refused.code, "its update is held" in refused.said) == (2, True), refused.said
+    assert say("report", "-o", str(tmp_path / "report.html")).code == 0
+    assert "probably another call" in (tmp_path / "report.html").read_text("utf-8")
+    say("export", "-o", str(tmp_path / "ledger.csv"))
+    assert (tmp_path / "ledger.csv").read_text("utf-8").count("probably another call") == 2
+
+    assert "1 pending call again" in say("retry", keys[0]).out
+    assert "the call stays in the CRM as it is" in say("withdraw", keys[1]).out
+    decided = crm.run(export.write(), *FAST)
+    assert (decided.code, _calls(decided)) == (0, {"unchanged": 4, "updated": 1}), decided.said
+    quiet = crm.run(export.write(), *FAST)
+    assert (quiet.code, _calls(quiet)) == (0, {"unchanged": 5})
+    changed = [one for one, was in zip(crm.stored(), before, strict=True) if one["executed_at"] != was["executed_at"]]
+    assert [one["call_duration"] for one in changed] == [300]
+    assert say("status").out.count("held") == 0

@@ -177,6 +177,7 @@ def status(as_json: bool, **given: Any) -> ExitCode:
             last_run=found.last_run,
             changed=found.changed,
             changed_refused=found.changed_refused,
+            updates_held=found.updates_held,
             without_lead=found.without_lead,
             waiting=found.waiting,
             listed=found.listed,
@@ -197,9 +198,14 @@ Examples:
 @options.placing
 @options.configured
 def withdraw(what: str, **given: Any) -> ExitCode:
-    """Give up what is pending of BATCH or waits for a lead; or the held, refused, failed, pending or waiting KEY."""
-    count = ledger_status.withdraw(options.settings(given), _clock(), what)
-    click.echo(f"{what.upper()}: {plurals.calls(count)} given up; no run sends them, from whichever file")
+    """Give up what is pending of BATCH or waits for a lead; or the held, refused, failed, pending or waiting KEY. Of a
+    delivered KEY, give up the held update: the CRM keeps the call as it is."""
+    settings = options.settings(given)
+    is_update = ledger_status.is_update_held(settings, _clock(), what)
+    count = ledger_status.withdraw(settings, _clock(), what)
+    given_up = f"{plurals.calls(count)} given up; no run sends them, from whichever file"
+    kept = "the call stays in the CRM as it is; the new facts count as known"
+    click.echo(f"{what.upper()}: {kept if is_update else given_up}")
     return ExitCode.OK
 
 
@@ -217,7 +223,8 @@ Examples:
 @options.placing
 @options.configured
 def retry(keys: tuple[str, ...], refused: bool, failed: bool, refused_recordings: bool, **given: Any) -> ExitCode:
-    """Put refused or failed calls, or a withdrawn one by its KEY, back to pending; the next run sends them."""
+    """Put refused or failed calls, or a withdrawn one or a held update by its KEY, back to pending; the next run sends
+    them."""
     chosen = {models.ItemStatus.REFUSED: refused, models.ItemStatus.FAILED: failed}
     statuses = tuple(status for status, wanted in chosen.items() if wanted)
     if not statuses and not keys and not refused_recordings:

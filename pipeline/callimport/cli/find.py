@@ -89,6 +89,7 @@ def _plain(one: History) -> dict[str, Any]:
         "settings": one.settings,
         "moved_at": one.moved_at,
         "changed": one.has_changed,
+        "update_held": one.update_held and privacy.hide_numbers(one.update_held),
         "reason": item.reason and privacy.hide_numbers(item.reason),
         "attempts": [asdict(attempt) for attempt in one.attempts],
         "verdicts": [asdict(ruling) for ruling in one.rulings],

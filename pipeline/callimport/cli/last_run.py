@@ -6,7 +6,7 @@ from callimport import report
 from callimport.cli.status import LISTED
 from callimport.core import errors, files, models
 from callimport.core.settings import Settings
-from callimport.ledger import queries, runs
+from callimport.ledger import held_updates, queries, runs
 from callimport.load import account_ledger
 
 
@@ -19,11 +19,13 @@ def write(settings: Settings, clock: models.Clock, path: Path) -> str:
         run = runs.last(database)
         if run is None:
             raise errors.ConfigError(f"nothing was imported with the ledger {database.place} yet: run an import first")
+        listed = {status: queries.of_batch(database, run.batch, status) for status in LISTED}
+        listed[models.ItemStatus.HELD] += held_updates.items(database, run.batch)
         report.write_run(
             path,
             run,
             account=queries.bound_account(database),
             ledger=database.place,
-            listed={status: queries.of_batch(database, run.batch, status) for status in LISTED},
+            listed=listed,
         )
     return run.run_id

@@ -22,7 +22,7 @@ from callimport.core.signals import Interruption
 from callimport.crm import account
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
-from callimport.ledger import Ledger, queries
+from callimport.ledger import Ledger, held_updates, queries
 from callimport.load import account_ledger
 from callimport.load.reconcile import Reconciliation
 
@@ -124,7 +124,7 @@ def _settled(
         verdicts={kind: verdicts.get(kind, 0) for kind in KINDS},
         pending=queries.counts(database)[ItemStatus.PENDING],
         in_doubt=tuple(queries.items(database, ItemStatus.IN_DOUBT)),
-        held=tuple(queries.items(database, ItemStatus.HELD)),
+        held=(*queries.items(database, ItemStatus.HELD), *held_updates.items(database)),
         decided=decided or {"accepted": 0, "resent": 0},
         interrupted=interrupted,
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from callimport.core import models, privacy
 from callimport.core.settings import Settings, find_ledger
-from callimport.ledger import Ledger, locking, queries, recordings, updates, waiting_items
+from callimport.ledger import Ledger, held_updates, locking, queries, recordings, updates, waiting_items
 from callimport.load import account_ledger
 
 LISTED = (models.ItemStatus.IN_DOUBT, models.ItemStatus.HELD, models.ItemStatus.REFUSED, models.ItemStatus.FAILED)
@@ -21,6 +21,7 @@ class Status:
     items: dict[models.ItemStatus, int] | None = None
     changed: int = 0
     changed_refused: int = 0
+    updates_held: int = 0
     without_lead: int = 0
     last_run: dict[str, Any] | None = None
     waiting: tuple[models.Waiting, ...] = ()
@@ -62,16 +63,26 @@ def status(settings: Settings, clock: models.Clock) -> Status:
             items=queries.counts(database),
             changed=updates.waiting_count(database),
             changed_refused=updates.refused_count(database),
+            updates_held=held_updates.count(database),
             without_lead=waiting_items.count(database),
             last_run=_last_run(ledger),
             waiting=tuple(queries.waiting(database, besides=None)),
-            listed=tuple(item for status in LISTED for item in queries.items(database, status)),
+            listed=(
+                *(item for status in LISTED for item in queries.items(database, status)),
+                *held_updates.items(database),
+            ),
             recordings=recordings.counts(database),
         )
 
 
+def is_update_held(settings: Settings, clock: models.Clock, key: str) -> bool:
+    """Whether KEY is a delivered call whose update is held."""
+    with account_ledger.offline(settings, clock) as ledger:
+        return held_updates.is_held(ledger.database, key)
+
+
 def withdraw(settings: Settings, clock: models.Clock, what: str) -> int:
-    """Give up what is pending of a batch, or one call by its KEY; how many that were."""
+    """Give up what is pending of a batch, or one call or its held update by its KEY; how many that were."""
     with account_ledger.offline(settings, clock) as ledger:
         is_key = what.count("-") > 1 or ":" in what
         return ledger.withdraw_one(what) if is_key else ledger.withdraw(what.upper())

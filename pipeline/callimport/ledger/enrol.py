@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from callimport.core import models
-from callimport.ledger import look_alikes, recordings, row_origins, waiting_items
+from callimport.ledger import held_updates, look_alikes, recordings, row_origins, waiting_items
 from callimport.ledger.database import Database
 from callimport.transform import deduplicate
 
@@ -73,6 +73,7 @@ _STORY_OF_SIGHTING = """
     legs = again.legs, next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = :now
 """
 _SHOWS_ALL_LEGS = waiting_items.shows_all_legs("item", "again")
+_SHOWS_ALL_LEGS_OF_SIGHTING = waiting_items.shows_all_legs("item", "sighting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,8 @@ class Enrolment:
         """)
 
     def _park_changes(self) -> int:
-        """Another hash while the call is delivered or not ours to touch: kept beside it until it may be applied."""
+        """Another hash while the call is delivered or not ours to touch: kept beside it until it may be applied.
+        Returns how many that are, held updates aside."""
         # Taken back, it is no change any more; unless the CRM may have been told, so that it must be told again.
         told = "EXISTS (SELECT 1 FROM unanswered_update WHERE unanswered_update.key = item.key)"
         self._run(f"""
@@ -261,20 +263,22 @@ class Enrolment:
             WHERE item.rowid = again.item AND item.facts = again.facts AND item.next_facts IS NOT NULL
                 AND (again.verdict IS NULL OR again.verdict = 'unchanged')
         """)
-        return self._run(f"""
-            UPDATE item SET next_facts = again.facts, next_payload = again.payload, next_legs = again.legs,
+        held_updates.judge(self._database, self._now)
+        parked = self._run(f"""
+            UPDATE item SET next_facts = sighting.facts, next_payload = sighting.payload, next_legs = sighting.legs,
                 next_batch_id = :batch
-            FROM temp.again
-            WHERE item.rowid = again.item AND item.facts <> again.facts AND {_SHOWS_ALL_LEGS}
-                AND (again.verdict IS NULL OR again.verdict = 'unchanged')
-                AND item.status IN ('delivered', 'in_flight', 'in_doubt', 'held')
+            FROM temp.changed CROSS JOIN temp.sighting ON sighting.rowid = changed.sighting
+            WHERE item.rowid = changed.item AND (is_another OR {_SHOWS_ALL_LEGS_OF_SIGHTING})
         """)
+        return parked - int(self._database.one("SELECT count(*) FROM temp.changed WHERE is_held"))
 
     def _replace_pending(self) -> None:
-        """What never reached the CRM takes the newest story; what it refused, only if the story changed."""
+        """What never reached the CRM takes the newest story, unless that was held while the call was in doubt; what it
+        refused, only if the story changed."""
         self._run(f"""
             UPDATE item SET {_STORY_OF_SIGHTING} FROM temp.again
             WHERE item.rowid = again.item AND again.verdict IS NULL AND item.status = 'pending'
+                AND NOT (item.rowid IN (SELECT item FROM held_story) AND item.next_facts = again.facts)
                 AND (item.batch_id <> :batch OR item.facts <> again.facts OR item.payload <> again.payload
                     OR (item.source_sha256, item.source_row) <> (again.sha256, again.row))
         """)
@@ -344,8 +348,9 @@ def resume(database: Database, batch_id: str, in_flight: Iterable[str]) -> Enrol
     """Take up a batch without its sources: everything of it that has not ended is carried."""
     begin(database)
     carried = database.execute(
-        "INSERT INTO temp.member SELECT rowid, 1 FROM item WHERE batch_id = ? AND status IN ('in_doubt', 'held')",
-        (batch_id,),
+        "INSERT INTO temp.member SELECT rowid, 1 FROM item WHERE batch_id = :batch AND status IN ('in_doubt', 'held') "
+        "OR next_batch_id = :batch AND status = 'delivered' AND rowid IN (SELECT item FROM held_story)",
+        {"batch": batch_id},
     )
     carried += _carry_pending(database, batch_id)
     found, parked = _carry_keys(database, in_flight)

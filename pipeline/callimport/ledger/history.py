@@ -48,7 +48,8 @@ class Ruling:
 class History:
     """An item with all that happened to it. `settings` shaped the calls of its batch, by name; `has_changed` says that
     the source tells a new story that the CRM has not been told, `was_looked_up` that the CRM was asked
-    whose its number is; `updates` are the requests that told it one."""
+    whose its number is; `updates` are the requests that told it one. `update_held` says why its update is held, if it
+    is."""
 
     item: models.Listed
     key: str
@@ -58,6 +59,7 @@ class History:
     moved_at: str
     is_adopted: bool
     has_changed: bool
+    update_held: str | None
     was_looked_up: bool
     attempts: tuple[Attempt, ...]
     updates: tuple[Attempt, ...]
@@ -97,7 +99,9 @@ def rows(
             (SELECT count(*) FROM attempt WHERE attempt.key = item.key),
             (SELECT min(intended_at) FROM attempt WHERE attempt.key = item.key),
             (SELECT max(intended_at) FROM attempt WHERE attempt.key = item.key),
-            item.moved_at, item.batch_id, item.reason
+            item.moved_at, item.batch_id,
+            ifnull((SELECT evidence FROM held_story WHERE held_story.item = item.rowid AND item.status = 'delivered'),
+                item.reason)
         FROM item JOIN source ON source.sha256 = item.source_sha256
         WHERE {" AND ".join(which)} ORDER BY item.rowid
         """,
@@ -118,6 +122,7 @@ def named(database: Database, text: str, phone: str | None, *, limit: int) -> li
             item.phone, item.started_at, item.communication_id, item.reason,
             EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key), item.system, item.batch_id, batch.settings,
             item.moved_at, item.adopted, item.next_facts IS NOT NULL,
+            (SELECT evidence FROM held_story WHERE held_story.item = item.rowid),
             EXISTS (SELECT 1 FROM lookup WHERE lookup.phone = item.phone)
         FROM item JOIN source ON source.sha256 = item.source_sha256 JOIN batch ON batch.id = item.batch_id
         WHERE {_NAMED} ORDER BY item.started_at, item.key LIMIT :limit
@@ -173,6 +178,12 @@ def _history(database: Database, row: tuple[Any, ...]) -> History:
         (key,),
     )
     rulings = database.rows("SELECT kind, decided_at, evidence FROM verdict WHERE key = ? ORDER BY id", (key,))
+    rulings += database.rows(
+        "SELECT 'update held', held_at, evidence FROM held_update WHERE key = :key "
+        "UNION ALL SELECT 'update ' || decision, decided_at, 'of what was held' FROM held_update "
+        "WHERE key = :key AND decision IS NOT NULL ORDER BY 2",
+        {"key": key},
+    )
     return History(
         item=queries.listed(row[1:12]),
         key=key,
@@ -182,7 +193,8 @@ def _history(database: Database, row: tuple[Any, ...]) -> History:
         moved_at=row[15],
         is_adopted=bool(row[16]),
         has_changed=bool(row[17]),
-        was_looked_up=bool(row[18]),
+        update_held=row[18],
+        was_looked_up=bool(row[19]),
         attempts=tuple(Attempt(*one) for one in attempts),
         updates=tuple(Attempt(*one) for one in updates),
         rulings=tuple(Ruling(*one) for one in rulings),

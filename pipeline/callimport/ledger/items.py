@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callimport.core import errors, models
-from callimport.ledger import enrol, row_origins, updates, waiting_items
+from callimport.ledger import enrol, held_updates, row_origins, updates, waiting_items
 from callimport.ledger.database import Database
 from callimport.ledger.verdicts import Verdicts
 
@@ -236,7 +236,7 @@ class Ledger(Verdicts):
 
     def withdraw_one(self, reference: str) -> int:
         """Give up a call that is held, refused, failed or pending, or waits for a lead: no run sends it, be it in the
-        CRM or not. ConfigError for any other."""
+        CRM or not. Of a delivered call, give up its held update. ConfigError for any other."""
         with self.database.transaction():
             found = self.database.rows(
                 "SELECT key, status FROM item WHERE status IN ('held', 'refused', 'failed', 'pending') "
@@ -244,6 +244,8 @@ class Ledger(Verdicts):
                 (reference.upper(), reference),
             )
             if not found and waiting_items.withdraw_one(self.database, reference, self._now()):
+                return 1
+            if not found and held_updates.withdraw(self.database, reference, self._now()):
                 return 1
             if not found:
                 raise errors.ConfigError(
@@ -268,8 +270,8 @@ class Ledger(Verdicts):
             return again + self._back_to_pending("status IN ('refused', 'failed') AND status = ?", (status.value,))
 
     def retry_one(self, reference: str) -> models.ItemStatus:
-        """One refused, failed or withdrawn item, or a refused update, by its reference, is pending again; or held,
-        where it was held when it was given up. ConfigError if there is none."""
+        """One refused, failed or withdrawn item, or a refused or held update, by its reference, is pending again; or
+        held, where it was held when it was given up. ConfigError if there is none."""
         with self.database.transaction():
             if self._is_held_again(reference):
                 return models.ItemStatus.HELD
@@ -278,9 +280,11 @@ class Ledger(Verdicts):
                 (reference.upper(), reference),
             )
             moved = moved or updates.retry(self.database, reference) or waiting_items.retry(self.database, reference)
+            moved = moved or held_updates.retry(self.database, reference, self._now())
         if not moved:
             raise errors.ConfigError(
-                f"no refused, failed or withdrawn call has the key {reference}: callimport status lists them"
+                f"no refused, failed or withdrawn call has the key {reference}, and no held update: "
+                "callimport status lists them"
             )
         return models.ItemStatus.PENDING
 

@@ -78,9 +78,10 @@ class Recordings(Moves):
     """The verbs. Each is on the disk when it returns; what several share is one commit."""
 
     def take_up_names(self, *, or_parked: bool = False) -> None:
-        """What was named by stories that were parked and have been taken up since; by those that are parked still, too,
-        on demand."""
-        taken_up = "next_recording.facts IN (item.facts, iif(?, item.next_facts, NULL))"
+        """What was named by stories that were parked and have been taken up since; by those that are parked still and
+        not held, too, on demand."""
+        parked = "iif(? AND item.rowid NOT IN (SELECT item FROM held_story), item.next_facts, NULL)"
+        taken_up = f"next_recording.facts IN (item.facts, {parked})"
         with self.database.transaction():
             self.database.execute(
                 "INSERT INTO recording (key, name, moved_at) SELECT key, name, ? "
@@ -131,7 +132,8 @@ class Recordings(Moves):
         no lead yet, as their recordings are not to be taken for those of others."""
         found = self.database.stream(
             """
-            SELECT key, call_id, direction, phone, started_at, ifnull(legs || char(10), '') || ifnull(next_legs, '')
+            SELECT key, call_id, direction, phone, started_at, ifnull(legs || char(10), '')
+                || iif(item.rowid IN (SELECT item FROM held_story), '', ifnull(next_legs, ''))
             FROM item WHERE system = ?1 AND NOT EXISTS (SELECT 1 FROM recording WHERE recording.key = item.key)
             UNION ALL SELECT key, call_id, direction, phone, started_at, legs
             FROM leadless WHERE system = ?1 AND key NOT IN (SELECT key FROM item)

@@ -15,7 +15,10 @@ from callimport.ledger import recordings
 from callimport.ledger.database import Database
 from callimport.ledger.moves import Moves
 
-_WAITS = "item.status = 'delivered' AND item.next_facts IS NOT NULL AND item.next_facts IS NOT item.update_refused"
+_WAITS = """
+    item.status = 'delivered' AND item.next_facts IS NOT NULL AND item.next_facts IS NOT item.update_refused
+    AND item.rowid NOT IN (SELECT item FROM held_story)
+"""
 # As with what is pending: another run's stories come along only if the very same settings made them.
 _OF_THIS_RUN = f"""
     FROM item JOIN source ON source.sha256 = item.source_sha256 JOIN batch ON batch.id = item.next_batch_id
@@ -149,12 +152,13 @@ class Updates(Moves):
                 )
 
     def set_aside(self) -> int:
-        """Forget what this batch's rows tell anew, where the CRM surely was not told. Returns of how many calls."""
+        """Forget what this batch's rows tell anew, where the CRM surely was not told, but no held update. Returns of
+        how many calls."""
         with self.database.transaction():
             return self.database.execute(
                 "UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = ? "
                 "WHERE status = 'delivered' AND next_facts IS NOT NULL AND next_batch_id = ? "
-                "AND key NOT IN (SELECT key FROM unanswered_update)",
+                "AND key NOT IN (SELECT key FROM unanswered_update) AND rowid NOT IN (SELECT item FROM held_story)",
                 (self._now(), self._batch_id),
             )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Set
 from datetime import datetime
 
 from callimport.core import errors, models, normal_form
+from callimport.ledger import held_updates
 from callimport.ledger.database import Database
 from callimport.ledger.moves import Moves
 
@@ -183,6 +184,11 @@ class Verdicts(Moves):
         found = self.database.rows(
             "SELECT key FROM item WHERE status = 'held' AND (reference = ? OR key = ?)", (reference.upper(), reference)
         )
+        if not found and held_updates.is_held(self.database, reference):
+            raise errors.ConfigError(
+                f"call {reference} is in the CRM, and its update is held: callimport retry {reference} has the next "
+                f"run send the update, callimport withdraw {reference} leaves the call as it is"
+            )
         if not found:
             raise errors.ConfigError(f"no held call has the key {reference}: callimport reconcile lists them")
         return str(found[0][0])
@@ -199,11 +205,13 @@ class Verdicts(Moves):
         )
 
     def _back_from_doubt(self, key: str, before: models.ItemStatus) -> None:
-        """Pending again, with the story that its source told meanwhile. To whom it goes and who made it stays: what was
-        read of a call that may have been sent need name neither."""
+        """Pending again, with the story that its source told meanwhile, unless that is held. To whom it goes and who
+        made it stays: what was read of a call that may have been sent need name neither."""
         self._move(key, before, models.ItemStatus.PENDING)
-        sent, story = self.database.rows("SELECT payload, next_payload FROM item WHERE key = ?", (key,))[0]
-        if story is not None:
+        sent, story, is_held = self.database.rows(
+            "SELECT payload, next_payload, rowid IN (SELECT item FROM held_story) FROM item WHERE key = ?", (key,)
+        )[0]
+        if story is not None and not is_held:
             told = json.loads(sent)
             payload = json.loads(story) | {name: told[name] for name in _PINNED}
             self.database.execute(

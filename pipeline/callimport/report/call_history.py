@@ -34,6 +34,9 @@ _RULINGS = {
     "accept": "a person named it",
     "adopted": "taken over from what the CRM had",
     "withdraw": "a person gave it up",
+    "update held": "its update was held for a person",
+    "update retry": "a person said that it is the same call: the CRM is told",
+    "update withdraw": "a person said that the call stays as it is",
 }
 
 
@@ -60,7 +63,9 @@ def history_lines(one: History) -> Iterator[str]:
     yield f"  {item.direction} call of {item.started_at:%Y-%m-%d %H:%M:%S}Z, {phone}"
     yield f"  {item.source} row {item.row}, system {one.system}, batch {one.batch}"
     yield f"  lead {item.lead_id}: {_why_this_lead(one)}"
-    if one.has_changed:
+    if one.update_held:
+        yield f"  the update is held: {privacy.hide_numbers(one.update_held)}"
+    elif one.has_changed:
         yield "  the source tells it otherwise by now; the CRM has not been told"
     events = [(attempt.intended_at, _attempted(attempt)) for attempt in one.attempts]
     events += [(update.intended_at, _updated(update)) for update in one.updates]

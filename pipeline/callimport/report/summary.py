@@ -1,14 +1,15 @@
 """What a run came to: every row and every call counted once, and the exit code that follows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from callimport.core import endings, errors, limits, models, plurals
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus, Skip
-from callimport.ledger import Enrolled, Ledger, queries
+from callimport.ledger import Enrolled, Ledger, held_updates, queries
+from callimport.ledger.held_updates import HeldUpdate
 from callimport.transform.counts import Tally
 
 EXAMPLES = 3
@@ -44,8 +45,8 @@ class Reckoning:
         self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
     ) -> endings.Result:
         database = self.ledger.database
-        stand = queries.member_counts(database)
-        rows, calls, skipped = self._rows(), self._calls(stand), self._skipped(stand)
+        stand, held = queries.member_counts(database), held_updates.of_run(database)
+        rows, calls, skipped = self._rows(), self._calls(stand, held), self._skipped(stand)
         error = str(self.stopped_by) if self.stopped_by else None
         if not (rows.adds_up() and calls.adds_up(rows)):
             error = error or "rows and calls do not add up: please report this; the ledger is sound"
@@ -68,7 +69,7 @@ class Reckoning:
             findings=findings(self.tally, self.sources),
             left_out=self.tally.left_out(self.sources),
             in_doubt=tuple(queries.members(database, ItemStatus.IN_DOUBT)),
-            held=tuple(queries.members(database, ItemStatus.HELD)),
+            held=(*queries.members(database, ItemStatus.HELD), *(one.listed for one in held)),
             refused=tuple(queries.members(database, ItemStatus.REFUSED)),
             failed=tuple(queries.members(database, ItemStatus.FAILED)),
             existing=tuple(queries.members(database, ItemStatus.WITHDRAWN) if stand[ItemStatus.WITHDRAWN] else ()),
@@ -108,22 +109,25 @@ class Reckoning:
         dropped = sum(self.tally.dropped.values())
         return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
 
-    def _calls(self, stand: Mapping[ItemStatus, int]) -> endings.Calls:
+    def _calls(self, stand: Mapping[ItemStatus, int], held: Sequence[HeldUpdate]) -> endings.Calls:
+        """A call whose update is held counts as held, wherever it came from."""
         adopted, updates = queries.adopted_members(self.ledger.database), self.updates
+        of_run = [one for one in held if one.is_of_run]
+        known, held_adopted = len(held) - len(of_run), sum(one.is_adopted for one in of_run)
         return endings.Calls(
             total=self._rows().calls + self.enrolled.carried + updates.carried,
             carried=self.enrolled.carried + updates.carried,
             duplicate=self.enrolled.duplicate,
             skipped=sum(self._skipped(stand).values()),
             # Until an update of it ended otherwise, a known call is among these.
-            unchanged=self.enrolled.unchanged + self.tally.replaced - updates.known + updates.unchanged,
-            delivered=stand[ItemStatus.DELIVERED] - adopted,
+            unchanged=self.enrolled.unchanged + self.tally.replaced - updates.known + updates.unchanged - known,
+            delivered=stand[ItemStatus.DELIVERED] - adopted - (len(of_run) - held_adopted),
             updated=updates.updated,
-            adopted=adopted,
+            adopted=adopted - held_adopted,
             refused=stand[ItemStatus.REFUSED] + updates.refused,
             failed=stand[ItemStatus.FAILED] + updates.failed,
             in_doubt=stand[ItemStatus.IN_DOUBT] + stand[ItemStatus.IN_FLIGHT],
-            held=stand[ItemStatus.HELD],
+            held=stand[ItemStatus.HELD] + len(held),
             pending=stand[ItemStatus.PENDING] + self.would_be_sent + updates.pending,
         )
 

@@ -177,6 +177,7 @@ def print_status(
     last_run: Mapping[str, Any] | None,
     changed: int,
     changed_refused: int,
+    updates_held: int,
     without_lead: int,
     waiting: Iterable[models.Waiting],
     listed: Iterable[models.Listed],
@@ -208,6 +209,11 @@ def print_status(
             f"  {plurals.calls(changed_refused, 'delivered')} changed in the source, which the CRM refused: callimport "
             f"retry --refused{where} has the next run try again",
         )
+    if updates_held:
+        _say(
+            console,
+            f"  {plurals.calls(updates_held, 'delivered')} with a held update: probably another call of that id",
+        )
     if recordings:
         _say(console, status_line(recordings, where))
     if without_lead:
@@ -217,7 +223,8 @@ def print_status(
         _say(console, f"batch {batch.batch} has {pending}: callimport run --resume {batch.batch}{where} sends them")
     for status, group in groupby(listed, key=lambda item: item.status):
         title, calls = status.replace("_", " ") + _TO_DO.get(status, "").format(where=where), tuple(group)
-        for line in _held(calls, where) if status == models.ItemStatus.HELD else _items(title, calls):
+        is_held = status in (models.ItemStatus.HELD, models.ItemStatus.DELIVERED)
+        for line in _held(calls, where) if is_held else _items(title, calls):
             _say(console, line)
 
 
@@ -305,8 +312,15 @@ def _updates(updates: endings.Updates) -> Iterator[str]:
 
 def _held(items: Sequence[models.Listed], where: str) -> Iterator[str]:
     """Held calls by what a person has to find out, with the words that end it."""
-    sent = tuple(item for item in items if item.was_sent)
-    unsent = tuple(item for item in items if not item.was_sent)
+    updates = tuple(item for item in items if item.status == models.ItemStatus.DELIVERED)
+    calls = tuple(item for item in items if item.status != models.ItemStatus.DELIVERED)
+    sent = tuple(item for item in calls if item.was_sent)
+    unsent = tuple(item for item in calls if not item.was_sent)
+    yield from _items(
+        f"held, the CRM keeps the call as it is: callimport retry KEY{where} if it is the same call, and the next run "
+        f"sends the new facts; callimport withdraw KEY{where} if it is another one, which needs another id in the file",
+        updates,
+    )
     yield from _items(
         f"held, may be in the CRM: look there, then callimport reconcile{where} --accept KEY ID if it is, --resend KEY "
         f"if it is not; callimport withdraw KEY{where} gives it up",

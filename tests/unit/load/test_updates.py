@@ -6,7 +6,7 @@ The real ledger, the real HTTP stack and a CRM in memory, in virtual time.
 import random
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest import mock
 
 import anyio
@@ -821,3 +821,109 @@ async def test_of_a_long_list_the_first_thousand_are_named(tmp_path: Path) -> No
         settings = Settings(files=(), on_change="report")
         told = [one._replace(duration_seconds=8) for one in calls]
         assert len((await them.tells(*told, settings=settings).make()).updates.changed) == 2
+
+
+# Held: probably another call under the same id
+
+ANOTHER = making.call(row=7, description=None, started_at=making.STARTED + timedelta(hours=6), duration_seconds=300)
+
+
+@pytest.mark.parametrize("on_change", ["update", "report", "skip"])
+def test_nothing_is_sent_of_a_held_update_and_it_is_told_whatever_is_done_about_changes(
+    tmp_path: Path, on_change: Literal["update", "report", "skip"]
+) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        with nights(tmp_path) as them:
+            night = them.tells(ANOTHER, settings=Settings(files=(), on_change=on_change))
+            result = await night.make()
+            assert (puts(them.crm), reads(them.crm)) == ([], [])
+            assert (result.summary.calls.held, result.summary.exit_code) == (1, ExitCode.IN_DOUBT)
+            assert [(one.reference, one.status) for one in result.held] == [(MARK, ItemStatus.DELIVERED)]
+            # It is no change that the CRM is kept from.
+            assert (result.summary.changed, result.updates.changed) == (0, ())
+            assert list(night.updating.to_send()) == []
+
+    story()
+
+
+@in_virtual_time
+async def test_a_held_update_that_a_person_retries_is_sent_once(tmp_path: Path) -> None:
+    with nights(tmp_path) as them:
+        await them.tells(ANOTHER).make()
+        them.ledger.retry_one(MARK)
+        assert endings_of(await them.tells(ANOTHER).make()) == {"updated": 1}
+        ((_, sent),) = puts(them.crm)
+        assert sent == {
+            "executed_at": "2024-05-31T20:05:09+00:00",
+            "call_duration": 300,
+            "description": f"[ref {MARK}]",
+        }
+        assert endings_of(await them.tells(ANOTHER).make()) == {"unchanged": 1}
+
+
+@in_virtual_time
+async def test_a_run_without_files_counts_what_is_held(tmp_path: Path) -> None:
+    with nights(tmp_path) as them:
+        await them.tells(ANOTHER).make()
+        resumed = await them.goes_on().make()
+        assert (resumed.summary.calls.held, resumed.summary.calls.carried, puts(them.crm)) == (1, 1, [])
+
+
+@in_virtual_time
+async def test_a_run_without_files_sends_what_a_person_retried(tmp_path: Path) -> None:
+    with nights(tmp_path) as them:
+        await them.tells(ANOTHER).make()
+        them.ledger.retry_one(MARK)
+        assert endings_of(await them.goes_on().make()) == {"carried": 1, "updated": 1}
+
+
+@in_virtual_time
+async def test_the_change_brake_counts_no_held_update_and_releases_none(tmp_path: Path) -> None:
+    calls = several(100)
+    changed = [one._replace(duration_seconds=1) for one in calls[:50]]
+    others = [
+        one._replace(duration_seconds=2, description=None, started_at=one.started_at + timedelta(hours=5))
+        for one in calls[50:60]
+    ]
+    with nights(tmp_path, *calls) as them:
+        night = them.tells(*changed, *others, *calls[60:])
+        assert "50 of 100 known calls would be changed" in ((await night.make()).error or "")
+        # What the brake stopped is forgotten until its file comes again; what is held is not.
+        night.updating.set_aside()
+        calls_now = night.result().summary.calls
+        assert (calls_now.pending, calls_now.held, updates.waiting_count(them.ledger.database)) == (50, 10, 0)
+        allowed = Settings(files=(), allow_updates=50)
+        result = await them.tells(*changed, *others, *calls[60:], settings=allowed).make()
+        assert (result.summary.calls.updated, result.summary.calls.held, len(puts(them.crm))) == (50, 10, 50)
+
+
+def test_every_mix_of_endings_adds_up_beside_held_updates(tmp_path: Path) -> None:
+    """Corrections, other calls, calls in doubt, refused and limited ones, night after night, with and without files."""
+
+    @in_virtual_time
+    async def story(seed: int) -> None:
+        rng = random.Random(f"held {seed}")
+        calls = several(8)
+        with nights(tmp_path / str(seed), *calls) as them:
+            for _ in range(4):
+                told = [_told(one, rng) for one in calls if rng.random() < 0.8]
+                settings = Settings(files=(), on_change=rng.choice(("update", "update", "report", "skip")))
+                on_put(them.crm, *rng.choices((them.crm.keep, reply(422), reply(404), NO_REPLY), k=3))
+                # `Night.result` asserts that it adds up.
+                result = await them.tells(*told, settings=settings).make(limit=rng.choice((None, 2)))
+                held = [one.reference for one in result.held]
+                assert (result.summary.calls.held, len(set(held))) == (len(held), len(held))
+                for reference in held:
+                    rng.choice((lambda _: 0, them.ledger.retry_one, them.ledger.withdraw_one))(reference)
+
+    for seed in range(12):
+        story(seed)
+
+
+def _told(call: models.Call, rng: random.Random) -> models.Call:
+    return call._replace(
+        duration_seconds=rng.choice((95, 120)),
+        description=rng.choice((None, "Rappel demandé", "Sans suite")),
+        started_at=call.started_at + timedelta(hours=rng.choice((0, 0, 5))),
+    )

@@ -1,0 +1,213 @@
+"""Updates that are held: the new facts of a known call are probably those of another call under the same id.
+
+`judge` runs inside the enrolment, before new facts are parked beside their items. The table `held_update` keeps what
+was held and what a person decided. Facts that a person withdrew count as known. Other facts are compared anew with
+those that the item has.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from callimport.core import errors, humanize, models
+from callimport.ledger import queries
+from callimport.ledger.database import Database
+
+SAME_START_SECONDS = 60
+# So many held updates, and so large a share of the known calls, stop the run.
+MANY = 50
+MANY_SHARE = 0.05
+
+_IS_HELD = "item.status = 'delivered' AND item.rowid IN (SELECT item FROM held_story)"
+_NAMED = "(item.reference = upper(:name) OR item.key = :name)"
+
+# The known calls of the batch that have other facts now, by the row numbers of sighting and item.
+_CHANGED = """
+    CREATE TEMP TABLE changed (
+        sighting INTEGER PRIMARY KEY,
+        item INTEGER NOT NULL,
+        is_another INTEGER NOT NULL DEFAULT 0,
+        is_held INTEGER NOT NULL DEFAULT 0
+    ) STRICT
+"""
+_CHANGED_CALLS = """
+    temp.changed CROSS JOIN temp.sighting ON sighting.rowid = changed.sighting
+        CROSS JOIN item ON item.rowid = changed.item
+"""
+
+
+def _talk(of: str) -> str:
+    return f"json_extract({of}.payload, '$.call_duration')"
+
+
+def _text(of: str) -> str:
+    """The description without our reference, null where that is blank."""
+    description = f"ifnull(json_extract({of}.payload, '$.description'), '')"
+    return f"nullif(trim(replace({description}, '[ref ' || item.reference || ']', '')), '')"
+
+
+def _legs(of: str) -> str:
+    return f"""SELECT value FROM json_each('["' || replace({of}.legs, char(10), '","') || '"]') WHERE value <> ''"""
+
+
+_IS_ANOTHER_CALL = f"""
+    abs(sighting.started_at - item.started_at) > {SAME_START_SECONDS}
+    AND {_talk("sighting")} <> {_talk("item")}
+    AND ifnull({_text("sighting")} <> {_text("item")}, 1)
+    AND (ifnull(sighting.recording, '') = '' OR sighting.recording NOT IN (
+        SELECT ifnull(name, '') FROM recording WHERE recording.key = item.key
+        UNION SELECT ifnull(path, '') FROM recording WHERE recording.key = item.key
+        UNION SELECT name FROM next_recording AS named WHERE named.key = item.key AND named.facts = item.facts))
+    AND NOT EXISTS ({_legs("sighting")} INTERSECT {_legs("item")})
+    AND sighting.facts IS NOT item.update_refused
+"""
+_OF_CALL = f"""
+    WHERE decision IS NULL AND (key, facts) IN (
+        SELECT item.key, item.next_facts FROM item WHERE item.status = 'delivered' AND {_NAMED})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldUpdate:
+    """A delivered call whose update is held. `listed` tells why; `is_of_run` says that the item is one of this run's
+    and not only a known call of its files."""
+
+    listed: models.Listed
+    is_of_run: bool
+    is_adopted: bool
+
+
+def judge(database: Database, now: str) -> None:
+    """Note in temp.changed the known calls that have other facts now, and which of these are probably another call.
+    What a person withdrew is left out.
+
+    Raises GuardStopped where updates would be held by the dozen.
+    """
+    database.execute("DROP TABLE IF EXISTS temp.changed")
+    database.execute(_CHANGED)
+    database.execute("""
+        INSERT INTO temp.changed (sighting, item)
+        SELECT again.sighting, again.item FROM temp.again CROSS JOIN item ON item.rowid = again.item
+        WHERE item.facts <> again.facts AND (again.verdict IS NULL OR again.verdict = 'unchanged')
+            AND item.status IN ('delivered', 'in_flight', 'in_doubt', 'held')
+            AND NOT EXISTS (SELECT 1 FROM held_update AS known
+                WHERE known.key = item.key AND known.facts = again.facts AND known.decision = 'withdraw')
+    """)
+    database.execute(f"""
+        UPDATE temp.changed SET is_another = 1, is_held = NOT found.is_same FROM (
+            SELECT changed.sighting, EXISTS (SELECT 1 FROM held_update AS known WHERE known.key = item.key
+                AND known.facts = sighting.facts AND known.decision = 'retry') AS is_same
+            FROM {_CHANGED_CALLS} WHERE {_IS_ANOTHER_CALL}) AS found
+        WHERE changed.sighting = found.sighting
+    """)
+    _refuse_many(database)
+    # Held when the call had other facts than now.
+    database.execute(f"""
+        DELETE FROM held_update WHERE decision IS NULL
+            AND (key, facts) IN (SELECT item.key, sighting.facts FROM {_CHANGED_CALLS} WHERE NOT is_held)
+    """)
+    database.execute_many(
+        "INSERT INTO held_update (key, facts, evidence, held_at) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (key, facts) DO UPDATE SET evidence = excluded.evidence",
+        ((key, facts, evidence, now) for key, facts, evidence in _found(database)),
+    )
+
+
+def _refuse_many(database: Database) -> None:
+    held = int(database.one("SELECT count(*) FROM temp.changed WHERE is_held"))
+    if held < MANY:
+        return
+    known = int(database.one("SELECT count(*) FROM temp.sighting WHERE verdict = 'unchanged'"))
+    if held > MANY_SHARE * known:
+        _, _, example = _found(database, limit=1)[0]
+        raise errors.GuardStopped(
+            f"{held:,} known calls would be held, since their ids belong to other calls now ({example}). If the phone "
+            "system started counting anew, give the calls of now another --system name. If they are the same calls and "
+            "a recipe or a setting changed, mend that and run again. Nothing of these files was entered"
+        )
+
+
+def _found(database: Database, limit: int = -1) -> list[tuple[str, str, str]]:
+    """Key and new facts of the updates to be held, and why."""
+    found = database.rows(
+        f"""
+        SELECT item.key, sighting.facts, sighting.row, source.name, item.started_at, sighting.started_at,
+            {_talk("item")}, {_talk("sighting")}
+        FROM {_CHANGED_CALLS} CROSS JOIN temp.batch_source ON batch_source.source = sighting.source
+            CROSS JOIN source ON source.sha256 = batch_source.sha256
+        WHERE is_held ORDER BY sighting.source, sighting.row LIMIT ?
+        """,
+        (limit,),
+    )
+    return [(key, facts, _evidence(*told)) for key, facts, *told in found]
+
+
+def _evidence(row: int, source: str, known_start: int, start: int, known_talk: int, talk: int) -> str:
+    known, away = datetime.fromtimestamp(known_start, UTC), humanize.told(abs(start - known_start))
+    return (
+        f"row {row} of {source} has the id of the call of {known:%Y-%m-%d %H:%M:%S}Z, but begins {away} "
+        f"{'later' if start > known_start else 'earlier'} and lasted {talk} s instead of {known_talk} s, and nothing "
+        "else is the same: probably another call"
+    )
+
+
+def of_run(database: Database) -> list[HeldUpdate]:
+    """The held updates of this run's items and of the known calls that its files show, oldest call first."""
+    is_of_run = "item.rowid IN (SELECT item FROM temp.member)"
+    seen = "item.key IN (SELECT key FROM temp.sighting WHERE verdict = 'unchanged')"
+    found = _rows(database, f"({is_of_run} OR {seen})", f", {is_of_run}, item.adopted")
+    return [HeldUpdate(queries.listed(row), bool(of_run), bool(adopted)) for *row, of_run, adopted in found]
+
+
+def items(database: Database, batch_id: str | None = None) -> list[models.Listed]:
+    """All calls of the ledger whose update is held, or those whose new facts a batch told; oldest call first."""
+    found = _rows(database, "(:batch IS NULL OR item.next_batch_id = :batch)", batch=batch_id)
+    return [queries.listed(row) for row in found]
+
+
+def _rows(database: Database, which: str, more: str = "", **values: str | None) -> list[tuple[Any, ...]]:
+    """As `queries.listed` takes them, with the evidence as the reason."""
+    return database.rows(
+        f"""
+        SELECT item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction, item.phone,
+            item.started_at, item.communication_id, evidence, 1 {more}
+        FROM held_story CROSS JOIN item ON item.rowid = held_story.item
+            JOIN source ON source.sha256 = item.source_sha256
+        WHERE item.status = 'delivered' AND {which} ORDER BY item.started_at, item.key
+        """,
+        values,
+    )
+
+
+def count(database: Database) -> int:
+    """How many calls of the ledger have a held update."""
+    return int(database.one(f"SELECT count(*) FROM item WHERE {_IS_HELD}"))
+
+
+def retry(database: Database, name: str, now: str) -> int:
+    """A person says that it is the same call: the CRM is told. Returns how many updates."""
+    return database.execute(f"UPDATE held_update SET decision = 'retry', decided_at = :now {_OF_CALL}", _of(name, now))
+
+
+def withdraw(database: Database, name: str, now: str) -> int:
+    """A person says that it is another call: the new facts count as known. Returns how many updates."""
+    # An update before it may have reached the CRM, which is then told again what the call is.
+    told = "EXISTS (SELECT 1 FROM unanswered_update WHERE unanswered_update.key = item.key)"
+    keys = [key for (key,) in database.rows(f"SELECT key FROM item WHERE {_IS_HELD} AND {_NAMED}", {"name": name})]
+    database.execute(f"UPDATE held_update SET decision = 'withdraw', decided_at = :now {_OF_CALL}", _of(name, now))
+    for key in keys:
+        database.execute(
+            f"UPDATE item SET next_facts = iif({told}, facts, NULL), next_payload = iif({told}, payload, NULL), "
+            f"next_legs = iif({told}, legs, NULL), moved_at = ? WHERE key = ?",
+            (now, key),
+        )
+    return len(keys)
+
+
+def is_held(database: Database, name: str) -> bool:
+    """Whether the call of that reference or key has a held update."""
+    return bool(database.one(f"SELECT EXISTS (SELECT 1 FROM item WHERE {_IS_HELD} AND {_NAMED})", {"name": name}))
+
+
+def _of(name: str, now: str) -> dict[str, str]:
+    return {"name": name, "now": now}
