@@ -103,6 +103,7 @@ class Enrolment:
         self._now = now.isoformat(timespec="milliseconds")
         self._in_flight = in_flight
         self._names_recordings = False
+        self._systems: set[str] = set()
         begin(database)
         database.execute_many(
             "INSERT INTO temp.batch_source VALUES (?, ?)",
@@ -118,6 +119,7 @@ class Enrolment:
         for one in sightings:
             if one.recording is not None:
                 self._names_recordings = True
+            self._systems.add(one.system)
             # Of a million, a fifth of the time: sqlite3 takes plain tuples by a shorter way than those with names.
             yield tuple(one)
 
@@ -143,7 +145,7 @@ class Enrolment:
         self._judge_parts()
         changed = self._park_changes()
         self._replace_pending()
-        look_alikes.judge(self._database)
+        look_alikes.judge(self._database, has_several_systems=len(self._systems) > 1)
         self._join_known()
         self._insert_new()
         row_origins.keep(self._database)

@@ -1,4 +1,5 @@
-"""New calls that the ledger knows under another key: once or twice a coincidence, by the dozen another time zone.
+"""New calls that the ledger knows under another key: once or twice a coincidence, by the dozen another time zone. The
+same for new calls of two systems in one batch.
 
 Judged inside the enrolment, before anything is entered: `temp.sighting` holds the batch, `item` what is known.
 """
@@ -17,15 +18,18 @@ FARTHEST_ZONES_SECONDS = 26 * 3600
 _NEW = "sighting.verdict IS NULL AND sighting.rowid NOT IN (SELECT sighting FROM temp.known)"
 
 
-def judge(database: Database) -> None:
-    """Both of the following, where there are new calls and known ones. Raises GuardStopped."""
+def judge(database: Database, *, has_several_systems: bool) -> None:
+    """All of the following, where there are new calls beside known ones or of several systems. Raises GuardStopped."""
     database.execute("DROP TABLE IF EXISTS temp.look_alike")
     database.execute("CREATE TEMP TABLE look_alike (key TEXT PRIMARY KEY, evidence TEXT) WITHOUT ROWID")
-    new = _count_new(database) if database.one("SELECT 1 FROM item LIMIT 1") else 0
+    new = _count_new(database) if has_several_systems or database.one("SELECT 1 FROM item LIMIT 1") else 0
     if new:
         _refuse_known_shifted(database, new)
         _refuse_shifted(database, new)
+        _note_sources_without_seconds(database)
         _find_look_alikes(database, new)
+    if new and has_several_systems:
+        _compare_systems(database)
 
 
 def _refuse_known_shifted(database: Database, new: int) -> None:
@@ -92,12 +96,7 @@ def _pending_at(database: Database, shift: int) -> str | None:
     return found
 
 
-def _find_look_alikes(database: Database, new: int) -> None:
-    """Note in temp.look_alike the new calls that resemble one that the ledger knows, and which; before they are
-    inserted, so that two calls of one file are never each other's look-alike.
-
-    Raises GuardStopped where that is half of them: these are known calls under other names.
-    """
+def _note_sources_without_seconds(database: Database) -> None:
     database.execute("DROP TABLE IF EXISTS temp.without_seconds")
     database.execute(
         """
@@ -107,6 +106,14 @@ def _find_look_alikes(database: Database, new: int) -> None:
         GROUP BY sha256 HAVING max(started_at % 60) = 0
         """
     )
+
+
+def _find_look_alikes(database: Database, new: int) -> None:
+    """Note in temp.look_alike the new calls that resemble one that the ledger knows, and which; before they are
+    inserted, so that two calls of one file are never each other's look-alike.
+
+    Raises GuardStopped where that is half of them: these are known calls under other names.
+    """
     database.execute(
         f"""
         INSERT INTO temp.look_alike
@@ -133,6 +140,80 @@ def _find_look_alikes(database: Database, new: int) -> None:
             "other ids: the same calls from another report, or under another --system name? Import them as before, by "
             "the same recipe and --system; nothing of this file was entered"
         )
+
+
+def _compare_systems(database: Database) -> None:
+    """Note in temp.look_alike, of two new calls of different systems that resemble each other, the later one.
+
+    Raises GuardStopped where that is half of the new calls of one system, or half of them are those of another one in
+    another time zone: two exports of the same calls.
+    """
+    database.execute("DROP TABLE IF EXISTS temp.new_call")
+    database.execute(
+        f"""
+        CREATE TEMP TABLE new_call AS
+        SELECT key, reference, sha256, row, system, phone, direction, started_at,
+            row_number() OVER (ORDER BY started_at, source, row) AS place,
+            sha256 IN temp.without_seconds AS is_of_a_minute
+        FROM temp.sighting JOIN temp.batch_source USING (source) WHERE {_NEW}
+        """
+    )
+    database.execute("CREATE INDEX temp.new_call_by_phone ON new_call (phone, direction, started_at)")
+    both = """
+        temp.new_call AS later JOIN temp.new_call AS first ON first.phone = later.phone
+            AND first.direction = later.direction AND first.system <> later.system AND first.place < later.place
+    """
+    at_one_offset = f"""{both}
+        AND first.started_at BETWEEN later.started_at - {FARTHEST_ZONES_SECONDS} AND later.started_at - 1
+        AND (later.started_at - first.started_at) % {QUARTER_HOUR_SECONDS} = 0
+    """
+    alike = f"""{both}
+        AND first.started_at BETWEEN later.started_at - {LOOK_ALIKE_OF_A_MINUTE_SECONDS} AND later.started_at
+        AND (first.is_of_a_minute OR later.is_of_a_minute
+            OR first.started_at >= later.started_at - {LOOK_ALIKE_SECONDS})
+    """
+    if found := _half_of_a_system(database, at_one_offset, "shift"):
+        calls, new, system, other, shift = found
+        raise errors.GuardStopped(
+            f"{calls} of {new} new calls of the system {system} are {abs(shift) / 3600:g} h "
+            f"{'after' if shift > 0 else 'before'} new calls of the system {other}, with the same numbers: the same "
+            "calls in another time zone? State the --timezone of each export, and import the files of one system only "
+            "if both recorded the same calls; nothing of these files was entered"
+        )
+    if found := _half_of_a_system(database, alike, "NULL"):
+        calls, new, system, other, _ = found
+        raise errors.GuardStopped(
+            f"{calls} of {new} new calls of the system {system} have the number, direction and time of new calls of "
+            f"the system {other}: two systems that recorded the same calls? Import the files of one of them only; "
+            "nothing of these files was entered"
+        )
+    database.execute(
+        f"""
+        INSERT INTO temp.look_alike
+        SELECT later.key, 'it may be ' || first.reference || ' (row ' || first.row || ' of ' || source.name
+            || ') of the system ' || first.system || ': same number and direction, '
+            || (later.started_at - first.started_at) || ' s apart'
+        FROM {alike} JOIN source ON source.sha256 = first.sha256
+        ORDER BY later.place, first.place DESC ON CONFLICT DO NOTHING
+        """
+    )
+
+
+def _half_of_a_system(database: Database, pairs: str, shift: str) -> tuple[int, int, str, str, int] | None:
+    """Look for a system half of whose new calls are paired with those of another one, all at one `shift`. Returns how
+    many are, of how many, both systems, and the shift in seconds."""
+    found = database.rows(
+        f"""
+        WITH pair (key, system, other, shift) AS (
+            SELECT later.key, later.system, first.system, later.started_at - first.started_at FROM {pairs}
+            UNION ALL SELECT first.key, first.system, later.system, first.started_at - later.started_at FROM {pairs})
+        SELECT count(DISTINCT key) AS calls,
+            (SELECT count(*) FROM temp.new_call WHERE new_call.system = pair.system) AS new, system, other, shift
+        FROM pair GROUP BY system, other, {shift} HAVING calls >= {MANY} AND calls * 2 >= new
+        ORDER BY calls DESC, system, other, shift LIMIT 1
+        """
+    )
+    return found[0] if found else None
 
 
 def hold_look_alikes(database: Database, now: str) -> None:

@@ -1,11 +1,15 @@
 """New calls that the ledger knows under another key."""
 
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 from callimport.core import errors, models
 from callimport.core.models import ItemStatus
@@ -247,3 +251,118 @@ def test_a_redial_on_the_full_minute_is_another_call_where_its_file_has_seconds(
     other = making.call("B-2", row=4, started_at=later + timedelta(seconds=7), customer_phone=making.OTHER_PHONE)
     making.enrol(ledger, making.batch("b.csv"), redial, other, run_id="run-1")
     assert making.status(ledger, making.key(redial)) == ItemStatus.PENDING
+
+
+# Two systems in one batch
+
+_BOTH = making.batch("main.csv", "east.csv")
+
+
+def _of_two_systems(ledger: Ledger, *calls: models.Call) -> list[ItemStatus]:
+    """Where the calls end; those of the second file are of the system `east`."""
+    told = [call._replace(system="east") if call.place.source == 1 else call for call in calls]
+    making.enrol(ledger, _BOTH, *told, run_id="run-1")
+    return [making.status(ledger, making.key(call)) for call in told]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(0, ["pending", "held"]), (2, ["pending", "held"]), (-1, ["held", "pending"])]
+)
+def test_of_two_systems_that_recorded_one_call_the_later_is_held(
+    ledger: Ledger, seconds: int, status: list[str]
+) -> None:
+    first = making.call("A-1")
+    other = making.call("E-1", row=9, source=1, started_at=STARTED + timedelta(seconds=seconds))
+    assert _of_two_systems(ledger, first, other) == status
+    held, sent = (other, first) if seconds >= 0 else (first, other)
+    reason = str(making.row(ledger, making.key(held._replace(system="main" if held is first else "east")))["reason"])
+    key = making.key(sent._replace(system="main" if sent is first else "east"))
+    assert str(making.row(ledger, key)["reference"]) in reason
+    assert f"row {sent.place.row} of {'main.csv' if sent is first else 'east.csv'}" in reason
+
+
+def test_three_seconds_another_number_or_another_direction_is_another_call_of_another_system(ledger: Ledger) -> None:
+    calls = [
+        making.call("A-1"),
+        making.call("E-1", row=3, source=1, started_at=STARTED + timedelta(seconds=3)),
+        making.call("E-2", row=4, source=1, customer_phone=making.OTHER_PHONE),
+        making.call("E-3", row=5, source=1, direction=models.Direction.OUTGOING),
+    ]
+    assert set(_of_two_systems(ledger, *calls)) == {ItemStatus.PENDING}
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(60, "held"), (61, "pending")])
+def test_a_system_without_seconds_resembles_another_within_its_minute(
+    ledger: Ledger, seconds: int, status: str
+) -> None:
+    minute = STARTED.replace(second=0)
+    first = making.call("A-1", started_at=minute)
+    other = making.call("E-1", source=1, started_at=minute + timedelta(seconds=seconds))
+    exact = making.call("E-2", row=3, source=1, started_at=STARTED, customer_phone=making.OTHER_PHONE)
+    assert _of_two_systems(ledger, first, other, exact)[:2] == [ItemStatus.PENDING, status]
+
+
+def test_a_look_alike_of_another_system_is_sent_once_a_person_said_so(ledger: Ledger) -> None:
+    other = making.call("E-1", source=1)
+    _of_two_systems(ledger, KNOWN, other)
+    key = making.key(other._replace(system="east"))
+    ledger.resend(str(making.row(ledger, key)["reference"]))
+    assert _of_two_systems(ledger, KNOWN, other) == [ItemStatus.PENDING, ItemStatus.PENDING]
+
+
+def _in_second_file(calls: list[models.Call]) -> list[models.Call]:
+    return [one._replace(place=models.Place(1, one.place.row)) for one in calls]
+
+
+@pytest.mark.parametrize("count", [20, 60])
+def test_two_exports_of_the_same_calls_are_refused_before_anything_is_entered(ledger: Ledger, count: int) -> None:
+    """Also where a large export hides that a small one is the same: half of the calls of one system is enough."""
+    main = _calls(count, name="m", shifted=count, shift=0 * HOUR)
+    east = _in_second_file(_calls(40, name="e", shifted=20, shift=timedelta(seconds=1)))
+    with pytest.raises(errors.GuardStopped, match=r"20 of (20|40) new calls of the system .* one of them only"):
+        _of_two_systems(ledger, *main, *east)
+    assert ledger.database.one("SELECT count(*) FROM item") == 0
+
+
+@pytest.mark.parametrize(("count", "alike"), [(19, 19), (41, 20)])
+def test_fewer_calls_that_two_systems_recorded_are_held_one_by_one(ledger: Ledger, count: int, alike: int) -> None:
+    main = _calls(count, name="m", shifted=count, shift=0 * HOUR)
+    east = _in_second_file(_calls(count, name="e", shifted=alike, shift=timedelta(seconds=1)))
+    assert _of_two_systems(ledger, *main, *east).count(ItemStatus.HELD) == alike
+
+
+def test_two_exports_of_the_same_calls_in_two_time_zones_are_refused(ledger: Ledger) -> None:
+    main = _calls(40, name="m", shifted=40, shift=0 * HOUR)
+    east = _in_second_file(_calls(20, name="e", shifted=20, shift=-3 * HOUR))
+    with pytest.raises(errors.GuardStopped, match=r"20 of 20 new calls of the system east are 3 h before .* main"):
+        _of_two_systems(ledger, *main, *east)
+
+
+@examples(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 9)), min_size=2, max_size=8))
+def test_no_two_calls_of_different_systems_are_sent_that_may_be_one(drawn: list[tuple[int, int, int]]) -> None:
+    """And none of one system alone is held."""
+    calls = [
+        making.call(
+            f"A-{row}",
+            row=row,
+            source=system,
+            system=f"system-{system}",
+            customer_phone=f"+1514555012{phone}",
+            started_at=STARTED + timedelta(seconds=seconds),
+        )
+        for row, (system, phone, seconds) in enumerate(drawn, start=2)
+    ]
+    with contextlib.closing(Ledger.of_nothing(making.clock())) as ledger:
+        ledger.start_run("run-1")
+        making.enrol(ledger, making.batch("0.csv", "1.csv", "2.csv"), *calls, run_id="run-1")
+        for call in calls:
+            earlier = [
+                one
+                for one in calls
+                if one.system != call.system
+                and one.customer_phone == call.customer_phone
+                and 0 <= (call.started_at - one.started_at).total_seconds() <= 2
+                and (one.started_at, one.place) < (call.started_at, call.place)
+            ]
+            assert making.status(ledger, making.key(call)) == (ItemStatus.HELD if earlier else ItemStatus.PENDING)
