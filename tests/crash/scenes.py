@@ -88,6 +88,12 @@ def csv(*calls: str, recorded: str = "", leadless: str = "", **changed: str) -> 
     return "\n".join(",".join(row) for row in (COLUMNS, *rows)) + "\n"
 
 
+def _another_call(file: str, call: str) -> str:
+    """The same file on a day when the phone system gives the id of `call` to another one of that customer."""
+    then, later = (moment.isoformat() for moment in (started(call), started(call) + timedelta(hours=5)))
+    return file.replace(f"{then},60,{phone(call)},106,Jean,Rappel", f"{later},300,{phone(call)},106,Jean,")
+
+
 def typed_in(call: str) -> dict[str, Any]:
     """Much the same call, as a person of the staff has it in the CRM."""
     return {
@@ -264,6 +270,14 @@ def _of_changes() -> list[Scene]:
         ),
         "a change of what was deleted": (run, replace(tomorrow, troubles=_unchanged(Kind.MISSING)), later),
     }  # fmt: skip
+    another = Act(Run(("another.csv",)), (), _DOUBT)
+    decided = replace(another, code=0)
+    scenes |= {
+        "another call held, then retried": (run, another, Act(retry_one("B")), decided),
+        "another call held, then withdrawn": (run, another, Act(withdraw_one("B")), decided),
+        "another call held beside a doubt": (in_doubt, another, Act(withdraw_one("B")), decided),
+    }
+    files["another.csv"] = _another_call(csv("A", "B"), "B")
     ends = {"a change of what was deleted": {"A": _DELIVERED, "B": "gone"}}
     return [Scene(name, files, acts, ends.get(name, _all("AB"))) for name, acts in scenes.items()]
 

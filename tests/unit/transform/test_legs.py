@@ -397,6 +397,6 @@ def test_a_call_of_nobody_that_is_sent_on_makes_no_call_of_the_number_it_is_sent
 @pytest.mark.parametrize("did", ["", "-", "0", "unknown", "s", "out.wav49", "a/b.flac", "out-5145550125-101"])
 def test_what_is_no_number_in_did_makes_no_call_that_came_in(tmp_path: Path, did: str) -> None:
     header = "calldate,src,dst,dcontext,channel,dstchannel,lastapp,billsec,disposition,uniqueid,did"
-    row = "2024-05-31 14:05:09,5145550199,5145550125,from-internal,PJSIP/101-1,PJSIP/trunk-2,Dial,40,ANSWERED,1717178709.1"
+    row = "2024-05-31 14:05:09,4165550199,5145550125,from-internal,PJSIP/101-1,SIP/x-2,Dial,40,ANSWERED,1717178709.1"
     found = exporting.calls_of(exporting.write(tmp_path / "calls.csv", header, f"{row},{did}"))
     assert [(call["direction"], call["customer_phone"]) for call in found] in ([("outgoing", "+15145550125")], [])
