@@ -1,4 +1,4 @@
-"""Words that databases, spreadsheets and phone systems write where they have nothing to say."""
+"""Read words that mean "nothing", such as NULL and N/A, as blank cells."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -10,9 +10,9 @@ from callimport.profiles.model import First, Origin, Profile, Sides, Text
 
 # In every column.
 WORDS = ("NULL", "\\N", "(null)", "<null>", "[null]", "None", "NaN", "NaT", "<NA>", "N/A", "#N/A", "#N/D")
-# In ids, also what systems write where a call, a lead or a person has none.
+# In ids also: what systems write if a call, a lead or a person has no id.
 PLACEHOLDERS = (*WORDS, "unknown", "undefined", "nil", "na", "0", "-", "--", "?")
-# Canonical columns that hold an id, or a name that a placeholder can stand for.
+# Canonical columns that hold an id or the name of a file.
 IDS = ("call_id", "lead_id", "agent_id", "recording")
 
 Counts = Counter[tuple[str, str]]
@@ -26,8 +26,8 @@ _WORDS, _PLACEHOLDERS = _spellings(WORDS), _spellings(PLACEHOLDERS)
 
 
 def values(profile: Profile) -> dict[str, frozenset[str]]:
-    """For each column that the profile uses, the words, in small letters, that are values there: those of `not_blank`,
-    those that [values] lists for it, and those that a condition compares it with."""
+    """The words, in small letters, that are values and not blanks, for each column that the profile uses: the words of
+    `not_blank`, of [values], and of conditions on that column."""
     found: dict[str, set[str]] = {column: set(profile.not_blank) for column in profile.used}
     for name, words in profile.values.items():
         for column in profile.fed_by(name):
@@ -39,9 +39,9 @@ def values(profile: Profile) -> dict[str, frozenset[str]]:
 
 
 def blanked(cells: pl.DataFrame, values: Mapping[str, frozenset[str]], counts: Counts) -> pl.DataFrame:
-    """`cells` (stripped text) with null for each of WORDS that is no value, in the columns of `values`.
+    """Replace each of WORDS with null in `cells` (stripped text), unless it is a value of its column (see `values`).
 
-    `counts` takes how many cells of which column held which word.
+    Adds the replaced cells to `counts`, by column and word.
     """
     found = cells.select(pl.col(column).is_in(_WORDS).any() for column in values).row(0)
     for column in (column for column, is_there in zip(values, found, strict=True) if is_there):
@@ -54,21 +54,21 @@ def blanked(cells: pl.DataFrame, values: Mapping[str, frozenset[str]], counts: C
 
 
 def count(cells: pl.DataFrame, column: str, is_blank: pl.Expr, text: pl.Expr, counts: Counts) -> None:
-    """Add to `counts` the words of `text` where `is_blank` holds, as those of `column`."""
+    """Add the words of `text` to `counts` for `column`, from the rows where `is_blank` is true."""
     words = cells.filter(is_blank).select(text.alias("word")).to_series()
     for word, times in words.value_counts().iter_rows() if len(words) else ():
         counts[column, word] += times
 
 
 def is_placeholder(text: pl.Expr, profile: Profile) -> pl.Expr:
-    """Whether a text is no id; null where it is blank."""
+    """Whether a text stands for a missing id; null if the text is blank."""
     return text.is_in([word for word in _PLACEHOLDERS if word.lower() not in profile.not_blank])
 
 
 def id_text(origin: Origin, profile: Profile, *, parts_are_ids: bool = False) -> pl.Expr:
-    """The text of an origin that is an id, null where it is a placeholder.
+    """The text of an origin that is an id, null if it is a placeholder.
 
-    A text that is put together from columns is a placeholder if all of them are; with `parts_are_ids`, if one is.
+    A text of several columns is a placeholder if all its columns are; with `parts_are_ids`, if one of them is.
     """
     match origin:
         case First():

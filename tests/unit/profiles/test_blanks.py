@@ -63,7 +63,7 @@ def _made(recipe: profile.Profile, *rows: dict[str, str], counts: blanks.Counts 
     [("Id", "call_id"), ("Lead", "lead_id"), ("Agent", "agent_name"), ("Note", "description"), ("File", "recording"),
      ("Talk", "duration_seconds"), ("Start", "started_at")],
 )  # fmt: skip
-def test_a_word_for_nothing_is_read_as_a_blank_cell_is(word: str, column: str, canonical: str) -> None:
+def test_a_word_that_means_nothing_is_read_as_a_blank_cell(word: str, column: str, canonical: str) -> None:
     counts: blanks.Counts = Counter()
     made = _made(_recipe(), {column: f" {word} "}, counts=counts)
     assert made.drop("_row").rows() == _made(_recipe(), {column: ""}).drop("_row").rows()
@@ -84,7 +84,7 @@ def test_a_placeholder_elsewhere_is_what_it_says() -> None:
     assert made.select("description", "duration_seconds").row(0) == ("unknown", "0")
 
 
-def test_an_id_of_several_columns_is_none_if_one_of_them_is_none_and_a_leg_if_all_are() -> None:
+def test_an_id_of_columns_is_blank_if_one_is_blank_and_a_leg_id_if_all_are() -> None:
     recipe = _recipe('{ text = "{Part}:{Id}" }', '{ text = "{Part}:{Id}" }')
     made = _made(recipe, {"Part": "0", "Id": "7"}, {"Part": "0", "Id": "0"}, {"Part": "NULL", "Id": "7"})
     assert made["call_id"].to_list() == [None, None, None]
