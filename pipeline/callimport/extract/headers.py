@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from callimport.core import errors, models
-from callimport.extract import swallowed_rows
+from callimport.extract import delimited_tolerant, swallowed_rows
 
 # A file that begins with a byte order mark keeps it when it is appended to another file.
 _AROUND = "\ufeff \t\r\n\u00a0"
@@ -43,8 +43,8 @@ def without_repeated(
     """
     is_after = False
     for frame in frames:
-        # Columns that callimport added to a reject file are not in the frame.
-        columns = [name for name in layout.names if name in frame.columns]
+        # Columns that callimport added to a reject file are not read: `_row` and `_ragged` are of this reading.
+        columns = [name for name in layout.names if name in frame.columns and name not in delimited_tolerant.OURS]
         rows = frame["_row"]
         repeated: dict[int, int] = {}
         for row in _candidates(frame, columns, layout):
