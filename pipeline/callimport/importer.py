@@ -324,11 +324,7 @@ class Crossing:
     def _uploading(self, ledger: Ledger, intake: Intake | None, batch_id: str) -> Uploading:
         tools = self.tools
         if intake is not None:
-            dialling = self.settings.dialling
-            naming = {
-                its.system: Names(its.profile.recordings, its.zone, dialling.or_line(its.profile.outside_line))
-                for its in intake.by_profile
-            }
+            naming = {its.system: Names.of(its.profile, its.zone, self.settings.dialling) for its in intake.by_profile}
         else:
             naming = recordings_due.names_of_batch(ledger.database, batch_id, self.settings.dialling)
         courier = Courier(self.crm, self.pacer, tools.rng)

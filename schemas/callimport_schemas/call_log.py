@@ -38,7 +38,7 @@ TEXT_COLUMNS = (
 )  # fmt: skip
 ZONE_RULES = ("started_at_unreadable", "started_at_zone", "started_at_ambiguous", "started_at_nonexistent")
 
-# The cells stand under the wrong names, or are not what was written. Whatever else is wrong is the same fault.
+# The cells stand under the wrong names, or are not what was written. Other faults of the row follow from that.
 WHOLE_ROW = ("swallowed_rows", "ragged", "damaged")
 # Every rule, in the order in which the faults of a row are told.
 RULES = (

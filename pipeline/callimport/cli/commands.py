@@ -198,8 +198,8 @@ Examples:
 @options.placing
 @options.configured
 def withdraw(what: str, **given: Any) -> ExitCode:
-    """Give up what is pending of BATCH or waits for a lead; or the held, refused, failed, pending or waiting KEY. Of a
-    delivered KEY, give up the held update: the CRM keeps the call as it is."""
+    """Give up what is pending of BATCH or waits for a lead; or the held, refused, failed, pending or waiting KEY. If
+    KEY is delivered, give up its held update: the CRM keeps the call as it is."""
     settings = options.settings(given)
     is_update = ledger_status.is_update_held(settings, _clock(), what)
     count = ledger_status.withdraw(settings, _clock(), what)
@@ -226,8 +226,8 @@ Examples:
 @options.placing
 @options.configured
 def retry(keys: tuple[str, ...], refused: bool, failed: bool, refused_recordings: bool, **given: Any) -> ExitCode:
-    """Put refused or failed calls, or a withdrawn one or a held update by its KEY, back to pending; the next run sends
-    them."""
+    """Put refused or failed calls back to pending; by its KEY also a withdrawn call or a held update. The next run
+    sends them."""
     chosen = {models.ItemStatus.REFUSED: refused, models.ItemStatus.FAILED: failed}
     statuses = tuple(status for status, wanted in chosen.items() if wanted)
     if not statuses and not keys and not refused_recordings:

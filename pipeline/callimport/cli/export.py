@@ -1,7 +1,7 @@
 """callimport export: the ledger as a table. As the CRM's API has no delete, it is also the list to clean up by.
 
-CSV or a workbook for spreadsheets, Parquet for programs. Numbers of customers are masked in all; the key and the
-row of the source tell which call it is.
+CSV or a workbook for spreadsheets, Parquet for programs. Customer numbers are masked; the key and the row of the
+source tell which call it is.
 """
 
 import contextlib

@@ -143,7 +143,7 @@ def shaping(command: Command) -> Command:
             type=click.Choice(["first", "last", "longest"]),
             default="last",
             show_default=True,
-            help="Whose a transferred call is: of the people who talked, the first, the last, or who talked longest.",
+            help="Whose a transferred call is: of the first or last person who talked, or of who talked longest.",
         ),
         click.option(
             "--unknown-agent",
@@ -227,7 +227,7 @@ def dialling(command: Command) -> Command:
         click.option(
             "--outside-line",
             metavar="DIGITS",
-            help="What desks dial before a public number, such as 9, or none (default: as the profile says).",
+            help="Digits that desks dial before a public number, such as 9, or none (default: as the profile says).",
         ),
         click.option("--area-code", metavar="DIGITS", help="Area code of numbers with seven digits, such as 514."),
     )(command)
@@ -401,7 +401,7 @@ def settings(given: dict[str, Any]) -> Settings:
 
 
 def dialling_of(region: str | None, outside_line: str | None, area_code: str | None) -> phones.Dialling:
-    """How numbers are written, by the options of `dialling`. Raises ConfigError."""
+    """Check the values of the options of `dialling`: how numbers are written. Raises ConfigError."""
     country = phones.require_region(region or "CA")
     line = None if outside_line is None else phones.require_outside_line(outside_line)
     return phones.Dialling(country, line, phones.require_area_code(area_code, country) if area_code else "")

@@ -82,7 +82,7 @@ def is_update_held(settings: Settings, clock: models.Clock, key: str) -> bool:
 
 
 def withdraw(settings: Settings, clock: models.Clock, what: str) -> int:
-    """Give up what is pending of a batch, or one call or its held update by its KEY; how many that were."""
+    """Give up what is pending of a batch; or, by its KEY, one call or its held update. Returns how many."""
     with account_ledger.offline(settings, clock) as ledger:
         is_key = what.count("-") > 1 or ":" in what
         return ledger.withdraw_one(what) if is_key else ledger.withdraw(what.upper())

@@ -13,10 +13,13 @@ _OF_TABLES = (".xlsx", ".parquet")
 
 
 def refuse_existing(path: Path, *, force: bool, is_table: bool = False) -> None:
-    """Raise ConfigError where `path` exists and may not be replaced; called before hours of work, not after. A text
-    that is no table (a page, a recipe) may not have the name of one, which no program could open."""
+    """Raise ConfigError where `path` exists and may not be replaced; called before hours of work, not after.
+
+    Also for a text that is no table (a page, a profile) under the name of a workbook or Parquet file: no program could
+    open it.
+    """
     if not is_table and path.suffix.lower() in _OF_TABLES:
-        raise errors.ConfigError(f"{path} would be no {path.suffix.lower()} file but text: choose another ending")
+        raise errors.ConfigError(f"{path} would be text, not a {path.suffix.lower()} file: choose another ending")
     if path.is_dir():
         raise errors.ConfigError(f"{path} is a folder: name a file in it")
     if path.exists() and not force:

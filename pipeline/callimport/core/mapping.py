@@ -153,7 +153,7 @@ def settings_fingerprint(settings: dict[str, str]) -> str:
 
 
 def numbered(name: str, number: int) -> str:
-    """The name of a setting that each of several profiles has: the first has it as for one profile."""
+    """The name of a setting of one profile among several: `system`, `system 2`. A single profile has number 1."""
     return name if number == 1 else f"{name} {number}"
 
 

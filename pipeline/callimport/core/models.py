@@ -82,16 +82,16 @@ class Peek:
     records: tuple[tuple[int, tuple[str, ...]], ...]
     is_typed: bool
     told: str
-    # Why the text may be no table of separated cells, for the case that no header is found in it; else blank.
-    doubt: str = ""
+    # Why the text may be no table of separated cells. It is told if no header is found; blank if nothing is wrong.
+    why_no_table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The columns of a file, by names that are unique and not blank, and the physical line that its rows begin on.
 
-    `header` are the cells of the file's header (blank: it has none), by which it is known when it is repeated among
-    the rows; `second_header` is the pattern of the cells in the line that may follow a header.
+    `header` has the cells of the file's header (blank: it has none). A repeated header is recognised by them.
+    `second_header` is the pattern of the cells in the line that may follow a header.
     """
 
     names: tuple[str, ...]
@@ -102,9 +102,11 @@ class Layout:
 
 @dataclass(slots=True)
 class Lines:
-    """How many lines of a text file are what: each lies in the span of one row or is counted otherwise. Of a sheet or a
-    Parquet file, the same of its rows. `header` are the lines of the first header, `repeated` those of later ones;
-    `trailer` what an old system writes behind the end (Ctrl-Z, NUL)."""
+    """Count the lines of a text file by kind; every line is of one kind. For a sheet or a Parquet file, count its rows.
+
+    `header` counts the lines of the first header, `repeated` the lines of later headers. `trailer` counts the lines
+    with the marks that an old system writes behind the end (Ctrl-Z, NUL).
+    """
 
     rows: int = 0
     blank: int = 0
@@ -117,7 +119,7 @@ class Lines:
         return Lines(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
     def counts(self) -> dict[str, int]:
-        """The lines of each kind, and how many they are in all."""
+        """The number of lines of each kind, and `total`. `header` includes the repeated headers."""
         counts = {
             "rows": self.rows,
             "blank": self.blank,
@@ -310,7 +312,7 @@ class Batch:
         return f"row {other.row}{of}"
 
     def name_of(self, place: Place) -> str:
-        """How a row is called where nothing else is told about."""
+        """Name a row; with its file if the batch has several files."""
         of = f" of {self.sources[place.source].name}" if len(self.sources) > 1 else ""
         return f"row {place.row}{of}"
 

@@ -27,7 +27,7 @@ def stated(values: Iterable[str], dialling: phones.Dialling, option: str) -> fro
         if Path(value).is_file():
             found |= read(Path(value), dialling)
             continue
-        e164, _, kind, wrong = phones.read(pl.Series([value], dtype=pl.String), dialling.undialled).row(0)
+        e164, _, kind, wrong = phones.read(pl.Series([value], dtype=pl.String), dialling.without_outside_line).row(0)
         # "list-5145550100.txt" is a file that is not there, not a number with a name.
         if kind != phones.Kind.NUMBER or re.search("[A-Za-z]", value):
             told = f": it {wrong}" if wrong else "; write it with + and the country code"
@@ -44,7 +44,7 @@ def read(path: Path, dialling: phones.Dialling) -> frozenset[str]:
     through in silence, and so would an empty one. So it does for a leads file, by which every customer would be left
     out.
     """
-    found = {_only_number(path, line, text, dialling.undialled) for line, text in _lines(path)}
+    found = {_only_number(path, line, text, dialling.without_outside_line) for line, text in _lines(path)}
     if not found:
         raise errors.SourceError(f"{path} holds no number; write one a line, with + and the country code")
     return frozenset(found)

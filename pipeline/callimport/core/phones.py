@@ -24,7 +24,7 @@ class Kind(StrEnum):
     """What a cell holds."""
 
     NUMBER = "number"
-    LOCAL = "local"  # seven digits of North America, whose area code nobody has stated
+    LOCAL = "local"  # seven digits of North America, while no area code is stated
     EXTENSION = "extension"  # inside the house: at most six digits
     ANONYMOUS = "anonymous"  # the caller hid the number, or the network did not say
     MISSING = "missing"
@@ -34,10 +34,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dialling:
-    """How numbers are dialled that are written without a country code.
+    """How numbers without a country code are dialled.
 
-    `region` (see `require_region`) is their country. `outside_line` is what a desk dials before a public number (None:
-    nobody stated it; "": nothing). `area_code` completes seven digits in North America ("": they stay incomplete).
+    `region` (see `require_region`) is their country. `outside_line` has the digits that a desk dials before a public
+    number ("": none; None: nobody stated it). `area_code` completes seven digits in North America ("": they stay
+    incomplete).
     """
 
     region: str = "CA"
@@ -45,11 +46,11 @@ class Dialling:
     area_code: str = ""
 
     @property
-    def undialled(self) -> "Dialling":
-        """For numbers that people write, in a list or within a text: no outside line stands before them."""
+    def without_outside_line(self) -> "Dialling":
+        """The same for numbers in a list or in a text: people write them without an outside line."""
         return replace(self, outside_line="")
 
-    def or_line(self, outside_line: str) -> "Dialling":
+    def with_default_outside_line(self, outside_line: str) -> "Dialling":
         """The same with the outside line of a profile, unless one was stated."""
         is_stated = self.outside_line is not None
         return self if is_stated or not outside_line else replace(self, outside_line=outside_line)
@@ -108,10 +109,10 @@ _NUMBER_FORM = re.compile(
     r"(?:(?:\s*[,;]?\s*(?:ext(?:ension)?|poste|p|x|#)[.:]?\s*|;ext=|,{1,3}\s*)(?P<extension>[0-9]{1,6}))?",
     re.IGNORECASE,
 )
-# Codes for one call: they hide or show the caller, or turn call waiting off. Others, such as *72, begin no call.
+# Codes for one call: they hide or show the caller, or turn call waiting off. Other codes, such as *72, begin no call.
 _PAUSES = r"\s,;.\-wpWP"
 _STAR_CODE = re.compile(rf"(?:\*(?:31|67|70|82)[*#]?|#31#)[{_PAUSES}]*(?P<rest>[+(0-9].*)", re.DOTALL)
-# The same where a phone has no star, and those of Australia.
+# The same codes for a phone without a star, and the codes of Australia.
 _DIGIT_CODES = ("1167", "1170", "1182", "1831", "1832")
 # What most desks dial for an outside line.
 _USUAL_LINE = "9"
@@ -162,7 +163,7 @@ def require_outside_line(text: str) -> str:
 
 
 def require_area_code(text: str, region: str) -> str:
-    """Three digits that are an area code of North America. Raises ConfigError; also where `region` is elsewhere."""
+    """Three digits that are an area code of North America. Raises ConfigError, also if `region` is not there."""
     area = text.strip()
     if area not in _area_codes():
         raise errors.ConfigError(f'--area-code "{text}" is no area code of North America; write three digits as in 514')
@@ -177,8 +178,8 @@ def read(cells: pl.Series, dialling: Dialling) -> pl.DataFrame:
     """What each cell holds, one row a cell in the same order.
 
     Columns, all text: `e164`, of a number; `extension`, of an extension and of a number that has one; `kind`, a `Kind`;
-    `wrong`, of what is local, damaged or unreadable: what to say after the cell, without a digit of it. A number behind
-    an outside line has it, too, if the cell may also be a number of another country that lost its plus. Nobody dials
+    `wrong`, of what is local, damaged or unreadable: what to say after the cell, without a digit of it. `wrong` is also
+    set for a number behind an outside line if the whole cell may be a foreign number that lost its plus. Nobody dials
     such a number, but a caller may have it.
     """
     texts = cells.cast(pl.String).alias("cell")
@@ -283,7 +284,7 @@ def _number(text: str, dialling: Dialling) -> _Reading:
     if number := _NUMBER_FORM.fullmatch(text):
         e164, kind, wrong = _international(number["number"], dialling)
         return e164, number["extension"] if e164 else None, kind, wrong
-    # A code that is not known, and what it is about: *72 5145550123 calls nobody.
+    # Another code with a number is no call: *72 5145550123 forwards calls.
     if text.startswith("*"):
         return None, None, Kind.UNREADABLE, _NO_NUMBER
     if in_parentheses := _IN_PARENTHESES.fullmatch(text):
@@ -292,7 +293,7 @@ def _number(text: str, dialling: Dialling) -> _Reading:
             return inside
     runs = _RUN.findall(text)
     if len(runs) == 1 and sum(map(str.isdigit, text)) == sum(map(str.isdigit, runs[0])):
-        e164, kind, wrong = _international(runs[0], dialling.undialled)
+        e164, kind, wrong = _international(runs[0], dialling.without_outside_line)
         return e164, None, kind, wrong
     return None, None, Kind.UNREADABLE, _NO_NUMBER
 
@@ -315,7 +316,7 @@ def _international(text: str, dialling: Dialling) -> tuple[str | None, Kind, str
         found.add(_e164(number))
     else:
         codes = [prefix for code in _DIGIT_CODES for prefix in (code, line + code, code + line)]
-        # A code of digits and seven digits are as many as 1 and a whole number.
+        # A code of digits before seven digits is as long as 1 before ten digits.
         found |= _behind(codes, digits, replace(dialling, area_code=""))
     if len(found) > 1:
         return None, Kind.UNREADABLE, _EITHER
@@ -336,7 +337,7 @@ def _international(text: str, dialling: Dialling) -> tuple[str | None, Kind, str
 
 
 def _dialled(digits: str, dialling: Dialling) -> phonenumbers.PhoneNumber | None:
-    """The possible number that these digits are when they are dialled without a prefix."""
+    """The possible number if these digits are dialled without a prefix; None if there is none."""
     if dialling.area_code and _is_local(digits, dialling.region):
         digits = dialling.area_code + digits
     number = _possible(digits, dialling.region)
@@ -344,14 +345,14 @@ def _dialled(digits: str, dialling: Dialling) -> phonenumbers.PhoneNumber | None
 
 
 def _behind(prefixes: Iterable[str], digits: str, dialling: Dialling) -> set[str]:
-    """E.164 of the public numbers that stand behind one of the prefixes."""
+    """The public numbers behind each of the prefixes, in E.164."""
     rests = {digits.removeprefix(prefix) for prefix in prefixes if prefix and digits.startswith(prefix)}
     found = [(rest, _dialled(rest, dialling)) for rest in rests]
     return {_e164(number) for rest, number in found if number and _is_public(number, rest, dialling.region)}
 
 
 def _is_public(number: phonenumbers.PhoneNumber, dialled: str, region: str) -> bool:
-    """Whether somebody may have this number, and `dialled` is all that it takes to reach it from the region."""
+    """Whether somebody may have this number and `dialled` reaches it from the region."""
     if number.country_code == _NORTH_AMERICA:
         return phonenumbers.national_significant_number(number)[:_AREA_DIGITS] in _area_codes()
     if number.country_code != phonenumbers.country_code_for_region(region):

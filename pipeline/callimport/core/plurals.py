@@ -17,7 +17,7 @@ def leads(count: int) -> str:
 
 
 def lines(count: int, where: str) -> str:
-    """`1 line before the header`, `2,000 lines before the header`."""
+    """`1 line before the header`, `2,000 lines before the header`; `where` is the part behind the count."""
     return f"{count:,} line{'' if count == 1 else 's'} {where}"
 
 

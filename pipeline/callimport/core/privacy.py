@@ -2,8 +2,8 @@
 
 import re
 
-# Every time that profiles/timestamps.py reads. Its clock has a colon or an h, as no phone number has. Six digits are a
-# clock only behind a year of four digits, whose date cannot be a number.
+# Every time that profiles/timestamps.py reads. A clock has a colon or an h; no phone number has one. Six digits are a
+# clock only behind a date with a year of four digits.
 _YEAR, _SHORT = r"(?:19|20)\d\d", r"\d\d"
 _DAY, _MONTH = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
 _HOUR, _SIXTY = r"(?:[01]?\d|2[0-3])", r"[0-5]\d"
@@ -21,7 +21,7 @@ def _date(year: str, mark: str) -> str:
 
 _LONG_DATE = "|".join(_date(_YEAR, mark) for mark in ("-", "/", r"\.", r"\s"))
 _SHORT_DATE = "|".join(_date(_SHORT, mark) for mark in ("-", "/", r"\.", r"\s"))
-# The year is all that stands between the name of a month and the clock: 17 juin 2024 05:59.
+# Behind the name of a month: the day, if it follows, and the year, as in 17 juin 2024 05:59.
 _NAMED_DATE = rf"(?<=[^\W\d_])(?:[.,]?[-\s]{_DAY}(?:st|nd|rd|th|er?)?,?)?[.,]?[-\s](?:{_YEAR}|{_SHORT})"
 _TIME = (
     rf"(?<![\d+])(?:(?:{_LONG_DATE}){_JOINT}{_HOUR}{_SIXTY}{_SIXTY}(?!\d)"
@@ -30,8 +30,8 @@ _TIME = (
     rf"|(?<!\d[-/.])(?:{'|'.join(_date(_YEAR, mark) for mark in ('-', '/', r'[.]'))})(?![-/.]?\d))"
     rf"|{_NAMED_DATE}{_JOINT}{_CLOCK}{_OFFSET}(?!\d)"
 )
-# Seconds since 1970 (and thousandths, millionths), seconds since 2001 or days since 1900, in a cell that is a time. Ten
-# digits that begin with 1 are no number of North America, and no seconds after 2033 are shown.
+# In a cell that is a time: seconds since 1970 (and thousandths, millionths), seconds since 2001 or days since 1900. Ten
+# digits that begin with 1 are no number of North America. Seconds after 2033 are masked.
 _COUNT = r"(?:1\d{9}(?:\d{3}|\d{6})?|[1-9]\d{8})(?:[.,]\d*)?|(?:32[89]|3[3-9]\d|4\d\d|50\d|51[0-4])\d\d[.,]\d+"
 _STARTS = 'started_at: "'
 _KNOWN = rf"(?P<time>(?<={_STARTS})(?:{_COUNT})(?=\")|{_TIME})"
@@ -64,13 +64,12 @@ class Secret:
 
 
 def hide_numbers(text: str) -> str:
-    """Text of others, in which every run of nine digits or more, however it is broken up, may be a phone number, unless
-    it is a time."""
+    """Mask every run of nine digits or more, however it is broken up: it may be a phone number. Times stay."""
     return _ANY_NUMBER.sub(_hidden, scrub(text))
 
 
 def show_time(text: str) -> str:
-    """A cell of a column of times: it is shown where it is a time, and what may be a phone number in it is hidden."""
+    """Show a cell of a column of times, and mask what may be a phone number in it."""
     return hide_numbers(f'{_STARTS}{text}"')[len(_STARTS) : -1]
 
 

@@ -35,7 +35,7 @@ import polars as pl
 from callimport.core import models
 
 COLUMN = "_origin"
-# In a reject file of several phone systems: the profile that the row is read by.
+# In a reject file of several phone systems: the profile that reads the row.
 PROFILE = "_profile"
 # What was wrong with the number of a row's cells; as a reject file is square, the row itself does not show it there.
 CELLS = "_cells"
@@ -44,7 +44,7 @@ _NOT_OF_THE_ROW = ("_row", "_reasons", "_source", PROFILE, CELLS, COLUMN)
 _MARK = r"^o[0-9a-f]{20}$"
 _DIGEST_BYTES = 10
 _AFTER_NAME, _AFTER_CELL = "\x1e", "\x1f"
-# Where a record of several lines lies in its file says nothing of what it was.
+# The lines of a record in its file. They may change, so they are no part of the mark.
 _LINES = r" \(lines [0-9]+ to [0-9]+\)(: a quote .* opens on line [0-9]+)?"
 _NO_MARK = (
     "_origin is not a mark of callimport; copy it from the reject file again, or clear the cell if this is another call"

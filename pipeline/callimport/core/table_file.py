@@ -1,4 +1,4 @@
-"""A table for people: CSV, or an Excel workbook where the name ends in .xlsx. Whole or not at all."""
+"""Write a table for people: CSV, or an Excel workbook if the name ends in .xlsx. Writes the whole file or none."""
 
 import csv
 from collections.abc import Collection, Iterable
@@ -12,9 +12,9 @@ _NAMED = (".csv", ".txt", ".xlsx")
 
 
 def refuse_unfit(path: Path, what: str) -> None:
-    """Raise ConfigError where a table of `what` could not be written under that name; called before hours of work."""
+    """Raise ConfigError if a table of `what` cannot be written under that name; called before hours of work."""
     if path.suffix.lower() not in _NAMED:
-        raise errors.ConfigError(f"{path}: {what} are written as .csv or .xlsx; call it so")
+        raise errors.ConfigError(f"{path}: {what} are written as .csv or .xlsx; give it one of these endings")
     if workbook_writer.is_one(path):
         workbook_writer.refuse_missing(path)
 
@@ -22,10 +22,11 @@ def refuse_unfit(path: Path, what: str) -> None:
 def write(
     path: Path, title: str, header: Collection[str], frames: Iterable[pl.DataFrame], *, is_guarded: bool = True
 ) -> int:
-    """Write the frames, of text and whole numbers, under one header; null is blank. Returns how many rows there are.
+    """Write frames of text and whole numbers under one header; null is blank. Returns the number of rows.
 
-    CSV is UTF-8 with its mark, so that a spreadsheet reads it; `is_guarded`, see `csv_safety`. `title` is that of the
-    sheet. Readable by its owner only. Raises ConfigError where the file cannot be made.
+    CSV is UTF-8 with a byte order mark, so that a spreadsheet reads it. `title` is the name of the sheet. `is_guarded`
+    keeps a spreadsheet from calculating with cells, see `csv_safety`. Only its owner can read the file. Raises
+    ConfigError if the file cannot be written.
     """
     count = 0
     if workbook_writer.is_one(path):
@@ -33,7 +34,7 @@ def write(
         for frame in frames:
             count += frame.height
             if count > workbook_writer.MOST_ROWS:
-                raise errors.ConfigError(f"{path}: there are more rows than a sheet has; call it .csv instead")
+                raise errors.ConfigError(f"{path}: there are more rows than a sheet can hold; write a .csv instead")
             text = csv_safety.guarded(frame, in_csv=False) if is_guarded else frame
             for row in text.with_columns(pl.all().cast(pl.String).fill_null("")).iter_rows():
                 sheet.add(row)

@@ -23,19 +23,19 @@ from callimport.extract import (
 
 # Enough for some hundred lines; the first records are asked for again and again.
 _SAMPLE_BYTES = 256 * 2**10
-# Behind the last row: Ctrl-Z, which ends a text in DOS, and the NULs with which some systems fill up a file.
+# Behind the last row: Ctrl-Z ends a text in DOS, and some systems fill up a file with NULs.
 _END_MARKS = b"\x1a\x00"
 _PACKED = {formats.Packing.GZIP: "gzip, ", formats.Packing.ZSTD: "zstd, ", formats.Packing.ZIP: "zip, ", None: ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How the text of a source is to be read; `told` says it to a person, `doubt` why it may be no table at all."""
+    """How the text of a source is read. `told` says it to a person, `why_no_table` why it may be no table at all."""
 
     codec: str
     delimiter: str
     told: str
-    doubt: str
+    why_no_table: str
 
 
 @functools.lru_cache(maxsize=1024)
@@ -47,15 +47,15 @@ def form(source: models.Source) -> Form:
     mark = dialect.delimiter(lines, is_whole=is_whole)
     known = formats.named(source.path)
     packed = _PACKED.get(known.packing if known else None, "")
-    doubt = no_table.doubt(lines if is_whole else lines[:-1], mark)
-    return Form(found.codec, mark, f"{packed}{found.told}, {dialect.told(mark)}", doubt)
+    why_no_table = no_table.reason(lines if is_whole else lines[:-1], mark)
+    return Form(found.codec, mark, f"{packed}{found.told}, {dialect.told(mark)}", why_no_table)
 
 
 def first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], int, str]:
-    """The first `most` records that hold any text, with the physical line each starts on; the line after them; and
-    why the text may be no table of separated cells, blank where nothing speaks for that."""
+    """Return the first `most` records that hold any text, each with the physical line that it starts on; the line after
+    them; and why the text may be no table of separated cells (blank: nothing is wrong)."""
     its = form(source)
-    doubt = its.doubt
+    why_no_table = its.why_no_table
     line = 1
     carried = b""
     found: list[tuple[int, tuple[str, ...]]] = []
@@ -64,20 +64,20 @@ def first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tu
         records = delimited_tolerant.records(
             source, lines, its.delimiter, line, is_last=is_last, most=most - len(found)
         )
-        doubt = doubt or no_table.swallowed(records)
+        why_no_table = why_no_table or no_table.open_quote(records)
         found += zip(records.starts, map(tuple, records.rows), strict=True)
         line += records.used
         if len(found) == most:
             break
         carried = "".join(lines[records.used :]).encode()
-    return tuple(found), line, doubt
+    return tuple(found), line, why_no_table
 
 
 def frames(
     source: models.Source, layout: models.Layout, chunk_rows: int, lines: models.Lines
 ) -> Iterator[pl.DataFrame]:
-    """The rows of `layout`, in the shape of `models.Chunk`: `chunk_rows` each but for the last. What every line of the
-    file is, is added to `lines`. Raises SourceError."""
+    """The rows of `layout` in frames of `chunk_rows`, in the shape of `models.Chunk`; the last frame may be shorter.
+    Every line of the file is counted in `lines`. Raises SourceError."""
     waiting: list[pl.DataFrame] = []
     for frame in _frames_of_blocks(source, layout, lines):
         waiting.append(frame)
@@ -130,14 +130,15 @@ def _frames_of_blocks(source: models.Source, layout: models.Layout, lines: model
 def _count_before(
     source: models.Source, layout: models.Layout, before: Sequence[str], delimiter: str, lines: models.Lines
 ) -> None:
-    """Add the lines `before` the rows. Raises SourceError where a record of them holds others: those would be lost."""
+    """Count the lines `before` the first row in `lines`. Raises SourceError if a record among them holds rows, which
+    would be lost."""
     found = delimited_tolerant.records(source, before, delimiter, 1, is_last=False)
     lines.blank += found.blank
     lines.preamble += len(before) - found.used
     is_after = False
     for position, cells in enumerate(found.rows):
         parts = found.several.get(position, ("",))
-        is_header = headers.is_repeated(cells, layout) or (is_after and headers.is_second(cells, layout))
+        is_header = headers.is_header(cells, layout, is_after_header=is_after)
         if is_header:
             lines.header += len(parts)
         else:
@@ -150,14 +151,12 @@ def _count_before(
 def _refuse_swallowed(
     source: models.Source, layout: models.Layout, found: delimited_tolerant.Records, position: int, *, is_header: bool
 ) -> None:
-    """Above the rows there is no row to compare with: a name of a column holds no separator, a remark few of them."""
-    first, lines = found.starts[position], found.several[position]
+    """Raise SourceError if a record above the first row holds rows."""
+    # No row is known yet to compare with. A column name holds no separator, and a remark holds few separators.
     separators = 1 if is_header else len(layout.names) - 1
-    for cell in found.rows[position]:
-        pieces = swallowed_rows.LINE_END.split(cell)
-        has_rows = any(swallowed_rows.is_row_of(piece, separators, found.delimiter) for piece in pieces)
-        if len(pieces) > 1 and (has_rows or not swallowed_rows.is_closed(cell, "".join(lines))):
-            raise errors.SourceError(f"{source.path}: {no_table.of_one_cell(first, first + len(lines) - 1)}")
+    first, lines = found.starts[position], found.several[position]
+    if swallowed_rows.may_hold_rows(found.rows[position], lines, separators, found.delimiter):
+        raise errors.SourceError(f"{source.path}: {swallowed_rows.told(first, first + len(lines) - 1)}")
 
 
 def _lines(block: bytes) -> list[str]:
@@ -170,7 +169,7 @@ def _lines_one_by_one(block: bytes) -> Iterator[str]:
 
 
 def _without_end_mark(block: bytes) -> tuple[bytes, int]:
-    """The last block of a file without the mark behind its text, and how many lines hold nothing but such marks."""
+    """Return the last block of a file without the marks at its end, and how many lines hold only such marks."""
     text = block.rstrip(_END_MARKS + b"\r\n")
     behind = block[len(text) :]
     marks = [place for mark in _END_MARKS if (place := behind.find(mark)) >= 0]

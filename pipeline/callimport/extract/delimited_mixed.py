@@ -21,8 +21,8 @@ def frame(
     *,
     is_last: bool,
 ) -> tuple[pl.DataFrame, int, int]:
-    """The frame of a chunk (see `models.Chunk`) of the complete records in `lines`, how many lines those are, and how
-    many of them are blank.
+    """Return the frame of the complete records in `lines` (see `models.Chunk`), how many lines these records take, and
+    how many of these lines are blank.
 
     `first_line` is the physical line of the first of them; `is_last` says that the file ends after them. Raises
     SourceError.

@@ -26,8 +26,8 @@ class Records:
     """Records that hold any text: the physical lines they start on, their cells.
 
     `used` counts the lines that belong to complete records; the others open a quote that does not close in them.
-    `left` are the positions of those lines that were not read, being a plain record each. `several` are the lines of
-    the records that have more than one, by position; `blank` counts the lines without any text.
+    `left` has the positions of the lines that were not read, because each is a plain record. `several` has the lines of
+    each record of several lines, by its position. `blank` counts the lines without any text.
     """
 
     starts: list[int]
@@ -39,7 +39,7 @@ class Records:
     delimiter: str = ","
 
     def swallowed(self, names: Sequence[str]) -> dict[int, str]:
-        """What is wrong with the records that hold others, by position."""
+        """What is wrong with each record that holds rows, by position."""
         found = {
             position: swallowed_rows.fault(self.rows[position], lines, names, self.delimiter, self.starts[position])
             for position, lines in self.several.items()
@@ -105,7 +105,7 @@ class _Shown:
 
     @property
     def lines(self) -> int:
-        """How many the last record has had so far."""
+        """How many lines the last record has had so far."""
         return self._next - self.start
 
     @property

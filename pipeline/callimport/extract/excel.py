@@ -42,7 +42,7 @@ def frames(
 ) -> Iterator[pl.DataFrame]:
     """The rows of `layout`, in the shape of `models.Chunk`. A cell that a sheet leaves out is blank, never a fault.
 
-    What every row of the sheet is, up to the last one with text, is added to `lines`.
+    Every row of the sheet, up to the last row with text, is counted in `lines`.
     """
     width = len(layout.names)
     with _sheet(source) as sheet:
@@ -57,17 +57,18 @@ def frames(
 def _counted(
     rows: Iterator[tuple[int, list[str]]], layout: models.Layout, lines: models.Lines
 ) -> Iterator[tuple[int, list[str]]]:
-    """The rows of `layout`, among all those of the sheet that hold any text."""
-    last, is_after = 0, False
+    """Yield the rows of `layout` and count all `rows` of the sheet in `lines`; `rows` are the rows with text."""
+    last, is_header = 0, False
     for row, cells in rows:
         lines.blank += row - last - 1
         last = row
         if row >= layout.first_row:
             lines.rows += 1
             yield row, cells
-        elif headers.is_repeated(cells, layout) or (is_after and headers.is_second(cells, layout)):
+            continue
+        is_header = headers.is_header(cells, layout, is_after_header=is_header)
+        if is_header:
             lines.header += 1
-            is_after = True
         else:
             lines.preamble += 1
 

@@ -1,4 +1,4 @@
-"""The header over again among the rows: of files that were put together, of the pages of a report."""
+"""Find headers that are repeated among the rows, as in files that were put together and in reports with pages."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,14 +6,12 @@ from typing import Any
 import polars as pl
 
 from callimport.core import errors, models
-from callimport.extract import swallowed_rows
+from callimport.extract import delimited_tolerant, swallowed_rows
 
-# A file that begins with a mark of byte order keeps it when it is put behind another one.
+# A file that begins with a byte order mark keeps it when it is appended to another file.
 _AROUND = "\ufeff \t\r\n\u00a0"
 _DIGITS = "0123456789"
-# The columns of a chunk that are no cells of the file, though a reject file has columns of these names.
-_OURS = ("_row", "_ragged")
-# A name of a column has fewer digits in a row, a row of data has more somewhere.
+# A column name has no run of so many digits; a row of data has one somewhere.
 _LONG_NUMBER = r"[0-9]{4}"
 
 
@@ -22,7 +20,12 @@ def is_repeated(cells: Sequence[str], layout: models.Layout) -> bool:
     return bool(layout.header) and _plain(cells) == _plain(layout.header)
 
 
-def is_second(cells: Sequence[str], layout: models.Layout) -> bool:
+def is_header(cells: Sequence[str], layout: models.Layout, *, is_after_header: bool) -> bool:
+    """Whether a record above the rows is the header or, right after a header, its second line."""
+    return is_repeated(cells, layout) or (is_after_header and is_second_header(cells, layout))
+
+
+def is_second_header(cells: Sequence[str], layout: models.Layout) -> bool:
     """Whether a record may be the second line of a header, as the profile describes it."""
     texts = [cell.strip() for cell in cells if cell.strip()]
     if layout.second_header is None or not texts:
@@ -33,15 +36,15 @@ def is_second(cells: Sequence[str], layout: models.Layout) -> bool:
 def without_repeated(
     source: models.Source, layout: models.Layout, frames: Iterator[pl.DataFrame], lines: models.Lines
 ) -> Iterator[pl.DataFrame]:
-    """The frames of a file without the headers that are repeated in them, which are counted in `lines`.
+    """Remove repeated headers from the frames of a file, and count them in `lines`.
 
-    Raises SourceError where a header among the rows has other columns than the first one, or another order: the rows
+    Raises SourceError if a header among the rows has other columns than the first header, or another order. The rows
     behind it would be read wrongly.
     """
     is_after = False
     for frame in frames:
-        # Columns that we added ourselves to a reject file are not read.
-        columns = [name for name in layout.names if name in frame.columns and name not in _OURS]
+        # Columns that callimport added to a reject file are not read: `_row` and `_ragged` are of this reading.
+        columns = [name for name in layout.names if name in frame.columns and name not in delimited_tolerant.OURS]
         rows = frame["_row"]
         repeated: dict[int, int] = {}
         for row in _candidates(frame, columns, layout):
@@ -51,12 +54,12 @@ def without_repeated(
                     "order, stands among the rows; what follows it would be read wrongly. Save the lines from there on "
                     "as a file of their own, then import both"
                 )
-            repeated[row["_row"]] = lines_of([row[name] for name in columns])
+            repeated[row["_row"]] = count_lines([row[name] for name in columns])
         behind = [rows.search_sorted(row) + 1 for row in repeated] + ([0] if is_after else [])
         for position in behind if layout.second_header else ():
             row = frame.row(position, named=True) if position < frame.height else {}
-            if row and is_second([row[name] or "" for name in columns], layout):
-                repeated[row["_row"]] = lines_of([row[name] for name in columns])
+            if row and is_second_header([row[name] or "" for name in columns], layout):
+                repeated[row["_row"]] = count_lines([row[name] for name in columns])
         is_after = rows[-1] in repeated
         lines.rows -= sum(repeated.values())
         lines.repeated += sum(repeated.values())
@@ -66,13 +69,13 @@ def without_repeated(
 
 
 def _candidates(frame: pl.DataFrame, columns: Sequence[str], layout: models.Layout) -> Iterator[dict[str, Any]]:
-    """Rows of which at least half of what they hold, and at least two cells, are names of the header."""
+    """Rows that may be headers: at least two cells, and half of the filled cells, are names of the header."""
     wanted = [name for name in _plain(layout.header) if name]
     few = min(2, len(wanted))
     if not few or frame.is_empty():
         return iter(())
     if not any(name[0] in _DIGITS for name in wanted):
-        # Where cells begin with a digit (times, numbers), a name is seen by its first letter: fast for a million rows.
+        # In a column of times or numbers the first letter tells a name from a cell: fast for a million rows.
         first = frame.row(0, named=True)
         for name in columns:
             if frame.height and (first[name] or " ")[0] in _DIGITS:
@@ -95,7 +98,7 @@ def _is_same(layout: models.Layout, columns: Sequence[str], row: dict[str, Any])
 
 
 def trimmed(cells: Sequence[str]) -> tuple[str, ...]:
-    """Cells without the blank ones at their end, which a separator behind the last one leaves."""
+    """Cells without the blank cells at the end, which come from a separator behind the last cell."""
     filled = [position for position, cell in enumerate(cells, start=1) if cell.strip()]
     return tuple(cells[: filled[-1]]) if filled else ()
 
@@ -104,6 +107,6 @@ def _plain(cells: Sequence[str]) -> tuple[str, ...]:
     return trimmed([cell.strip(_AROUND).lower() for cell in cells])
 
 
-def lines_of(cells: Sequence[str | None]) -> int:
+def count_lines(cells: Sequence[str | None]) -> int:
     """How many physical lines a record of these cells has."""
     return 1 + sum(len(swallowed_rows.LINE_END.findall(cell or "")) for cell in cells)

@@ -1,4 +1,4 @@
-"""Say why a text may be no table of separated cells. A guess: it is told only where no header is found in the file."""
+"""Say why a text may be no table of separated cells. This is a guess, so it is told only if no header is found."""
 
 import csv
 import re
@@ -17,14 +17,16 @@ _BY_BLANKS = (
 )
 # What stands between two columns of fixed width.
 _GAP = re.compile(r"\s{2,}|\t")
-# So many words without a gap of two blanks may be columns, too.
+# A line of so many words may have columns with one blank between them.
 _MANY_WORDS = 5
+# The fewest separators by which a line looks like a row, while the number of columns is not known.
+_FEW_SEPARATORS = 2
 
 
-def doubt(lines: Sequence[str], delimiter: str) -> str:
-    """Why the first `lines` of a file are no table, blank where nothing speaks for that."""
+def reason(lines: Sequence[str], delimiter: str) -> str:
+    """Why the first `lines` of a file may be no table; blank if nothing is wrong."""
     filled = [line.strip() for line in lines if line.strip()]
-    # One line may be otherwise: a header that was put above the others.
+    # The first line may be different: a header that was put above wrapped lines.
     if filled and all(_is_wrapped(line, delimiter) for line in filled[1:] or filled):
         return _WRAPPED
     apart = [line for line in filled if len(_GAP.split(line)) > 1 or len(line.split()) >= _MANY_WORDS]
@@ -43,21 +45,10 @@ def _is_wrapped(line: str, delimiter: str) -> bool:
         return True
 
 
-def swallowed(records: delimited_tolerant.Records) -> str:
-    """Where a quote may be left open among the first records, of which nobody knows yet which one is the header."""
+def open_quote(records: delimited_tolerant.Records) -> str:
+    """Where a quote may be left open among the first records; blank if nowhere. The header is not known yet."""
     for position, lines in records.several.items():
-        text = "".join(lines)
-        for cell in records.rows[position]:
-            pieces = swallowed_rows.LINE_END.split(cell)
-            has_rows = any(swallowed_rows.is_row_of(piece, 2, records.delimiter) for piece in pieces)
-            if len(pieces) > 1 and (has_rows or not swallowed_rows.is_closed(cell, text)):
-                first = records.starts[position]
-                return of_one_cell(first, first + len(lines) - 1)
+        if swallowed_rows.may_hold_rows(records.rows[position], lines, _FEW_SEPARATORS, records.delimiter):
+            first = records.starts[position]
+            return swallowed_rows.told(first, first + len(lines) - 1)
     return ""
-
-
-def of_one_cell(first: int, last: int) -> str:
-    return (
-        f'{swallowed_rows.span(first, last)} are {swallowed_rows.TOLD}: a quote (") opens on line {first}; '
-        f"{swallowed_rows.ADVICE}"
-    )

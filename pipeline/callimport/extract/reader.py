@@ -13,12 +13,12 @@ from callimport.core import csv_safety, errors, models, privacy, row_origin
 from callimport.extract import delimited, excel, formats, headers, parquet
 from callimport.extract.delimited_tolerant import FILL_IN, PUT_QUOTES
 from callimport.extract.discovery import find
-from callimport.extract.headers import is_second, lines_of, trimmed
+from callimport.extract.headers import count_lines, is_second_header, trimmed
 from callimport.extract.source_file import open_source, refuse_changed
 from callimport.extract.swallowed_rows import TOLD as SWALLOWED
 
 __all__ = [
-    "CHUNK_ROWS", "FILL_IN", "PEEKED", "PUT_QUOTES", "SWALLOWED", "find", "header", "is_second", "lines_of",
+    "CHUNK_ROWS", "FILL_IN", "PEEKED", "PUT_QUOTES", "SWALLOWED", "count_lines", "find", "header", "is_second_header",
     "open_source", "peek", "read", "refuse_fractions", "trimmed",
 ]  # fmt: skip
 
@@ -33,8 +33,8 @@ def peek(source: models.Source) -> models.Peek:
     if _kind(source) is formats.Kind.WORKBOOK:
         records, told = excel.first_records(source, PEEKED)
         return models.Peek(records, False, told)
-    records, _, doubt = delimited.first_records(source, PEEKED)
-    return models.Peek(records, False, delimited.form(source).told, doubt)
+    records, _, why_no_table = delimited.first_records(source, PEEKED)
+    return models.Peek(records, False, delimited.form(source).told, why_no_table)
 
 
 def header(source: models.Source) -> tuple[str, ...]:
@@ -50,8 +50,8 @@ def read(
 ) -> Iterator[models.Chunk]:
     """The rows in chunks of at most `chunk_rows`, see `models.Chunk` for their shape.
 
-    Without a layout the first record is the header. A line without any text is no row, and neither is the header over
-    again. Once the last chunk is read, `lines` counts every line of the file. Text from Parquet: whole
+    Without a layout the first record is the header. A line without any text is no row, nor is a repeated header. Once
+    the last chunk is read, `lines` counts every line of the file. Text from Parquet: whole
     numbers plain, floats as Polars writes them (NaN is null), instants in ISO 8601 with their offset, naive times
     without one, booleans true and false, spans of time in seconds. From a workbook: as the sheet would be saved as CSV,
     with plain numbers and ISO 8601. Raises SourceError, also after the last chunk when the file is no longer the one

@@ -10,7 +10,7 @@ look_alikes    new calls that are known under another key: look-alikes, another 
 moves          one guarded statement that must hit one row
 verdicts       what ends a doubt, with what it rests on
 updates        delivered calls whose source tells another story
-held_updates   of these, the ones whose new facts are probably another call's
+held_updates   updates that are held, because their new facts are probably those of another call
 recordings     which recording each call should have, and whether the CRM has it
 items          phase two: the moves of one item, each on disk before its caller goes on; what a person decides
 queries        what the ledger can tell, changing nothing

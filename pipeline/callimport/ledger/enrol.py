@@ -255,7 +255,7 @@ class Enrolment:
 
     def _park_changes(self) -> int:
         """Another hash while the call is delivered or not ours to touch: kept beside it until it may be applied.
-        Returns how many that are, held updates aside."""
+        Returns how many calls changed, without the held updates."""
         # Taken back, it is no change any more; unless the CRM may have been told, so that it must be told again.
         told = "EXISTS (SELECT 1 FROM unanswered_update WHERE unanswered_update.key = item.key)"
         self._run(f"""
@@ -275,8 +275,8 @@ class Enrolment:
         return parked - int(self._database.one("SELECT count(*) FROM temp.changed WHERE is_held"))
 
     def _replace_pending(self) -> None:
-        """What never reached the CRM takes the newest story, unless that was held while the call was in doubt; what it
-        refused, only if the story changed."""
+        """What never reached the CRM takes the newest story, except a story that was held while the call was in doubt.
+        What the CRM refused takes the newest story only if it changed."""
         self._run(f"""
             UPDATE item SET {_STORY_OF_SIGHTING} FROM temp.again
             WHERE item.rowid = again.item AND again.verdict IS NULL AND item.status = 'pending'

@@ -1,8 +1,8 @@
-"""Updates that are held: the new facts of a known call are probably those of another call under the same id.
+"""Updates that are held, because the new facts of a known call probably belong to another call under the same id.
 
 `judge` runs inside the enrolment, before new facts are parked beside their items. The table `held_update` keeps what
-was held and what a person decided. Facts that a person withdrew count as known. Other facts are compared anew with
-those that the item has.
+was held and what a person decided. Facts that a person withdrew count as known. Other facts are compared again with
+the facts of the item.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from callimport.ledger import queries
 from callimport.ledger.database import Database
 
 SAME_START_SECONDS = 60
-# So many held updates, and so large a share of the known calls, stop the run.
+# A run stops if it would hold so many updates, and more than this share of the known calls.
 MANY = 50
 MANY_SHARE = 0.05
 
 _IS_HELD = "item.status = 'delivered' AND item.rowid IN (SELECT item FROM held_story)"
 _NAMED = "(item.reference = upper(:name) OR item.key = :name)"
 
-# The known calls of the batch that have other facts now, by the row numbers of sighting and item.
+# The known calls of the batch whose facts changed, by the row numbers of sighting and item.
 _CHANGED = """
     CREATE TEMP TABLE changed (
         sighting INTEGER PRIMARY KEY,
@@ -69,8 +69,8 @@ _OF_CALL = f"""
 
 @dataclass(frozen=True, slots=True)
 class HeldUpdate:
-    """A delivered call whose update is held. `listed` tells why; `is_of_run` says that the item is one of this run's
-    and not only a known call of its files."""
+    """A delivered call whose update is held; `listed` tells why. `is_of_run`: the item is one of this run, not only a
+    known call of its files."""
 
     listed: models.Listed
     is_of_run: bool
@@ -78,10 +78,10 @@ class HeldUpdate:
 
 
 def judge(database: Database, now: str) -> None:
-    """Note in temp.changed the known calls that have other facts now, and which of these are probably another call.
-    What a person withdrew is left out.
+    """Fill temp.changed with the known calls whose facts changed, and mark the calls that are probably another call.
+    Facts that a person withdrew are left out.
 
-    Raises GuardStopped where updates would be held by the dozen.
+    Raises GuardStopped if too many updates would be held.
     """
     database.execute("DROP TABLE IF EXISTS temp.changed")
     database.execute(_CHANGED)
@@ -101,7 +101,7 @@ def judge(database: Database, now: str) -> None:
         WHERE changed.sighting = found.sighting
     """)
     _refuse_many(database)
-    # Held when the call had other facts than now.
+    # Held before, and no longer probably another call: the facts of the item have changed since.
     database.execute(f"""
         DELETE FROM held_update WHERE decision IS NULL
             AND (key, facts) IN (SELECT item.key, sighting.facts FROM {_CHANGED_CALLS} WHERE NOT is_held)
@@ -109,7 +109,7 @@ def judge(database: Database, now: str) -> None:
     database.execute_many(
         "INSERT INTO held_update (key, facts, evidence, held_at) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (key, facts) DO UPDATE SET evidence = excluded.evidence",
-        ((key, facts, evidence, now) for key, facts, evidence in _found(database)),
+        ((key, facts, evidence, now) for key, facts, evidence in _newly_held(database)),
     )
 
 
@@ -119,16 +119,17 @@ def _refuse_many(database: Database) -> None:
         return
     known = int(database.one("SELECT count(*) FROM temp.sighting WHERE verdict = 'unchanged'"))
     if held > MANY_SHARE * known:
-        _, _, example = _found(database, limit=1)[0]
+        _, _, example = _newly_held(database, limit=1)[0]
         raise errors.GuardStopped(
-            f"{held:,} known calls would be held, since their ids belong to other calls now ({example}). If the phone "
-            "system started counting anew, give the calls of now another --system name. If they are the same calls and "
-            "a recipe or a setting changed, mend that and run again. Nothing of these files was entered"
+            f"{held:,} known calls would be held, because their ids seem to belong to other calls now ({example}). If "
+            "the phone system restarted its ids, import the new files with another --system name. If they are the "
+            "same calls and a profile or a setting changed, undo that change and run again. Nothing of these files was "
+            "entered"
         )
 
 
-def _found(database: Database, limit: int = -1) -> list[tuple[str, str, str]]:
-    """Key and new facts of the updates to be held, and why."""
+def _newly_held(database: Database, limit: int = -1) -> list[tuple[str, str, str]]:
+    """Key, new facts and evidence of each update that is to be held."""
     found = database.rows(
         f"""
         SELECT item.key, sighting.facts, sighting.row, source.name, item.started_at, sighting.started_at,
@@ -152,7 +153,7 @@ def _evidence(row: int, source: str, known_start: int, start: int, known_talk: i
 
 
 def of_run(database: Database) -> list[HeldUpdate]:
-    """The held updates of this run's items and of the known calls that its files show, oldest call first."""
+    """The held updates of this run: of its items, and of known calls in its files. Oldest call first."""
     is_of_run = "item.rowid IN (SELECT item FROM temp.member)"
     seen = "item.key IN (SELECT key FROM temp.sighting WHERE verdict = 'unchanged')"
     found = _rows(database, f"({is_of_run} OR {seen})", f", {is_of_run}, item.adopted")
@@ -160,13 +161,13 @@ def of_run(database: Database) -> list[HeldUpdate]:
 
 
 def items(database: Database, batch_id: str | None = None) -> list[models.Listed]:
-    """All calls of the ledger whose update is held, or those whose new facts a batch told; oldest call first."""
+    """The calls of the ledger whose update is held; with `batch_id` only updates from that batch. Oldest call first."""
     found = _rows(database, "(:batch IS NULL OR item.next_batch_id = :batch)", batch=batch_id)
     return [queries.listed(row) for row in found]
 
 
 def _rows(database: Database, which: str, more: str = "", **values: str | None) -> list[tuple[Any, ...]]:
-    """As `queries.listed` takes them, with the evidence as the reason."""
+    """Rows for `queries.listed`, with the evidence as the reason."""
     return database.rows(
         f"""
         SELECT item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction, item.phone,
@@ -185,16 +186,20 @@ def count(database: Database) -> int:
 
 
 def retry(database: Database, name: str, now: str) -> int:
-    """A person says that it is the same call: the CRM is told. Returns how many updates."""
-    return database.execute(f"UPDATE held_update SET decision = 'retry', decided_at = :now {_OF_CALL}", _of(name, now))
+    """Note that a person says it is the same call: the next run sends the update. Returns how many updates."""
+    return database.execute(
+        f"UPDATE held_update SET decision = 'retry', decided_at = :now {_OF_CALL}", {"name": name, "now": now}
+    )
 
 
 def withdraw(database: Database, name: str, now: str) -> int:
-    """A person says that it is another call: the new facts count as known. Returns how many updates."""
-    # An update before it may have reached the CRM, which is then told again what the call is.
+    """Note that a person says it is another call: its facts count as known. Returns how many updates."""
+    # An earlier update may have reached the CRM. The CRM is then told again what the call is.
     told = "EXISTS (SELECT 1 FROM unanswered_update WHERE unanswered_update.key = item.key)"
     keys = [key for (key,) in database.rows(f"SELECT key FROM item WHERE {_IS_HELD} AND {_NAMED}", {"name": name})]
-    database.execute(f"UPDATE held_update SET decision = 'withdraw', decided_at = :now {_OF_CALL}", _of(name, now))
+    database.execute(
+        f"UPDATE held_update SET decision = 'withdraw', decided_at = :now {_OF_CALL}", {"name": name, "now": now}
+    )
     for key in keys:
         database.execute(
             f"UPDATE item SET next_facts = iif({told}, facts, NULL), next_payload = iif({told}, payload, NULL), "
@@ -207,7 +212,3 @@ def withdraw(database: Database, name: str, now: str) -> int:
 def is_held(database: Database, name: str) -> bool:
     """Whether the call of that reference or key has a held update."""
     return bool(database.one(f"SELECT EXISTS (SELECT 1 FROM item WHERE {_IS_HELD} AND {_NAMED})", {"name": name}))
-
-
-def _of(name: str, now: str) -> dict[str, str]:
-    return {"name": name, "now": now}

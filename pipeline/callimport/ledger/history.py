@@ -48,8 +48,8 @@ class Ruling:
 class History:
     """An item with all that happened to it. `settings` shaped the calls of its batch, by name; `has_changed` says that
     the source tells a new story that the CRM has not been told, `was_looked_up` that the CRM was asked
-    whose its number is; `updates` are the requests that told it one. `update_held` says why its update is held, if it
-    is."""
+    whose its number is; `updates` are the requests that told it one. `update_held` says why its update is held (None:
+    no update is held)."""
 
     item: models.Listed
     key: str

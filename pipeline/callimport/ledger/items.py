@@ -236,7 +236,7 @@ class Ledger(Verdicts):
 
     def withdraw_one(self, reference: str) -> int:
         """Give up a call that is held, refused, failed or pending, or waits for a lead: no run sends it, be it in the
-        CRM or not. Of a delivered call, give up its held update. ConfigError for any other."""
+        CRM or not. If the call is delivered, give up its held update. Raises ConfigError for any other call."""
         with self.database.transaction():
             found = self.database.rows(
                 "SELECT key, status FROM item WHERE status IN ('held', 'refused', 'failed', 'pending') "

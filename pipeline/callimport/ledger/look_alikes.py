@@ -1,5 +1,5 @@
-"""New calls that the ledger knows under another key: once or twice a coincidence, by the dozen another time zone. The
-same for new calls of two systems in one batch.
+"""New calls that the ledger knows under another key: once or twice a coincidence, by the dozen another time zone. New
+calls of two systems in one batch are compared in the same way.
 
 Judged inside the enrolment, before anything is entered: `temp.sighting` holds the batch, `item` what is known.
 """
@@ -19,7 +19,7 @@ _NEW = "sighting.verdict IS NULL AND sighting.rowid NOT IN (SELECT sighting FROM
 
 
 def judge(database: Database, *, has_several_systems: bool) -> None:
-    """All of the following, where there are new calls beside known ones or of several systems. Raises GuardStopped."""
+    """Compare new calls with known calls, and new calls of several systems with each other. Raises GuardStopped."""
     database.execute("DROP TABLE IF EXISTS temp.look_alike")
     database.execute("CREATE TEMP TABLE look_alike (key TEXT PRIMARY KEY, evidence TEXT) WITHOUT ROWID")
     new = _count_new(database) if has_several_systems or database.one("SELECT 1 FROM item LIMIT 1") else 0
@@ -143,10 +143,10 @@ def _find_look_alikes(database: Database, new: int) -> None:
 
 
 def _compare_systems(database: Database) -> None:
-    """Note in temp.look_alike, of two new calls of different systems that resemble each other, the later one.
+    """If two new calls of different systems look like the same call, note the later call in temp.look_alike.
 
-    Raises GuardStopped where that is half of the new calls of one system, or half of them are those of another one in
-    another time zone: two exports of the same calls.
+    Raises GuardStopped if half of the new calls of a system look like calls of another system, at the same time or in
+    another time zone: the files are two exports of the same calls.
     """
     database.execute("DROP TABLE IF EXISTS temp.new_call")
     database.execute(
@@ -200,8 +200,10 @@ def _compare_systems(database: Database) -> None:
 
 
 def _half_of_a_system(database: Database, pairs: str, shift: str) -> tuple[int, int, str, str, int] | None:
-    """Look for a system half of whose new calls are paired with those of another one, all at one `shift`. Returns how
-    many are, of how many, both systems, and the shift in seconds."""
+    """Find a system with half of its new calls in `pairs` with calls of one other system, all at one `shift`.
+
+    Returns the number of paired calls and of new calls, both systems, and the shift in seconds; None if there is none.
+    """
     found = database.rows(
         f"""
         WITH pair (key, system, other, shift) AS (

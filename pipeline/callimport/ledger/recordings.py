@@ -78,8 +78,8 @@ class Recordings(Moves):
     """The verbs. Each is on the disk when it returns; what several share is one commit."""
 
     def take_up_names(self, *, or_parked: bool = False) -> None:
-        """What was named by stories that were parked and have been taken up since; by those that are parked still and
-        not held, too, on demand."""
+        """Take up the recordings that parked stories name, once a story is applied. With `or_parked` also the
+        recordings of stories that are still parked and not held."""
         parked = "iif(? AND item.rowid NOT IN (SELECT item FROM held_story), item.next_facts, NULL)"
         taken_up = f"next_recording.facts IN (item.facts, {parked})"
         with self.database.transaction():

@@ -152,8 +152,8 @@ class Updates(Moves):
                 )
 
     def set_aside(self) -> int:
-        """Forget what this batch's rows tell anew, where the CRM surely was not told, but no held update. Returns of
-        how many calls."""
+        """Forget the new facts of this batch's rows, unless the CRM may have been told or the update is held. Returns
+        of how many calls."""
         with self.database.transaction():
             return self.database.execute(
                 "UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = ? "

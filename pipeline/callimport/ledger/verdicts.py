@@ -205,8 +205,8 @@ class Verdicts(Moves):
         )
 
     def _back_from_doubt(self, key: str, before: models.ItemStatus) -> None:
-        """Pending again, with the story that its source told meanwhile, unless that is held. To whom it goes and who
-        made it stays: what was read of a call that may have been sent need name neither."""
+        """Make it pending again, with the story that its source told meanwhile, unless that story is held. Its lead and
+        its user stay: what was read of a call that may have been sent need name neither."""
         self._move(key, before, models.ItemStatus.PENDING)
         sent, story, is_held = self.database.rows(
             "SELECT payload, next_payload, rowid IN (SELECT item FROM held_story) FROM item WHERE key = ?", (key,)

@@ -75,7 +75,7 @@ def begin(database: Database) -> None:
 
 
 def numbers(database: Database, shapes: Collection[str]) -> Iterator[str]:
-    """Of the calls that settings of these shapes left without a lead, and that are no items yet."""
+    """The numbers of calls that wait for a lead under settings of these shapes and are no items yet."""
     found = database.stream(
         f"SELECT DISTINCT phone FROM leadless WHERE {_WAITS} AND {_OF_SHAPES} AND {_IS_NO_ITEM}", _shapes(shapes)
     )
@@ -296,9 +296,11 @@ def give_up(
     asked_crm: bool,
     undecided: Iterable[str] = (),
 ) -> int:
-    """Forget those of these shapes that were first seen before this and have not a single lead; how many they were.
-    Those of another shape nobody has looked for just now, nor is this grace theirs: they wait for a run of their own
-    settings; and those that wait for the CRM, for one that has asked it, and had an answer for their number."""
+    """Forget the waiting calls of these shapes that were first seen before `before` and have no lead. Returns how many.
+
+    Calls of other shapes stay: they wait for a run with their own settings. Calls that wait for the CRM stay until a
+    run has asked it (`asked_crm`) and had an answer for their number (not in `undecided`).
+    """
     with database.transaction():
         return database.execute(
             f"DELETE FROM leadless WHERE {_WAITS} AND {_OF_SHAPES} AND first_seen_at < ? AND asks_crm <= ? "
@@ -309,7 +311,7 @@ def give_up(
 
 
 def left(database: Database, shapes: Collection[str], before: datetime) -> tuple[int, int]:
-    """How many of these shapes wait on without any lead, and how many more that were first seen before this."""
+    """How many calls of these shapes still have no lead: first seen since `before`, and earlier."""
     ((in_time, beyond),) = database.rows(
         "SELECT count(*) FILTER (WHERE first_seen_at >= ?1), count(*) FILTER (WHERE first_seen_at < ?1) FROM leadless "
         f"WHERE {_WAITS} AND shape IN (SELECT value FROM json_each(?2)) AND {_IS_NO_ITEM} "

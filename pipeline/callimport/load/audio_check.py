@@ -9,7 +9,7 @@ import polars as pl
 from callimport.core import endings, models
 from callimport.core.settings import Settings
 from callimport.load.audio_files import MEBIBYTE, Audio, File, Folder, Unfit
-from callimport.load.recording_names import Names, of_systems, owners
+from callimport.load.recording_names import Names, merge_owners, owners
 from callimport.load.recordings_due import unclaimed
 from callimport.resolve.intake import Intake
 
@@ -17,7 +17,7 @@ EXAMPLES = 5
 
 
 class AudioCheck:
-    """Told of all calls, then asked. `names` says how the system of each source calls its recordings."""
+    """See all calls, then report. `names` says for each source how its system names recordings."""
 
     def __init__(self, root: Path, largest_mb: float, names: Mapping[int, Names]) -> None:
         self._folder = Folder(root, round(largest_mb * MEBIBYTE))
@@ -35,7 +35,7 @@ class AudioCheck:
         if settings.recordings is None:
             return None
         names = {
-            source: Names(its.profile.recordings, its.zone, settings.dialling.or_line(its.profile.outside_line))
+            source: Names.of(its.profile, its.zone, settings.dialling)
             for its in intake.by_profile
             for source in its.sources
         }
@@ -59,7 +59,7 @@ class AudioCheck:
         """`rates` are those of requests, all kept at once."""
         files = unclaimed(self._folder, self._asked | set(self._matched))
         if self._nameless:
-            owned = of_systems(
+            owned = merge_owners(
                 owners(names.read(files), [one for one in self._nameless if self._names[one.key.source] is names])
                 for names in dict.fromkeys(self._names.values())
             )

@@ -56,6 +56,11 @@ class Names:
         self._zone = ZoneInfo(zone) if zone else None
         self._dialling = dialling
 
+    @classmethod
+    def of(cls, its: profile.Profile, zone: str | None, dialling: phone_numbers.Dialling) -> "Names":
+        """As a profile says; with its outside line, unless one is stated."""
+        return cls(its.recordings, zone, dialling.with_default_outside_line(its.outside_line))
+
     def __bool__(self) -> bool:
         return bool(self._patterns)
 
@@ -120,8 +125,8 @@ def owners(files: Iterable[Told], calls: Iterable[models.Nameless[Key]]) -> Owne
     return Owners(settled, tuple(sorted(questioned - set(settled.values()))))
 
 
-def of_systems(several: Iterable[Owners[Key]]) -> Owners[Key]:
-    """What `owners` found for each system, as one: a file that fits calls of two systems is unclear."""
+def merge_owners(several: Iterable[Owners[Key]]) -> Owners[Key]:
+    """Merge what `owners` found for each system: a file that fits calls of two systems is unclear."""
     found = list(several)
     fitting = Counter(path for one in found for path in {*one.path_of.values(), *one.unclear})
     path_of = {key: path for one in found for key, path in one.path_of.items() if fitting[path] == 1}

@@ -43,8 +43,8 @@ class Uploaded:
 
 @dataclass(slots=True)
 class Uploading:
-    """Of one run. `names` says how each system calls its recordings, where that is known; `due` says what there was to
-    do, once it has run."""
+    """The recordings of one run. `names` says how each system names its recordings, where that is known. `due` says
+    what there was to do, once it has run."""
 
     settings: Settings
     clock: models.Clock

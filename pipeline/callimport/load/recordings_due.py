@@ -14,7 +14,7 @@ from callimport.core import endings, mapping, phones
 from callimport.ledger import Database, queries, recordings
 from callimport.ledger.recordings import FAILED, MISSING, REFUSED, TODO, UPLOADED, Bearer, Evidence, Known, Recordings
 from callimport.load.audio_files import Audio, File, Folder, Unfit, folded, unreadable
-from callimport.load.recording_names import Names, of_systems, owners
+from callimport.load.recording_names import Names, merge_owners, owners
 from callimport.profiles import profile
 
 LOOKS_AT_ONCE = 100
@@ -74,8 +74,8 @@ class Looking:
     _bearers: dict[str, list[Bearer]] = field(default_factory=lambda: defaultdict(list))
 
     async def look(self, names: Mapping[str, Names], is_enough: Callable[[], bool]) -> Due:
-        """What is due, and the ledger told what is not there or not fit. `names` has those of each system; `is_enough`
-        is asked now and then."""
+        """Return what is due, and note in the ledger which files are missing or unfit. `names` is by system;
+        `is_enough` is asked now and then."""
         self.book.take_up_names(or_parked=self.or_parked)
         claims = self._attributed(names) if any(names.values()) else []
         self._claims = frozenset(one.key for one in claims)
@@ -95,7 +95,7 @@ class Looking:
     def _attributed(self, names: Mapping[str, Names]) -> list[Known]:
         """Calls that no row names a file for, with the files whose own names tell of them."""
         files = unclaimed(self.folder, self.book.claimed())
-        found = of_systems(owners(its.read(files), self.book.nameless(system)) for system, its in names.items())
+        found = merge_owners(owners(its.read(files), self.book.nameless(system)) for system, its in names.items())
         self.due.unclear = found.unclear
         return self.book.to_claim(found.path_of, or_pending=self.or_pending)
 
@@ -200,16 +200,16 @@ def unclaimed(folder: Folder, claimed: Iterable[str]) -> list[str]:
 
 
 def names_of_batch(database: Database, batch_id: str, dialling: phones.Dialling) -> dict[str, Names]:
-    """How each system of a batch calls its recordings, where its files are not read again."""
+    """How each system of a batch names its recordings, for a run that does not read the files again."""
     settings = queries.batch_settings(database, batch_id)
     found: dict[str, Names] = {}
     number = 1
     while mapping.numbered("profile", number) in settings:
-        recipe, system, zone = (settings[mapping.numbered(name, number)] for name in ("profile", "system", "timezone"))
-        name = recipe.partition(" ")[0]
-        its = profile.load(name) if name in profile.available() else None
-        patterns = its.recordings if its else ()
-        found[system] = Names(patterns, zone or None, dialling.or_line(its.outside_line) if its else dialling)
+        told, system, zone = (settings[mapping.numbered(name, number)] for name in ("profile", "system", "timezone"))
+        name = told.partition(" ")[0]
+        is_known = name in profile.available()
+        in_zone = zone or None
+        found[system] = Names.of(profile.load(name), in_zone, dialling) if is_known else Names((), in_zone, dialling)
         number += 1
     return found
 

@@ -21,16 +21,16 @@ _YEAR_FIRST = "^[0-9]{4}[^0-9]"
 _PLAIN_TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:Z|[+-][0-9]{2}:[0-9]{2})?$"
 _UNDECIDED = (timestamps.Order.OPEN, timestamps.Order.CONTRADICTORY)
 _NUMERIC_FORMS = ("dmy", "mdy", "ymd")
-# What systems write for a duration that there is not, and for an instant that never was.
+# What systems write if there is no duration, and if there is no instant.
 _NO_DURATION = r"(?i)^(?:[-\u{2010}-\u{2015}\u{2212}.:\s_]+|n\.?/?a\.?|null|none|nil)$"
 _NEVER = r"(?i)^(?:[-\u{2010}-\u{2015}\u{2212}0.,:/\sT_]+Z?|[0-9/.-]{6,10}[T ][-.:\s]+|n\.?/?a\.?|null|none|nil)$"
 _WORDS_SHOWN = 8
 # As Excel and pandas shorten a long number: 5.78068E+15.
 _SCIENTIFIC = r"^[+-]?(?:[0-9]+[.,][0-9]+[eE]\+?|[0-9]+[eE]\+)[0-9]{1,3}$"
-# A spreadsheet keeps 15 digits of a number, and writes zeros for the others; of 5.78068E+15 it keeps six.
+# A spreadsheet keeps 15 digits of a number and writes zeros for the rest. Of 5.78068E+15 it keeps six digits.
 _LONG_ID, _KEPT_15_DIGITS, _KEPT_FEW_DIGITS = "^[0-9]{10,}$", "^[0-9]{15}0+$", "^[0-9]{5,}0{5}$"
 _DAMAGED_ID = (
-    "{} went through a spreadsheet, which cut its last digits off, so calls share an id that are not one; "
+    "{} lost its last digits in a spreadsheet, so different calls have the same id; "
     "import the file as the phone system wrote it"
 )
 _AGENT = ("agent_id", "agent_email", "agent_name", "agent_extension")
@@ -41,17 +41,20 @@ _ZONE_TOLD = {
 }
 _NO_ZONE = "has no offset and no zone is known; state it with --timezone"
 _OFFSET = r"[+-]\d{2}:\d{2}$"
-# Null where the cells of a row stand in their columns.
+# Null for a row whose cells stand in their columns.
 _SWALLOWED = pl.col("_ragged").str.contains(reader.SWALLOWED, literal=True)
 _EXTENSION = "customer_phone is an extension, not the number of a customer; if the call was internal, remove the row"
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is stated beside the file. `dialling` says how numbers are read (None: the customer's number is left as it
-    stands); `own_numbers`, in E.164, are never the customer; `dates` is what the whole file tells of the order of day
-    and month, where times are of the form "date" (None: what the chunk tells, see `evidence`); `zone` is the IANA zone
-    of times without an offset, where the profile knows no other."""
+    """What is stated beside the file.
+
+    `dialling` says how numbers are read (None: the customer's number stays as it is). `own_numbers`, in E.164, are
+    never the customer. `dates` says what the whole file tells of the order of day and month, for times of the form
+    "date" (None: only the chunk is asked, see `evidence`). `zone` is the IANA zone of times without an offset,
+    if the profile knows no zone.
+    """
 
     dialling: phones.Dialling | None = None
     own_numbers: frozenset[str] = frozenset()
@@ -68,7 +71,7 @@ def canonical(
 ) -> pl.DataFrame:
     """The canonical call frame of a chunk's frame, in its order.
 
-    Words for nothing are blanks (see `blanks`); `blanked` takes how many cells of which column held which of them.
+    Words that mean "nothing" are read as blank (see `blanks`) and counted in `blanked`, by column and word.
 
     Columns: `_row`; `call_log.TEXT_COLUMNS` as stripped text, blank is null; `_faults`, a list of {rule, message} of
     what the recipe found wrong; `_customer_unknown`, true where the customer's side hangs on a direction that is not
@@ -88,8 +91,8 @@ def canonical(
 
 
 def evidence(profile: Profile, frame: pl.DataFrame, source: str = "") -> timestamps.Evidence:
-    """What the times of a chunk tell about the order of day and month; those of all chunks are joined with `|`.
-    `source` names the file where there are several."""
+    """What the times of a chunk tell about the order of day and month. Join the evidence of all chunks with `|`.
+    `source` is the name of the file, if there are several files."""
     origin = profile.columns.get("started_at")
     if profile.time_form != "date" or origin is None:
         return timestamps.Evidence()
@@ -125,7 +128,7 @@ def _cells(
         ),
     )
     cells = blanks.blanked(cells, blanks.words_of(profile), blanked)
-    dialling = (given.dialling or phones.Dialling()).or_line(profile.outside_line)
+    dialling = (given.dialling or phones.Dialling()).with_default_outside_line(profile.outside_line)
     kinds = [
         forms.kinds(cells[name], dialling).alias(conditions.kind_column(name))
         for name in conditions.asked_kinds(profile.conditions())
@@ -247,7 +250,7 @@ class _Work:
             self._made[name] = pl.when(~nobody).then(self._made[name])
 
     def _id(self, name: str, origin: Origin) -> None:
-        """Nothing is known under a placeholder, and it never makes two rows one call."""
+        """Read a placeholder as a blank id, so that it never makes two rows one call."""
         profile, text = self._profile, conditions.text(origin)
         is_placeholder = blanks.is_placeholder(text, profile)
         if self._cells.select(is_placeholder.any()).item():
@@ -279,8 +282,8 @@ class _Work:
         return self._profile.time_form == "date" and bool(self._cells.select(is_plain.all()).item())
 
     def _unread(self, times: pl.DataFrame) -> tuple[pl.Series, str | None, bool]:
-        """Which of the times (see `_instants`) are not of the recipe's form, what to say of them (None: validation
-        says it), and whether only the order of day and month is not known."""
+        """Return which times (see `_instants`) are not of the profile's form; what to say of them (None: validation
+        says it); and whether only the order of day and month is unknown."""
         unread = times["read"].is_null() & times["raw"].is_not_null()
         if self._profile.time_form != "date":
             return unread, forms.wrong_time(self._profile.time_form), False
@@ -298,7 +301,7 @@ class _Work:
 
     def _instants(self, origin: Origin, zone: Zone | None) -> pl.DataFrame:
         """Of the times of an origin: `raw`, `read` (ISO text), `exact` (the same in UTC where the zone is known),
-        `instant` and `fault` of the zone. Without a zone the instants of times without an offset are as if in UTC."""
+        `instant` and `fault` of the zone. Without a zone, times without an offset are read as UTC."""
         raw = self._cells.select(conditions.text(origin).alias("raw")).to_series()
         read = self._read(raw)
         if zone is None:
@@ -313,7 +316,7 @@ class _Work:
         return settled.with_columns(raw.alias("raw"), read.alias("read"))
 
     def _read(self, raw: pl.Series) -> pl.Series:
-        """ISO texts. Where no date tells the order of day and month, the epoch beside a date does."""
+        """Read times as ISO texts. If no date tells the order of day and month, the epoch of the row tells it."""
         form, zone = self._profile.time_form, self._profile.zone_rule
         if form != "date":
             return forms.started(raw, form)
@@ -344,7 +347,7 @@ class _Work:
         self._made["duration_seconds"] = seconds_read.cast(pl.String)
 
     def _span(self, origin: Span) -> None:
-        """The seconds between two instants, and why they are not known."""
+        """Make the duration from two instants, and note why it is not known."""
         zone_told = _ZONE_TOLD if self._profile.zone_rule else _ZONE_TOLD | {"started_at_zone": _NO_ZONE}
         for name, part in (("_since", origin.since), ("_until", origin.until)):
             end = self._end(part)
@@ -362,7 +365,7 @@ class _Work:
         since, until = pl.col("_since instant"), pl.col("_until instant")
         ends = [pl.col(f"{name} read").str.replace("T", " ", literal=True) for name in ("_since", "_until")]
         turned = pl.concat_str(
-            pl.lit("duration_seconds: it ends ("), ends[1], pl.lit(") before it begins ("), ends[0],
+            pl.lit("duration_seconds: the call ends ("), ends[1], pl.lit(") before it begins ("), ends[0],
             pl.lit("); check both cells, and the date of the second one"),
         )  # fmt: skip
         self._faults.append(_fault("duration_range", until < since, turned))
@@ -370,8 +373,8 @@ class _Work:
         self._made["duration_seconds"] = seconds.cast(pl.String)
 
     def _end(self, origin: Origin) -> pl.DataFrame:
-        """The instants of one end of a span (see `_instants`), read in the zone of the recipe, or else the stated one.
-        What systems write for a time that never was is blank."""
+        """The instants of one end of a span (see `_instants`), in the zone of the profile or else the stated zone. What
+        systems write if there is no instant is blank."""
         stated = Zone("fixed", name=self._given.zone) if self._given.zone else None
         found = self._instants(origin, self._profile.zone_rule or stated)
         if self._profile.zone_rule is not None and stated is not None:
@@ -389,7 +392,7 @@ class _Work:
 
     def _customer(self, text: pl.Expr, stated: phones.Dialling) -> None:
         cells = self._cells.select(text.alias("customer")).to_series()
-        dialling = stated.or_line(self._profile.outside_line)
+        dialling = stated.with_default_outside_line(self._profile.outside_line)
         read = forms.numbers(cells, dialling).select(pl.all().name.prefix("_customer "))
         own = [
             (forms.numbers(self._cells[column], dialling)["e164"] == read["_customer e164"]).alias(f"_own {column}")
@@ -400,7 +403,7 @@ class _Work:
         # Said without the cell: what is shown of a number is not the whole of it.
         told = pl.lit("customer_phone ") + pl.col("_customer wrong")
         wrong = pl.col("_customer wrong").is_not_null()
-        # Of a number behind an outside line there is doubt only where nobody dialled it and nobody stated the line.
+        # A number behind an outside line is certain if a desk dialled it, or if the outside line was stated.
         is_sure = pl.lit(stated.outside_line is not None) | (pl.col("_direction") == "outgoing").fill_null(False)
         wrong &= (kind != "number") | ~is_sure
         self._faults.append(_fault("customer_phone_e164", wrong, told))
@@ -462,9 +465,9 @@ class _Work:
 
 
 def _lost_digits(ids: pl.Series) -> pl.Series:
-    """Which ids of a column are a spreadsheet's short form of a number, or have zeros for their last digits where so
-    many have that it is no coincidence."""
-    # Nearly no id can be either, and to look at the form of each takes ten times as long.
+    """Which ids of a column a spreadsheet has cut: short forms such as 5.78068E+15, and ids that end in zeros if too
+    many of them do."""
+    # Hardly any id can be cut. To match the pattern against every id takes ten times as long.
     odd = ids.filter(ids.str.contains_any(["E+", "e+", "E1", "e1", "E2", "e2"]) | ids.str.ends_with("0"))
     cut = odd.filter(odd.str.contains(_SCIENTIFIC)).unique()
     rounded = odd.filter(odd.str.contains(_KEPT_15_DIGITS) | odd.str.contains(_KEPT_FEW_DIGITS))
@@ -483,12 +486,12 @@ def _complaint(name: str, cell: pl.Expr, right: str) -> pl.Expr:
 
 
 def _undecided(dates: timestamps.Evidence) -> str:
-    """What to say of a date that may be read in several orders, or of which no order fits all dates."""
+    """What to say of a date that can be read in several orders, or if no order fits all dates."""
     *words, last = (f'"{order}"' for order in dates.fitting or (timestamps.Order.DMY, timestamps.Order.MDY))
-    right = f"export it as 2024-05-31, or copy the recipe and write time_form = {', '.join(words)} or {last} in it"
+    right = f"export it as 2024-05-31, or copy the profile and write time_form = {', '.join(words)} or {last} in it"
     if not dates.fitting:
         return f"cannot be read, because the dates of the file contradict each other: {dates.contradiction()}; {right}"
-    return f"has {timestamps.first_of(dates.fitting)} first, no date of the file tells; {right}"
+    return f"has {timestamps.first_of(dates.fitting)} first, no date of the file tells which; {right}"
 
 
 def _fault(rule: str, broken: pl.Expr, message: pl.Expr) -> pl.Expr:

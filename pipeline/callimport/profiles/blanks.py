@@ -1,4 +1,4 @@
-"""Words that databases, spreadsheets and phone systems write where they have nothing to say."""
+"""Read words that mean "nothing", such as NULL and N/A, as blank cells."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -11,17 +11,17 @@ from callimport.profiles.model import Cell, First, Origin, Profile, Sides, Text
 # In every column.
 WORDS = (
     "NULL", "\\N", "(null)", "<null>", "[null]", "None", "(none)", "NaN", "NaT", "<NA>", "N/A", "n.a.", "#N/A", "#N/D",
-    # What databases write for a time that never was.
+    # Databases write it for a time that never was.
     "0000-00-00", "0000-00-00 00:00:00", "0000-00-00T00:00:00",
 )  # fmt: skip
-# In names of people, too.
+# In names of people also.
 NOBODY = (*WORDS, "unknown", "undefined", "nil", "na", "-", "--", "—", "?")
-# In ids, also what systems write where a call, a lead or a person has none.
+# In ids also: what systems write if a call, a lead or a person has no id.
 PLACEHOLDERS = (
     *NOBODY, "0", "00", "000", "0000", "0.0", "-1", "00000000-0000-0000-0000-000000000000", "#REF!", "#VALUE!",
     "#NAME?",
 )  # fmt: skip
-# Canonical columns that hold an id, or a name that a placeholder can stand for.
+# Canonical columns that hold an id or the name of a file.
 IDS = ("call_id", "lead_id", "agent_id", "recording")
 
 Counts = Counter[tuple[str, str]]
@@ -36,10 +36,10 @@ _AGENT = ("agent_email", "agent_name", "agent_extension")
 
 
 def words_of(profile: Profile) -> dict[str, list[str]]:
-    """For each column that the profile uses, the words that mean nothing there.
+    """The words that mean nothing, for each column that the profile uses.
 
-    A word is a value where `not_blank` names it, where [values] lists it for the column, and where a condition compares
-    the column with it.
+    A word of `not_blank` is a value. So is a word that [values] lists for the column, or that a condition compares the
+    column with.
     """
     kept: dict[str, set[str]] = {column: set(profile.not_blank) for column in profile.used}
     for name, listed in profile.values.items():
@@ -58,7 +58,7 @@ def words_of(profile: Profile) -> dict[str, list[str]]:
 
 
 def _whole_cells(origins: Iterable[Origin | None]) -> set[str]:
-    """The columns whose cells are taken as they are, not put together or cut out of."""
+    """The columns whose whole cell is the value: not put together with others, and nothing extracted."""
     found: set[str] = set()
     for origin in origins:
         match origin:
@@ -72,9 +72,9 @@ def _whole_cells(origins: Iterable[Origin | None]) -> set[str]:
 
 
 def blanked(cells: pl.DataFrame, words: Mapping[str, list[str]], counts: Counts) -> pl.DataFrame:
-    """`cells` (stripped text) with null for each of the `words` of a column.
+    """Replace each of the `words` of a column with null in `cells` (stripped text).
 
-    `counts` takes how many cells of which column held which word.
+    Adds the replaced cells to `counts`, by column and word.
     """
     found = cells.select(pl.col(column).is_in(those).any() for column, those in words.items()).row(0)
     for column in (column for column, is_there in zip(words, found, strict=True) if is_there):
@@ -92,21 +92,21 @@ def cleaned(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def count(cells: pl.DataFrame, column: str, is_blank: pl.Expr, text: pl.Expr, counts: Counts) -> None:
-    """Add to `counts` the words of `text` where `is_blank` holds, as those of `column`."""
+    """Add the words of `text` to `counts` for `column`, from the rows where `is_blank` is true."""
     words = cells.filter(is_blank).select(text.alias("word")).to_series()
     for word, times in words.value_counts().iter_rows() if len(words) else ():
         counts[column, word] += times
 
 
 def is_placeholder(text: pl.Expr, profile: Profile) -> pl.Expr:
-    """Whether a text is no id; null where it is blank."""
+    """Whether a text stands for a missing id; null if the text is blank."""
     return text.is_in([word for word in _PLACEHOLDERS if word.lower() not in profile.not_blank])
 
 
 def id_text(origin: Origin, profile: Profile, *, parts_are_ids: bool = False) -> pl.Expr:
-    """The text of an origin that is an id, null where it is a placeholder.
+    """The text of an origin that is an id, null if it is a placeholder.
 
-    A text that is put together from columns is a placeholder if all of them are; with `parts_are_ids`, if one is.
+    A text of several columns is a placeholder if all its columns are; with `parts_are_ids`, if one of them is.
     """
     match origin:
         case First():

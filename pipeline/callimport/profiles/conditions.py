@@ -86,7 +86,7 @@ def text(origin: Origin) -> pl.Expr:
 
 
 def by_direction(incoming: pl.Expr, outgoing: pl.Expr) -> pl.Expr:
-    """The one or the other, by the direction of the row; null where that is not known."""
+    """`incoming` or `outgoing`, by the direction of the row; null if the direction is not known."""
     direction = pl.col("_direction")
     return pl.when(direction == "incoming").then(incoming).when(direction == "outgoing").then(outgoing)
 

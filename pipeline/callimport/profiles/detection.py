@@ -90,20 +90,20 @@ def _headed(profile: Profile, peek: models.Peek, header: Header, position: int, 
 
 
 def headed(peek: models.Peek, position: int, second_header: str | None = None) -> models.Layout:
-    """The layout of a file whose header is the record at `position`. A separator behind its last name names nothing."""
+    """The layout of a file whose header is the record at `position`. A separator behind its last name is ignored."""
     line, cells = peek.records[position]
     header = cells if peek.is_typed else reader.trimmed(cells)
     layout = models.Layout(column_names(header), 0, header, None if peek.is_typed else second_header)
     rest = peek.records[position + 1 :]
-    if rest and reader.is_second(rest[0][1], layout):
+    if rest and reader.is_second_header(rest[0][1], layout):
         (line, cells), rest = rest[0], rest[1:]
-    return replace(layout, first_row=rest[0][0] if rest else line + reader.lines_of(cells))
+    return replace(layout, first_row=rest[0][0] if rest else line + reader.count_lines(cells))
 
 
 def refuse_no_table(peek: models.Peek) -> None:
-    """Raise SchemaMismatch where the file has no header because it is no table of separated cells."""
-    if peek.doubt:
-        raise errors.SchemaMismatch(f"it cannot be read as a table: {peek.doubt}")
+    """Raise SchemaMismatch if the file seems to be no table of separated cells."""
+    if peek.why_no_table:
+        raise errors.SchemaMismatch(f"it cannot be read as a table: {peek.why_no_table}")
 
 
 def column_names(cells: Sequence[str]) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ def _refuse_twice(profile: Profile, names: Sequence[str], found: dict[str, str])
 
 
 def _recognised(layout: Headerless, peek: models.Peek) -> int:
-    """How many rows are like the layout; 0 where they are too few for a file of it."""
+    """How many rows fit the layout; 0 if too few rows fit."""
     width = len(layout.columns)
     rows = [cells for _, cells in peek.records if layout.at_least <= len(cells) <= width]
     if not rows or len(rows) < _ENOUGH * len(peek.records):

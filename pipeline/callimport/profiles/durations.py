@@ -103,7 +103,7 @@ def shape(cells: pl.Series) -> Form | None:
 
 
 def may_be_hhmmss(cells: pl.Series) -> bool:
-    """Whether every cell is six digits such as 000145, some with a zero in front, as no count of seconds is written."""
+    """Whether every cell has six digits, as in 000145, and some begin with zeros. Seconds are not written like that."""
     there = cells.drop_nulls()
     return bool(len(there) and there.str.contains(_BARE_CLOCK).all() and there.str.contains("^0+[1-9]").any())
 

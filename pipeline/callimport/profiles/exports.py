@@ -15,7 +15,7 @@ from callimport.profiles import profile, timestamps
 
 @dataclass(frozen=True, slots=True)
 class ProfileFiles:
-    """The files of one profile, by their numbers among all files of the run. `zone` is that of times without one."""
+    """The files of one profile: `sources` are their numbers in the run. `zone` is the zone of times without one."""
 
     profile: profile.Profile
     system: str
@@ -25,7 +25,7 @@ class ProfileFiles:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file, or its rows of one profile (`part`) where it is a reject file of several. `layout` is of all rows."""
+    """A file; or, in a reject file of several profiles, its rows of the profile `part`. `layout` is of all rows."""
 
     source: models.Source
     match: profile.Match
@@ -49,12 +49,12 @@ class Exports:
         self.sources = tuple(file.source for file in self._files)
         self.by_profile = _by_profile([file.match for file in self._files], settings)
         self._timezone = settings.timezone
-        # What the lines of each file are, once all of it has been read.
+        # The counted lines of each file, once the whole file has been read.
         self.lines: dict[int, models.Lines] = {}
         self._refuse_fractions()
 
     def of(self, source: int) -> ProfileFiles:
-        """What the file of this number is read as."""
+        """The profile's files that this file belongs to."""
         return next(its for its in self.by_profile if source in its.sources)
 
     @property
@@ -83,7 +83,7 @@ class Exports:
         )
 
     def chunks(self, sources: Collection[int] | None = None) -> Iterator[tuple[int, models.Chunk]]:
-        """The rows of every file (None: of all) as they are, with the number of the file. Can be gone through several
+        """The rows of these files (None: of all files) as they are, with the number of the file. Can be read several
         times.
 
         The next chunk is read while the last one is looked at.
@@ -100,7 +100,7 @@ class Exports:
                 self.lines[position] = lines
 
     def date_order(self, its: ProfileFiles) -> timestamps.Evidence:
-        """What all rows of all files of a profile tell together of the order of day and month: it is never guessed."""
+        """What all rows of all files of a profile together tell of the order of day and month. It is never guessed."""
         seen = timestamps.Evidence()
         for position, chunk in self.chunks(its.sources):
             source = self.sources[position].name if len(self.sources) > 1 else ""
@@ -136,7 +136,7 @@ def sources_of(settings: Settings) -> tuple[Path, ...]:
 
 
 def _by_profile(matches: list[profile.Match], settings: Settings) -> tuple[ProfileFiles, ...]:
-    """Raises ConfigError where --system would name several installations."""
+    """Group the files by profile. Raises ConfigError if --system would name several installations."""
     sources: dict[str, list[int]] = {}
     profiles: dict[str, profile.Profile] = {}
     for number, match in enumerate(matches):
@@ -154,8 +154,9 @@ def _by_profile(matches: list[profile.Match], settings: Settings) -> tuple[Profi
 
 
 def _files(sources: Sequence[models.Source], name: str | None) -> list[_File]:
-    """Each file by its own profile, or all by the one that is named. A file that fits several profiles is of the one
-    that another file is of. Raises SchemaMismatch for the first file that no profile fits."""
+    """Match each file with its own profile, or all files with the profile `name`. A file that fits several profiles
+    is read by the profile of another file, if exactly one of these fits. Raises SchemaMismatch for the first file that
+    no profile fits."""
     chosen = profile.load(name) if name else None
     files: dict[int, list[_File]] = {}
     unclear: dict[int, tuple[models.Peek, errors.SchemaMismatch]] = {}
@@ -179,8 +180,8 @@ def _files(sources: Sequence[models.Source], name: str | None) -> list[_File]:
 
 
 def _parts(opened: models.Source, peek: models.Peek) -> list[_File]:
-    """A reject file of several profiles, once for each. A profile's columns are those that it knows, and those that are
-    filled in on its rows. Raises SchemaMismatch for a row that names no profile."""
+    """Split a reject file by profile. The columns of a part are the columns that its profile knows, and the columns
+    that are filled in on its rows. Raises SchemaMismatch for a row that names no profile."""
     line, _ = peek.records[0]
     layout = profile.headed(peek, 0)
     filled: dict[str, set[str]] = {}

@@ -16,7 +16,7 @@ _NUMERIC = {
     timestamps.Order.YMD: timestamps.Form.YMD,
 }
 _YEAR_FIRST = "^[0-9]{4}[^0-9]"
-# What a column of that form looks like; validation tells what is wrong with the other two.
+# What a cell of each form looks like. Validation says what is wrong with the forms "iso" and "date".
 _EXAMPLES = {
     "ymd": "2024/05/31 14:05", "dmy": "31/05/2024 14:05", "mdy": "05/31/2024 14:05", "named": "May 31, 2024 14:05",
     "epoch_s": "seconds since 1970", "epoch_ms": "thousandths of seconds since 1970",
@@ -45,9 +45,9 @@ def started(cells: pl.Series, form: str, order: timestamps.Order | None = None) 
 
 
 def wrong_time(form: str) -> str | None:
-    """What to say of a cell that is not of a form; None for forms of which more is read than they know."""
+    """What to say of a cell that is not of this form; None for "iso" and "date": validation says it."""
     example = _EXAMPLES.get(form)
-    return example and f"is not of the form {form} ({example}); check the cell, or time_form in the recipe"
+    return example and f"is not of the form {form} ({example}); check the cell, or time_form in the profile"
 
 
 def seconds(cells: pl.Expr, form: str) -> pl.Expr:
@@ -61,5 +61,5 @@ def numbers(cells: pl.Series, dialling: phones.Dialling) -> pl.DataFrame:
 
 
 def kinds(cells: pl.Series, dialling: phones.Dialling) -> pl.Series:
-    """What kind of number each cell holds, as conditions ask for it: without its area code it is a number, too."""
+    """The kind of each cell, as conditions ask for it: seven digits without an area code are a number, too."""
     return numbers(cells, dialling)["kind"].replace(phones.Kind.LOCAL.value, phones.Kind.NUMBER.value)

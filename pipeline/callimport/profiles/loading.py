@@ -113,12 +113,12 @@ def _refuse_open(text: str, file: str) -> None:
         )
 
 
-def _outside_line(recipe: Table) -> str:
-    if "outside_line" not in recipe.cells:
+def _outside_line(top: Table) -> str:
+    if "outside_line" not in top.cells:
         return ""
-    line = recipe.text("outside_line")
+    line = top.text("outside_line")
     if not re.fullmatch("[0-9]{1,3}", line):
-        raise recipe.wrong("outside_line", 'must be one to three digits, as in "9"')
+        raise top.wrong("outside_line", 'must be one to three digits, as in "9"')
     return line
 
 
@@ -226,7 +226,7 @@ def _headerless(table: Table) -> Headerless:
     for test in tests:
         for column in test.columns:
             if column not in columns:
-                raise table.wrong("recognised_by", f"looks at {column}, which is none of its columns")
+                raise table.wrong("recognised_by", f"looks at {column}, which is not one of its columns")
     return Headerless(table.text("name"), columns, at_least, tests)
 
 

@@ -156,12 +156,14 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """Rows with the same text in `join` are one call, and those of a `chain`. `winner` says which of them stands for
-    it, most important first; its talk is the winner's or the sum of those answered. `leg` is the id of each of them.
+    """Rows with the same text in `join` are one call, and so are the rows of a `chain`. `winner` says which row stands
+    for the call, most important first. Its talk is the winner's, or the sum of the answered rows. `leg` is the
+    id of a row.
 
-    Two kinds of rows name no customer: a row for which `internal` holds, between our own devices, belongs to the call
-    of the customer whose text it shares; a row for which `forwarded` holds shows the number that the call was sent on
-    to."""
+    Two kinds of rows name no customer. A row for which `internal` holds is between our own devices; it joins the
+    customer's call with the same text in `join`. A row for which `forwarded` holds has the number that the call was
+    sent on to.
+    """
 
     join: Origin
     winner: tuple[str, ...]
@@ -184,8 +186,8 @@ class FileName:
 @dataclass(frozen=True, slots=True)
 class Profile:
     """One recipe, checked. `columns`, `values` and `constants` are keyed by canonical column, the words of `values` by
-    the word in the file, in small letters ("*" is any other word); `aliases` by the name that the recipe uses;
-    `not_blank` are words, in small letters, that stand for themselves although they mean nothing elsewhere."""
+    the word in the file, in small letters ("*" is any other word); `aliases` by the name that the profile uses.
+    `not_blank` has words, in small letters, that are values in this export and blanks in others."""
 
     name: str
     version: int
@@ -227,7 +229,7 @@ class Profile:
         content = dataclasses.asdict(self) | {"optional": sorted(self.optional)}
         for told in ("title", "export", "lacks", "recordings", "unverified"):
             del content[told]
-        # So that a profile without it keeps the fingerprint that batches were entered with.
+        # A profile without an outside line keeps the fingerprint of batches from before there was this key.
         if not self.outside_line:
             del content["outside_line"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -257,7 +259,7 @@ class Profile:
 
     @property
     def times(self) -> tuple[str, ...]:
-        """Columns that hold times: when calls start, are answered and end, and the seconds since 1970."""
+        """Columns that hold times: the start of a call, the ends of its duration, and the seconds since 1970."""
         duration, zone = self.columns.get("duration_seconds"), self.zone_rule
         named = [*self.fed_by("started_at"), *(columns_of(duration) if isinstance(duration, Span) else ())]
         if zone is not None and zone.by == "epoch" and zone.origin is not None:

@@ -44,7 +44,7 @@ _FIRST = {Order.DMY: "the day", Order.MDY: "the month", Order.YMD: "the year"}
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A date that cannot be read in every order: `place` names its row, `fitting` the orders in which it is a date."""
+    """A date that speaks against an order. `place` names its row; `fitting` has the orders in which it is a date."""
 
     place: str
     cell: str
@@ -53,10 +53,10 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the dates such as `17/06/2024` or `17/06/24` tell, in as much of a column as was looked at: the numbers seen
-    in their first and second place, and for each order the first date that speaks against it.
+    """What dates such as `17/06/2024` or `17/06/24` in a column, or a part of it, tell about their order.
 
-    Of a column in chunks the pieces are joined with `|`: a date that decides may come in the last of them.
+    `firsts` and `seconds` are the numbers in first and second place. `against` has the first date that speaks against
+    each order. Join the evidence of chunks with `|`: the date that decides may be in the last chunk.
     """
 
     firsts: frozenset[int] = frozenset()
@@ -72,7 +72,7 @@ class Evidence:
 
     @property
     def order(self) -> Order:
-        """The one order in which every date is a date of the calendar."""
+        """The order in which every date exists; OPEN if several orders fit, CONTRADICTORY if none fits."""
         if not self.firsts:
             return Order.ABSENT
         if len(self.fitting) == 1:
@@ -84,7 +84,7 @@ class Evidence:
         return f"the first number goes up to {max(self.firsts)}, the second up to {max(self.seconds)}"
 
     def contradiction(self) -> str:
-        """The two rows of which no order fits both, or the one that is a date in no order."""
+        """Name two rows that no order fits together, or the row that is a date in no order."""
         one = self.against[Order.DMY]
         other = self.against[one.fitting[0]] if one.fitting else one
         if alone := next((witness for witness in (one, other) if not witness.fitting), None):
@@ -214,7 +214,7 @@ def shape(cells: pl.Series) -> Form | None:
 def evidence(cells: pl.Series, rows: pl.Series | None = None, source: str = "") -> Evidence:
     """What the dates in numbers of a column tell about their order; cells of other forms tell nothing.
 
-    `rows` are the numbers of the rows, `source` is the name of their file where there are several.
+    `rows` has the row numbers of the cells. `source` is the name of the file, if there are several files.
     """
     parts = pl.DataFrame({"cell": _cleaned(cells)}).select(pl.col("cell").str.extract_groups(_NUMBERS).struct.unnest())
     numbers = parts.cast(pl.Int64)

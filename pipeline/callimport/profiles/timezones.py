@@ -29,7 +29,7 @@ def settled(
     frame: pl.DataFrame, zone: Zone, column: str, ambiguous_hour: AmbiguousHour, stated: str | None = None
 ) -> pl.DataFrame:
     """Of the ISO texts in `column`: `instant` (UTC, null where the zone is not known) and `fault` (text, a rule of
-    `call_log.ZONE_RULES`, null for none). `stated` is the zone that is stated beside the file."""
+    `call_log.ZONE_RULES`, null for none). `stated` is the zone from --timezone."""
     told = pl.lit(zone.name) if zone.origin is None else conditions.text(zone.origin)
     parts = frame.select(
         _naive(pl.col(column)).alias("naive"),
@@ -48,8 +48,8 @@ def settled(
 
 
 def near_epoch(frame: pl.DataFrame, zone: Zone, readings: Sequence[pl.Series]) -> pl.Series:
-    """Of several readings of the same times (ISO texts) the one that lies near the epoch of its row, null where none or
-    several different ones do."""
+    """For each row, the reading (ISO text) that lies near the row's epoch; null if no reading or several different ones
+    do. `readings` are of the same times."""
     epoch = frame.select(_epoch(conditions.text(zone.origin) if zone.origin else pl.lit(None))).to_series()
     near = [
         pl.DataFrame({"text": reading, "naive": reading.to_frame("text").select(_naive(pl.col("text"))).to_series()})
@@ -72,7 +72,7 @@ def _epoch(text: pl.Expr) -> pl.Expr:
 
 
 def _offset_near(naive: pl.Expr, epoch: pl.Expr) -> pl.Expr:
-    """The seconds from UTC that lie between a time and the epoch beside it; null where no clock on earth shows them."""
+    """The offset from UTC, in seconds, between a time and its epoch; null if no zone on earth has that offset."""
     apart = (naive - epoch).dt.total_seconds()
     offset = (apart / _QUARTER).round().cast(pl.Int64) * _QUARTER
     return pl.when(((apart - offset).abs() <= _LATE_SECONDS) & offset.is_in(_OFFSETS)).then(offset)
@@ -86,8 +86,8 @@ def _by_epoch(parts: pl.DataFrame, stated: str | None) -> pl.DataFrame:
     sure = pl.any_horizontal((pl.col("offset") == pl.Series(shown)).fill_null(False) for shown in _usual(rows))
     instant: pl.Expr = pl.when(sure).then((naive - pl.duration(seconds="offset")).dt.replace_time_zone("UTC"))
     if stated is not None:
-        # In the hour that happens twice a call begins with its channel, or a little later.
-        first, second = _both(naive, stated)
+        # In the hour that happens twice, the call begins at its epoch or a little later.
+        first, second = _first_and_second(naive, stated)
         late = [
             (one - pl.col("epoch").dt.replace_time_zone("UTC")).dt.total_seconds().is_between(0, _LATE_SECONDS)
             for one in (first, second)
@@ -125,7 +125,7 @@ def _by_name(parts: pl.DataFrame, ambiguous_hour: AmbiguousHour) -> pl.DataFrame
     for name in parts["told"].drop_nulls().unique().sort():
         here = (pl.col("told") == name) & naive.is_not_null()
         try:
-            first, second = _both(naive, name)
+            first, second = _first_and_second(naive, name)
             parts.head(0).select(first)
         except pl.exceptions.ComputeError:
             fault = pl.when(here).then(pl.lit("started_at_zone")).otherwise(fault)
@@ -144,8 +144,8 @@ def _by_name(parts: pl.DataFrame, ambiguous_hour: AmbiguousHour) -> pl.DataFrame
     return parts.select(instant.alias("instant"), fault.alias("fault"))
 
 
-def _both(naive: pl.Expr, zone: str) -> tuple[pl.Expr, pl.Expr]:
-    """The first and the second instant at which the clocks of a zone show a time; null where they never do."""
+def _first_and_second(naive: pl.Expr, zone: str) -> tuple[pl.Expr, pl.Expr]:
+    """The first and the last instant at which the clocks of a zone show a time; null if they never show it."""
     which: tuple[Literal["earliest"], Literal["latest"]] = ("earliest", "latest")
     first, second = (
         naive.dt.replace_time_zone(zone, ambiguous=hour, non_existent="null").dt.convert_time_zone("UTC")

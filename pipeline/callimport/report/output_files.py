@@ -81,7 +81,7 @@ def _write_rejects(path: Path, intake: Intake) -> int:
         intake.exports.chunks(),
         intake.tally.rejects,
         several_sources=len(intake.sources) > 1,
-        recipes=[intake.exports.of(number).profile for number in range(len(intake.sources))],
+        profiles=[intake.exports.of(number).profile for number in range(len(intake.sources))],
     )
 
 

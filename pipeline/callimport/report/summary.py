@@ -89,7 +89,7 @@ class Reckoning:
         )
 
     def _not_rows(self) -> Iterator[str]:
-        """Which lines were not read as rows, if there is more to tell than of headers."""
+        """Say which lines were not read as rows, if there are others than the header."""
         lines = self.tally.all_lines()
         kinds = {
             plurals.lines(lines.preamble, "before the header"): lines.preamble,
@@ -123,7 +123,7 @@ class Reckoning:
         return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
 
     def _calls(self, stand: Mapping[ItemStatus, int], held: Sequence[HeldUpdate]) -> endings.Calls:
-        """A call whose update is held counts as held, wherever it came from."""
+        """Count calls by status. A call whose update is held counts as held, in this run or from before."""
         adopted, updates = queries.adopted_members(self.ledger.database), self.updates
         of_run = [one for one in held if one.is_of_run]
         known, held_adopted = len(held) - len(of_run), sum(one.is_adopted for one in of_run)

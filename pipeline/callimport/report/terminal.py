@@ -212,7 +212,7 @@ def print_status(
     if updates_held:
         _say(
             console,
-            f"  {plurals.calls(updates_held, 'delivered')} with a held update: probably another call of that id",
+            f"  {plurals.calls(updates_held, 'delivered')} with a held update: probably another call under the same id",
         )
     if recordings:
         _say(console, status_line(recordings, where))
@@ -318,7 +318,7 @@ def _held(items: Sequence[models.Listed], where: str) -> Iterator[str]:
     unsent = tuple(item for item in calls if not item.was_sent)
     yield from _items(
         f"held, the CRM keeps the call as it is: callimport retry KEY{where} if it is the same call, and the next run "
-        f"sends the new facts; callimport withdraw KEY{where} if it is another one, which needs another id in the file",
+        f"sends the new facts; callimport withdraw KEY{where} if it is another call, which needs an id of its own",
         updates,
     )
     yield from _items(

@@ -45,7 +45,7 @@ class UnknownAgent:
 
     @property
     def complaint(self) -> models.Reason | None:
-        """What is wrong with a row that somebody answered and that names nobody; None where that is no fault."""
+        """What is wrong with an answered row that names nobody; None if that is no fault."""
         if self.policy != "reject":
             return None
         return models.Reason("agent_unknown", f"agent_id is missing; fill it in, {_HOW}")
@@ -116,10 +116,10 @@ class Agents:
 
     def resolve(self, calls: pl.DataFrame, zone: str | None = None) -> tuple[pl.DataFrame, dict[int, models.Reason]]:
         """`calls` with executed_by, who the CRM is told conducted the call (null: nobody is named); and, by `_row`, why
-        the row is a reject. `zone` is that of the calls' days, where it is another than for all.
+        the row is a reject. `zone` is the zone of the calls' days, if these files have a zone of their own.
 
-        A call that nobody answered needs no agent, and names only one who is known. An agent that only the CRM's users
-        can tell is no reject as long as nobody has asked."""
+        A call that nobody answered needs no agent, and names an agent only if that agent is known. An agent that only
+        the CRM's users can tell is no reject as long as nobody has asked."""
         day = pl.lit(None, pl.Date)
         if self._zone is not None:
             day = pl.col("started_at").dt.convert_time_zone(zone or self._zone).dt.date()
@@ -152,8 +152,8 @@ class Agents:
             told.append(f"{_calls(self._unknown)} of agents who are not known, {ending}: {_names(self._unknown)}")
         if self._unanswered:
             told.append(
-                f"{plurals.calls(self._unanswered)} that nobody answered, of no known agent: the CRM will name nobody, "
-                "or the key's own user"
+                f"{plurals.calls(self._unanswered)} that nobody answered, without a known agent: the CRM will name "
+                "nobody, or the key's own user"
             )
         active = {user.id for user in self.users or ()}
         gone = Counter({f"user {one}": count for one, count in self._ids.items() if one not in active})

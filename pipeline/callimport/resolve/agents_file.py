@@ -16,7 +16,7 @@ from callimport.resolve import lookup_file
 KNOWN_BY = ("extension", "name", "login", "email")
 TARGETS = ("email", "user_id")
 _PERIOD = ("from", "until")
-# By meaning: a pattern of the names, see `lookup_file.plain`.
+# For each meaning the pattern of its header names, see `lookup_file.plain`.
 _HEADERS = {
     "extension": (
         "(?:agent|phone)?ext(?:ension)?s?(?:number|no)?|(?:(?:numero|no|number)(?:de|du)?)?poste(?:number|no)?"
@@ -54,8 +54,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class AgentsFile:
-    """`sha256` is of the file, part of what a batch covers. `columns_told` says what its headers were taken for,
-    `unused` which of its lines are not used."""
+    """`sha256` is of the file, part of what a batch covers. `columns_told` says how header names were read. `unused`
+    says which lines are not used."""
 
     sha256: str
     entries: tuple[Entry, ...]
@@ -73,12 +73,13 @@ class AgentsFile:
 
 
 def read(path: Path) -> AgentsFile:
-    """Any table with at least one column of KNOWN_BY and one of TARGETS, see `_HEADERS` for their other names; from and
-    until are days, both may be blank. A line that names nobody in the CRM says nothing: a draft may be given half done.
+    """Read any table with at least one column of KNOWN_BY and one of TARGETS; `_HEADERS` has their other names. from
+    and until are days, both may be blank. A line that names nobody in the CRM is ignored, so a draft may be half
+    filled in.
 
-    A bad line is not used, and neither are all lines of an agent of whom two say two things on one day: the calls of
-    these agents are then as without the file. Raises SourceError where no line can be used, or more than 5 % (and at
-    least 3) are bad.
+    A bad line is not used. If two lines of an agent name two people on one day, no line of that agent is used. The
+    calls of these agents are then as without the file. Raises SourceError if no line can be used, or if more than 5 %
+    of the lines (and at least 3) are bad.
     """
     opened = reader.open_source(path)
     columns = lookup_file.columns(path, reader.header(opened), _HEADERS)
@@ -103,7 +104,7 @@ def known_as(text: str | None) -> str:
 
 
 def _entries(rows: lookup_file.Rows, opened: models.Source, columns: lookup_file.Columns) -> Iterator[Entry]:
-    """Those that say something; bad ones are noted in `rows`."""
+    """The lines that name an agent and a user. Bad lines are noted in `rows`."""
     for chunk in reader.read(opened):
         rows.refuse_swallowed(chunk.frame)
         for row in blanks.cleaned(chunk.frame).iter_rows(named=True):
@@ -140,7 +141,7 @@ def _entry(line: int, cells: Mapping[str, str]) -> Entry | str:
 
 
 def _contradictions(entries: tuple[Entry, ...]) -> dict[int, str]:
-    """By line: of one word on one day, two lines name two people. No line of that word is to be used."""
+    """Find agents who are two people on one day. Returns what to say of each of their lines, by line."""
     by_word: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
         for kind in KNOWN_BY:

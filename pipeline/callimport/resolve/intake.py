@@ -37,8 +37,8 @@ _NOT_OF_A_CALL = ("leads", "several-leads", "agents", "since", "until")
 
 @dataclass(frozen=True, slots=True)
 class _LookedAt:
-    """Canonical rows of the source at `position`, those of them that may be calls of a customer, and what validation
-    says of these."""
+    """Canonical rows of the source at `position`; `kept` has the rows that may be calls of a customer, `validated` what
+    validation says of them."""
 
     position: int
     canonical: pl.DataFrame
@@ -48,7 +48,7 @@ class _LookedAt:
 
 @dataclass(slots=True)
 class _Rules:
-    """How the files of one profile are read. The order of day and month is added once a date needs it."""
+    """How the files of one profile are read. `given` gets the order of day and month once a date needs it."""
 
     its: ProfileFiles
     reading: validate.Reading
@@ -58,8 +58,8 @@ class _Rules:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Rows as they stand in a file, and what they are. `internal` are canonical rows that nobody can judge before all
-    rows of the files are read, see `legs.settled`; `blanked` counts the words that were read as blank."""
+    """Rows as they stand in a file, and what they are. `internal` has canonical rows that can be judged only after all
+    rows are read, see `legs.attach_internal`. `blanked` counts the words that were read as blank."""
 
     frame: pl.DataFrame
     looked_at: _LookedAt
@@ -79,7 +79,7 @@ class Intake:
         self.sources, self.by_profile = self.exports.sources, self.exports.by_profile
         self.tally = Tally(lines=self.exports.lines)
         zones = [its.zone for its in self.by_profile]
-        # Of the lists that are written beside the answer, whatever system their calls are of.
+        # For the lists that are written beside the answer; their calls may be of several systems.
         self.zone = next(filter(None, zones), None)
         self._leads = (
             leads.Leads.from_file(settings.leads, settings.dialling, settings.several_leads) if settings.leads else None
@@ -106,17 +106,17 @@ class Intake:
         self._rules_of = {source: rules for rules in self._rules for source in rules.its.sources}
         self._with_reference = settings.reference
         self._agent = settings.agent
-        # Of each system: equal ids of two systems are two calls.
+        # One for each system: equal ids of two systems are two calls.
         self._twins = {its.system: Twins(id_is_unique=its.profile.identity) for its in self.by_profile}
         self._legs: list[pl.DataFrame] = []
-        # By source: rows whose mark of a mended row cannot be read, and internal rows that wait for all others.
+        # By source: rows with an _origin that cannot be read, and internal rows that wait until all rows are read.
         self._unclear: dict[int, dict[int, models.Reason]] = {}
         self._internal: dict[int, list[pl.DataFrame]] = {}
         self.unknown_callers = UnknownCallers()
         self.origins = Origins(announced=self.exports.marks())
         self._shaping = self._shaping_of_all(settings)
         self.batch = mapping.batch(self.sources, self._shaping_of(self.by_profile))
-        # What to say before any row is read, and of files whose rows are not all used.
+        # What to say before any row is read, and which rows of the leads and agents files are not used.
         beside = [one for one in (self._leads, self.agents.file) if one is not None]
         self.told = (*self.exports.told, *(one.columns_told for one in beside if one.columns_told))
         self.unused_told = tuple(line for one in beside for line in one.unused)
@@ -133,7 +133,7 @@ class Intake:
         text; `_legs`, the ids of the rows that were joined (null where the recipe joins none).
 
         A recipe that joins legs needs all rows at once: about 300 bytes of memory a row. Otherwise a chunk at a time.
-        The files of one profile come after those of another.
+        The files of one profile come together, then the files of the next profile.
         """
         for its in self.by_profile:
             if its.profile.legs is None:
@@ -199,7 +199,7 @@ class Intake:
     # Rows
 
     def _looked_at(self, its: ProfileFiles) -> Iterator[_LookedAt]:
-        """Every chunk, read by the profile and validated; the next one while the last one is counted and mapped."""
+        """Every chunk, read by the profile and validated. The next one is read while this one is counted and mapped."""
         self._internal = {}
         chunks = self.exports.chunks(its.sources)
         for chunk in readahead.one_ahead(self._read(position, chunk) for position, chunk in chunks):
@@ -223,8 +223,8 @@ class Intake:
         return _LookedAt(position, canonical, kept, validate.validate(kept, self._rules_of[position].reading))
 
     def _counted(self, rows: _LookedAt) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """The sound rows, typed; the faulty ones, of which only place and group are known; and those that are skipped
-        for whoever called, `_group` and `_skip`. Those that are nobody's call are counted here."""
+        """Return the sound rows, typed; the faulty rows, with place and group only; and the rows that are skipped
+        because of the caller's number (`_group`, `_skip`). Dropped and rejected rows are counted here."""
         position, canonical, kept = rows.position, rows.canonical, rows.kept
         self._drop(position, canonical)
         rejects = dict(rows.validated.rejects)
@@ -333,7 +333,7 @@ class Intake:
                 yield position, self._calls(position, of_source)
 
     def _reject_implausible(self, joined: legs.Joined) -> None:
-        """Rows that have the id of one call and cannot be one: none of them is sent."""
+        """Reject all rows of groups that have one id and cannot be one call."""
         for one in joined.implausible:
             named = (models.Place(*one.one), models.Place(*one.other))
             for place in (models.Place(*where) for where in one.places):
@@ -358,7 +358,7 @@ class Intake:
         return models.RejectedRow(place, (models.Reason("leg_rejected", told),))
 
     def _all_rows(self, its: ProfileFiles) -> tuple[pl.DataFrame | None, dict[int, pl.DataFrame]]:
-        """The sound and faulty rows of all its files, None where there are none, and the skipped ones by file."""
+        """Return the sound and faulty rows of all files of a profile (None: no rows), and the skipped rows by file."""
         pieces: list[pl.DataFrame] = []
         skipped: dict[int, list[pl.DataFrame]] = {}
 
@@ -377,7 +377,7 @@ class Intake:
         groups = pl.concat([rows["_group"] for rows in pieces])
         for position, internal in self._internal.items():
             if (rows := pl.concat(internal)).height:
-                gather(self._look_at(position, legs.settled(rows, groups)))
+                gather(self._look_at(position, legs.attach_internal(rows, groups)))
         return pl.concat(pieces, how="diagonal"), {position: pl.concat(rows) for position, rows in skipped.items()}
 
     # Calls
@@ -452,8 +452,8 @@ class Intake:
         return calls.filter(~pl.col("_row").is_in(list(rejects))) if rejects else calls
 
     def _shaping_of(self, several: Iterable[ProfileFiles]) -> dict[str, str]:
-        """The settings that shape calls, by name: two runs with the same ones belong together. The second profile and
-        those after it have their number behind the names."""
+        """The settings that shape calls, by name: runs with the same settings belong together. The names of the second
+        profile's settings end in its number, see `mapping.numbered`."""
         shaping = dict(self._shaping)
         ordered = sorted(several, key=lambda its: its.profile.name)
         for number, its in enumerate(ordered, start=1):
@@ -464,7 +464,7 @@ class Intake:
         return shaping
 
     def _shaping_of_all(self, settings: Settings) -> dict[str, str]:
-        """Whatever the profile."""
+        """The settings that shape the calls of every profile."""
         return {
             "pipeline": PIPELINE_VERSION,
             "ambiguous-hour": settings.ambiguous_hour,

@@ -27,7 +27,7 @@ _KIND = (
     "(?:home|work|office|business|day|evening|mobile|cell|main|primary|secondary|alternate|other|customer|client|lead)?"
 )
 _SORTE = "(?:principal|autre|maison|domicile|bureau|travail|mobile|cellulaire|portable|client)?"
-# By meaning: a pattern of the names, see `lookup_file.plain`.
+# For each meaning the pattern of its header names, see `lookup_file.plain`.
 _HEADERS = {
     "phone": (
         rf"(?:{_KIND}(?:(?:tele)?phones?|tel)(?:numbers?|no)?{_KIND}"
@@ -53,8 +53,8 @@ _HOW = {
 class Leads:
     """The leads of each number, ascending by id. `several` is one of SEVERAL: what becomes of a number that has more
     than one. `sha256` is of the file they are from, part of what a batch covers; "" is the CRM. Of `undecided` numbers
-    it does not show every lead: there are some, and none is certain. `columns_told` says what the headers of the file
-    were taken for, `unused` which of its rows are not used."""
+    it does not show every lead: there are some, and none is certain. `columns_told` says how header names of the file
+    were read. `unused` says which rows are not used."""
 
     sha256: str
     by_phone: Mapping[str, tuple[models.Lead, ...]]
@@ -66,14 +66,12 @@ class Leads:
     @classmethod
     def from_file(cls, path: Path, dialling: phone_numbers.Dialling = _CANADA, several: str = "reject") -> "Leads":
         """Read any table with the columns phone (bare numbers are of the region) and lead_id, and perhaps created_at
-        (an instant, or a day, which begins in UTC) and status (of the CRM's words); see `_HEADERS` for their other
-        names.
+        (an instant, or a day, which begins in UTC) and status (of the CRM's words). `_HEADERS` has their other names.
+        Every column of phones is read; columns with unknown names are ignored.
 
-        Every column of phones counts. Others are ignored.
-
-        A row without a phone (blank, n/a, unknown) is not used. Neither is a bad row: a phone that is no whole number,
-        a lead_id that is none, a created_at that is no time, too many cells or too few. Its number is then as if it
-        were not listed. Raises SourceError where no row can be used, or more than 5 % (and at least 3) are bad.
+        A row without a phone (blank, n/a, unknown) is not used. A bad row is not used either: its phone is not a whole
+        number, its lead_id or created_at cannot be read, or it has too many cells or too few. Its number is then not
+        listed. Raises SourceError if no row can be used, or if more than 5 % of the rows (and at least 3) are bad.
         """
         opened = reader.open_source(path)
         columns = _columns(path, reader.header(opened))
@@ -184,7 +182,7 @@ def _columns(path: Path, header: Sequence[str]) -> lookup_file.Columns:
 def _rows(
     rows: lookup_file.Rows, frame: pl.DataFrame, columns: lookup_file.Columns, dialling: phone_numbers.Dialling
 ) -> Iterator[tuple[list[str], models.Lead]]:
-    """The phones and the lead of each row that can be used; the others are noted in `rows`."""
+    """The phones and the lead of each row that can be used. Other rows are noted in `rows`."""
     id_column = str(columns.one("lead_id"))
     lead_id = pl.col(id_column).str.strip_chars().str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
     nothing = pl.lit(None, pl.String)
@@ -195,7 +193,7 @@ def _rows(
         pl.when(checks.is_id(lead_id)).then(lead_id).alias("lead_id"),
         *(pl.col(its).alias(name) if (its := columns.one(name)) else nothing.alias(name) for name in _OPTIONAL),
     )
-    phones = [phone_numbers.read(frame[name], dialling.undialled).rows() for name in columns.of["phone"]]
+    phones = [phone_numbers.read(frame[name], dialling.without_outside_line).rows() for name in columns.of["phone"]]
     cells = [frame[name].to_list() for name in columns.of["phone"]]
     for number, (row, ragged, lead_text, lead, created, status) in enumerate(read.iter_rows()):
         rows.read += 1
@@ -206,7 +204,7 @@ def _rows(
             if e164 is not None:
                 found.append(e164)
             elif kind not in (phone_numbers.Kind.MISSING, phone_numbers.Kind.ANONYMOUS):
-                several = _several(its_cells[number], dialling.undialled)
+                several = _several(its_cells[number], dialling.without_outside_line)
                 found += several
                 wrong += [] if several else [f"{name} {fault or _EXTENSION}"]
         created_at = _created_at(created)
@@ -228,14 +226,14 @@ def _rows(
 
 
 def _several(cell: str, dialling: phone_numbers.Dialling) -> list[str]:
-    """The numbers of a cell that holds several and nothing else; none where it does not."""
+    """The numbers of a cell that holds several numbers and nothing else; empty for any other cell."""
     parts = pl.Series([part for part in _BETWEEN_NUMBERS.split(cell) if part.strip()], dtype=pl.String)
     read = phone_numbers.read(parts, dialling)["e164"].to_list() if len(parts) > 1 else []
     return [] if None in read else read
 
 
 def _created_at(cell: str | None) -> datetime | str | None:
-    """None where the cell is blank, and what is wrong where it is no time."""
+    """The instant; None if the cell is blank; a text that says what is wrong if it is no time."""
     text = (cell or "").strip()
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""What a leads file and an agents file have in common: columns under common names, and rows that cannot be used."""
+"""Read leads files and agents files: find columns by common names, and count rows that cannot be used."""
 
 import re
 import unicodedata
@@ -11,9 +11,9 @@ import polars as pl
 from callimport.core import errors, privacy
 from callimport.extract import reader
 
-# One bad row does not stop an import. Many bad rows are a wrong file: half a directory would skip calls in silence.
+# One bad row does not stop an import. Many bad rows mean a wrong file: their calls would be skipped in silence.
 BAD_SHARE = 0.05
-# A share of fewer bad rows says nothing: a file of four rows may have two.
+# In a small file the share alone says nothing: one bad row of four is 25 %.
 BAD_AT_LEAST = 3
 SHOWN = 5
 _REPEATED = re.compile(r" \(\d+\)$")
@@ -21,8 +21,7 @@ _REPEATED = re.compile(r" \(\d+\)$")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of a file say what, by the meaning; `told` says what a header was taken for, "" if no word of it
-    was another than the meaning itself."""
+    """The columns of a file by meaning. `told` says which other names were read; "" if there are none."""
 
     of: Mapping[str, tuple[str, ...]]
     told: str
@@ -32,10 +31,10 @@ class Columns:
 
 
 def columns(path: Path, header: Sequence[str], words: Mapping[str, str], several: Sequence[str] = ()) -> Columns:
-    """What each column of the header is, by `words`: a pattern of `plain` names for each meaning. Only the names count,
-    never the content; a column with another name is ignored.
+    """Find the meaning of each column by its name, never by its content. `words` has a pattern of `plain` names for
+    each meaning. A column with an unknown name is ignored.
 
-    Raises SchemaMismatch where two columns claim one meaning that is not in `several`.
+    Raises SchemaMismatch if two columns have one meaning that is not in `several`.
     """
     found: dict[str, list[str]] = {}
     for name in header:
@@ -55,17 +54,17 @@ def columns(path: Path, header: Sequence[str], words: Mapping[str, str], several
 
 
 def plain(name: str) -> str:
-    """A header as it is compared: letters and digits alone, without case and accents; # is a number."""
+    """A header name as it is compared: only letters and digits, without case and accents. # is read as "number"."""
     letters = unicodedata.normalize("NFKD", _REPEATED.sub("", name).replace("#", "number").replace("№", "number"))
     return "".join(mark for mark in letters.casefold() if mark.isalnum())
 
 
 @dataclass(slots=True)
 class Rows:
-    """Counts the rows of a file, and keeps what is wrong with the first ones of them that are not used.
+    """Count the rows of a file, and keep what is wrong with the rows that are not used.
 
-    A *bad* row holds what cannot be read. A *blank* row lacks what it is looked up by, which is no fault: a lead may
-    have no phone. Neither is used.
+    A *bad* row has a cell that cannot be read. A *blank* row lacks the cell that it is looked up by, which is no fault:
+    a lead may have no phone. Neither is used.
     """
 
     path: Path
@@ -74,7 +73,7 @@ class Rows:
     used: int = 0
     bad: dict[int, str] = field(default_factory=dict)
     blank: list[int] = field(default_factory=list)
-    # What is left out of rows that are used all the same.
+    # Wrong cells of rows that are used without them.
     cells: dict[int, str] = field(default_factory=dict)
 
     def refuse_swallowed(self, frame: pl.DataFrame) -> None:
@@ -87,7 +86,7 @@ class Rows:
             raise errors.SourceError(f"{self.path}, line {row}: the row has {fault}")
 
     def refuse_too_many(self) -> None:
-        """Raise SourceError where no row can be used, or more than 5 % (and at least 3) are bad."""
+        """Raise SourceError if no row can be used, or if more than 5 % of the rows (and at least 3) are bad."""
         if not self.used and (self.bad or self.blank):
             told = "none of its rows can be used"
         elif len(self.bad) >= BAD_AT_LEAST and len(self.bad) > BAD_SHARE * self.read:
@@ -100,14 +99,15 @@ class Rows:
         )
 
     def told(self) -> Iterator[str]:
-        """What a person should know of the rows that are not used, a line each kind."""
+        """Say which rows are not used, and which cells are left out: one line for each kind."""
         if self.bad:
             yield f"{self._not_used(len(self.bad))}: {_listed(self.bad)}"
         if self.blank:
             lines = ", ".join(str(line) for line in self.blank[:SHOWN]) + (", …" if len(self.blank) > SHOWN else "")
             yield f"{self._not_used(len(self.blank))}: {self.blank_means} in line {lines}"
         if self.cells:
-            yield f"{self.path}: cells are left out of {len(self.cells):,} rows that are used: {_listed(self.cells)}"
+            rows = f"{len(self.cells):,} row{'' if len(self.cells) == 1 else 's'}"
+            yield f"{self.path}: {rows} used without cells that cannot be read: {_listed(self.cells)}"
 
     def _not_used(self, count: int) -> str:
         return f"{self.path}: {count:,} of {self.read:,} rows {'is' if count == 1 else 'are'} not used"

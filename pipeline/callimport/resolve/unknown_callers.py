@@ -62,7 +62,7 @@ class UnknownCallers:
                 missed = calls - answered
                 rows.append((number, str(calls), str(answered), str(missed), _told(last_call, there), last_was))
         told = pl.DataFrame(rows, schema=dict.fromkeys(HEADER, pl.String()), orient="row")
-        # Numbers stand there as they are, + and all: a person copies them from here.
+        # Numbers keep their +: a person copies them from here.
         return table_file.write(path, "Unknown callers", HEADER, [told], is_guarded=False)
 
 

@@ -24,7 +24,7 @@ class Latecomers:
         self._grace = grace
         self._asks_crm = asks_crm
         intake.keeps_leadless = True
-        # Of each profile: its calls wait for a run that has its files, whatever other profiles that run has.
+        # By profile: its calls wait for a run with files of this profile. That run may have files of other profiles.
         self._sources_of = {mapping.settings_fingerprint(intake.shape(its)): its.sources for its in intake.by_profile}
         self._shapes = tuple(self._sources_of)
         waiting_items.begin(self._database)

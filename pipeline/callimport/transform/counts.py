@@ -73,7 +73,7 @@ class Tally:
 
 
 def told_of_blanks(blanked: Counter[tuple[str, str]]) -> tuple[str, ...]:
-    """One line on the words that were read as blank, the most frequent first; none where there were none."""
+    """One line on the words that were read as blank, most frequent first; empty if there were none."""
     by_word: dict[str, list[tuple[str, int]]] = {}
     for (column, word), count in sorted(blanked.items(), key=lambda one: (-one[1], one[0])):
         by_word.setdefault(word, []).append((column, count))

@@ -21,7 +21,7 @@ _PLACE = {"source": pl.UInt16, "_row": pl.Int64}
 class Judged:
     """`copies` are the places (columns source and _row) of the rows that are exact copies of an earlier one, or have
     another one in their stead; a twin is named with whether both have an id, and with another of its kind. The
-    starts of `minute_sources` have no seconds; `minute_copies` are the copies of such rows that have no id either."""
+    starts in `minute_sources` have no seconds. `minute_copies` are copies in these sources that have no id either."""
 
     copies: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_PLACE))
     twins: tuple[tuple[models.Place, bool, models.Place], ...] = ()
@@ -49,15 +49,15 @@ class Judged:
         )
 
     def told(self, name: Callable[[models.Place], str]) -> tuple[str, ...]:
-        """A warning where two calls of one minute may have been taken for one. `name(place)` is how a row is called."""
+        """Warn if two calls of one minute may have been taken for one. `name(place)` is how a row is called."""
         if not self.minute_copies:
             return ()
         rows = ", ".join(name(place) for place in self.minute_copies[:_SHOWN])
         more = ", …" if len(self.minute_copies) > _SHOWN else ""
         told = (
-            f"{plurals.calls(len(self.minute_copies))} without an id and without seconds in the start equal an earlier "
-            f"call in everything and count as duplicates, although there may have been two calls in that minute: {rows}"
-            f"{more}. Export the start with its seconds, or with the id of the call"
+            f"{plurals.calls(len(self.minute_copies))} without an id equal an earlier call and count as duplicates: "
+            f"{rows}{more}. The starts have no seconds, so there may have been two calls in that minute. Export the "
+            "start with its seconds, or the id of the call"
         )
         return (told,)
 

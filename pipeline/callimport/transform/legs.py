@@ -22,15 +22,15 @@ PLACE = ("_row",)
 INTO = "_into"
 # What the canonical frame tells of a row as a leg.
 OF_LEGS = ("_row", "_group", "_leg", "_role", "_chain", "_length")
-AGENT_COLUMNS = ("agent_id", "agent_email", "agent_name", "agent_extension")
-# A phone system may transfer a call for hours; a longer silence between two rows means two calls under one id.
+_AGENT = ("agent_id", "agent_email", "agent_name", "agent_extension")
+# A transferred call may go on for hours. A longer gap between two rows means two calls under one id.
 LONGEST_GAP = timedelta(hours=4)
 MOST_ANSWERED = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Implausible:
-    """Rows that have the id of one call and cannot be one. `rule` and `told` say why; `{one}` and `{other}` in `told`
+    """Rows that share a call id and cannot be one call. `rule` and `told` say why. `{one}` and `{other}` in `told`
     stand for the names of the two places."""
 
     places: tuple[tuple[int, ...], ...]
@@ -42,13 +42,13 @@ class Implausible:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What became of the rows; each is in exactly one of the four.
+    """What became of the rows; each row is in exactly one of the four fields.
 
     `calls`: the columns that were given, one row a call, in the order of the rows that stand for them, plus `_legs`, a
     sorted list of the different leg ids (empty for a row that has none). `joined`: the place of each other row, and
     `_into` + each column of the place: the row that it is joined to. `rejected`: the place of each row of a group with
-    a faulty row in it, and `_into…`: the (first) faulty one, which may be itself. `implausible`: groups that are not
-    joined.
+    a faulty row in it, and `_into…`: the (first) faulty one, which may be itself. `implausible`: groups that cannot be
+    one call, so they are not joined.
     """
 
     calls: pl.DataFrame
@@ -58,13 +58,15 @@ class Joined:
 
 
 def is_internal() -> pl.Expr:
-    """Whether a canonical row belongs to the call of a customer, if a customer's row has the same group."""
+    """Whether a canonical row is internal and has a group: it may be a leg of a customer's call."""
     return ((pl.col("_role") == "internal") & pl.col("_group").is_not_null()).fill_null(False)
 
 
-def settled(canonical: pl.DataFrame, groups: pl.Series) -> pl.DataFrame:
-    """A canonical frame in which an internal row of one of `groups`, those of customers' calls, is a leg without a
-    customer; which way it went says nothing. Any other internal row is what it is without a role."""
+def attach_internal(canonical: pl.DataFrame, groups: pl.Series) -> pl.DataFrame:
+    """Make an internal row a leg of the customer's call if its group is in `groups`. Others lose their role.
+
+    `groups` are the groups of customers' calls. The leg names no customer, and its direction does not count.
+    """
     is_leg = is_internal() & pl.col("_group").is_in(groups.drop_nulls().unique().implode()).fill_null(False)
     if not canonical.select(is_internal().any()).item():
         return canonical
@@ -82,14 +84,14 @@ def settled(canonical: pl.DataFrame, groups: pl.Series) -> pl.DataFrame:
     return pl.concat([legs, others]).sort("_row")
 
 
-def whole(canonical: pl.DataFrame) -> pl.DataFrame:
-    """`settled`, of a frame that has all rows of each group."""
+def attach_all_internal(canonical: pl.DataFrame) -> pl.DataFrame:
+    """The same for a frame that has all rows of each group."""
     others = canonical.filter(~is_internal(), pl.col("_drop").is_null(), pl.col("_skip").is_null())
-    return settled(canonical, others["_group"])
+    return attach_internal(canonical, others["_group"])
 
 
 def rows_of(kept: pl.DataFrame, validated: validate.Validated) -> pl.DataFrame:
-    """The rows of a canonical frame that may be calls, and what validation says of them, as `join` takes them."""
+    """The rows of a canonical frame that may be calls, with the result of validation, as `join` needs them."""
     rows = kept.select(OF_LEGS).join(validated.accepted, on="_row", how="left", maintain_order="left")
     return rows.with_columns(pl.col("_row").is_in(list(validated.rejects)).alias("_faulty"))
 
@@ -110,7 +112,7 @@ def join(rows: pl.DataFrame, rule: profile.Legs, place: Sequence[str] = PLACE, *
     `_role` (null, or "internal" or "forwarded": a row that names no customer, see `profile.Legs`); where the rule has a
     chain, also `_chain` (text or null) and `_length` (Int64 or null). Others are the winner's.
     A call begins with the earliest of its rows. Its talk is the winner's, or the sum of all rows that were answered.
-    Its agent is the `agent` of the people who talked: the first, the last, or the one who talked longest.
+    Its agent is the first or the last person who talked, or the person who talked longest: see `agent`.
     """
     numbered = rows.with_row_index("_at")
     # A row alone is a group of its own, under a name that no group has.
@@ -157,7 +159,7 @@ def _chained(rows: pl.DataFrame, within: int) -> pl.DataFrame:
 
 
 def _implausible(rows: pl.DataFrame, place: Sequence[str]) -> tuple[Implausible, ...]:
-    """The groups of `rows` (sound, of groups of several) that cannot be one call."""
+    """The groups that cannot be one call. `rows` are sound rows of groups with several rows."""
     if rows.is_empty():
         return ()
     seconds = pl.max_horizontal(pl.col("duration_seconds", "total_seconds").fill_null(0))
@@ -181,8 +183,8 @@ def _implausible(rows: pl.DataFrame, place: Sequence[str]) -> tuple[Implausible,
 
 
 def _customers(rows: pl.DataFrame) -> pl.DataFrame:
-    """With `_customer`: the number that a row names, null for a row that names none. A number that a call is forwarded
-    to is one of ours, unless no other row of the call names a customer."""
+    """Add `_customer`: the customer's number in a row, or null. The number in a forwarded row counts only if no other
+    row of the call names a customer."""
     named = pl.when(pl.col("_role").is_null()).then(pl.col("customer_phone"))
     only = pl.when(pl.col("_role").eq_missing(pl.lit("internal")).not_()).then(pl.col("customer_phone"))
     return rows.with_columns(
@@ -191,22 +193,28 @@ def _customers(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _why(group: pl.DataFrame, customers: int, answered: int, place: Sequence[str]) -> Implausible:
-    """What was seen of a group, which is in the order of time."""
+    """Say why a group cannot be one call. `group` is in the order of time."""
     rows = group.rows(named=True)
     one, other = rows[0], rows[1]
     if customers > 1:
         naming = [row for row in rows if row["_customer"]]
         one, other = naming[0], next(row for row in naming if row["_customer"] != naming[0]["_customer"])
         numbers = " and ".join(privacy.mask_phone(row["_customer"]) for row in (one, other))
-        rule, told = "legs_customers", f"{{one}} and {{other}} have the same call id and other customers ({numbers})"
+        rule, told = (
+            "legs_customers",
+            f"{{one}} and {{other}} have the same call id and different customers ({numbers})",
+        )
     elif answered > MOST_ANSWERED:
         rule = "legs_many"
-        told = f"{answered} answered rows, such as {{one}} and {{other}}, have the same call id; a call has few"
+        told = (
+            f"{answered} answered rows, such as {{one}} and {{other}}, have the same call id, and a call has at most "
+            f"{MOST_ANSWERED}"
+        )
     else:
         other = next(row for row in rows if row["_ended_before"] and _gap(row) > LONGEST_GAP)
         one = next(row for row in rows if row["_ended"] == other["_ended_before"])
         rule = "legs_apart"
-        told = f"{{other}} has the call id of {{one}} and begins {_in_words(_gap(other))} after that one ended"
+        told = f"{{other}} has the call id of {{one}} and begins {_in_words(_gap(other))} after that row ended"
     return Implausible(
         tuple(_place(row, place) for row in sorted(rows, key=lambda row: row["_at"])),
         rule,
@@ -231,7 +239,7 @@ def _place(row: dict[str, Any], place: Sequence[str]) -> tuple[int, ...]:
     return tuple(row[name] for name in place)
 
 
-# ── which row stands for it ──────────────────────────────────────────────────────────────────────────────────────────
+# ── which row stands for the call ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _ranked(rows: pl.DataFrame, rule: profile.Legs) -> pl.DataFrame:
@@ -242,7 +250,7 @@ def _ranked(rows: pl.DataFrame, rule: profile.Legs) -> pl.DataFrame:
         "latest": pl.lit(0) - pl.col("started_at").dt.timestamp("us"),
         "longest": pl.lit(0) - pl.col("duration_seconds"),
     }
-    # A row that names no customer stands for a call only where there is no other row.
+    # A row that names no customer stands for the call only if the call has no other row.
     ordered = rows.sort(
         "_call", pl.col("_role").is_not_null(), *(keys[word] for word in rule.winner), "_at", nulls_last=True
     )
@@ -254,7 +262,7 @@ def _called(rows: pl.DataFrame, rule: profile.Legs, agent: Agent) -> pl.DataFram
     answered = pl.col("status").eq_missing(pl.lit("answered"))
     shared = rows.filter("_shared")
     outside = shared.filter(pl.col("_role").eq_missing(pl.lit("internal")).not_())
-    # A row that stands twice in a file was talked once.
+    # Count the talk of a row that stands twice in a file once.
     once = outside.unique([name for name in outside.columns if name not in ("_at", "_row", "_source", "_wins")])
     of_call = (
         outside.group_by("_call")
@@ -282,8 +290,8 @@ def _called(rows: pl.DataFrame, rule: profile.Legs, agent: Agent) -> pl.DataFram
 
 
 def _with_agents(calls: pl.DataFrame, talked: pl.DataFrame, agent: Agent) -> pl.DataFrame:
-    """`calls` with the agent of the row of `talked` that `agent` means, where a row of the call names one."""
-    names = [name for name in AGENT_COLUMNS if name in calls.columns]
+    """Give each of `calls` the agent of its first, last or longest row in `talked`, as `agent` says."""
+    names = [name for name in _AGENT if name in calls.columns]
     if not names:
         return calls
     first = [pl.col("started_at"), pl.lit(0) - pl.col("duration_seconds"), pl.col("_at")]

@@ -68,7 +68,6 @@ def trial(
     *,
     dialling: phones.Dialling,
     shown: int,
-    agent: legs.Agent = "last",
 ) -> Trial:
     """Try a recipe, or the one that is detected, on a file. `reading.zone` counts before the recipe's default; `shown`
     is the number of rows to show. Raises SourceError and SchemaMismatch."""
@@ -81,8 +80,8 @@ def trial(
     reading = validate.Reading(reading.zone or match.profile.zone, reading.ambiguous_hour, reading.now)
     given = profile.Given(dialling, ambiguous_hour=reading.ambiguous_hour, dates=dates, zone=reading.zone)
     blanked: blanks.Counts = Counter()
-    made = legs.whole(profile.canonical(match.profile, frame, given, blanked))
-    judged = _judged(made, match.profile, reading, agent)
+    made = legs.attach_all_internal(profile.canonical(match.profile, frame, given, blanked))
+    judged = _judged(made, match.profile, reading)
     zone = ZoneInfo(reading.zone or "UTC")
     return Trial(
         profile=match.profile.name,
@@ -96,7 +95,7 @@ def trial(
 
 
 def _first_rows(opened: models.Source, match: profile.Match) -> tuple[pl.DataFrame, timestamps.Evidence | None, bool]:
-    """The rows to judge, what the whole file tells of the order of day and month, and whether those rows are all."""
+    """The rows to judge, what the whole file tells of the order of day and month, and whether these are all rows."""
     frame, evidence, is_whole = None, timestamps.Evidence(), True
     for chunk in reader.read(opened, match.layout):
         if frame is None:
@@ -124,7 +123,7 @@ class _Judged:
     reasons: dict[str, tuple[int, str]]
 
 
-def _judged(made: pl.DataFrame, its: profile.Profile, reading: validate.Reading, agent: legs.Agent) -> _Judged:
+def _judged(made: pl.DataFrame, its: profile.Profile, reading: validate.Reading) -> _Judged:
     endings: dict[int, tuple[Ending, str]] = {}
     for row, drop, skip in made.select("_row", "_drop", "_skip").iter_rows():
         if drop or skip:
@@ -141,7 +140,7 @@ def _judged(made: pl.DataFrame, its: profile.Profile, reading: validate.Reading,
         rows = legs.rows_of(kept, validated)
         left_out = legs.of_skipped_calls(rows, made.filter(pl.col("_skip").is_not_null())["_group"])["_row"]
         endings |= dict.fromkeys(left_out, (Ending.JOINED, "to a call that is skipped"))
-        joined = legs.join(rows.filter(~pl.col("_row").is_in(left_out.implode())), its.legs, agent=agent)
+        joined = legs.join(rows.filter(~pl.col("_row").is_in(left_out.implode())), its.legs)
         calls = joined.calls
         for row, into in joined.joined.iter_rows():
             endings[row] = (Ending.JOINED, f"to row {into}")
@@ -187,7 +186,7 @@ def _shown(
 
 
 def _masked(value: object, *, is_id: bool, is_time: bool) -> str:
-    """Ids have as many digits as numbers: of those only what can be nothing but a number is hidden."""
+    """Mask the phone numbers of a cell. Ids look like numbers, so in ids only certain numbers are masked."""
     text = str(value)
     if is_time or (is_id and _EPOCH_ID.match(text)):
         text = privacy.show_time(text)

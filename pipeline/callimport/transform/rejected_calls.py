@@ -18,8 +18,8 @@ class InQuestion:
         self._rows: dict[models.Place, tuple[tuple[str, str | None] | None, str | None, int | None]] = {}
 
     def see(self, frame: pl.DataFrame, system: str, *, id_is_unique: bool) -> None:
-        """Rows of one system. Columns: `_source`, `_row`, call_id, customer_phone and started_at, this an instant or
-        whatever the file says, of which nothing is made but an instant with its offset."""
+        """Rows of one system. Columns: `_source`, `_row`, call_id, customer_phone and started_at (an instant or text;
+        only text with an offset is read)."""
         moment = pl.col("started_at")
         if frame.schema["started_at"] == pl.String:
             moment = moment.str.to_datetime("%+", time_zone="UTC", strict=False)

@@ -54,7 +54,7 @@ def write(
     reasons: Mapping[models.Place, tuple[models.Reason, ...]],
     *,
     several_sources: bool,
-    recipes: Sequence[profile.Profile] | None = None,
+    profiles: Sequence[profile.Profile] | None = None,
 ) -> int:
     """Write the rows of `chunks` (number of the source in the batch, chunk) that have `reasons`; return how many.
 
@@ -63,21 +63,21 @@ def write(
     where rows had too many cells or too few, with those that have no place (until it is cleared, such a row is
     rejected again), and `_origin` (see `row_origin.kept`). In CSV (UTF-8 with its mark) what a spreadsheet would
     calculate with has an apostrophe before it, which is taken away when the file is read. In a workbook the cells that
-    the profile of their source in `recipes` (None: the canonical columns) makes a wrong value of are coloured. Of
-    several profiles, `_profile` says which one reads the row. Whole or not at all; raises ConfigError where it cannot
-    be.
+    the profile of their source in `profiles` (None: the canonical columns) makes a wrong value of are coloured. If
+    there are several profiles, `_profile` says which profile reads the row. Writes the whole file or none; raises
+    ConfigError if it cannot be written.
     """
     refuse_unfit(path)
     with files.spool(path) as spool:
         # The header is known only when the last chunk has been seen, and the rows may be too many to be kept.
-        rows = _Rows(reasons, recipes, in_csv=not workbook_writer.is_one(path))
+        rows = _Rows(reasons, profiles, in_csv=not workbook_writer.is_one(path))
         count = 0
         for number, chunk in chunks:
             for row in rows.of(number, chunk):
                 spool.write(json.dumps(row) + "\n")
                 count += 1
         spool.seek(0)
-        several_profiles = len({one.name for one in recipes or ()}) > 1
+        several_profiles = len({one.name for one in profiles or ()}) > 1
         optional = (
             ("_source", several_sources),
             (row_origin.PROFILE, several_profiles),
@@ -94,7 +94,7 @@ class _Rows:
     """Rejected rows as they go into the spool: what is ours, which columns are wrong, then the cells by position."""
 
     reasons: Mapping[models.Place, tuple[models.Reason, ...]]
-    recipes: Sequence[profile.Profile] | None
+    profiles: Sequence[profile.Profile] | None
     in_csv: bool
     positions: dict[str, int] = field(default_factory=dict)
     any_is_ragged: bool = False
@@ -105,8 +105,8 @@ class _Rows:
         columns = [name for name in rejected.columns if name not in _OURS]
         for name in columns:
             self.positions.setdefault(name, len(self.positions))
-        recipe = self.recipes[number] if self.recipes else None
-        fed = _fed(columns, recipe)
+        its = self.profiles[number] if self.profiles else None
+        fed = _fed(columns, its)
         named = pl.DataFrame({"source": [chunk.source.name]})
         if self.in_csv:
             named = csv_safety.guarded(named, in_csv=True)
@@ -123,7 +123,7 @@ class _Rows:
             for name, cell in zip(columns, cells, strict=True):
                 placed[self.positions[name]] = cell
             ours = {"_row": str(row), "_reasons": told, "_source": named.item(), row_origin.CELLS: fault}
-            read_by = {row_origin.PROFILE: recipe.name if recipe else "", row_origin.COLUMN: mark}
+            read_by = {row_origin.PROFILE: its.name if its else "", row_origin.COLUMN: mark}
             yield [ours | read_by, wrong, placed]
 
 

@@ -77,10 +77,10 @@ _MISSING = {
     "duration_missing": ("duration_seconds", "write the seconds of talk, 0 if nobody spoke"),
     "customer_phone_missing": ("customer_phone", "write the customer's number, with + and the country code"),
 }
-# A word that nobody knows may have told that nobody talked. What the recipe has found wrong with a column explains as
-# well that the column is missing.
+# Which fault explains a missing cell: an unknown status may mean that nobody talked, so no duration is needed. A fault
+# that the profile found in a column also explains that the column is missing.
 _EXPLAINED = {"duration_missing": "status_unknown"}
-# What validation says of the start goes before what the recipe says of the end of the call.
+# For these rules, what validation says of the start replaces what the profile says of the end of the call.
 _OF_THE_START = ("started_at_zone", "started_at_ambiguous", "started_at_nonexistent")
 _PAYLOAD = {
     "lead_id_number": ("lead_id", "is not a lead's number"),
@@ -243,12 +243,12 @@ def _plain_clock(text: pl.Series) -> pl.DataFrame:
 
 
 def _without_words(text: pl.Series) -> pl.Series:
-    """Times with the offset that a word says: 2018-08-23 08:12 UTC, 2018-08-23T08:12:00 (EST)."""
+    """Replace a zone in words by its offset, as in 2018-08-23 08:12 UTC and 2018-08-23T08:12:00 (EST)."""
     worded = text.str.contains(_WORDED).fill_null(False)
     if not worded.any():
         return text
     read = timestamps.parse(text.set(~worded, None), timestamps.Form.YMD)
-    # AM and PM end a time as well, and say nothing of an offset.
+    # AM and PM also end a time, but give no offset.
     frame = pl.DataFrame({"text": text, "read": read})
     return frame.select(pl.when(pl.col("read").str.contains(_OFFSET)).then("read").otherwise("text")).to_series()
 
@@ -356,7 +356,7 @@ def _reasons(
 ) -> tuple[models.Reason, ...]:
     """Every fault of a row, one for each cause, in the order of `call_log.RULES`."""
     told = list(faults)
-    # The first fault of a rule is that of the start; the end of a call may lie in the same hour.
+    # Keep the first fault of a rule, which is about the start. The end of the call may have the same fault.
     found = {fault.rule: fault for fault in reversed(told)}
     blamed = {fault.message.partition(":")[0] for fault in told}
     for whole in call_log.WHOLE_ROW:

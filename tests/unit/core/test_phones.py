@@ -452,7 +452,7 @@ def test_digits_that_may_be_of_another_country_are_told_beside_the_number() -> N
 def test_a_number_that_an_outside_line_would_explain_says_so(cell: str) -> None:
     assert _read(cell)[0] is None
     assert "state that digit with --outside-line" in _wrong(cell)
-    for none in (_CANADA.undialled, phones.Dialling(outside_line="")):
+    for none in (_CANADA.without_outside_line, phones.Dialling(outside_line="")):
         assert "--outside-line" not in str(phones.read(pl.Series([cell]), none)["wrong"].item())
 
 

@@ -52,7 +52,7 @@ _ROWS = "2024-05-31 14:05,5145550101,x\n2024-05-31 14:06,5145550102,y\n"
         '"start","phone","note"',
     ],
 )
-def test_a_header_over_again_is_no_row(tmp_path: Path, header: str) -> None:
+def test_a_repeated_header_is_not_a_row(tmp_path: Path, header: str) -> None:
     """Files put together, with the mark of byte order that each of them began with; pages of a report."""
     frame, lines = _read(_opened(tmp_path, f"start,phone,note\n{_ROWS}{header}\n{_ROWS}\n{header}\n"))
     assert frame["_row"].to_list() == [2, 3, 5, 6]
@@ -71,7 +71,7 @@ def test_the_second_line_of_a_header_goes_with_it(tmp_path: Path, size: int, mon
     assert lines == models.Lines(rows=4, blank=1, header=2, repeated=4)
 
 
-def test_a_second_line_is_one_only_behind_a_header(tmp_path: Path) -> None:
+def test_a_second_header_line_counts_only_behind_a_header(tmp_path: Path) -> None:
     opened = _opened(tmp_path, f"start,phone,note\n{_ROWS}INTEGER,INTEGER,INTEGER\n")
     assert _read(opened, _layout(opened, second=_TYPES))[0].height == 3
 
@@ -93,7 +93,7 @@ def test_a_row_with_a_word_of_the_header_is_a_row(tmp_path: Path, row: str) -> N
     assert lines.repeated == 0
 
 
-def test_a_header_over_again_in_a_sheet_is_no_row(tmp_path: Path) -> None:
+def test_a_repeated_header_in_a_sheet_is_not_a_row(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     assert book.active is not None
     for row in (["Report"], [], ["start", "phone"], ["2024", "1"], ["Start", "Phone "], [], ["2025", "2"]):

@@ -148,7 +148,7 @@ def test_the_same_facts_are_held_again_without_a_second_record(ledger: Ledger) -
     assert "row 7 of night3.csv" in str(_held(ledger))
 
 
-def test_the_old_facts_clear_it(ledger: Ledger) -> None:
+def test_the_old_facts_clear_a_held_update(ledger: Ledger) -> None:
     _deliver(ledger, KNOWN)
     _again(ledger, OTHER)
     enrolled = _again(ledger, KNOWN)
@@ -171,7 +171,7 @@ def test_a_correction_takes_the_place_of_what_was_held(ledger: Ledger) -> None:
     assert (_held(ledger), _waiting(ledger)) == ([], [(KEY, 5003)])
 
 
-def test_a_run_that_does_not_show_the_call_says_nothing_of_it(ledger: Ledger) -> None:
+def test_a_run_without_the_call_leaves_its_held_update(ledger: Ledger) -> None:
     _deliver(ledger, KNOWN)
     _again(ledger, OTHER)
     stranger = making.call("B-1", row=9, customer_phone=making.OTHER_PHONE)
@@ -338,7 +338,7 @@ def test_the_recording_of_a_held_update_is_not_the_calls_own(ledger: Ledger) -> 
     assert book.claimed() == {"other.wav"}
 
 
-def test_find_and_export_tell_of_it(ledger: Ledger) -> None:
+def test_find_and_export_show_a_held_update(ledger: Ledger) -> None:
     _deliver(ledger, KNOWN)
     _again(ledger, OTHER)
     (row,) = history.rows(ledger.database, (), None)

@@ -268,7 +268,7 @@ def _of_two_systems(ledger: Ledger, *calls: models.Call) -> list[ItemStatus]:
 @pytest.mark.parametrize(
     ("seconds", "status"), [(0, ["pending", "held"]), (2, ["pending", "held"]), (-1, ["held", "pending"])]
 )
-def test_of_two_systems_that_recorded_one_call_the_later_is_held(
+def test_the_later_of_two_calls_that_two_systems_recorded_is_held(
     ledger: Ledger, seconds: int, status: list[str]
 ) -> None:
     first = making.call("A-1")
@@ -340,7 +340,7 @@ def test_two_exports_of_the_same_calls_in_two_time_zones_are_refused(ledger: Led
 
 @examples(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 9)), min_size=2, max_size=8))
-def test_no_two_calls_of_different_systems_are_sent_that_may_be_one(drawn: list[tuple[int, int, int]]) -> None:
+def test_calls_of_two_systems_that_may_be_one_are_never_both_sent(drawn: list[tuple[int, int, int]]) -> None:
     """And none of one system alone is held."""
     calls = [
         making.call(

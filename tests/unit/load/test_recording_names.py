@@ -3,7 +3,7 @@
 import pytest
 
 from callimport.core import errors, models, phones
-from callimport.load.recording_names import Names, Told, of_systems, owners
+from callimport.load.recording_names import Names, Told, merge_owners, owners
 from callimport.profiles import loading, profile
 
 EPOCH = 1716836844
@@ -132,6 +132,6 @@ def test_names_of_recordings_shape_no_calls() -> None:
 def test_a_file_that_fits_calls_of_two_systems_is_unclear() -> None:
     files = [told("x.wav", "1.1"), told("y.wav", "2.2")]
     one, other = owners(files, [call("a", "1.1"), call("b", "2.2")]), owners(files[:1], [call("c", "1.1")])
-    found = of_systems([one, other])
+    found = merge_owners([one, other])
     assert (found.path_of, found.unclear) == ({"b": "y.wav"}, ("x.wav",))
-    assert of_systems([one]) == one
+    assert merge_owners([one]) == one

@@ -133,7 +133,7 @@ def test_a_call_that_ends_before_it_begins_is_rejected_and_both_times_are_told(t
     row: dict[str, str | None] = {"From": "2024-05-31 23:50:00", "To": "2024-05-31 00:10:00"}
     told = _told(_judge(_recipe(tmp_path), {"When": "2024-05-31 23:50:00", **row}))
     assert list(told) == ["duration_range"]
-    assert "it ends (2024-05-31 00:10:00) before it begins (2024-05-31 23:50:00)" in told["duration_range"]
+    assert "the call ends (2024-05-31 00:10:00) before it begins (2024-05-31 23:50:00)" in told["duration_range"]
 
 
 @pytest.mark.parametrize(

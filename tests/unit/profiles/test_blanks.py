@@ -63,7 +63,7 @@ def _made(recipe: profile.Profile, *rows: dict[str, str], counts: blanks.Counts 
     [("Id", "call_id"), ("Lead", "lead_id"), ("Agent", "agent_name"), ("Note", "description"), ("File", "recording"),
      ("Talk", "duration_seconds"), ("Start", "started_at")],
 )  # fmt: skip
-def test_a_word_for_nothing_is_read_as_a_blank_cell_is(word: str, column: str, canonical: str) -> None:
+def test_a_word_that_means_nothing_is_read_as_a_blank_cell(word: str, column: str, canonical: str) -> None:
     counts: blanks.Counts = Counter()
     made = _made(_recipe(), {column: f" {word} "}, counts=counts)
     assert made.drop("_row").rows() == _made(_recipe(), {column: ""}).drop("_row").rows()

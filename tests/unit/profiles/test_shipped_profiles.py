@@ -46,7 +46,7 @@ def frame(path: Path, layout: models.Layout) -> pl.DataFrame:
 
 def _endings(match: profile.Match, rows: pl.DataFrame) -> list[dict[str, str]]:
     """What has become of each row, in the words of the files beside the exports."""
-    made = legs.whole(profile.canonical(match.profile, rows, _GIVEN))
+    made = legs.attach_all_internal(profile.canonical(match.profile, rows, _GIVEN))
     found: dict[int, dict[str, str]] = {}
     for row, drop, skip in made.select("_row", "_drop", "_skip").rows():
         if drop or skip:

@@ -316,7 +316,7 @@ def test_two_rows_that_contradict_are_named() -> None:
 
 @settings(deadline=None, derandomize=True, database=None)
 @given(st.lists(st.tuples(st.dates(datetime(1971, 1, 1, tzinfo=UTC).date()), st.sampled_from("yY")), min_size=1))
-def test_of_any_dates_in_several_orders_the_rows_that_are_named_do_contradict(
+def test_the_named_rows_contradict_each_other_for_any_dates(
     dates: list[tuple[date, str]],
 ) -> None:
     forms = ("%d/%m/%{}", "%m/%d/%{}", "%d/%m/%{}")

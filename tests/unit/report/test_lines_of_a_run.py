@@ -61,7 +61,7 @@ def test_lines_that_are_no_rows_are_told_once_however_often_a_file_is_read(tmp_p
     )
 
 
-def test_nothing_is_told_of_a_header_alone_and_the_lines_of_all_files_add_up(tmp_path: Path) -> None:
+def test_a_header_alone_is_not_reported_and_lines_of_all_files_add_up(tmp_path: Path) -> None:
     files = [write(tmp_path / f"{name}.csv", _HEADER, _row(minute)) for minute, name in enumerate("ab", start=1)]
     result = check(*files, leads=exporting.leads(tmp_path))
     assert result.summary.lines == {"total": 4, "rows": 2, "blank": 0, "preamble": 0, "header": 2, "trailer": 0}
@@ -111,6 +111,6 @@ def test_a_file_that_is_quoted_cell_by_cell_is_a_table(tmp_path: Path) -> None:
     rows = [",".join(f'"{cell}"' for cell in row) for row in _TABLE]
     assert check(write(tmp_path / "calls.csv", *rows), leads=exporting.leads(tmp_path)).summary.rows.calls == 2
     opened = reader.open_source(write(tmp_path / "other.csv", '"Report, of May"', '"Day","Time"', '"31","14"'))
-    assert reader.peek(opened).doubt == ""
+    assert reader.peek(opened).why_no_table == ""
     with pytest.raises(errors.SchemaMismatch, match="no profile fits"):
         profile.detect(reader.peek(opened))

@@ -67,7 +67,7 @@ def test_a_list_that_cannot_be_what_its_name_says_is_refused_before_any_work(
     tmp_path: Path, name: str, ending: str
 ) -> None:
     path = tmp_path / f"list{ending}"
-    with pytest.raises(errors.ConfigError, match=r"are written as \.csv or \.xlsx; call it so"):
+    with pytest.raises(errors.ConfigError, match=r"are written as \.csv or \.xlsx; give it one of these endings"):
         check(tmp_path / "no such file.csv", **{name: path})
     assert not path.exists()
 
@@ -83,5 +83,5 @@ def test_without_openpyxl_a_workbook_is_refused_before_any_work(
 
 def test_a_page_may_not_have_the_name_of_a_workbook(tmp_path: Path) -> None:
     settings = exporting.settings(_export(tmp_path))
-    with pytest.raises(errors.ConfigError, match=r"page.xlsx would be no .xlsx file but text: choose another ending"):
+    with pytest.raises(errors.ConfigError, match=r"page.xlsx would be text, not a .xlsx file: choose another ending"):
         importer.check(settings, exporting.tools(), html=tmp_path / "page.xlsx")

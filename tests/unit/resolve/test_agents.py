@@ -142,7 +142,7 @@ def test_a_call_that_nobody_answered_needs_no_agent(policy: str, status: str) ->
     assert resolved["executed_by"].to_list() == [None, None, None, 101]
     assert reasons == {}
     assert agents.told() == (
-        "3 calls that nobody answered, of no known agent: the CRM will name nobody, or the key's own user",
+        "3 calls that nobody answered, without a known agent: the CRM will name nobody, or the key's own user",
     )
 
 

@@ -74,7 +74,7 @@ def test_a_bad_line_is_named_and_the_others_are_used(tmp_path: Path, row: str, s
         (",Jean Roy,1,,", ",jean  roy,2,,"),
     ],
 )
-def test_of_an_agent_who_is_two_people_on_one_day_no_line_is_used(tmp_path: Path, lines: tuple[str, ...]) -> None:
+def test_no_line_of_an_agent_with_two_users_on_one_day_is_used(tmp_path: Path, lines: tuple[str, ...]) -> None:
     header = "extension,name,user_id,from,until"
     others = [f"{extension},,9,," for extension in range(300, 360)]
     file = _read(tmp_path, header, *lines, *others)

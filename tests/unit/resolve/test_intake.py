@@ -391,7 +391,7 @@ def test_whoever_is_left_out_is_part_of_the_batch(tmp_path: Path, one: dict[str,
     assert intake(path, leads=None, **one).batch.id == intake(path, leads=None, **one).batch.id
 
 
-def test_what_nobody_stated_of_dialling_is_no_part_of_the_batch(tmp_path: Path) -> None:
+def test_dialling_options_that_are_not_stated_are_no_part_of_the_batch(tmp_path: Path) -> None:
     path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
     assert not {"outside-line", "area-code"} & intake(path, leads=None).batch.settings.keys()
 

@@ -207,7 +207,7 @@ def test_an_id_beside_a_lead_id_is_not_the_lead(tmp_path: Path) -> None:
     assert "id as" not in leads.columns_told
 
 
-def test_exact_names_are_not_worth_a_word(tmp_path: Path) -> None:
+def test_exact_column_names_are_not_reported(tmp_path: Path) -> None:
     assert _leads(tmp_path, f"phone,lead_id,created_at,status\n{_PHONE},5003,,\n").columns_told == ""
 
 
@@ -222,7 +222,7 @@ def test_every_column_of_phones_counts_for_the_lead(tmp_path: Path) -> None:
     assert _ids(leads) == {f"+15145550{phone}": [lead] for phone, lead in wanted.items()}
     blank, cells = leads.unused
     assert blank.endswith("1 of 5 rows is not used: no phone in line 4")
-    assert "cells are left out of 1 rows that are used: line 5: Mobile Phone has no area code" in cells
+    assert "1 row used without cells that cannot be read: line 5: Mobile Phone has no area code" in cells
 
 
 def test_a_lead_and_its_day_are_found_under_french_names(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_equal_rows_without_seconds_are_duplicates_of_which_a_person_is_told() -
     judged = _judged(calls)
     assert (judged.copies.rows(), judged.twins) == ([(0, 3), (0, 9)], ())
     (told,) = judged.told(making.batch("a.csv").name_of)
-    assert told.startswith("2 calls without an id and without seconds")
+    assert told.startswith("2 calls without an id equal an earlier call and count as duplicates")
     assert "row 3, row 9" in told
 
 
@@ -89,5 +89,5 @@ def test_a_check_warns_of_equal_calls_in_one_minute(tmp_path: Path) -> None:
     )
     path = exporting.write(tmp_path / "calls.csv", header, *[f"{row}+15145550123"] * 2)
     result = exporting.check(path, leads=exporting.leads(tmp_path))
-    assert [line for line in result.told if "without seconds" in line and "row 3" in line]
+    assert [line for line in result.told if "have no seconds" in line and "row 3" in line]
     assert result.summary.calls.duplicate == 1

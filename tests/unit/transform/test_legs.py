@@ -233,20 +233,20 @@ _TRANSFERRED = (
 
 
 @pytest.mark.parametrize(("agent", "name"), [("first", "a3"), ("last", "a5"), ("longest", "a3")])
-def test_a_transferred_call_is_that_of_the_person_who_is_meant(agent: legs.Agent, name: str) -> None:
+def test_a_transferred_call_gets_the_agent_that_is_asked_for(agent: legs.Agent, name: str) -> None:
     for chance in range(5):
         rows = _rows(*random.Random(chance).sample(_TRANSFERRED, len(_TRANSFERRED)))
         assert legs.join(rows, _rule(), agent=agent).calls["agent_name"].to_list() == [name]
 
 
-def test_a_row_that_names_nobody_leaves_the_call_to_whoever_is_named() -> None:
+def test_a_row_without_an_agent_leaves_the_call_to_a_row_with_one() -> None:
     rows = _rows(*_TRANSFERRED).with_columns(pl.when(pl.col("_row") != 5).then("agent_name").alias("agent_name"))
     assert legs.join(rows, _rule()).calls["agent_name"].to_list() == ["a4"]
     nobody = rows.with_columns(pl.lit(None, pl.String).alias("agent_name"))
     assert legs.join(nobody, _rule()).calls["agent_name"].to_list() == [None]
 
 
-def test_a_row_that_stands_twice_is_talked_once() -> None:
+def test_the_talk_of_a_repeated_row_counts_once() -> None:
     rows = _rows((2, "g", "a", "answered", 0, 72), (3, "g", "a", "answered", 0, 72), (4, "g", "b", "answered", 80, 5))
     same = rows.with_columns(pl.lit("Ana").alias("agent_name"))
     assert legs.join(same, _rule(talk="sum")).calls["duration_seconds"].to_list() == [77]
@@ -275,7 +275,7 @@ def test_rows_of_two_customers_are_not_one_call() -> None:
     (one,) = joined.implausible
     assert (one.rule, one.places) == ("legs_customers", ((2,), (3,), (4,)))
     assert one.told.format(one="row 2", other="row 4").startswith(
-        "row 2 and row 4 have the same call id and other customers (+1514•••0123 and +1514•••0124): not joined; check"
+        "row 2 and row 4 have the same call id and different customers (+1514•••0123 and +1514•••0124): not joined"
     )
     assert joined.calls["_row"].to_list() == [5]
     assert joined.joined.is_empty()
@@ -367,7 +367,7 @@ def test_rows_of_different_customers_never_end_in_one_call(sample: Path, seed: i
     if match.profile.legs is None:
         pytest.skip("each row is a call")
     (chunk,) = reader.read(opened, match.layout)
-    made = legs.whole(profile.canonical(match.profile, _mixed(chunk.frame, chance), _GIVEN))
+    made = legs.attach_all_internal(profile.canonical(match.profile, _mixed(chunk.frame, chance), _GIVEN))
     kept = made.filter(pl.col("_drop").is_null() & pl.col("_skip").is_null())
     rows = legs.rows_of(kept, validate.validate(kept, _READING))
     joined = legs.join(rows, match.profile.legs)

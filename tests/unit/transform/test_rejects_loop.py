@@ -48,7 +48,7 @@ def _read(path: Path, output: Path | None = None) -> tuple[pl.DataFrame, dict[mo
     found = validate.validate(profile.canonical(recipe, chunk.frame, given), reading)
     reasons = {models.Place(0, row): why for row, why in found.rejects.items()}
     if output is not None:
-        rejects.write(output, [(0, chunk)], reasons, several_sources=False, recipes=[recipe])
+        rejects.write(output, [(0, chunk)], reasons, several_sources=False, profiles=[recipe])
     return found.accepted, reasons
 
 
@@ -255,7 +255,7 @@ def test_the_columns_of_a_phone_system_are_coloured_by_its_recipe(tmp_path: Path
     chunk = models.Chunk(models.Source(Path("=calls.csv"), "0" * 64, 1, 1), frame)
     why = (models.Reason("started_at_unreadable", "x"), models.Reason("customer_phone_missing", "x"))
     twilio = profile.load("twilio")
-    rejects.write(tmp_path / "r.xlsx", [(0, chunk)], {models.Place(0, 2): why}, several_sources=True, recipes=[twilio])
+    rejects.write(tmp_path / "r.xlsx", [(0, chunk)], {models.Place(0, 2): why}, several_sources=True, profiles=[twilio])
     header, row = _sheet_of(tmp_path / "r.xlsx").iter_rows()
     coloured = {name.value for name, cell in zip(header, row, strict=True) if cell.fill.fill_type == "solid"}
     assert coloured == {"start_time", "from", "to"}
