@@ -305,10 +305,10 @@ class Intake:
         rows, skipped = self._all_rows(its)
         if rows is None:
             return
-        self._skip(skipped, rows["_group"])
         left_out = legs.of_skipped_calls(rows, pl.concat([some["_group"] for some in skipped.values()]))
         self.tally.joined += left_out.height
         rows = rows.join(left_out, on=list(_PLACE), how="anti", maintain_order="left")
+        self._skip(skipped, rows["_group"])
         rows = rows.with_columns(pl.col("_leg").str.replace_all(_NOT_IN_IDS, "_"))
         joined = legs.join(rows, rule, _PLACE, agent=self._agent)
         self.tally.joined += joined.joined.height

@@ -141,12 +141,14 @@ def test_a_leads_file_of_which_no_row_can_be_used_is_refused(tmp_path: Path, row
 
 _GOOD = st.tuples(st.integers(100, 199).map(lambda n: f"+15145550{n}"), st.integers(1, 9).map(str), st.just(""))
 _BAD = st.one_of(
-    st.tuples(st.sampled_from(["555-0124", "5145", "12", "x", "1.5E+09", "#N/A", "+999"]), st.just("7"), st.just("")),
+    st.tuples(st.sampled_from(["555-0124", "5145", "12", "x", "1.5E+09", "+999"]), st.just("7"), st.just("")),
     st.tuples(st.just(_PHONE), st.sampled_from(["", "0", "-4", "1.5", "L5", "9" * 30]), st.just("")),
     st.tuples(st.just(_PHONE), st.just("7"), st.sampled_from(["soon", "2024-13-01", "31/05/2024"])),
     st.tuples(st.just(_PHONE), st.just("7")),
 )
-_BLANK = st.tuples(st.sampled_from(["", "n/a", "-", "unknown", "anonymous"]), st.sampled_from(["7", "x"]), st.just(""))
+_BLANK = st.tuples(
+    st.sampled_from(["", "n/a", "#N/A", "NULL", "-", "unknown", "anonymous"]), st.sampled_from(["7", "x"]), st.just("")
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
