@@ -289,10 +289,11 @@ class Profile:
 
     @property
     def id_columns(self) -> tuple[str, ...]:
-        """Columns that tell which rows are one call."""
+        """Columns with the id of a call. The customer's number is no id, though rows may be joined by it."""
         origins = [self.columns[name] for name in ("call_id",) if name in self.columns]
         origins += [self.legs.join] if self.legs is not None else []
-        return tuple(dict.fromkeys(column for origin in origins for column in columns_of(origin)))
+        named = dict.fromkeys(column for origin in origins for column in columns_of(origin))
+        return tuple(column for column in named if column not in self.fed_by("customer_phone"))
 
     def fed_by(self, canonical: str) -> tuple[str, ...]:
         """Columns of the file that a canonical column is made of."""
