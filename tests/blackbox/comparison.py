@@ -36,15 +36,14 @@ def differences(mine: Played, other: Played) -> list[str]:
 
 
 def _of_answers(name: str, answer: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> list[str]:
+    """Return what the answer lacks or tells otherwise. It may have more than the baseline's: answers may grow."""
     here, there = _comparable(answer), _comparable(other)
-    if here == there:
-        return []
     if not isinstance(here, dict) or not isinstance(there, dict):
-        return [f"{name}: answer {here}, baseline {there}"]
+        return [] if here == there else [f"{name}: answer {here}, baseline {there}"]
     return [
-        f"{name}: {key} is {here.get(key)}, baseline {there.get(key)}"
-        for key in sorted(here.keys() | there.keys())
-        if here.get(key) != there.get(key)
+        f"{name}: {key} is {here.get(key)}, baseline {there[key]}"
+        for key in sorted(there)
+        if here.get(key) != there[key]
     ]
 
 

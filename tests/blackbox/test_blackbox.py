@@ -132,11 +132,13 @@ def test_a_full_number_and_a_token_are_found_however_they_are_written() -> None:
 
 
 def test_differences_between_two_programs_are_found() -> None:
-    mine = Played(steps=[("run", 0, answer(delivered=2) | {"run_id": "a"})], stored=[stored(CALL)])
+    grown = answer(delivered=2) | {"run_id": "a", "lines": {"total": 3}}
+    mine = Played(steps=[("run", 0, grown)], stored=[stored(CALL)])
     same = Played(steps=[("run", 0, answer(delivered=2) | {"run_id": "b"})], stored=[stored(CALL, id=7)])
     assert comparison.differences(mine, same) == []
     other = Played(steps=[("run", 3, answer(delivered=1, refused=1))], stored=[stored(CALL, call_duration=1)])
     assert len(comparison.differences(mine, other)) == 4
+    assert len(comparison.differences(same, mine)) == 1
 
 
 def test_one_seed_gives_one_story_and_many_seeds_cover_every_feature() -> None:
