@@ -232,7 +232,7 @@ SABOTAGES = {
     "gate not read again": Sabotage(_gate_not_read_again, "default", 21, "gate"),
     "in flight sent again": Sabotage(_in_flight_sent_again, "late", 16, "duplicated"),
     "intent after the answer": Sabotage(_intent_after_the_answer, "late", 16, "duplicated"),
-    "ledger errors ignored": Sabotage(_ledger_errors_ignored, "bad-disk", 70, "undurable"),
+    "ledger errors ignored": Sabotage(_ledger_errors_ignored, "bad-disk", 19, "undurable"),
     "no id floor": Sabotage(_no_id_floor, "no-reference-live", 41, "lost"),
     "no settle": Sabotage(_no_settle, "late", 5, "duplicated"),
     "one read": Sabotage(_one_read, "incomplete-reads", 10, "duplicated"),
