@@ -1,6 +1,5 @@
 """The command line: parse, call one function, print, exit."""
 
-import json
 import os
 import random
 import sys
@@ -18,7 +17,7 @@ from callimport import importer, report
 from callimport.cli import doctor, json_answers, options, profiles, sandbox, verify_export_find
 from callimport.cli import status as ledger_status
 from callimport.cli.reconcile import decide, settle
-from callimport.core import endings, errors, models, plurals
+from callimport.core import endings, errors, models, plurals, privacy
 from callimport.core.errors import ExitCode
 
 _EXIT_CODES = """\b
@@ -166,7 +165,7 @@ def status(as_json: bool, **given: Any) -> ExitCode:
     with json_answers.errors_answered(as_json):
         found = ledger_status.status(options.settings(given), _clock())
     if as_json:
-        click.echo(json.dumps(found.for_machines(), ensure_ascii=False))
+        json_answers.one_object(found.for_machines())
     else:
         report.print_status(
             Console(),
@@ -208,7 +207,7 @@ def withdraw(what: str, **given: Any) -> ExitCode:
         "the call stays in the CRM as it is; the new facts count as known. They are not sent: if they are those of "
         "another call, give it another call_id in the file and import it"
     )
-    click.echo(f"{what.upper()}: {kept if is_update else given_up}")
+    report.say(Console(), f"{what.upper()}: {kept if is_update else given_up}")
     return ExitCode.OK
 
 
@@ -236,16 +235,21 @@ def retry(keys: tuple[str, ...], refused: bool, failed: bool, refused_recordings
     retried = ledger_status.retry(settings, _clock(), statuses=statuses, keys=keys, of_recordings=refused_recordings)
     where = f" --destination {given['destination']}" if given["destination"] else ""
     if retried.held:
-        click.echo(f"{plurals.calls(retried.held)} held again, as before: callimport reconcile{where} lists them")
+        report.say(
+            Console(), f"{plurals.calls(retried.held)} held again, as before: callimport reconcile{where} lists them"
+        )
     if retried.pending:
-        click.echo(f"{plurals.calls(retried.pending, 'pending')} again")
+        report.say(Console(), f"{plurals.calls(retried.pending, 'pending')} again")
     if retried.recordings:
-        click.echo(f"{retried.recordings:,} recordings to upload again: callimport run{where} --recordings DIR")
+        report.say(
+            Console(), f"{retried.recordings:,} recordings to upload again: callimport run{where} --recordings DIR"
+        )
     if not retried.pending and not retried.held and not retried.recordings:
-        click.echo("nothing to try again")
+        report.say(Console(), "nothing to try again")
     for batch in retried.waiting if retried.pending else ():
-        click.echo(
-            f"batch {batch.batch} has {batch.pending} pending: callimport run --resume {batch.batch}{where} sends them"
+        report.say(
+            Console(),
+            f"batch {batch.batch} has {batch.pending} pending: callimport run --resume {batch.batch}{where} sends them",
         )
     return ExitCode.OK
 
@@ -289,7 +293,7 @@ def reconcile(accept: tuple[tuple[str, int], ...], resend: tuple[str, ...], **gi
         else:
             settled = anyio.run(settle, settings, _tools(given))
     if given["as_json"]:
-        click.echo(json.dumps(settled.for_machines(), ensure_ascii=False))
+        json_answers.one_object(settled.for_machines())
     else:
         report.print_settled(
             Console(),
@@ -330,7 +334,7 @@ def _talk(given: dict[str, Any] | None = None) -> report.Talk:
 
 
 def _ask(question: str) -> str:
-    return str(click.prompt(question, err=True))
+    return str(click.prompt(privacy.mask(question), err=True))
 
 
 def _answer(result: endings.Result, given: dict[str, Any], *, sent: bool) -> ExitCode:

@@ -5,10 +5,10 @@ from typing import Any
 
 import anyio
 import click
+from rich.console import Console
 
-from callimport import importer
+from callimport import importer, report
 from callimport.cli import doctor_checks, json_answers, options, probe
-from callimport.core import privacy
 from callimport.core.errors import ExitCode
 
 Tools = Callable[[dict[str, Any]], importer.Tools]
@@ -46,7 +46,7 @@ def _doctor(tools: Tools, /, **given: Any) -> ExitCode:
         json_answers.one_object(examined.for_machines())
     else:
         for check in examined.checks:
-            click.echo(privacy.scrub(f"{check.state:7}{check.name:14}{check.told}"))
+            report.say(Console(), f"{check.state:7}{check.name:14}{check.told}")
     return examined.exit_code
 
 
@@ -82,7 +82,7 @@ def _probe(tools: Tools, /, test_lead: int, yes: bool, **given: Any) -> ExitCode
         json_answers.one_object(probed.for_machines())
     else:
         for one in probed.learned:
-            click.echo(privacy.scrub(f"{one.question}: {one.answer}"))
-        made = ", ".join(map(str, probed.made)) or "none"
-        click.echo(f"communications made on lead {probed.lead_id}, to be deleted in the CRM: {made}")
+            report.say(Console(), f"{one.question}: {one.answer}")
+        made = " and ".join(map(str, probed.made)) or "none"
+        report.say(Console(), f"communications made on lead {probed.lead_id}, to be deleted in the CRM: {made}")
     return ExitCode.OK

@@ -77,7 +77,8 @@ def _frames(ledger: Ledger, statuses: Sequence[models.ItemStatus], batch_id: str
                 pl.from_epoch("started_at").dt.replace_time_zone("UTC"),
                 pl.col(_MOMENTS).str.to_datetime("%+", time_zone="UTC", time_unit="ms"),
                 _each_once("phone", privacy.mask_phone),
-                _each_once("reason", privacy.hide_numbers),
+                _each_once("source", privacy.mask),
+                _each_once("reason", privacy.mask),
             )
 
 

@@ -47,7 +47,7 @@ def find(settings: Settings, clock: models.Clock, text: str) -> Found:
         without_lead = history.without_lead(ledger.database, text, phone, limit=MOST_TOLD)
         if not (count or without_lead):
             raise errors.ConfigError(
-                f"the ledger knows nothing of {privacy.hide_numbers(text)}, neither as a number nor as an id of call, "
+                f"the ledger knows nothing of {text}, neither as a number nor as an id of call, "
                 "communication or lead: callimport check tells whether a file has it, and what is wrong with its row"
             )
         histories = history.named(ledger.database, text, phone, limit=MOST_TOLD)
@@ -89,8 +89,8 @@ def _plain(one: History) -> dict[str, Any]:
         "settings": one.settings,
         "moved_at": one.moved_at,
         "changed": one.has_changed,
-        "update_held": one.update_held and privacy.hide_numbers(one.update_held),
-        "reason": item.reason and privacy.hide_numbers(item.reason),
+        "update_held": one.update_held,
+        "reason": item.reason,
         "attempts": [asdict(attempt) for attempt in one.attempts],
         "verdicts": [asdict(ruling) for ruling in one.rulings],
     }

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from callimport import report
-from callimport.core import endings, errors, privacy
+from callimport.core import endings, errors
 
 # Their answers tell of rows and calls, and have the same keys whatever happens.
 _OF_ROWS = ("check", "run", "reconcile")
@@ -28,17 +27,16 @@ def asked_for_json_lines() -> bool:
 
 def one_object(answer: dict[str, Any]) -> None:
     """On stdout, in one line."""
-    click.echo(json.dumps(answer, ensure_ascii=False))
+    click.echo(report.one_line(answer))
 
 
 def error(context: click.Context | None, message: str, code: errors.ExitCode) -> None:
     """Why there is no other answer, and the exit code, with nothing else in it."""
-    told = privacy.scrub(message)
     if context is not None and context.info_name in _OF_ROWS:
         nothing = endings.Summary(None, "", code, 0.0, 0, 0, endings.Rows(), endings.Calls())
-        click.echo(report.summary_json(nothing, error=told))
+        click.echo(report.summary_json(nothing, error=message))
     else:
-        one_object({"exit_code": int(code), "error": told})
+        one_object({"exit_code": int(code), "error": message})
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from callimport.cli import json_answers
-from callimport.core import errors, limits, phones, privacy
+from callimport.core import errors, limits, phones
 from callimport.core.settings import (
     ALLOWED_PER_MINUTE,
     DEFAULT_RATE,
@@ -84,7 +84,7 @@ def unknown_variables(root: click.Group) -> Iterator[str]:
         if name.upper() not in known:
             nearest = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=_LIKE)
             meant = f"did you mean {nearest[0]}?" if nearest else "callimport run --help lists the options"
-            yield f"{privacy.hide_numbers(name)} is no setting of callimport, so it is ignored: {meant}"
+            yield f"{name} is no setting of callimport, so it is ignored: {meant}"
 
 
 def _names(command: click.Command) -> set[str]:

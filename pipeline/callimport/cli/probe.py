@@ -73,7 +73,7 @@ async def probe(settings: config.Settings, tools: importer.Tools, lead_id: int, 
 
 async def _of_no_key(crm: Destination) -> Learned:
     reply = await crm.ask("GET", "/account")
-    return Learned("a key that is none", f"{reply.status or 'no answer'} {privacy.hide_numbers(reply.told)}".strip())
+    return Learned("a key that is none", f"{reply.status or 'no answer'} {privacy.mask(reply.told)}".strip())
 
 
 @dataclass(slots=True)
@@ -240,7 +240,7 @@ class Trial:
         self._say(question, " ".join(part for part in (str(reply.status or "no answer"), reply.told) if part))
 
     def _say(self, question: str, answer: str) -> None:
-        self.learned.append(Learned(question, privacy.hide_numbers(answer)))
+        self.learned.append(Learned(question, privacy.mask(answer)))
 
 
 def _kept_otherwise(payload: Mapping[str, object], kept: Mapping[str, object], name: str) -> bool:

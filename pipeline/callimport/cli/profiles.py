@@ -47,7 +47,7 @@ def _list() -> ExitCode:
     for name in profile.available():
         its = profile.load(name)
         told = "  (never tried on a real export: only by --profile)" if its.unverified else ""
-        click.echo(f"{name:24}{its.title}{told}")
+        report.say(Console(), f"{name:24}{its.title}{told}")
     return ExitCode.OK
 
 
@@ -98,8 +98,8 @@ def _new(file: Path, output: Path | None, force: bool) -> ExitCode:
     else:
         with files.opened(output) as written:
             written.write(draft.text)
-        click.echo(f"{output}: {_asked(draft.questions)}")
-        click.echo(f"see what becomes of the first rows: callimport profiles test {file} --profile {output}")
+        report.say(Console(), f"{output}: {_asked(draft.questions)}")
+        report.say(Console(), f"see what becomes of the first rows: callimport profiles test {file} --profile {output}")
     return ExitCode.OK
 
 

@@ -102,7 +102,7 @@ def _export(tools: Tools, /, output: Path, statuses: tuple[str, ...], batch: str
         statuses=tuple(map(models.ItemStatus, statuses)),
         batch_id=batch.upper() if batch else None,
     )
-    click.echo(f"{exported.path}: {plurals.calls(exported.items)}")
+    report.say(Console(), f"{exported.path}: {plurals.calls(exported.items)}")
     return ExitCode.OK
 
 
@@ -123,7 +123,7 @@ def _report(tools: Tools, /, output: Path, **given: Any) -> ExitCode:
     """Write the last import as one page: how it ended, where its calls stand now, and which need a person. Offline,
     and not while a run goes on (exit 6)."""
     run_id = last_run.write(options.settings(given), tools(given).clock, output)
-    click.echo(f"{output}: run {run_id}")
+    report.say(Console(), f"{output}: run {run_id}")
     return ExitCode.OK
 
 

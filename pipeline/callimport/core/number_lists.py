@@ -99,5 +99,5 @@ def _only_number(path: Path, line: int, text: str, dialling: phones.Dialling) ->
 
 
 def _quoted(text: str) -> str:
-    shown = privacy.hide_numbers(text)
+    shown = privacy.mask(text)
     return f'"{shown[: _SHOWN - 1]}…"' if len(shown) > _SHOWN else f'"{shown}"'

@@ -1,7 +1,11 @@
 """What may be shown: no token and no full phone number ever reaches a screen, a log or a summary."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
+# Names in JSON whose values this program makes itself.
+_OURS = frozenset(("batch", "key", "ledger", "plan", "reference", "run_id"))
 # Every time that profiles/timestamps.py reads. A clock has a colon or an h; no phone number has one. Six digits are a
 # clock only behind a date with a year of four digits.
 _YEAR, _SHORT = r"(?:19|20)\d\d", r"\d\d"
@@ -23,26 +27,39 @@ _LONG_DATE = "|".join(_date(_YEAR, mark) for mark in ("-", "/", r"\.", r"\s"))
 _SHORT_DATE = "|".join(_date(_SHORT, mark) for mark in ("-", "/", r"\.", r"\s"))
 # Behind the name of a month: the day, if it follows, and the year, as in 17 juin 2024 05:59.
 _NAMED_DATE = rf"(?<=[^\W\d_])(?:[.,]?[-\s]{_DAY}(?:st|nd|rd|th|er?)?,?)?[.,]?[-\s](?:{_YEAR}|{_SHORT})"
+# Four digits of a year and no mark, as in the name of a file: calls_20240531_140509. Another number may stand behind it
+# only as the end of a range.
+_COMPACT_DATE = rf"{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+_COMPACT_CLOCK = r"[-_T]?(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
+_COMPACT = rf"(?<![\d+]){_COMPACT_DATE}(?:{_COMPACT_CLOCK}(?!\d)|(?=[-_]{_COMPACT_DATE}(?!\d))|(?![\W_]{{0,4}}\d))"
 _TIME = (
-    rf"(?<![\d+])(?:(?:{_LONG_DATE}){_JOINT}{_HOUR}{_SIXTY}{_SIXTY}(?!\d)"
-    rf"|(?:{_LONG_DATE}|{_SHORT_DATE}){_JOINT}{_CLOCK}{_OFFSET}(?!\d)"
-    rf"|{_LONG_CLOCK}{_OFFSET}(?!\d)"
+    rf"(?<![\d+:])(?:(?:{_LONG_DATE}){_JOINT}{_HOUR}{_SIXTY}{_SIXTY}(?!\d)"
+    rf"|(?:{_LONG_DATE}|{_SHORT_DATE}){_JOINT}{_CLOCK}{_OFFSET}(?!:?\d)"
+    rf"|{_LONG_CLOCK}{_OFFSET}(?!:?\d)"
     rf"|(?<!\d[-/.])(?:{'|'.join(_date(_YEAR, mark) for mark in ('-', '/', r'[.]'))})(?![-/.]?\d))"
-    rf"|{_NAMED_DATE}{_JOINT}{_CLOCK}{_OFFSET}(?!\d)"
+    rf"|{_NAMED_DATE}{_JOINT}{_CLOCK}{_OFFSET}(?!:?\d)|{_COMPACT}"
 )
 # In a cell that is a time: seconds since 1970 (and thousandths, millionths), seconds since 2001 or days since 1900. Ten
 # digits that begin with 1 are no number of North America. Seconds after 2033 are masked.
 _COUNT = r"(?:1\d{9}(?:\d{3}|\d{6})?|[1-9]\d{8})(?:[.,]\d*)?|(?:32[89]|3[3-9]\d|4\d\d|50\d|51[0-4])\d\d[.,]\d+"
 _STARTS = 'started_at: "'
-_KNOWN = rf"(?P<time>(?<={_STARTS})(?:{_COUNT})(?=\")|{_TIME})"
-
-# International with its plus; ten North American digits however they are grouped; any longer run of digits.
-_PHONE = re.compile(
-    rf"{_KNOWN}|(?<![\w.+])(?:\+\d[\d ().\-]{{5,18}}\d"
-    r"|(?:1[ .\-]?)?\(?\d{3}\)?[ .\-]?\d{3}[ .\-]?\d{4}|\d{3}[ .\-]\d{4}"
-    r"|\d{10,15})(?!\w)"
+# A masked number, an id that one of our words introduces, a reference of ours, a UUID, a hash, the id of a channel
+# (Asterisk: second and number), the address of a server.
+_IDS = (
+    r"\+?\d{0,5}•••\d{4}|\b(?:communication|lead|line|row) \d{1,9}(?=[,;:.)]?(?:  | \D|$)|\))"
+    r"|(?<![\w-])(?=[\w-]*[A-Z])[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{2}(?![\w-])"
+    r"|(?<![\w-])(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![\w-])"
+    r"|(?<![\w-])(?:[A-Z]{2})?(?=\d*[a-f])[0-9a-f]{32,64}(?![\w-])"
+    r"|(?<![\w.+-])1\d{9}\.\d{1,6}(?![\w.-])"
+    r"|(?<=//)(?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2})(?::\d{1,5})?(?!\d)"
 )
-_ANY_NUMBER = re.compile(rf"{_KNOWN}|\+?\d(?:[\s\W_]{{0,3}}(?!{_TIME})\d){{8,}}")
+_KNOWN = rf"(?P<known>(?<={_STARTS})(?:{_COUNT})(?=\")|{_TIME}|{_IDS})"
+# Every digit of a number that Unicode has: also superscript and encircled ones, which are not in \d.
+_DIGIT = r"[\d⁰¹²³⁴-⁹₀-₉①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾➀-➈➊-➒]"
+# Nine digits or more, whatever stands around them, and however they are grouped. A time may follow.
+_NUMBER = re.compile(
+    rf"{_KNOWN}|\+?{_DIGIT}(?:(?:[^\w•]|_){{0,4}}(?!{_TIME}){_DIGIT}){{8,}}|(?<![\w.+])\d{{3}}[ .\-]\d{{4}}(?!\w)"
+)
 _JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
@@ -63,18 +80,40 @@ class Secret:
         return "Secret([hidden])"
 
 
-def hide_numbers(text: str) -> str:
-    """Mask every run of nine digits or more, however it is broken up: it may be a phone number. Times stay."""
-    return _ANY_NUMBER.sub(_hidden, scrub(text))
+class Masked(str):
+    """Text that went through `mask`, which leaves it as it is."""
+
+    __slots__ = ()
 
 
-def show_time(text: str) -> str:
+def mask(text: str) -> Masked:
+    """Return text from anywhere on one line, fit to be shown: without tokens, control characters and whole numbers.
+
+    Whatever leaves the program passes through here. A run of nine digits or more may be a phone number, however it is
+    grouped and whatever it touches. Times, ids that no phone number looks like, and addresses of servers stay.
+    """
+    if isinstance(text, Masked):
+        return text
+    line = _CONTROL.sub("", text.encode("utf-8", "replace").decode().replace("\n", " ").replace("\t", " "))
+    line = _BEARER.sub("Bearer [hidden]", _JWT.sub("[hidden]", line))
+    return Masked(_NUMBER.sub(_masked, line))
+
+
+def mask_values(answer: Any) -> Any:
+    """Mask every text in plain values (dict, list, tuple), names included; names in `_OURS` have texts of our own."""
+    if isinstance(answer, str):
+        return mask(answer)
+    if isinstance(answer, Mapping):
+        return {
+            mask(str(name)): value if name in _OURS and isinstance(value, str) else mask_values(value)
+            for name, value in answer.items()
+        }
+    return list(map(mask_values, answer)) if isinstance(answer, list | tuple) else answer
+
+
+def show_time(text: str) -> Masked:
     """Show a cell of a column of times, and mask what may be a phone number in it."""
-    return hide_numbers(f'{_STARTS}{text}"')[len(_STARTS) : -1]
-
-
-def _hidden(found: re.Match[str]) -> str:
-    return found["time"] or mask_phone(re.sub(r"[^+\d]", "", found.group()))
+    return Masked(mask(f'{_STARTS}{text}"')[len(_STARTS) : -1])
 
 
 def mask_phone(phone: str) -> str:
@@ -82,8 +121,5 @@ def mask_phone(phone: str) -> str:
     return f"{phone[:-7][:5]}•••{phone[-4:]}" if len(phone) > 9 else "•••"
 
 
-def scrub(text: str) -> str:
-    """Text from a file, a server or an exception, fit to be shown on one line."""
-    line = _CONTROL.sub("", text.encode("utf-8", "replace").decode().replace("\n", " ").replace("\t", " "))
-    line = _BEARER.sub("Bearer [hidden]", _JWT.sub("[hidden]", line))
-    return _PHONE.sub(_hidden, line)
+def _masked(found: re.Match[str]) -> str:
+    return found["known"] or mask_phone("".join(mark for mark in found.group() if mark == "+" or mark.isdigit()))

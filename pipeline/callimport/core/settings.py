@@ -204,7 +204,7 @@ def check_address(base_url: str) -> None:
     is_plain = re.fullmatch(r"[\x21-\x7e]+", base_url) and not any(mark in base_url for mark in "@?#\\")
     if not host or parts.scheme not in ("http", "https") or not is_plain:
         # What stands before an @ or after a ? may be a key.
-        shown = privacy.scrub(re.sub(r"//.*@", "//[hidden]@", base_url).partition("?")[0])
+        shown = re.sub(r"//.*@", "//[hidden]@", base_url).partition("?")[0]
         raise errors.ConfigError(
             f'the destination "{shown}" is not an address: name sandbox, dev, production or https://host/v2'
         )

@@ -46,7 +46,7 @@ class Look:
             "tls": ssl_object.version() if ssl_object is not None else None,
             "date": _moment(response.headers.get("Date", "")),
             "rate": tuple(
-                (name, privacy.scrub(response.headers[name])[:_LONGEST_VALUE])
+                (name, privacy.mask(response.headers[name])[:_LONGEST_VALUE])
                 for name in _RATE_HEADERS
                 if name in response.headers
             ),
@@ -82,6 +82,6 @@ def _moment(text: str) -> datetime | None:
 def _host(location: str) -> str:
     """No more of it: the rest may hold anything."""
     try:
-        return privacy.scrub(urlsplit(location).hostname or "another path of the same host")
+        return privacy.mask(urlsplit(location).hostname or "another path of the same host")
     except ValueError:
         return "an address that is none"

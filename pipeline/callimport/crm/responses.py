@@ -59,9 +59,9 @@ def _reasons(content: bytes) -> tuple[str, ...]:
         return ()
     by_field = body.get("errors")
     if isinstance(by_field, dict) and by_field:
-        return tuple(privacy.hide_numbers(f"{field}: {_first(said)}")[:200] for field, said in by_field.items())
+        return tuple(privacy.mask(f"{field}: {_first(said)}")[:200] for field, said in by_field.items())
     message = body.get("message")
-    return (privacy.hide_numbers(message)[:200],) if isinstance(message, str) and message else ()
+    return (privacy.mask(message)[:200],) if isinstance(message, str) and message else ()
 
 
 def _first(said: object) -> object:

@@ -131,10 +131,10 @@ def _judge_error(error: Exception, evidence: _Evidence) -> errors.Outcome | erro
         return errors.DestinationUnusable(NO_ADDRESS)
     if _is_certificate(error):
         return errors.DestinationUnusable(
-            f"the destination's certificate cannot be trusted ({privacy.scrub(str(error))}): check the address, the "
+            f"the destination's certificate cannot be trusted ({privacy.mask(str(error))}): check the address, the "
             "clock, and SSL_CERT_FILE behind a company proxy"
         )
-    return errors.NotApplied(f"{name}: {privacy.scrub(str(error)) or 'no connection'}")
+    return errors.NotApplied(f"{name}: {privacy.mask(str(error)) or 'no connection'}")
 
 
 async def _read(response: httpx.Response) -> bytes:

@@ -31,7 +31,7 @@ def stored(one: Any) -> models.Stored:
 def account(one: Any) -> models.Account:
     if not isinstance(one, dict) or not is_id(one.get("id")):
         raise errors.DestinationUnusable("the CRM did not say whose key this is: check the destination's address")
-    return models.Account(int(one["id"]), privacy.scrub(str(one.get("name") or "")))
+    return models.Account(int(one["id"]), privacy.mask(str(one.get("name") or "")))
 
 
 def user(one: Any) -> models.User:

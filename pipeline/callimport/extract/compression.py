@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from callimport.core import errors, models, privacy
+from callimport.core import errors, models
 from callimport.extract import formats, source_file
 
 if sys.version_info >= (3, 14):
@@ -95,7 +95,7 @@ def _only_export(source: models.Source, archive: zipfile.ZipFile) -> zipfile.Zip
         and not member.filename.startswith("__MACOSX/")
         and not PurePosixPath(member.filename).name.startswith(".")
     ]
-    names = ", ".join(privacy.scrub(member.filename) for member in members[:5]) + (", …" if len(members) > 5 else "")
+    names = ", ".join(member.filename for member in members[:5]) + (", …" if len(members) > 5 else "")
     if not members:
         raise errors.SourceError(f"{source.path} holds no file; pack the export again")
     if len(members) > 1:
@@ -116,11 +116,9 @@ def _translated(source: models.Source) -> Iterator[None]:
         yield
     except _DAMAGED as error:
         source_file.refuse_changed(source)
-        told = privacy.scrub(str(error)) or "its end is missing"
+        told = str(error) or "its end is missing"
         raise errors.SourceError(f"{source.path} cannot be unpacked: {told}; export or copy it again") from error
     except _UNSUPPORTED as error:
-        raise errors.SourceError(
-            f"{source.path} cannot be unpacked ({privacy.scrub(str(error))}); unpack it first"
-        ) from error
+        raise errors.SourceError(f"{source.path} cannot be unpacked ({error}); unpack it first") from error
     except OSError as error:
         raise source_file.unreadable(source.path, error) from error

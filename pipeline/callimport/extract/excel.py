@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from callimport.core import errors, models, privacy
+from callimport.core import errors, models
 from callimport.extract import compression, delimited_tolerant, headers, source_file
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tu
     with _sheet(source) as sheet:
         rows = itertools.islice(_rows(source, sheet), most)
         records = tuple((row, headers.trimmed(cells)) for row, cells in rows)
-        return records, f"workbook, sheet {privacy.scrub(sheet.title)}"
+        return records, f"workbook, sheet {sheet.title}"
 
 
 def frames(
@@ -108,7 +108,7 @@ def _chosen(source: models.Source, book: "Workbook") -> "Worksheet":
         raise errors.SourceError(f"{source.path} holds no sheet with text; export it again")
     calls = [sheet for sheet in filled if sheet.title.strip().casefold() in _CALL_SHEETS]
     if len(filled) > 1 and len(calls) != 1:
-        names = ", ".join(privacy.scrub(sheet.title) for sheet in filled)
+        names = ", ".join(sheet.title for sheet in filled)
         raise errors.SourceError(
             f"{source.path} holds several sheets ({names}); call the one that is meant Calls, or save it as CSV"
         )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from callimport.core import csv_safety, errors, models, privacy, row_origin
+from callimport.core import csv_safety, errors, models, row_origin
 from callimport.extract import delimited, excel, formats, headers, parquet
 from callimport.extract.delimited_tolerant import FILL_IN, PUT_QUOTES
 from callimport.extract.discovery import find
@@ -138,6 +138,6 @@ def _refuse_names(source: models.Source, names: tuple[str, ...]) -> None:
     for position, name in enumerate(names, start=1):
         if not name:
             raise errors.SourceError(f"{source.path}: column {position} has no name; name it or remove it")
-    twice = [privacy.scrub(name) for name, count in Counter(names).items() if count > 1]
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise errors.SourceError(f"{source.path}: several columns are called {', '.join(twice)}; rename or remove them")

@@ -142,7 +142,7 @@ class Verification:
     def _give_up(self, expected: Sequence[Kept], outcome: errors.Outcome) -> None:
         self._unread += 1
         for kept in expected:
-            told = f"the lead cannot be read: {privacy.hide_numbers(outcome.evidence)}"
+            told = f"the lead cannot be read: {privacy.mask(outcome.evidence)}"
             self._tell(Proof(Kind.UNREAD, kept.reference, kept.communication_id, kept.lead_id, told=told))
 
     def _tell(self, proof: Proof) -> None:
@@ -170,7 +170,7 @@ def _change(name: str, was: object, now: object) -> str:
         return "description is another"
     if name == "call_phone":
         return f"call_phone {privacy.mask_phone(str(was))}, now {privacy.mask_phone(str(now))}"
-    told = privacy.hide_numbers(f"{name} {was}, now {now}")
+    told = privacy.mask(f"{name} {was}, now {now}")
     return f"{told} ({_MOVED})" if name == "lead_id" else told
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from callimport.core import errors, models, phones, privacy
+from callimport.core import errors, models, phones
 from callimport.extract import reader
 from callimport.profiles import columns, conditions, forms
 from callimport.profiles.library import available, load
@@ -84,7 +84,7 @@ def _headed(profile: Profile, peek: models.Peek, header: Header, position: int, 
     return Match(
         profile,
         layout,
-        privacy.scrub(f"{profile.name}{version} because {where} has the columns {told}"),
+        f"{profile.name}{version} because {where} has the columns {told}",
         tuple(lack.says for lack in profile.lacks if lack.column not in found),
     )
 
@@ -123,7 +123,7 @@ def _refuse_twice(profile: Profile, names: Sequence[str], found: dict[str, str])
     """Two columns of one name, of which the recipe needs one: nobody knows which is meant."""
     for name in profile.used:
         if name in found and f"{found[name]} (2)" in names:
-            told = privacy.scrub(found[name])
+            told = found[name]
             raise errors.SchemaMismatch(f"several columns are called {told}; rename or remove all but one")
 
 
@@ -161,7 +161,7 @@ def _bare(profile: Profile, peek: models.Peek, layout: Headerless, rows: int) ->
 
 
 def _mismatch(profile: Profile, faults: Sequence[str]) -> errors.SchemaMismatch:
-    told = privacy.scrub("; ".join(faults[:_SHOWN]) + ("; …" if len(faults) > _SHOWN else ""))
+    told = "; ".join(faults[:_SHOWN]) + ("; …" if len(faults) > _SHOWN else "")
     advice = f"; how to export it: {' '.join(profile.export.split())}" if profile.export else ""
     return errors.SchemaMismatch(
         f"it is not what profile {profile.name} says: {told}; "
@@ -244,7 +244,7 @@ def _nothing_fits(profiles: Sequence[Profile], peek: models.Peek) -> errors.Sche
             f"{option} FILE"
         )
     nearest = max(profiles, key=lambda profile: _lacking(profile, peek)[1])
-    missing = privacy.scrub("; ".join(_lacking(nearest, peek)[0]))
+    missing = "; ".join(_lacking(nearest, peek)[0])
     advice = f". How to export it: {' '.join(nearest.export.split())}" if nearest.export else ""
     return errors.SchemaMismatch(
         f"no profile fits these columns: callimport profiles new drafts one from the file; the nearest there is, "

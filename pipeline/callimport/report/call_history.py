@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from rich.console import Console
-from rich.text import Text
 
 from callimport.core import plurals, privacy
 from callimport.ledger.history import Attempt, History, Ruling, WithoutLead
-from callimport.report.terminal import LISTED_AT_MOST
+from callimport.report.terminal import LISTED_AT_MOST, say
 
 _OUTCOMES = {
     "delivered": "delivered",
@@ -47,9 +46,9 @@ def print_found(
     told = [history_lines(one) for one in histories[:LISTED_AT_MOST]]
     told += [_without_lead_lines(one, grace) for one in waiting[:LISTED_AT_MOST]]
     for line in itertools.chain(*told):
-        console.print(Text(privacy.scrub(line)), soft_wrap=True)
+        say(console, line)
     if count > LISTED_AT_MOST:
-        console.print(Text(f"{plurals.calls(count)} in all: --json tells more of them"), soft_wrap=True)
+        say(console, f"{plurals.calls(count)} in all: --json tells more of them")
 
 
 def history_lines(one: History) -> Iterator[str]:
@@ -57,14 +56,14 @@ def history_lines(one: History) -> Iterator[str]:
     item = one.item
     where = f", communication {item.communication_id}" if item.communication_id else ""
     stands = "adopted" if one.is_adopted else item.status.replace("_", " ")
-    why = f": {privacy.hide_numbers(item.reason)}" if item.reason else ""
+    why = f": {item.reason}" if item.reason else ""
     yield f"{item.reference}  {stands}{where}{why}"
     phone = privacy.mask_phone(item.phone)
     yield f"  {item.direction} call of {item.started_at:%Y-%m-%d %H:%M:%S}Z, {phone}"
     yield f"  {item.source} row {item.row}, system {one.system}, batch {one.batch}"
     yield f"  lead {item.lead_id}: {_why_this_lead(one)}"
     if one.update_held:
-        yield f"  the update is held: {privacy.hide_numbers(one.update_held)}"
+        yield f"  the update is held: {one.update_held}"
     elif one.has_changed:
         yield "  the source tells it otherwise by now; the CRM has not been told"
     events = [(attempt.intended_at, _attempted(attempt)) for attempt in one.attempts]
@@ -95,16 +94,16 @@ def _why_this_lead(one: History) -> str:
 
 def _attempted(attempt: Attempt) -> str:
     status = f"{attempt.http_status}, " if attempt.http_status else ""
-    why = f" ({status}{privacy.hide_numbers(attempt.evidence)})" if attempt.evidence else ""
+    why = f" ({status}{attempt.evidence})" if attempt.evidence else ""
     until = f", ended {attempt.ended_at[11:19]}Z" if attempt.ended_at else ""
     return f"sent by run {attempt.run_id}{until}: {_OUTCOMES.get(attempt.outcome, attempt.outcome)}{why}"
 
 
 def _updated(update: Attempt) -> str:
     status = f"{update.http_status}, " if update.http_status else ""
-    why = f" ({status}{privacy.hide_numbers(update.evidence)})" if update.evidence else ""
+    why = f" ({status}{update.evidence})" if update.evidence else ""
     return f"changed by run {update.run_id}: {_CHANGES.get(update.outcome, update.outcome)}{why}"
 
 
 def _ruled(ruling: Ruling) -> str:
-    return f"{_RULINGS.get(ruling.kind, ruling.kind)}: {privacy.hide_numbers(ruling.evidence)}"
+    return f"{_RULINGS.get(ruling.kind, ruling.kind)}: {ruling.evidence}"

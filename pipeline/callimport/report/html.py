@@ -15,10 +15,10 @@ _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("callimport.report", "templates"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
+    finalize=lambda value: privacy.mask(value) if isinstance(value, str) else value,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters["hide_numbers"] = privacy.hide_numbers
 _ENVIRONMENT.filters["mask_phone"] = privacy.mask_phone
 MOST_LISTED = 200
 

@@ -1,10 +1,16 @@
 """The answer for machines: one object, the same keys in every run."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from callimport.core import endings, models, privacy
+
+
+def one_line(answer: Mapping[str, Any]) -> str:
+    """Return plain values as one line of JSON, every text masked."""
+    return json.dumps(privacy.mask_values(answer), ensure_ascii=False)
 
 
 def summary_json(
@@ -23,8 +29,8 @@ def summary_json(
             {
                 "rule": finding.rule,
                 "count": finding.count,
-                "message": privacy.hide_numbers(finding.message),
-                "examples": [privacy.scrub(example) for example in finding.examples],
+                "message": finding.message,
+                "examples": finding.examples,
             }
             for finding in findings
         ]
@@ -43,4 +49,4 @@ def summary_json(
         ]
     if error is not None:
         answer["error"] = error
-    return json.dumps(answer, ensure_ascii=False)
+    return one_line(answer)

@@ -1,25 +1,27 @@
 """What a recipe makes of the first rows of a file: for a person side by side, for machines as one object."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from callimport.core import privacy
+from callimport.report.json import one_line
+from callimport.report.terminal import say
 from callimport.transform import preview
 
 
 def print_trial(console: Console, trial: preview.Trial) -> None:
     for line in _head(trial):
-        console.print(Text(line), soft_wrap=True)
+        say(console, line)
     if trial.rows:
         table = Table("row", "before", "after", show_lines=True)
         for row in trial.rows:
             table.add_row(str(row.row), Text(_told(row.before)), Text(_after(row)))
         console.print(table)
     for line in _tail(trial):
-        console.print(Text(line), soft_wrap=True)
+        say(console, line)
 
 
 def trial_json(trial: preview.Trial) -> str:
@@ -38,7 +40,7 @@ def trial_json(trial: preview.Trial) -> str:
             for row in trial.rows
         ],
     }
-    return json.dumps(answer, ensure_ascii=False)
+    return one_line(answer)
 
 
 def _head(trial: preview.Trial) -> Iterator[str]:
@@ -56,14 +58,14 @@ def _tail(trial: preview.Trial) -> Iterator[str]:
 
 
 def _after(row: preview.Row) -> str:
-    ending = f"{row.ending}: {row.why}" if row.why else row.ending.value
+    ending = f"{row.ending}: {privacy.mask(row.why)}" if row.why else row.ending.value
     return "\n".join((ending, _told(row.after))) if row.ending is preview.Ending.CALL else ending
 
 
-def _told(cells: Mapping[str, str]) -> str:
+def _told(cells: Mapping[str, privacy.Masked]) -> str:
     return "\n".join(_lines(cells.items()))
 
 
-def _lines(cells: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _lines(cells: Iterable[tuple[str, privacy.Masked]]) -> Iterator[str]:
     for name, text in cells:
-        yield f"{name}: {text}"
+        yield f"{privacy.mask(name)}: {text}"

@@ -99,7 +99,7 @@ class Talk:
             self.say(f"{done:,} of {to_do:,} recordings · {per_minute:.0f} requests/min allowed")
 
     def _write(self, level: str, text: str) -> None:
-        line = privacy.scrub(text)
+        line = privacy.mask(text)
         if self._as_json:
             stamp = self._now().isoformat(timespec="seconds")
             shown = Text(json.dumps({"time": stamp, "level": level, "message": line}, ensure_ascii=False))

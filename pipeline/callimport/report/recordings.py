@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from callimport.core import endings, humanize, privacy
+from callimport.core import endings, humanize
 
 LISTED_AT_MOST = 20
 _SHOWN = 3
@@ -59,7 +59,7 @@ def folder_lines(found: endings.AudioFolder) -> Iterator[str]:
     if found.unfit:
         yield "  not fit: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.unfit.items()))
     for example in found.examples:
-        yield f"  {privacy.hide_numbers(example)}"
+        yield f"  {example}"
 
 
 def status_line(counts: Mapping[str, int], where: str) -> str:
@@ -82,7 +82,7 @@ def _unattached(title: str, found: Sequence[endings.Unattached]) -> Iterator[str
     if found:
         yield f"{title}:"
     for one in found[:LISTED_AT_MOST]:
-        yield f"  {one.reference}  {privacy.hide_numbers(one.name)}  {privacy.hide_numbers(one.reason)}"
+        yield f"  {one.reference}  {one.name}  {one.reason}"
     if len(found) > LISTED_AT_MOST:
         yield f"  and {len(found) - LISTED_AT_MOST} more"
 
@@ -92,5 +92,5 @@ def _files(count: int) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(privacy.hide_numbers(name) for name in names[:_SHOWN])
+    shown = ", ".join(names[:_SHOWN])
     return shown + (", …" if len(names) > _SHOWN else "")

@@ -77,15 +77,18 @@ def meaning_of(exit_code: int | None) -> str:
     return _MEANING.get(ExitCode(exit_code), "stopped")
 
 
+def say(console: Console, text: str) -> None:
+    """Print a line of the answer, masked."""
+    console.print(Text(privacy.mask(text)), soft_wrap=True)
+
+
 def print_result(console: Console, result: endings.Result, *, sent: bool) -> None:
     """A run's account of itself; `sent` is False for a check or a plan, where pending means 'would be sent'."""
     _print_counts(console, result.summary, pending="not sent yet" if sent else _planned(result))
     for line in lists(result):
-        _say(console, line)
+        say(console, line)
     code = ExitCode(result.summary.exit_code)
-    _say(
-        console, f"{_MEANING.get(code, 'stopped')} (exit {int(code)}, {humanize.told(result.summary.elapsed_seconds)})"
-    )
+    say(console, f"{_MEANING.get(code, 'stopped')} (exit {int(code)}, {humanize.told(result.summary.elapsed_seconds)})")
 
 
 def lists(result: endings.Result) -> Iterator[str]:
@@ -146,25 +149,25 @@ def print_settled(
     either side shows."""
     where = f" --destination {destination}" if destination else ""
     if any(decided.values()):
-        _say(
+        say(
             console,
             f"recorded: {plurals.calls(decided['accepted'])} named as in the CRM, "
             f"{plurals.calls(decided['resent'])} for the next run to send",
         )
     else:
-        _say(
+        say(
             console,
             f"{verdicts['found']} found in the CRM, {verdicts['absent']} proved absent and pending again, "
             f"{verdicts['held']} now held",
         )
     for line in _items(f"in doubt: not looked up yet; callimport reconcile{where} does", in_doubt):
-        _say(console, line)
+        say(console, line)
     for line in _held(held, where):
-        _say(console, line)
+        say(console, line)
     if pending:
-        _say(console, f"{plurals.calls(pending, 'pending')}: callimport run{where} sends them")
+        say(console, f"{plurals.calls(pending, 'pending')}: callimport run{where} sends them")
     if not in_doubt and not held:
-        _say(console, "no call is in doubt or held")
+        say(console, "no call is in doubt or held")
 
 
 def print_status(
@@ -186,46 +189,46 @@ def print_status(
 ) -> None:
     """What the ledger says, or, while a run holds it, what its heartbeat says."""
     where = f" --destination {destination}" if destination else ""
-    _say(console, f"ledger {ledger}" + (f" (account {account.id}, {account.name})" if account else ""))
+    say(console, f"ledger {ledger}" + (f" (account {account.id}, {account.name})" if account else ""))
     if running is not None:
-        _say(console, "a run is going on:")
+        say(console, "a run is going on:")
         for name, value in running.items():
-            _say(console, f"  {name.replace('_', ' ')}: {value}")
+            say(console, f"  {name.replace('_', ' ')}: {value}")
         return
     if last_run is not None:
         ended, batch = last_run["ended_at"], last_run["batch"]
         how = f"ended {ended[:19]}Z, exit {last_run['exit_code']}" if ended else "was killed; its end is not recorded"
-        _say(console, f"last run {last_run['run_id']} {how}" + (f", batch {batch}" if batch else ""))
+        say(console, f"last run {last_run['run_id']} {how}" + (f", batch {batch}" if batch else ""))
         if why := last_run["stopped_by"]:
-            _say(console, f"  it was stopped: {why}")
+            say(console, f"  it was stopped: {why}")
     for status, count in items.items():
         if count:
-            _say(console, f"  {count:,} {status.replace('_', ' ')}")
+            say(console, f"  {count:,} {status.replace('_', ' ')}")
     if changed:
-        _say(console, f"  {plurals.calls(changed, 'delivered')} changed in the source: the next run changes them")
+        say(console, f"  {plurals.calls(changed, 'delivered')} changed in the source: the next run changes them")
     if changed_refused:
-        _say(
+        say(
             console,
             f"  {plurals.calls(changed_refused, 'delivered')} changed in the source, which the CRM refused: callimport "
             f"retry --refused{where} has the next run try again",
         )
     if updates_held:
-        _say(
+        say(
             console,
             f"  {plurals.calls(updates_held, 'delivered')} with a held update: probably another call under the same id",
         )
     if recordings:
-        _say(console, status_line(recordings, where))
+        say(console, status_line(recordings, where))
     if without_lead:
-        _say(console, f"  {plurals.calls(without_lead)} without a lead, tried again by run --find-leads")
+        say(console, f"  {plurals.calls(without_lead)} without a lead, tried again by run --find-leads")
     for batch in waiting:
         pending = plurals.calls(batch.pending, "pending")
-        _say(console, f"batch {batch.batch} has {pending}: callimport run --resume {batch.batch}{where} sends them")
+        say(console, f"batch {batch.batch} has {pending}: callimport run --resume {batch.batch}{where} sends them")
     for status, group in groupby(listed, key=lambda item: item.status):
         title, calls = status.replace("_", " ") + _TO_DO.get(status, "").format(where=where), tuple(group)
         is_held = status in (models.ItemStatus.HELD, models.ItemStatus.DELIVERED)
         for line in _held(calls, where) if is_held else _items(title, calls):
-            _say(console, line)
+            say(console, line)
 
 
 def _planned(result: endings.Result) -> str:
@@ -284,7 +287,7 @@ def _findings(result: endings.Result) -> Iterator[str]:
     for finding in result.findings:
         more = ", …" if finding.count > len(finding.examples) else ""
         yield f"{finding.count:7,}  {finding.rule:24} {', '.join(finding.examples)}{more}"
-        yield f"         {privacy.hide_numbers(finding.message)}"
+        yield f"         {finding.message}"
 
 
 def _left_out(kinds: Sequence[endings.LeftOut]) -> Iterator[str]:
@@ -340,7 +343,7 @@ def _items(title: str, items: Sequence[models.Listed]) -> Iterator[str]:
         yield (
             f"  {item.reference}  {item.started_at:%Y-%m-%d %H:%M:%S}Z  {item.direction}  "
             f"{privacy.mask_phone(item.phone)}  lead {item.lead_id}  {item.source} row {item.row}"
-            + (f"  {privacy.hide_numbers(item.reason)}" if item.reason else "")
+            + (f"  {item.reason}" if item.reason else "")
         )
     if len(items) > LISTED_AT_MOST:
         yield f"  and {len(items) - LISTED_AT_MOST} more"
@@ -348,7 +351,3 @@ def _items(title: str, items: Sequence[models.Listed]) -> Iterator[str]:
 
 def _settings(batch: models.Waiting) -> str:
     return ", ".join(f"{name} {value}" for name, value in batch.settings.items() if value and name != "pipeline")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(Text(privacy.scrub(text)), soft_wrap=True)

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from rich.console import Console
-from rich.text import Text
 
-from callimport.core import humanize, plurals, privacy
+from callimport.core import humanize, plurals
 from callimport.load.verify_results import Kind, Proof
-from callimport.report.terminal import LISTED_AT_MOST
+from callimport.report.terminal import LISTED_AT_MOST, say
 
 _TITLES = {
     Kind.DIFFERS: "in the CRM, and changed there since",
@@ -39,21 +38,17 @@ def print_verified(
 ) -> None:
     """How many calls are in the CRM as the ledger says, and which are not."""
     compared = sum(counts.values()) - counts[Kind.EXTRA]
-    _say(
+    say(
         console,
         f"{plurals.calls(compared, 'delivered')} on {plurals.leads(leads)}: {counts[Kind.MATCH]:,} in the CRM as kept",
     )
     for kind, group in groupby(sorted(found, key=lambda proof: list(Kind).index(proof.kind)), lambda proof: proof.kind):
         proofs = tuple(group)
-        _say(console, f"{len(proofs):,} {_TITLES[kind]}:")
+        say(console, f"{len(proofs):,} {_TITLES[kind]}:")
         for proof in proofs[:LISTED_AT_MOST]:
-            _say(console, f"  {proof.line}")
+            say(console, f"  {proof.line}")
         if len(proofs) > LISTED_AT_MOST:
             where = f", see {combined}" if combined else ", --combined FILE lists them all"
-            _say(console, f"  and {len(proofs) - LISTED_AT_MOST:,} more{where}")
+            say(console, f"  and {len(proofs) - LISTED_AT_MOST:,} more{where}")
     if not found:
-        _say(console, "all of them are there, once")
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(Text(privacy.scrub(text)), soft_wrap=True)
+        say(console, "all of them are there, once")

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from callimport.core import errors, models, plurals, privacy
+from callimport.core import errors, models, plurals
 from callimport.core.settings import Settings
 from callimport.resolve import agents_file
 from callimport.resolve.agents_file import AgentsFile, known_as
@@ -59,7 +59,7 @@ class Agent(NamedTuple):
     extension: str | None
 
     def __str__(self) -> str:
-        return privacy.hide_numbers(self.name or self.email or f"extension {self.extension}")
+        return self.name or self.email or f"extension {self.extension}"
 
 
 @dataclass(frozen=True, slots=True)

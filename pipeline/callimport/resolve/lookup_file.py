@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from callimport.core import errors, privacy
+from callimport.core import errors
 from callimport.extract import reader
 
 # One bad row does not stop an import. Many bad rows mean a wrong file: their calls would be skipped in silence.
@@ -44,11 +44,9 @@ def columns(path: Path, header: Sequence[str], words: Mapping[str, str], several
     for meaning, names in found.items():
         if len(names) > 1 and meaning not in several:
             raise errors.SchemaMismatch(
-                f"{path}: the columns {privacy.scrub(' and '.join(names))} all mean {meaning}; keep one of them"
+                f"{path}: the columns {' and '.join(names)} all mean {meaning}; keep one of them"
             )
-    other = [
-        f"{privacy.scrub(name)} as {meaning}" for meaning, names in found.items() for name in names if name != meaning
-    ]
+    other = [f"{name} as {meaning}" for meaning, names in found.items() for name in names if name != meaning]
     told = f"{path}: read {', '.join(other)}" if other else ""
     return Columns({meaning: tuple(names) for meaning, names in found.items()}, told)
 
@@ -103,8 +101,10 @@ class Rows:
         if self.bad:
             yield f"{self._not_used(len(self.bad))}: {_listed(self.bad)}"
         if self.blank:
-            lines = ", ".join(str(line) for line in self.blank[:SHOWN]) + (", …" if len(self.blank) > SHOWN else "")
-            yield f"{self._not_used(len(self.blank))}: {self.blank_means} in line {lines}"
+            lines = ", ".join(f"line {line}" for line in self.blank[:SHOWN]) + (
+                ", …" if len(self.blank) > SHOWN else ""
+            )
+            yield f"{self._not_used(len(self.blank))}: {self.blank_means} in {lines}"
         if self.cells:
             rows = f"{len(self.cells):,} row{'' if len(self.cells) == 1 else 's'}"
             yield f"{self.path}: {rows} used without cells that cannot be read: {_listed(self.cells)}"
@@ -114,6 +114,6 @@ class Rows:
 
 
 def _listed(lines: Mapping[int, str]) -> str:
-    told = [f"line {line}: {privacy.hide_numbers(lines[line])}" for line in sorted(lines)[:SHOWN]]
+    told = [f"line {line}: {lines[line]}" for line in sorted(lines)[:SHOWN]]
     more = len(lines) - len(told)
     return "; ".join(told) + (f"; and {more:,} more" if more else "")

@@ -1,6 +1,5 @@
 """What a recipe makes of the first rows of a file, importing none: before and after, and what becomes of each."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ from callimport_schemas import call_log
 # So many rows are judged; only the order of day and month is looked for in the whole file.
 LOOKED_AT = 10_000
 _CELL = 60
-# An id of Asterisk begins with the second in which its channel was made.
-_EPOCH_ID = re.compile(r"1\d{9}\.\d+$")
 
 
 class Ending(StrEnum):
@@ -34,13 +31,13 @@ class Ending(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row: the cells that the recipe looks at, by the names of the file; what they become, by canonical column; how
-    the row ends and why. No text shows a whole number."""
+    the row ends and why. No cell shows a whole number."""
 
     row: int
     ending: Ending
     why: str
-    before: Mapping[str, str]
-    after: Mapping[str, str]
+    before: Mapping[str, privacy.Masked]
+    after: Mapping[str, privacy.Masked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +129,9 @@ def _judged(made: pl.DataFrame, its: profile.Profile, reading: validate.Reading)
     validated = validate.validate(kept, reading)
     reasons: dict[str, tuple[int, str]] = {}
     for row, faults in sorted(validated.rejects.items()):
-        endings[row] = (Ending.REJECTED, privacy.hide_numbers("; ".join(fault.message for fault in faults)))
+        endings[row] = (Ending.REJECTED, "; ".join(fault.message for fault in faults))
         for fault in faults:
-            reasons.setdefault(fault.rule, (row, privacy.hide_numbers(fault.message)))
+            reasons.setdefault(fault.rule, (row, fault.message))
     calls = validated.accepted
     if its.legs is not None:
         rows = legs.rows_of(kept, validated)
@@ -164,7 +161,7 @@ def _shown(
 ) -> Iterator[Row]:
     found = profile.resolved(its, frame.columns)
     looked_at = list(dict.fromkeys(found[name] for name in its.used if name in found))
-    ids, times = ({found[name] for name in names if name in found} for names in (its.fed_by("call_id"), its.times))
+    times = {found[name] for name in its.times if name in found}
     for cells, canonical in zip(frame.iter_rows(named=True), made.iter_rows(named=True), strict=True):
         row = cells["_row"]
         ending, why = judged.endings[row]
@@ -176,20 +173,15 @@ def _shown(
             row,
             ending,
             why,
-            {name: _masked(cells[name], is_id=name in ids, is_time=name in times) for name in looked_at if cells[name]},
+            {name: _masked(cells[name], is_time=name in times) for name in looked_at if cells[name]},
             {
-                name: _masked(after[name], is_id=name == "call_id", is_time=name == "started_at")
+                name: _masked(after[name], is_time=name == "started_at")
                 for name in call_log.TEXT_COLUMNS
                 if after[name] is not None
             },
         )
 
 
-def _masked(value: object, *, is_id: bool, is_time: bool) -> str:
-    """Mask the phone numbers of a cell. Ids look like numbers, so in ids only certain numbers are masked."""
-    text = str(value)
-    if is_time or (is_id and _EPOCH_ID.match(text)):
-        text = privacy.show_time(text)
-    else:
-        text = privacy.scrub(text) if is_id else privacy.hide_numbers(text)
-    return f"{text[: _CELL - 1]}…" if len(text) > _CELL else text
+def _masked(value: object, *, is_time: bool) -> privacy.Masked:
+    text = (privacy.show_time if is_time else privacy.mask)(str(value))
+    return privacy.Masked(f"{text[: _CELL - 1]}…") if len(text) > _CELL else text

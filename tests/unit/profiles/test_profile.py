@@ -127,12 +127,6 @@ def test_missing_and_unknown_columns_are_told_with_close_names() -> None:
         assert said in str(caught.value)
 
 
-def test_a_headerless_file_does_not_show_its_numbers() -> None:
-    with pytest.raises(errors.SchemaMismatch) as caught:
-        profile.fit(profile.load("canonical"), _peek(["+15145550123"]))
-    assert "+15145550123" not in str(caught.value)
-
-
 def test_our_own_columns_and_ignored_ones_are_accepted() -> None:
     profile.fit(profile.load("canonical"), _peek([*_CANONICAL, "_row", "_reasons", "_source"]))
     profile.fit(profile.load("twilio"), _peek([*_TWILIO, "price"]))

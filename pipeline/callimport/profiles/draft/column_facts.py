@@ -212,8 +212,8 @@ def _has_offset(cells: pl.Series, form: str) -> bool:
 
 
 def _masked(text: str, *, is_number: bool) -> str:
-    """Times and ids have as many digits as numbers: of those only what can be nothing but a number is hidden."""
-    shown = privacy.hide_numbers(text) if is_number else privacy.scrub(text)
+    """`is_number` is False for times and ids: they have as many digits as numbers."""
+    shown: str = privacy.mask(text) if is_number else privacy.show_time(text)
     digits = re.sub(r"\D", "", shown)
     # Seven digits are a number without its area code, unless letters stand among them.
     if is_number and len(digits) >= _LOCAL and "•" not in shown and not re.search("[A-Za-z]", shown):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import polars as pl
 
 from callimport.core import phones as phone_numbers
+from callimport.core import privacy
 from callimport.profiles.draft import vocabulary
 from callimport.profiles.draft.column_facts import Column, Looked
 from callimport.profiles.draft.template import Entry, Page, column_test, text
@@ -64,7 +65,7 @@ def _vocabulary(column: Column, meanings: Mapping[str, str | None], proposed: st
     for word, meant in meanings.items():
         rows = f"{counts[word]:,} rows" if counts[word] > 1 else "1 row"
         # The star is any other word, and a number is nothing to be written down.
-        if word == "*" or (meant is None and len(unknown) > _ASKED):
+        if word == "*" or privacy.mask(word) != word or (meant is None and len(unknown) > _ASKED):
             continue
         if meant is None:
             yield Entry(text(word), text(proposed), is_asked=True, beside=f"{rows}: {allowed}?")

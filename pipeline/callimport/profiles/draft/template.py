@@ -93,5 +93,5 @@ def _comment(lines: Iterable[str]) -> list[str]:
 
 def _safe(line: str) -> str:
     """On one line, and no question though the file begins with a question mark there."""
-    shown = privacy.scrub(line)
+    shown = privacy.mask(line)
     return f"… {shown}" if shown.startswith("?") else shown
