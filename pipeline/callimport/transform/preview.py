@@ -1,5 +1,6 @@
 """What a recipe makes of the first rows of a file, importing none: before and after, and what becomes of each."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from callimport_schemas import call_log
 # So many rows are judged; only the order of day and month is looked for in the whole file.
 LOOKED_AT = 10_000
 _CELL = 60
+# A number without its area code. In other columns it may be an id.
+_LOCAL = re.compile(r"(?<!\d)\d{7,8}(?!\d)")
 
 
 class Ending(StrEnum):
@@ -162,6 +165,7 @@ def _shown(
     found = profile.resolved(its, frame.columns)
     looked_at = list(dict.fromkeys(found[name] for name in its.used if name in found))
     times = {found[name] for name in its.times if name in found}
+    numbers = {found[name] for name in its.fed_by("customer_phone") if name in found}
     for cells, canonical in zip(frame.iter_rows(named=True), made.iter_rows(named=True), strict=True):
         row = cells["_row"]
         ending, why = judged.endings[row]
@@ -173,15 +177,17 @@ def _shown(
             row,
             ending,
             why,
-            {name: _masked(cells[name], is_time=name in times) for name in looked_at if cells[name]},
+            {name: _masked(cells[name], name in times, name in numbers) for name in looked_at if cells[name]},
             {
-                name: _masked(after[name], is_time=name == "started_at")
+                name: _masked(after[name], name == "started_at", name == "customer_phone")
                 for name in call_log.TEXT_COLUMNS
                 if after[name] is not None
             },
         )
 
 
-def _masked(value: object, *, is_time: bool) -> privacy.Masked:
+def _masked(value: object, is_time: bool, is_number: bool) -> privacy.Masked:
     text = (privacy.show_time if is_time else privacy.mask)(str(value))
+    if is_number:
+        text = privacy.Masked(_LOCAL.sub("•••", text))
     return privacy.Masked(f"{text[: _CELL - 1]}…") if len(text) > _CELL else text

@@ -75,6 +75,15 @@ def test_a_call_is_shown_beside_its_cells(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("number", ["5550123", "555-0123", "55501234", "ext 5550123", "5145550123"])
+def test_a_number_without_its_area_code_is_masked(tmp_path: Path, number: str) -> None:
+    calls, recipe = _desk(tmp_path, "31/05/2024 14:05")
+    calls.write_text(calls.read_text("utf-8").replace("5145550123", number), "utf-8")
+    (row,) = _tried(calls, recipe).rows
+    assert "•••" in row.before["Number"]
+    assert "5550123" not in row.before["Number"]
+
+
 @pytest.mark.parametrize(
     "cell", ["1717178709", "1717178709000", "24/08/17 09:32", "17 juin 2024 à 5 h 59", "45443.58681"]
 )
