@@ -27,11 +27,16 @@ _LONG_DATE = "|".join(_date(_YEAR, mark) for mark in ("-", "/", r"\.", r"\s"))
 _SHORT_DATE = "|".join(_date(_SHORT, mark) for mark in ("-", "/", r"\.", r"\s"))
 # Behind the name of a month: the day, if it follows, and the year, as in 17 juin 2024 05:59.
 _NAMED_DATE = rf"(?<=[^\W\d_])(?:[.,]?[-\s]{_DAY}(?:st|nd|rd|th|er?)?,?)?[.,]?[-\s](?:{_YEAR}|{_SHORT})"
-# Four digits of a year and no mark, as in the name of a file: calls_20240531_140509. Another number may stand behind it
+# In the name of a file: 20240531, 20240531140509, 20240531_1405, 2024-05-31-14. Another number may stand behind a date
 # only as the end of a range.
 _COMPACT_DATE = rf"{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
-_COMPACT_CLOCK = r"[-_T]?(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
-_COMPACT = rf"(?<![\d+]){_COMPACT_DATE}(?:{_COMPACT_CLOCK}(?!\d)|(?=[-_]{_COMPACT_DATE}(?!\d))|(?![\W_]{{0,4}}\d))"
+_TWO_HOUR = r"(?:[01]\d|2[0-3])"
+_MARKED_CLOCK = rf"[-_T]{_TWO_HOUR}(?:[-_]?{_SIXTY}){{0,2}}(?!\d)"
+_COMPACT = (
+    rf"(?<![\d+]){_COMPACT_DATE}(?:{_TWO_HOUR}{_SIXTY}{_SIXTY}(?!\d)|{_MARKED_CLOCK}"
+    rf"|(?=[-_]{_COMPACT_DATE}(?!\d))|(?![\W_]{{0,4}}\d))"
+    rf"|(?<![\d+:]){_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]){_MARKED_CLOCK}"
+)
 _TIME = (
     rf"(?<![\d+:])(?:(?:{_LONG_DATE}){_JOINT}{_HOUR}{_SIXTY}{_SIXTY}(?!\d)"
     rf"|(?:{_LONG_DATE}|{_SHORT_DATE}){_JOINT}{_CLOCK}{_OFFSET}(?!:?\d)"

@@ -111,7 +111,9 @@ def test_a_lead_without_a_phone_is_counted_and_is_no_bad_row(tmp_path: Path, pho
     rows = f"{phone},5001\n" * 40
     leads = _leads(tmp_path, f"phone,lead_id\n{rows}{_PHONE},5003\n")
     assert _ids(leads) == {_PHONE: [5003]}
-    assert leads.unused[0].endswith("leads.csv: 40 of 41 rows are not used: no phone in line 2, 3, 4, 5, 6, …")
+    assert leads.unused[0].endswith(
+        "leads.csv: 40 of 41 rows are not used: no phone in line 2, line 3, line 4, line 5, line 6, …"
+    )
 
 
 @pytest.mark.parametrize(
