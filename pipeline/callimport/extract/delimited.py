@@ -23,6 +23,8 @@ from callimport.extract import (
 
 # Enough for some hundred lines; the first records are asked for again and again.
 _SAMPLE_BYTES = 256 * 2**10
+# A record of several lines is read again with each block, until its last line is there.
+LONGEST_RECORD_BYTES = 4 * 2**20
 # Behind the last row: Ctrl-Z ends a text in DOS, and some systems fill up a file with NULs.
 _END_MARKS = b"\x1a\x00"
 _PACKED = {formats.Packing.GZIP: "gzip, ", formats.Packing.ZSTD: "zstd, ", formats.Packing.ZIP: "zip, ", None: ""}
@@ -70,6 +72,7 @@ def first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tu
         if len(found) == most:
             break
         carried = "".join(lines[records.used :]).encode()
+        _refuse_long(source, carried, line)
     return tuple(found), line, why_no_table
 
 
@@ -120,11 +123,20 @@ def _frames_of_blocks(source: models.Source, layout: models.Layout, lines: model
                 source, given, layout.names, its.delimiter, line, is_last=is_last
             )
             carried = "".join(given[used:]).encode()
+            _refuse_long(source, carried, line + used)
         line += used
         lines.blank += blank
         lines.rows += used - blank
         if frame.height:
             yield frame
+
+
+def _refuse_long(source: models.Source, carried: bytes, line: int) -> None:
+    if len(carried) > LONGEST_RECORD_BYTES:
+        raise errors.SourceError(
+            f"{source.path}, line {line}: a row of more than {LONGEST_RECORD_BYTES // 2**20} MiB: that is no call log; "
+            'a quote (") may be left open there: close it or remove it'
+        )
 
 
 def _count_before(

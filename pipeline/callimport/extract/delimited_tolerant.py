@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from callimport.core import errors, models
-from callimport.extract import swallowed_rows
+from callimport.extract import source_file, swallowed_rows
 
 # Columns that this program adds: in a reject file that is fed in again they are stale, so they are not read.
 OURS = ("_row", "_ragged", "_reasons", "_source")
@@ -74,6 +74,7 @@ def records(
             if any(cells) and any(map(str.strip, cells)):
                 if shown.lines > 1:
                     several[len(rows)] = lines[shown.start : shown.start + shown.lines]
+                source_file.refuse_wide(source, len(cells), f"line {first_line + shown.start}")
                 starts.append(first_line + shown.start)
                 rows.append(cells)
             else:

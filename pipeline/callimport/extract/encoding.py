@@ -14,7 +14,7 @@ from callimport.extract import compression, source_file
 # Tried from 1/2 to 16 MiB: both ways of reading are fastest where a block, and what is made of it, stays in the cache.
 BLOCK_BYTES = 2 * 2**20
 # Nothing that a phone system writes has a line like this; something that is no text may.
-LONGEST_LINE_BYTES = 64 * 2**20
+LONGEST_LINE_BYTES = 16 * 2**20
 _BEGIN_BYTES = 4096
 # The five bytes to which Windows-1252 gives no letter.
 _UNDEFINED = b"\x81\x8d\x8f\x90\x9d"
@@ -94,7 +94,7 @@ def _eight_bit(source: models.Source, block: bytes, stream: compression.Stream) 
     decoder = codecs.getincrementaldecoder("utf-8")()
     not_utf8: int | None = None
     not_1252: int | None = None
-    offset = 0
+    offset = unbroken = 0
     while not_utf8 is None or not_1252 is None:
         is_ascii = block.isascii()
         pending = decoder.getstate()[0]
@@ -108,6 +108,8 @@ def _eight_bit(source: models.Source, block: bytes, stream: compression.Stream) 
             not_1252 = offset + min(places) if places else None
         if not block:
             break
+        unbroken = 0 if _last_line_end(block) else unbroken + len(block)
+        _refuse_long_line(source, unbroken)
         offset += len(block)
         block = stream.read(BLOCK_BYTES)
     if not_utf8 is None:
@@ -160,13 +162,17 @@ def blocks(source: models.Source, codec: str, size: int = BLOCK_BYTES) -> Iterat
             block = rest + block
             cut = len(block) if is_last else _last_line_end(block)
             rest = block[cut:]
-            if len(rest) > LONGEST_LINE_BYTES:
-                raise errors.SourceError(
-                    f"{source.path} has a line of more than {LONGEST_LINE_BYTES // 2**20} MiB: that is no call log; "
-                    "export it again"
-                )
+            _refuse_long_line(source, len(rest))
             if cut or is_last:
                 yield block[:cut], is_last
+
+
+def _refuse_long_line(source: models.Source, size: int) -> None:
+    if size > LONGEST_LINE_BYTES:
+        raise errors.SourceError(
+            f"{source.path} has a line of more than {LONGEST_LINE_BYTES // 2**20} MiB: that is no call log; "
+            "export it again"
+        )
 
 
 def _last_line_end(block: bytes) -> int:

@@ -1,6 +1,11 @@
 """An Excel workbook (.xlsx) → rows of text, as the sheet would be saved as CSV. Needs the extra `callimport[xlsx]`.
 
 Numbers are plain (5145550100, never 5.14555E+9), instants are ISO 8601 without an offset, times and spans H:MM:SS.
+
+A workbook is refused if a row or a cell of it could be lost: a row number that does not rise or is above `MOST_ROWS`, a
+column twice in a row, a part twice in the archive. It is also refused if a row has cells beyond
+`source_file.MOST_COLUMNS`, if more than `MOST_BLANK` blank rows and cells follow a row, if it has more than
+`MOST_SHEETS` sheets, or if it unpacks to more than `MOST_BYTES` or to more than `MOST_TIMES` its size.
 """
 
 import datetime as dt
@@ -9,20 +14,29 @@ import warnings
 import zipfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from callimport.core import errors, models
-from callimport.extract import compression, delimited_tolerant, headers, source_file
+from callimport.extract import delimited_tolerant, headers, source_file
 
 if TYPE_CHECKING:
-    from openpyxl.cell import Cell, MergedCell
+    from openpyxl.cell.read_only import ReadOnlyCell
     from openpyxl.workbook import Workbook
-    from openpyxl.worksheet.worksheet import Worksheet
+    from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 # Unpacked. What a sheet can hold at most, a million rows, is about a third of this.
 MOST_BYTES = 2 * 2**30
+# Rows and cells with numbers of their own pack 5 to 20 times smaller.
+MOST_TIMES = 100
+HARMLESS_BYTES = 2**20
+# What Excel itself can number.
+MOST_ROWS = 1_048_576
+# Rows that were only formatted take as long to read as others.
+MOST_BLANK = 200_000
+# Each sheet is opened to see whether it holds text.
+MOST_SHEETS = 100
 # Reports come with other sheets beside the calls (RingCentral: Filters, Users, Queues, Calls).
 _CALL_SHEETS = ("calls", "call log", "call logs", "call details", "cdr", "appels", "journal des appels")
 _LARGEST_EXACT = 2**53
@@ -76,12 +90,16 @@ def _counted(
 def has_fractions(source: models.Source, position: int, first_row: int) -> bool:
     """Whether the column at `position`, counted from 0, holds numbers that are not whole, from that row on."""
     with _sheet(source) as sheet, _guarded(source):
-        cells = sheet.iter_rows(first_row, None, position + 1, position + 1, values_only=True)
-        return any(isinstance(value, float) and not value.is_integer() for (value,) in cells)
+        return any(
+            cell.column == position + 1 and isinstance(cell.value, float) and not cell.value.is_integer()
+            for row, cells in _cells(source, sheet)
+            for cell in cells
+            if row >= first_row
+        )
 
 
 @contextmanager
-def _sheet(source: models.Source) -> Iterator["Worksheet"]:
+def _sheet(source: models.Source) -> Iterator["ReadOnlyWorksheet"]:
     """The sheet with the calls. Raises SourceError where it cannot be told which that is."""
     try:
         import openpyxl
@@ -89,7 +107,7 @@ def _sheet(source: models.Source) -> Iterator["Worksheet"]:
         raise errors.SourceError(
             f'{source.path} is an Excel workbook: pip install openpyxl to read it, or save it as "CSV UTF-8"'
         ) from error
-    _refuse_bomb(source)
+    _refuse_archive(source)
     with _guarded(source):
         book = openpyxl.load_workbook(source.path, read_only=True, data_only=True, keep_links=False)
     try:
@@ -98,12 +116,9 @@ def _sheet(source: models.Source) -> Iterator["Worksheet"]:
         book.close()
 
 
-def _chosen(source: models.Source, book: "Workbook") -> "Worksheet":
+def _chosen(source: models.Source, book: "Workbook") -> "ReadOnlyWorksheet":
     visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
-    for sheet in visible:
-        # What a sheet says of its own size is not always true, and what lies outside would be lost.
-        sheet.reset_dimensions()
-    filled = [sheet for sheet in visible if next(_rows(source, sheet), None)]
+    filled: list[ReadOnlyWorksheet] = [sheet for sheet in visible if next(_rows(source, sheet), None)]
     if not filled:
         raise errors.SourceError(f"{source.path} holds no sheet with text; export it again")
     calls = [sheet for sheet in filled if sheet.title.strip().casefold() in _CALL_SHEETS]
@@ -115,23 +130,79 @@ def _chosen(source: models.Source, book: "Workbook") -> "Worksheet":
     return calls[0] if len(calls) == 1 else filled[0]
 
 
-def _rows(source: models.Source, sheet: "Worksheet") -> Generator[tuple[int, list[str]], None, None]:
+def _rows(source: models.Source, sheet: "ReadOnlyWorksheet") -> Generator[tuple[int, list[str]], None, None]:
     """Every row that holds any text, with its number in the sheet."""
-    with _guarded(source):
-        rows = sheet.iter_rows()
-    number = 0
+    rows = _cells(source, sheet)
+    last, blank = 0, 0
     while True:
         with _guarded(source):
-            taken = [[_text(cell) for cell in row] for row in itertools.islice(rows, 500)]
+            taken = [(number, _texts(cells)) for number, cells in itertools.islice(rows, 500)]
         if not taken:
             return
-        for cells in taken:
-            number += 1
-            if any(map(str.strip, cells)):
-                yield number, cells
+        for number, texts in taken:
+            if any(map(str.strip, texts)):
+                last, blank = number, 0
+                yield number, texts
+            else:
+                blank += 1 + len(texts)
+        if blank > MOST_BLANK:
+            raise errors.SourceError(
+                f"{source.path}: more than {MOST_BLANK:,} blank rows and cells follow row {last}; delete them, "
+                'or save the sheet as "CSV UTF-8"'
+            )
 
 
-def _text(cell: "Cell | MergedCell") -> str:
+def _texts(cells: list["ReadOnlyCell"]) -> list[str]:
+    texts = [""] * max((cell.column for cell in cells), default=0)
+    for cell in cells:
+        texts[cell.column - 1] = _text(cell)
+    return texts
+
+
+def _cells(
+    source: models.Source, sheet: "ReadOnlyWorksheet"
+) -> Generator[tuple[int, list["ReadOnlyCell"]], None, None]:
+    """The rows that are in the sheet's XML, each with its number and its cells in any order.
+
+    openpyxl's own rows make up blank rows for numbers that are left out, leave out a row whose number does not rise,
+    and end where the sheet says that it ends. Raises whatever openpyxl stumbles over, see `_guarded`.
+    """
+    from openpyxl.cell.read_only import ReadOnlyCell
+    from openpyxl.worksheet._reader import WorkSheetParser
+
+    its: Any = sheet  # what its own reader takes from it is not public
+    with its._get_source() as xml:
+        parser = WorkSheetParser(
+            xml,
+            its._shared_strings,
+            data_only=True,
+            epoch=its.parent.epoch,
+            date_formats=its.parent._date_formats,
+            timedelta_formats=its.parent._timedelta_formats,
+        )
+        last = 0
+        for number, found in parser.parse():
+            _refuse_row(source, number, last, [cell["column"] for cell in found])
+            last = number
+            yield number, [ReadOnlyCell(sheet, **cell) for cell in found]
+
+
+def _refuse_row(source: models.Source, number: int, last: int, columns: list[int]) -> None:
+    """Raise SourceError for a row that has no place of its own, or whose cells have none."""
+    if not last < number <= MOST_ROWS:
+        raise errors.SourceError(
+            f"{source.path}: the row after row {last} is numbered {str(number)[:12]}; rows are numbered upwards, "
+            f'at most {MOST_ROWS:,}; open it in a spreadsheet and save it again, or save it as "CSV UTF-8"'
+        )
+    source_file.refuse_wide(source, max(columns, default=0), f"row {number}")
+    if len(set(columns)) < len(columns):
+        raise errors.SourceError(
+            f"{source.path}, row {number}: two cells stand in one column; open it in a spreadsheet and save it again, "
+            'or save it as "CSV UTF-8"'
+        )
+
+
+def _text(cell: "ReadOnlyCell") -> str:
     value = cell.value
     if value is None:
         return ""
@@ -169,14 +240,28 @@ def _span(value: dt.timedelta) -> str:
     return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def _refuse_bomb(source: models.Source) -> None:
+def _refuse_archive(source: models.Source) -> None:
+    """Raise SourceError for an archive that holds too much, or a part twice."""
     with _guarded(source), zipfile.ZipFile(source.path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
+        members = archive.infolist()
+    size = sum(member.file_size for member in members)
     times = size / source.size
-    if size > MOST_BYTES or (size > compression.HARMLESS_BYTES and times > compression.MOST_TIMES):
+    if size > MOST_BYTES or (size > HARMLESS_BYTES and times > MOST_TIMES):
         raise errors.SourceError(
             f"{source.path} unpacks to {size // 2**20} MiB, {times:.0f} times its size: that is no call log; "
             'if it is one, save it as "CSV UTF-8"'
+        )
+    names = [member.filename for member in members]
+    if len(set(names)) < len(names):
+        raise errors.SourceError(
+            f"{source.path} holds a part of its workbook twice, and only one can be read; open it in a spreadsheet and "
+            "save it again"
+        )
+    sheets = sum(name.startswith("xl/worksheets/") for name in names)
+    if sheets > MOST_SHEETS:
+        raise errors.SourceError(
+            f"{source.path} holds {sheets:,} sheets, more than {MOST_SHEETS}; save the sheet with the calls as a "
+            "workbook of its own"
         )
 
 
@@ -187,6 +272,8 @@ def _guarded(source: models.Source) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except errors.SourceError:
+        raise
     except OSError as error:
         raise source_file.unreadable(source.path, error) from error
     except Exception as error:  # it raises whatever it stumbles over in XML, zip and numbers

@@ -1,20 +1,34 @@
-"""Parquet → frame: typed cells as the text that the same export would have as CSV."""
+"""Parquet → frame: typed cells as the text that the same export would have as CSV.
 
+Polars panics over some damaged files and over dates that no calendar has, and may end the whole process, out of memory.
+So every file is first read by a process of its own, see `_refuse_unreadable`. A file is refused if it has more than
+`source_file.MOST_COLUMNS` columns, or if it has more than `MOST_ROWS` rows and more than `MOST_ROWS_A_BYTE` a byte.
+"""
+
+import functools
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
 
-from callimport.core import errors, models
+from callimport.core import errors, models, privacy
 from callimport.extract import delimited_tolerant, source_file
 
 _T = TypeVar("_T")
 
+# A column of equal values takes no room, but no two calls are equal in all columns.
+MOST_ROWS, MOST_ROWS_A_BYTE = 1_000_000, 10
+_CHUNK_ROWS = 100_000
 _MAGIC = b"PAR1"
 _LARGEST_EXACT = 2.0**53
 
 
 def _scan(source: models.Source) -> tuple[pl.LazyFrame, pl.Schema]:
+    _refuse_unreadable(source)
     scan = pl.scan_parquet(source.path, glob=False)
     return scan, _guarded(source, scan.collect_schema)
 
@@ -87,17 +101,67 @@ def _nested_text(value: object) -> str:
     return str(value.to_list() if isinstance(value, pl.Series) else value)
 
 
-def _guarded(source: models.Source, action: Callable[[], _T]) -> _T:
+@functools.lru_cache(maxsize=1024)
+def _refuse_unreadable(source: models.Source) -> None:
+    """Raise SourceError if another process cannot read the whole file. What Rust says of a panic is thrown away."""
+    tried = subprocess.run(
+        [sys.executable, "-P", "-c", f"from {__name__} import trial; trial()", source.path, str(source.size)],
+        # The packages of this process, and not those of the folder it works in.
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for this process
+        check=False,
+    )
+    if tried.returncode:
+        source_file.refuse_changed(source)
+        raise errors.SourceError(tried.stdout.decode() or _unreadable(source, _damage(source)))
+
+
+def trial() -> None:
+    """Read the file that the arguments name, in a process of its own. Print why it cannot be used, and exit with 5."""
+    source = models.Source(Path(sys.argv[1]), "", int(sys.argv[2]), 0)
+    try:
+        _try_all(source)
+    except errors.SourceError as error:
+        sys.stdout.buffer.write(str(error).encode(errors="replace"))
+        sys.exit(error.exit_code)
+
+
+def _try_all(source: models.Source) -> None:
+    scan = pl.scan_parquet(source.path, glob=False)
+    schema = _guarded(source, scan.collect_schema)
+    source_file.refuse_wide(source, len(schema), "header")
+    height: int = _guarded(source, lambda: scan.select(pl.len()).collect().item())
+    if height > max(MOST_ROWS, MOST_ROWS_A_BYTE * source.size):
+        raise errors.SourceError(
+            f"{source.path} says that it has {height:,} rows in {source.size:,} bytes: that is no call log; "
+            "export it again"
+        )
+    for start in range(0, height, _CHUNK_ROWS):
+        piece = _guarded(source, scan.slice(start, _CHUNK_ROWS).collect)
+        if piece.height < min(_CHUNK_ROWS, height - start):
+            raise _unreadable(source, f"it holds fewer rows than the {height:,} that it says")
+        for column, dtype in schema.items():
+            told = f'column "{privacy.scrub(column)}" holds a date or another value that no calendar or text can show'
+            _guarded(source, functools.partial(piece.select, _as_text(column, dtype)), told)
+
+
+def _guarded(source: models.Source, action: Callable[[], _T], told: str = "") -> _T:
     """Whatever Polars makes of a damaged file, in one line."""
     try:
         return action()
     except OSError as error:
         raise source_file.unreadable(source.path, error) from error
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        source_file.refuse_changed(source)
-        raise errors.SourceError(
-            f"{source.path} cannot be read as Parquet: {_damage(source)}; export or copy it again"
-        ) from error
+    except (Exception, pl.exceptions.PanicException) as error:  # it raises whatever it stumbles over
+        raise _unreadable(source, told) from error
+
+
+def _unreadable(source: models.Source, told: str) -> errors.SourceError:
+    return errors.SourceError(
+        f"{source.path} cannot be read as Parquet: {told or _damage(source)}; mend it, export it or copy it again"
+    )
 
 
 def _damage(source: models.Source) -> str:

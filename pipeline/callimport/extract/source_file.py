@@ -8,6 +8,9 @@ from pathlib import Path
 from callimport.core import errors, models
 from callimport.extract import formats
 
+# The widest call log known has some 150 columns.
+MOST_COLUMNS = 1_000
+
 
 def open_source(path: Path) -> models.Source:
     """The identity of a file as it lies on the disk: its SHA-256 (read in a stream), size and time of change.
@@ -64,3 +67,12 @@ def unreadable(path: Path, error: OSError) -> errors.SourceError:
     if isinstance(error, PermissionError):
         return errors.SourceError(f"{path} may not be read (no permission); allow it, or run as its owner")
     return errors.SourceError(f"{path} cannot be read: {error.strerror or error}; check the disk, then try again")
+
+
+def refuse_wide(source: models.Source, width: int, where: str) -> None:
+    """Raise SourceError if a header or a row (`where`) has more than `MOST_COLUMNS` columns."""
+    if width > MOST_COLUMNS:
+        raise errors.SourceError(
+            f"{source.path}, {where}: {width:,} columns, more than {MOST_COLUMNS:,}: that is no call log; if it is "
+            "one, delete the columns that are not needed (also blank ones at the right)"
+        )

@@ -1,0 +1,1 @@
+"""Feed the program mutated files and answers, and judge what it says."""
