@@ -12,7 +12,7 @@ RUN_DEMO := $(BIN)/callimport run sample_data/calls.csv sample_data/messy.csv \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-browser check coverage bench recordings simulate crash kill baseline blackbox timings lock clean
+.PHONY: help demo test test-all test-browser fuzz check coverage bench recordings simulate crash kill baseline blackbox timings lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -75,6 +75,14 @@ check: .venv/dev.stamp ## the gate: format, lint, import contract, types, tests
 
 test-browser: .venv/dev.stamp ## look at the pages in a headless Chromium (Debian: apt install chromium chromium-driver)
 	$(BIN)/python -m pytest tests/browser
+
+test-all: check fuzz simulate crash kill ## the gate, the longer attacks and the browser
+	@if command -v chromedriver >/dev/null; then $(MAKE) test-browser; \
+	else echo 'NOT RUN: the tests in a browser. There is no chromedriver here; make test-browser says how to get it.' >&2; fi
+
+fuzz: .venv/dev.stamp ## mutate 3,000 files and 500 answers: make fuzz, or SEED=n
+	$(BIN)/python -m tests.fuzz.files --count $(or $(FILES),3000) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.fuzz.answers --count $(or $(ANSWERS),500) $(if $(SEED),--seed $(SEED))
 
 # The rules one by one, each by its own tests: what the whole import happens to pass through does not count.
 COVERING := $(filter-out %/test_locking.py,$(wildcard tests/unit/ledger/test_*.py)) $(patsubst %,tests/unit/%.py, \

@@ -114,7 +114,7 @@ def drawn(seed: int, number: int) -> Case:
         content, rows = mutations.OF_BYTES[step](content, chance), None
         steps.append(step)
     command = chance.choice(["check"] * 8 + ["test", "new"])
-    chosen = exporting.profile_of(sample) or chance.choice([None, _profile_named(sample.stem)])
+    chosen = exporting.profile_of(sample) or chance.choice([None, profile_named(sample.stem)])
     options = ["--profile", chosen] if chosen and command != "new" else []
     if command != "new":
         options += ["--timezone", exporting.ZONE]
@@ -163,7 +163,8 @@ def _beside(number: int, role: str, chance: random.Random) -> Case:
     return Case(number, ", ".join(steps), name, content, command, options, as_json, None, option, numbers)
 
 
-def _profile_named(stem: str) -> str:
+def profile_named(stem: str) -> str:
+    """The profile of a sample of tests/exports."""
     names = ("3cx", "aircall", "avaya-smdr", "canonical", "cucm", "dialpad", "five9", "freepbx", "twilio")
     return next((name for name in names if stem.startswith(name)), "ringcentral-analytics")
 

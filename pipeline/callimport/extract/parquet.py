@@ -24,6 +24,7 @@ _T = TypeVar("_T")
 MOST_ROWS, MOST_ROWS_A_BYTE = 1_000_000, 10
 _CHUNK_ROWS = 100_000
 _MAGIC = b"PAR1"
+_DAMAGED_INSIDE = "it is damaged inside"
 _LARGEST_EXACT = 2.0**53
 
 
@@ -104,6 +105,8 @@ def _nested_text(value: object) -> str:
 @functools.lru_cache(maxsize=1024)
 def _refuse_unreadable(source: models.Source) -> None:
     """Raise SourceError if another process cannot read the whole file. What Rust says of a panic is thrown away."""
+    if _damage(source) != _DAMAGED_INSIDE:
+        raise _unreadable(source, _damage(source))
     tried = subprocess.run(
         [sys.executable, "-P", "-c", f"from {__name__} import trial; trial()", source.path, str(source.size)],
         # The packages of this process, and not those of the folder it works in.
@@ -116,7 +119,8 @@ def _refuse_unreadable(source: models.Source) -> None:
     )
     if tried.returncode:
         source_file.refuse_changed(source)
-        raise errors.SourceError(tried.stdout.decode() or _unreadable(source, _damage(source)))
+        told = tried.stdout.decode(errors="replace")
+        raise errors.SourceError(told) if told else _unreadable(source, _DAMAGED_INSIDE)
 
 
 def trial() -> None:
@@ -165,10 +169,14 @@ def _unreadable(source: models.Source, told: str) -> errors.SourceError:
 
 
 def _damage(source: models.Source) -> str:
-    with source.path.open("rb") as file:
-        begins = file.read(4) == _MAGIC
-        file.seek(max(0, source.size - 4))
-        ends = file.read(4) == _MAGIC
+    """What may be wrong with a file that cannot be read, by its first and last bytes."""
+    try:
+        with source.path.open("rb") as file:
+            begins = file.read(4) == _MAGIC
+            file.seek(max(0, source.size - 4))
+            ends = file.read(4) == _MAGIC
+    except OSError as error:
+        raise source_file.unreadable(source.path, error) from error
     if not begins:
         return "it is something else under that name"
-    return "it is damaged inside" if ends else "its end is missing (copied in part, or still being written)"
+    return _DAMAGED_INSIDE if ends else "its end is missing (copied in part, or still being written)"
