@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callimport.core import errors, models
-from callimport.extract import delimited, delimited_fast, delimited_mixed, delimited_tolerant, encoding
+from callimport.extract import delimited, delimited_fast, delimited_mixed, delimited_tolerant, encoding, source_file
 from callimport.extract import reader as source
 
 SMALL_BLOCK = 64
@@ -445,3 +445,33 @@ def test_no_text_is_dropped_in_silence(tmp_path: Path, content: bytes) -> None:
     text = re.sub(r"[\x1a\x00][\x1a\x00\r\n]*\Z", "", decoded)  # marks behind the last row are no text
     records = csv.reader(io.StringIO(text, newline=""), delimiter=its.delimiter)
     assert read == sum(any(map(str.strip, cells)) for cells in records)
+
+
+@pytest.mark.parametrize("row", [0, 1, 400])
+def test_a_row_of_more_columns_than_a_call_log_has_is_refused(tmp_path: Path, row: int) -> None:
+    lines = ["a,b"] + ["1,2"] * 500
+    lines[row] += "," * source_file.MOST_COLUMNS
+    opened = _opened(tmp_path, "\n".join(lines).encode())
+    with pytest.raises(errors.SourceError, match=rf"line {row + 1}: 1,002 columns, more than 1,000"):
+        list(source.read(opened))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_row_that_never_ends_is_refused_before_all_of_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its cells is short, so only the row as a whole is too long."""
+    monkeypatch.setattr(delimited, "LONGEST_RECORD_BYTES", 1000)
+    opened = _opened(tmp_path, b"a,b\n1,2\n" + b'"x\n",' * 500)
+    with pytest.raises(errors.SourceError, match="line 3: a row of more than"):
+        list(source.read(opened))
+
+
+def test_a_line_that_never_ends_is_refused_before_all_of_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "LONGEST_LINE_BYTES", 1000)
+    monkeypatch.setattr(encoding, "BLOCK_BYTES", 300)
+    opened = _opened(tmp_path, b"a,b\n1,2\n" + b"x" * 9000)
+    with pytest.raises(errors.SourceError, match="has a line of more than"):
+        encoding.of(opened)

@@ -98,6 +98,70 @@ def test_rows_outside_the_stated_size_are_read(tmp_path: Path) -> None:
     assert _rows(path) == [("1", "2", 2, None)]
 
 
+def _edited(path: Path, *pairs: tuple[str, str]) -> Path:
+    """The workbook with other XML in its sheet."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = members["xl/worksheets/sheet1.xml"].decode()
+    for old, new in pairs:
+        assert old in sheet
+        sheet = sheet.replace(old, new)
+    members["xl/worksheets/sheet1.xml"] = sheet.encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('<row r="3"', '<row r="2"', "the row after row 2 is numbered 2"),
+        ('<row r="3"', '<row r="1"', "the row after row 2 is numbered 1"),
+        ('<row r="3"', '<row r="2000000000"', "the row after row 2 is numbered 2000000000"),
+        ('<row r="1"', '<row r="0"', "the row after row 0 is numbered 0"),
+        ('r="B2"', 'r="A2"', "row 2: two cells stand in one column"),
+        ('r="B2"', 'r="XFD2"', "row 2: 16,384 columns, more than 1,000"),
+        ("</row>", "<c/>" * 16_000 + "</row>", "columns, more than 1,000"),
+        ("</sheetData>", "<row/>" * 200_001 + "</sheetData>", "more than 200,000 blank rows and cells follow row 3"),
+    ],
+)
+def test_a_sheet_that_could_lose_a_row_or_never_end_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = _edited(_book(tmp_path, {"S": [["a", "b"], ["1", "2"], ["3", "4"]]}), (old, new))
+    assert said in _message(path)
+
+
+def test_rows_and_cells_without_numbers_and_cells_in_any_order_are_read(tmp_path: Path) -> None:
+    path = _book(tmp_path, {"S": [["a", "b"], ["1", "2"], ["3", "4"]]})
+    _edited(path, ('<row r="3"', "<row"), ('<c r="A3"', "<c"), ('r="A2"', 'r="C2"'), ('r="B2"', 'r="A2"'), ("C2", "B2"))
+    assert _rows(path) == [("2", "1", 2, None), ("3", "4", 3, None)]
+
+
+def test_a_row_far_below_is_read_without_the_rows_between(tmp_path: Path) -> None:
+    path = _edited(_book(tmp_path, {"S": [["a", "b"], ["1", "2"]]}), ('<row r="2"', '<row r="1048576"'))
+    assert _rows(path) == [("1", "2", 1_048_576, None)]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_part_that_is_twice_in_the_archive_is_refused(tmp_path: Path) -> None:
+    path = _book(tmp_path, {"S": [["a", "b"], ["1", "2"]]})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
+    assert "holds a part of its workbook twice" in _message(path)
+
+
+def test_more_sheets_than_a_report_has_are_refused(tmp_path: Path) -> None:
+    sheets: dict[str, list[list[object]]] = {f"S{number}": [] for number in range(excel.MOST_SHEETS + 1)}
+    assert "holds 101 sheets, more than 100" in _message(_book(tmp_path, sheets))
+
+
+def test_a_part_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path) -> None:
+    path = _book(tmp_path, {"S": [["a", "b"], ["1", "2"]]})
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/sharedStrings.xml", "<si><t>a</t></si>" * 100_000)
+    assert "times its size: that is no call log" in _message(path)
+
+
 def test_the_sheet_with_the_calls_is_read(tmp_path: Path) -> None:
     rows: list[list[object]] = [["a", "b"], ["1", "2"]]
     path = _book(tmp_path, {"Filters": [["May"]], "Empty": [], "Calls": rows, "Notes": [["x"]]}, hidden="Notes")
