@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from callimport.core import errors, models, privacy
+from callimport.core import errors, models
 from callimport.extract import delimited_tolerant, source_file
 
 _T = TypeVar("_T")
@@ -148,7 +148,7 @@ def _try_all(source: models.Source) -> None:
         if piece.height < min(_CHUNK_ROWS, height - start):
             raise _unreadable(source, f"it holds fewer rows than the {height:,} that it says")
         for column, dtype in schema.items():
-            told = f'column "{privacy.scrub(column)}" holds a date or another value that no calendar or text can show'
+            told = f'column "{column}" holds a date or another value that no calendar or text can show'
             _guarded(source, functools.partial(piece.select, _as_text(column, dtype)), told)
 
 
