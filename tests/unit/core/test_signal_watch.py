@@ -25,8 +25,9 @@ STUCK = {
     "in a library": READS + "import ctypes; ctypes.CDLL(None).pthread_join(ctypes.c_ulong(thread.ident), None)",
     "at the end, in a thread": READS,
     "in code that swallows it": (
-        "watch.raise_from_now_on(); say(b'ready')\n"
-        "while True:\n    try: os.read(reading, 1)\n    except BaseException: pass"
+        "watch.raise_from_now_on()\n"
+        "try:\n    say(b'ready'); os.read(reading, 1)\n"
+        "except BaseException:\n    os.read(reading, 1)"
     ),
 }
 

@@ -34,10 +34,10 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[SignalWatch]:
     """A watch as `callimport` starts it, for the length of a test."""
     before = {number: signal.getsignal(number) for number in EXIT_CODES}
     monkeypatch.setattr("sys.unraisablehook", lambda _: None)
-    monkeypatch.setattr(signals, "watch", SignalWatch())
-    fd = signal.set_wakeup_fd(-1)
-    signals.watch.start()
-    yield signals.watch
+    its, fd = SignalWatch(), signal.set_wakeup_fd(-1)
+    monkeypatch.setattr(signals, "watch", its)
+    its.start()
+    yield its
     for number, handler in before.items():
         signal.signal(number, handler)
     signal.set_wakeup_fd(fd)
