@@ -1,8 +1,10 @@
 """The door: light, so that a signal while the rest is being loaded ends in a line as well."""
 
+import contextlib
 import gc
 import os
 import sys
+from typing import NoReturn
 
 from callimport.core.signal_watch import watch
 
@@ -11,8 +13,10 @@ def main() -> None:
     _fill_closed_streams()
     watch.start()
     gc.disable()
-    from callimport.cli import commands
-
+    try:
+        from callimport.cli import commands
+    except BaseException as error:  # noqa: BLE001 - too little memory, too few files or threads, a damaged installation
+        _end_unloaded(f"{type(error).__name__}: {error}".splitlines()[0])
     # What was loaded stays to the end: to look through it for garbage, and at the end once more, takes 0.2 s.
     gc.freeze()
     gc.enable()
@@ -24,6 +28,20 @@ def main() -> None:
         stream.flush()
     # All is written and closed. The interpreter would still wait for threads, and one may wait for ever in a read.
     os._exit(code if isinstance(code, int) else bool(code))
+
+
+def _end_unloaded(why: str) -> NoReturn:
+    """With the smallest means: whatever was to be loaded may be missing."""
+    message = (
+        f"callimport cannot be loaded ({why}): give it more memory, files and threads (ulimit -a shows the limits), or "
+        "install it again"
+    )
+    message = message.replace("\\", "/").replace('"', "'")
+    with contextlib.suppress(OSError):
+        if "--json" in sys.argv:
+            os.write(1, f'{{"exit_code": 1, "error": "{message}"}}\n'.encode(errors="replace"))
+        os.write(2, f"error: {message}\n".encode(errors="replace"))
+    os._exit(1)
 
 
 def _fill_closed_streams() -> None:

@@ -77,8 +77,11 @@ async def examine(settings: config.Settings, tools: importer.Tools) -> Examined:
         checks.append(_wrong("destination", error))
     if target is not None:
         before = tools.clock.wall()
-        async with tools.connect(target.base_url, target.token, connections=1) as crm:
-            seen = await crm.handshake()
+        try:
+            async with tools.connect(target.base_url, target.token, connections=1) as crm:
+                seen = await crm.handshake()
+        except errors.ImporterError as error:
+            seen = Handshake(error=str(error))
         moment = before + (tools.clock.wall() - before) / 2
         checks += [_key(target), *_of_the_crm(target, seen, moment)]
         if seen.error is None:

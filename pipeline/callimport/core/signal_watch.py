@@ -9,9 +9,9 @@ pipe at once, whatever the main thread does. A thread here reads that pipe.
 Only the standard library's smallest modules are imported here: this runs before everything else is loaded.
 """
 
-import _thread
 import contextlib
 import os
+import select
 import signal
 import sys
 import termios
@@ -31,9 +31,9 @@ ONE_REQUEST_SECONDS = 0.2
 _ENDED = (
     "ended at once by a second signal: callimport status shows where it stands, and the next run goes on from there"
 )
-# No signal has this number.
-_DROPPED = 0
-_DESTRUCTOR_SECONDS = 0.02
+# Does nothing in a program that does not ask for it.
+_REMINDER = signal.SIGURG
+_REMIND_EVERY_SECONDS = 0.1
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -47,7 +47,7 @@ class SignalWatch:
         self._raises = False
         self._tell: Callable[[], None] = _nobody
         self._writing = -1
-        self._own_signals = 0
+        self._main_thread = threading.get_ident()
         self._terminal: list[Any] | None = None
 
     def start(self) -> None:
@@ -58,6 +58,7 @@ class SignalWatch:
         for number in EXIT_CODES:
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._handle)
+        signal.signal(_REMINDER, self._remind)
         try:
             reading, self._writing = os.pipe()
             os.set_blocking(self._writing, False)
@@ -116,26 +117,22 @@ class SignalWatch:
 
     def _note_dropped(self, dropped: Any) -> None:
         """Python drops what is raised in a destructor or a callback. A request for an end must not be lost there."""
-        if issubclass(dropped.exc_type, KeyboardInterrupt) and self._writing >= 0 and self.asked is not None:
-            os.write(self._writing, bytes([_DROPPED]))
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            self.has_raised = False
 
     def _read(self, reading: int) -> None:
         while True:
-            for number in os.read(reading, 64):
-                if number == _DROPPED:
-                    self._raise_again()
-                elif self._own_signals:
-                    self._own_signals -= 1
-                else:
+            # A signal right before a wait in C does not end that wait: the main thread is reminded until it raises.
+            is_to_raise = self.asked is not None and self._raises and not self.has_raised
+            if is_to_raise:
+                signal.pthread_kill(self._main_thread, _REMINDER)
+            if select.select([reading], [], [], _REMIND_EVERY_SECONDS)[0]:
+                for number in os.read(reading, 64):
                     self._hear(number)
 
-    def _raise_again(self) -> None:
-        # Not before the destructor is over.
-        time.sleep(_DESTRUCTOR_SECONDS)
-        self.has_raised = False
-        # It arrives in the pipe as well, and is no second request there.
-        self._own_signals += 1
-        _thread.interrupt_main(next(number for number, code in EXIT_CODES.items() if code == self.asked))
+    def _remind(self, _number: int, _frame: object) -> None:
+        if self._raises and self.asked is not None:
+            self._raise()
 
     def _hear(self, number: int) -> None:
         code = next((code for known, code in EXIT_CODES.items() if known == number), None)

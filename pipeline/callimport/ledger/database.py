@@ -31,6 +31,8 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, place: str) -> None:
         self._connection = connection
         self.place = place
+        # The files of the ledger by path: device, inode and the largest size seen.
+        self._files: dict[str, tuple[int, int, int]] = {}
 
     @classmethod
     def open(cls, path: Path) -> "Database":
@@ -46,6 +48,7 @@ class Database:
         try:
             with database._translating():
                 database._prepare()
+            database._refuse_lost_file()
         except BaseException:
             database.close()
             raise
@@ -91,6 +94,7 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; when the block has ended, it is on the disk."""
+        self._refuse_lost_file()
         with self._translating():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -174,6 +178,36 @@ class Database:
                     self.execute(statement)
                 self.execute(f"PRAGMA user_version = {number}")
                 self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _refuse_lost_file(self) -> None:
+        """Raise LedgerError where the file under this path is another one by now, or has lost a part.
+
+        SQLite goes on writing to a file that was deleted. What it writes there is lost, and the next run would send the
+        same calls once more.
+        """
+        if self.place == _MEMORY:
+            return
+        for path in (self.place, f"{self.place}-wal"):
+            before = self._files.get(path)
+            try:
+                now = Path(path).stat()
+            except OSError as error:
+                if before is None and isinstance(error, FileNotFoundError):
+                    # The write-ahead log comes with the first write.
+                    continue
+                raise self._lost(path, error.strerror or "gone") from None
+            if before is not None and before[:2] != (now.st_dev, now.st_ino):
+                raise self._lost(path, "replaced by another file")
+            if before is not None and before[2] > now.st_size:
+                raise self._lost(path, "cut off")
+            self._files[path] = (now.st_dev, now.st_ino, now.st_size)
+
+    @staticmethod
+    def _lost(path: str, what: str) -> errors.LedgerError:
+        return errors.LedgerError(
+            f"the ledger's file {path} was removed or changed by another program ({what}): nothing more is sent; put "
+            "it back or restore it from a backup, then run again"
+        )
 
     @contextlib.contextmanager
     def _translating(self) -> Iterator[None]:
