@@ -67,9 +67,8 @@ def main() -> NoReturn:
         if json_answers.asked_for_json():
             json_answers.answer_error(str(failed), failed.exit_code)
         code = _stop(str(failed), failed.exit_code)
-        if isinstance(error, OSError):
-            # It may be the answer that cannot be written: that would be said once more, and nameless.
-            _flush_or_throw_away()
+        # It may be the answer that cannot be written: that would be said once more, and nameless.
+        _flush_or_throw_away()
     sys.exit(_let_go_of_streams(ExitCode(code or 0)))
 
 

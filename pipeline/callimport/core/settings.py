@@ -420,18 +420,24 @@ def _from_file(path: Path, known: Set[str]) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise errors.ConfigError(f"the settings file {path} cannot be read: {_cause(error)}; check --config") from None
     try:
-        dashed = {name.replace("_", "-"): _as_given(value) for name, value in tomllib.loads(text).items()}
+        given = {name.replace("_", "-"): value for name, value in tomllib.loads(text).items()}
     except tomllib.TOMLDecodeError as error:
         raise errors.ConfigError(f"the settings file {path} is not TOML: {error}; mend that line") from None
     except (ValueError, RecursionError) as error:
         # A number of thousands of digits, or tables in tables without end.
-        raise errors.ConfigError(f"the settings file {path} has a value of no option: {error}; remove it") from None
-    for name in dashed:
+        raise errors.ConfigError(f"the settings file {path} cannot be read as TOML: {error}; shorten it") from None
+    for name, value in given.items():
         if name == "token":
             raise errors.ConfigError(f"{path} holds a token: keep it out of there; set CALLIMPORT_TOKEN or token-file")
         if name not in known:
-            raise errors.ConfigError(f'{path} sets "{name}", which is no option: callimport run --help lists them')
-    return dashed
+            raise errors.ConfigError(
+                f'{path} sets "{name[:_LONGEST_SHOWN]}", which is no option: callimport run --help lists them'
+            )
+        try:
+            given[name] = _as_given(value)
+        except (ValueError, RecursionError) as error:
+            raise errors.ConfigError(f'{path} sets "{name}" to a value of no option ({error}): remove it') from None
+    return given
 
 
 def _as_given(value: Any) -> Any:

@@ -28,23 +28,26 @@ Values = tuple[Any, ...] | dict[str, Any]
 class Database:
     """A connection whose every failure is a LedgerError."""
 
-    def __init__(self, connection: sqlite3.Connection, place: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: str, *, named: str | None = None) -> None:
         self._connection = connection
-        self.place = place
+        self._path = path
+        # What messages call it.
+        self.place = named or path
         # The files of the ledger by path: device, inode and the largest size seen.
         self._files: dict[str, tuple[int, int, int]] = {}
 
     @classmethod
-    def open(cls, path: Path) -> "Database":
-        """The ledger at `path`, made if there is none. LedgerError where it is none of ours or cannot be trusted."""
+    def open(cls, path: Path, *, named: Path | None = None) -> "Database":
+        """The ledger at `path`, made if there is none. LedgerError, with `named` for a copy, where it is none of ours
+        or cannot be trusted."""
         try:
             _create_private(path)
             connection = sqlite3.connect(path, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise errors.LedgerError(
-                f"the ledger {path} cannot be opened: {error}; check the folder's rights"
+                f"the ledger {named or path} cannot be opened: {error}; check the folder's rights"
             ) from None
-        database = cls(connection, str(path))
+        database = cls(connection, str(path), named=str(named or path))
         try:
             with database._translating():
                 database._prepare()
@@ -74,7 +77,7 @@ class Database:
                 raise errors.LedgerError(
                     f"the ledger {path} cannot be read: {error.strerror}; check its rights"
                 ) from None
-            opened = cls.open(twin)
+            opened = cls.open(twin, named=path)
             try:
                 return opened.copy()
             finally:
@@ -185,9 +188,9 @@ class Database:
         SQLite goes on writing to a file that was deleted. What it writes there is lost, and the next run would send the
         same calls once more.
         """
-        if self.place == _MEMORY:
+        if self._path == _MEMORY:
             return
-        for path in (self.place, f"{self.place}-wal"):
+        for path in (self._path, f"{self._path}-wal"):
             before = self._files.get(path)
             try:
                 now = Path(path).stat()
