@@ -91,6 +91,12 @@ def test_a_full_disk_behind_stdout_is_said_once(source: Path, tmp_path: Path) ->
     assert len(err.splitlines()) == 1, err
 
 
+def test_an_impossible_width_of_the_terminal_hides_no_message(tmp_path: Path) -> None:
+    for width in ("0", "-5", "²"):
+        ended = callimport("status", state=tmp_path, COLUMNS=width)
+        assert (ended.code, len(ended.err.splitlines())) == (2, 1), ended.said
+
+
 def test_a_program_that_cannot_be_loaded_says_so_in_one_line(source: Path, tmp_path: Path) -> None:
     """As with too little memory, or where an installation is damaged."""
     (tmp_path / "click.py").write_text("raise MemoryError")

@@ -21,6 +21,7 @@ from callimport.cli import doctor, foreign_errors, json_answers, options, profil
 from callimport.cli import status as ledger_status
 from callimport.cli.reconcile import decide, settle
 from callimport.core import endings, models, plurals
+from callimport.core import settings as settings_source
 from callimport.core.errors import ExitCode
 from callimport.core.signal_watch import watch
 
@@ -39,6 +40,7 @@ def main() -> NoReturn:
     # A library writes to its log what callimport says itself, with a traceback.
     logging.lastResort = None
     json_answers.begin()
+    settings_source.forget_impossible_terminal()
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (as long as the process)
         message = "standard output is closed: send the answer to a file or to /dev/null, then run again"

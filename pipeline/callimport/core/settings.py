@@ -145,6 +145,13 @@ def defaults(config_file: str | None, options: Set[str]) -> dict[str, Any]:
     return given
 
 
+def forget_impossible_terminal() -> None:
+    """Unset COLUMNS and LINES where no terminal has such a size: at a width of 0, nothing at all would be printed."""
+    for name in ("COLUMNS", "LINES"):
+        if name in os.environ and not re.fullmatch(r"[1-9][0-9]{0,4}", os.environ[name]):
+            del os.environ[name]
+
+
 def variables() -> tuple[str, ...]:
     """Names in the environment that are meant for us, known or not."""
     return tuple(sorted(name for name in os.environ if name.startswith(PREFIX)))
