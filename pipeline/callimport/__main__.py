@@ -1,20 +1,58 @@
-"""The door: light, so that Ctrl-C while the rest is being loaded ends in a line as well."""
+"""The door: light, so that a signal while the rest is being loaded ends in a line as well."""
 
+import contextlib
 import gc
+import os
 import sys
+from typing import NoReturn
+
+from callimport.core.signal_watch import watch
 
 
 def main() -> None:
+    _fill_closed_streams()
+    watch.start()
     gc.disable()
     try:
         from callimport.cli import commands
-    except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted before anything began\n")
-        sys.exit(130)
+    except BaseException as error:  # noqa: BLE001 - too little memory, too few files or threads, a damaged installation
+        _end_unloaded(f"{type(error).__name__}: {error}".splitlines()[0])
     # What was loaded stays to the end: to look through it for garbage, and at the end once more, takes 0.2 s.
     gc.freeze()
     gc.enable()
-    commands.main()
+    try:
+        commands.main()
+    except SystemExit as ended:
+        code = ended.code
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    # All is written and closed. The interpreter would still wait for threads, and one may wait for ever in a read.
+    os._exit(code if isinstance(code, int) else bool(code))
+
+
+def _end_unloaded(why: str) -> NoReturn:
+    """With the smallest means: whatever was to be loaded may be missing."""
+    message = (
+        f"callimport cannot be loaded ({why}): give it more memory, files and threads (ulimit -a shows the limits), or "
+        "install it again"
+    )
+    message = message.replace("\\", "/").replace('"', "'")
+    with contextlib.suppress(OSError):
+        if "--json" in sys.argv:
+            os.write(1, f'{{"exit_code": 1, "error": "{message}"}}\n'.encode(errors="replace"))
+        os.write(2, f"error: {message}\n".encode(errors="replace"))
+    os._exit(1)
+
+
+def _fill_closed_streams() -> None:
+    """Put /dev/null in place of a closed stream: else a file opened later takes its number, and is written to."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 (as long as the process)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from callimport import report
 from callimport.core import endings, errors, mapping, models, plurals
 from callimport.core import settings as config
 from callimport.core.clock import Drift
-from callimport.core.signals import Interruption
+from callimport.core.signals import Interruption, leaving_at_once
 from callimport.crm import account
 from callimport.crm.client import Destination, connected
 from callimport.crm.rate_limit import Pacer
@@ -115,6 +115,22 @@ async def run(settings: config.Settings, tools: Tools) -> endings.Result:
 
 
 async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> endings.Result:
+    began = tools.clock.monotonic()
+    with leaving_at_once():
+        intake, target = _prepare(settings, tools)
+    pacer, drift = Pacer(settings.rates, tools.clock.monotonic, tools.rng), Drift(tools.clock)
+    async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
+        whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
+        with leaving_at_once():
+            account.confirm(target, whose, settings, tools.ask)
+        with account_ledger.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
+            inquiry = Inquiry(settings, Courier(crm, pacer, tools.rng), whose, tools.clock.wall(), tools.talk)
+            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger, inquiry)
+            return await (crossing.plan() if settings.dry_run else crossing.deliver())
+
+
+def _prepare(settings: config.Settings, tools: Tools) -> tuple[Intake | None, config.Target]:
+    """Everything that needs neither the CRM nor the ledger."""
     output_files.refuse_unfit(settings)
     if settings.resume and settings.files:
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
@@ -127,7 +143,6 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
         raise errors.ConfigError("--pilot says how many calls are sent, and so does --limit: leave one out")
     if settings.adopt and settings.plan:
         raise errors.ConfigError("--adopt changes what is left to send: adopt without --plan, then plan the rest")
-    began = tools.clock.monotonic()
     intake = Intake(settings, tools.clock.wall()) if settings.files else None
     if intake is not None and not intake.finds_leads:
         raise errors.SchemaMismatch(
@@ -136,15 +151,7 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
         )
     if intake is not None:
         _say_what_it_is(intake, tools)
-    target = config.target(settings)
-    pacer, drift = Pacer(settings.rates, tools.clock.monotonic, tools.rng), Drift(tools.clock)
-    async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
-        whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
-        account.confirm(target, whose, settings, tools.ask)
-        with account_ledger.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
-            inquiry = Inquiry(settings, Courier(crm, pacer, tools.rng), whose, tools.clock.wall(), tools.talk)
-            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger, inquiry)
-            return await (crossing.plan() if settings.dry_run else crossing.deliver())
+    return intake, config.target(settings)
 
 
 @dataclass(slots=True)
@@ -282,7 +289,8 @@ class Crossing:
         """With --plan: nothing but that plan is sent."""
         if self.settings.plan is None:
             return
-        intake = Intake(self.settings, self.tools.clock.wall()) if self.settings.files else None
+        with leaving_at_once():
+            intake = Intake(self.settings, self.tools.clock.wall()) if self.settings.files else None
         copy = self.ledger.snapshot()
         enrolled, batch_id = await self._enrol(copy, None, intake)
         due = await self._uploading(copy, intake, batch_id).look()

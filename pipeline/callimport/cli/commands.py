@@ -1,9 +1,12 @@
 """The command line: parse, call one function, print, exit."""
 
+import contextlib
+import logging
 import os
 import random
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -14,11 +17,13 @@ from rich.console import Console
 
 import callimport
 from callimport import importer, report
-from callimport.cli import doctor, json_answers, options, profiles, sandbox, verify_export_find
+from callimport.cli import doctor, foreign_errors, json_answers, options, profiles, sandbox, verify_export_find
 from callimport.cli import status as ledger_status
 from callimport.cli.reconcile import decide, settle
-from callimport.core import endings, errors, models, plurals, privacy
+from callimport.core import endings, models, plurals, privacy
+from callimport.core import settings as settings_source
 from callimport.core.errors import ExitCode
+from callimport.core.signal_watch import watch
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -32,35 +37,48 @@ Exit codes:
 
 def main() -> NoReturn:
     """The command `callimport`: whatever happens ends in one line and an exit code, never in a traceback."""
+    # A library writes to its log what callimport says itself, with a traceback.
+    logging.lastResort = None
+    json_answers.begin()
+    settings_source.forget_impossible_terminal()
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (as long as the process)
+        message = "standard output is closed: send the answer to a file or to /dev/null, then run again"
+        sys.exit(_stop(message, ExitCode.USAGE))
     for stream in (sys.stdout, sys.stderr):
         # A terminal that has no é or • shall have a mark in its place, and not the end of the command.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
+        watch.raise_from_now_on()
         code = commands.main(standalone_mode=False, prog_name="callimport")
+        watch.raise_no_more()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = ExitCode.USAGE
     except click.ClickException as error:
         code = _stop_unparsed(error)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        code = _stop("interrupted: callimport status shows where it stands", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the answer went away; there is nobody left to tell.
         _throw_away(sys.stdout)
         code = ExitCode.STOPPED
-    except errors.ImporterError as error:
-        code = _stop(str(error), error.exit_code)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        code = _stop(
-            f"{where}{error.strerror or error}: free the disk or check the rights, then run again", ExitCode.STOPPED
-        )
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback ever reaches a user
-        code = _stop(
-            f"{type(error).__name__}: {error}: this is a fault of callimport, please report it; the ledger is sound",
-            ExitCode.STOPPED,
-        )
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the last line of defence: no traceback ever reaches a user
+        watch.raise_no_more()
+        failed = foreign_errors.translated(error)
+        if json_answers.asked_for_json():
+            json_answers.answer_error(str(failed), failed.exit_code)
+        code = _stop(str(failed), failed.exit_code)
+        # It may be the answer that cannot be written: that would be said once more, and nameless.
+        _flush_or_throw_away()
     sys.exit(_let_go_of_streams(ExitCode(code or 0)))
+
+
+def _flush_or_throw_away() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _throw_away(sys.stdout)
 
 
 def _let_go_of_streams(code: ExitCode) -> ExitCode:
@@ -85,7 +103,29 @@ def _throw_away(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-@click.group(epilog=_EXIT_CODES)
+class _Commands(click.Group):
+    """click answers an interruption with an empty line. An error of callimport's passes through it as it is."""
+
+    def make_context(self, *given: Any, **more: Any) -> click.Context:
+        with _translating():
+            return super().make_context(*given, **more)
+
+    def invoke(self, context: click.Context) -> Any:
+        with _translating():
+            return super().invoke(context)
+
+
+@contextlib.contextmanager
+def _translating() -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, EOFError, click.exceptions.Abort) as error:
+        watch.raise_no_more()
+        failed = foreign_errors.translated(error)
+        raise failed from error
+
+
+@click.group(cls=_Commands, epilog=_EXIT_CODES)
 @click.version_option(callimport.__version__, prog_name="callimport")
 def commands() -> None:
     """Historical call logs into the CRM: right lead, right time, once, provably."""
@@ -344,7 +384,7 @@ def _answer(result: endings.Result, given: dict[str, Any], *, sent: bool) -> Exi
         told = report.summary_json(
             result.summary, error=result.error, plan=result.plan, pilot=result.pilot, findings=result.findings
         )
-        click.echo(told)
+        json_answers.print_once(told)
         for line in report.lists(result):
             talk.say(line)
     else:
@@ -365,7 +405,7 @@ def _stop_unparsed(error: click.ClickException) -> ExitCode:
     if isinstance(error, click.UsageError):
         message += f" See {context.command_path if context else 'callimport'} --help"
     if json_answers.asked_for_json():
-        json_answers.error(context, message, ExitCode.USAGE)
+        json_answers.answer_error(message, ExitCode.USAGE)
     return _stop(message, ExitCode.USAGE)
 
 

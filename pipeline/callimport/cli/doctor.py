@@ -10,6 +10,7 @@ from rich.console import Console
 from callimport import importer, report
 from callimport.cli import doctor_checks, json_answers, options, probe
 from callimport.core.errors import ExitCode
+from callimport.core.signals import Interruption
 
 Tools = Callable[[dict[str, Any]], importer.Tools]
 
@@ -41,7 +42,11 @@ def _doctor(tools: Tools, /, **given: Any) -> ExitCode:
     """Look at key, CRM, clock, ledger and disk. One read goes to the CRM; nothing is sent."""
     with json_answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
-        examined = anyio.run(doctor_checks.examine, settings, tools(given))
+        examined = anyio.run(
+            lambda: Interruption().until_asked(
+                lambda: doctor_checks.examine(settings, tools(given)), hears_signals=True
+            )
+        )
     if given["as_json"]:
         json_answers.one_object(examined.for_machines())
     else:
@@ -77,7 +82,13 @@ def _probe(tools: Tools, /, test_lead: int, yes: bool, **given: Any) -> ExitCode
     """Find out on one test lead what only a real key can tell. It writes to that lead."""
     with json_answers.errors_answered(given["as_json"]):
         settings = options.settings(given)
-        probed = anyio.run(lambda: probe.probe(settings, tools(given), test_lead, consent=yes))
+        probed = anyio.run(
+            lambda: Interruption().until_asked(
+                lambda: probe.probe(settings, tools(given), test_lead, consent=yes),
+                hears_signals=True,
+                interrupted="interrupted: look at the lead in the CRM for what was made by then",
+            )
+        )
     if given["as_json"]:
         json_answers.one_object(probed.for_machines())
     else:

@@ -17,6 +17,7 @@ from callimport import importer
 from callimport.core import errors, models, plurals
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
+from callimport.core.signals import leaving_at_once
 from callimport.crm import account
 from callimport.crm.handshake import Handshake
 from callimport.ledger import locking, queries
@@ -68,13 +69,19 @@ async def examine(settings: config.Settings, tools: importer.Tools) -> Examined:
     whose: models.Account | None = None
     target: config.Target | None = None
     try:
-        target = config.target(settings)
+        with leaving_at_once():
+            target = config.target(settings)
+    except errors.Interrupted:
+        raise
     except errors.ImporterError as error:
         checks.append(_wrong("destination", error))
     if target is not None:
         before = tools.clock.wall()
-        async with tools.connect(target.base_url, target.token, connections=1) as crm:
-            seen = await crm.handshake()
+        try:
+            async with tools.connect(target.base_url, target.token, connections=1) as crm:
+                seen = await crm.handshake()
+        except errors.ImporterError as error:
+            seen = Handshake(error=str(error))
         moment = before + (tools.clock.wall() - before) / 2
         checks += [_key(target), *_of_the_crm(target, seen, moment)]
         if seen.error is None:

@@ -9,10 +9,19 @@ from typing import Any
 import click
 
 from callimport import report
+from callimport.cli import foreign_errors
 from callimport.core import endings, errors
+from callimport.core.signal_watch import watch
 
 # Their answers tell of rows and calls, and have the same keys whatever happens.
 _OF_ROWS = ("check", "run", "reconcile")
+_is_answered = False
+
+
+def begin() -> None:
+    """No answer has been given yet."""
+    global _is_answered
+    _is_answered = False
 
 
 def asked_for_json() -> bool:
@@ -27,14 +36,27 @@ def asked_for_json_lines() -> bool:
 
 def one_object(answer: dict[str, Any]) -> None:
     """On stdout, in one line."""
-    click.echo(report.one_line(answer))
+    print_once(report.one_line(answer))
 
 
-def error(context: click.Context | None, message: str, code: errors.ExitCode) -> None:
+def print_once(answer: str) -> None:
+    """A signal that comes while the answer is written must not make a second answer."""
+    global _is_answered
+    watch.raise_no_more()
+    _is_answered = True
+    click.echo(answer)
+
+
+def answer_error(message: str, code: errors.ExitCode) -> None:
     """Why there is no other answer, and the exit code, with nothing else in it."""
-    if context is not None and context.info_name in _OF_ROWS:
+    if _is_answered:
+        return
+    context = click.get_current_context(silent=True)
+    # A signal may come before the command line was read, or after the command is over.
+    name = context.info_name if context else next((word for word in sys.argv[1:] if word in _OF_ROWS), None)
+    if name in _OF_ROWS:
         nothing = endings.Summary(None, "", code, 0.0, 0, 0, endings.Rows(), endings.Calls())
-        click.echo(report.summary_json(nothing, error=message))
+        print_once(report.summary_json(nothing, error=message))
     else:
         one_object({"exit_code": int(code), "error": message})
 
@@ -44,7 +66,14 @@ def errors_answered(as_json: bool) -> Iterator[None]:
     """With --json an error is an answer, too."""
     try:
         yield
-    except errors.ImporterError as failed:
-        if as_json:
-            error(click.get_current_context(), str(failed), failed.exit_code)
+    except (click.ClickException, click.exceptions.Exit, SystemExit, BrokenPipeError):
         raise
+    except BaseException as error:
+        # The answer must not be given twice.
+        watch.raise_no_more()
+        failed = foreign_errors.translated(error)
+        if as_json:
+            answer_error(str(failed), failed.exit_code)
+        if failed is error:
+            raise
+        raise failed from error

@@ -16,6 +16,7 @@ from callimport.cli import silence
 from callimport.core import errors, models, normal_form, privacy
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
+from callimport.core.signals import leaving_at_once
 from callimport.crm import account
 from callimport.crm.client import Destination
 from callimport.crm.rate_limit import Pacer
@@ -58,12 +59,14 @@ class Probed:
 async def probe(settings: config.Settings, tools: importer.Tools, lead_id: int, *, consent: bool) -> Probed:
     """Ask the CRM on the lead of that id. ConfigError without somebody's consent, or where there is no such lead;
     DestinationUnusable where the CRM cannot be used at all."""
-    target = config.target(settings)
+    with leaving_at_once():
+        target = config.target(settings)
     pacer = Pacer(settings.rates, tools.clock.monotonic, tools.rng)
     async with tools.connect(target.base_url, target.token, connections=1) as crm:
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
-        account.confirm(target, whose, settings, tools.ask)
-        account.consent_to_trial(whose, lead_id, tools.ask, given=consent)
+        with leaving_at_once():
+            account.confirm(target, whose, settings, tools.ask)
+            account.consent_to_trial(whose, lead_id, tools.ask, given=consent)
         trial = Trial(crm, pacer, tools.clock.wall(), lead_id, tools.talk.say)
         probed = await trial.run()
     await pacer.slot()

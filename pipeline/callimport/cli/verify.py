@@ -13,7 +13,7 @@ from callimport import importer, report
 from callimport.core import errors, files
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
-from callimport.core.signals import Interruption
+from callimport.core.signals import Interruption, leaving_at_once
 from callimport.crm import account
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
@@ -66,7 +66,8 @@ async def verify(settings: config.Settings, tools: importer.Tools, *, combined: 
 
 
 async def _verify(settings: config.Settings, tools: importer.Tools, combined: Path | None) -> Verified:
-    target = config.target(settings)
+    with leaving_at_once():
+        target = config.target(settings)
     began = tools.clock.monotonic()
     pacer = Pacer(settings.rates, tools.clock.monotonic, tools.rng)
     async with tools.connect(target.base_url, target.token, connections=READERS) as crm:

@@ -98,9 +98,9 @@ class DestinationUnusable(ImporterError):
 
 
 class Interrupted(ImporterError):
-    def __init__(self, exit_code: ExitCode) -> None:
+    def __init__(self, exit_code: ExitCode, message: str | None = None) -> None:
         why = "the time is up (--max-duration)" if exit_code is ExitCode.WORK_LEFT else "interrupted"
-        super().__init__(f"{why} before anything was sent: the ledger is as it was; run again")
+        super().__init__(message or f"{why} before anything was sent: the ledger is as it was; run again")
         self.exit_code = exit_code
 
 

@@ -1,6 +1,7 @@
 """Files we write: whole or not at all, readable by their owner only, and never over another without leave."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,19 @@ from typing import Any, BinaryIO, TextIO
 from callimport.core import errors
 
 _OF_TABLES = (".xlsx", ".parquet")
+_LARGEST_TEXT_BYTES = 1024 * 1024
+
+
+def read_text(path: Path) -> str:
+    """A text that a person wrote, such as settings, a key or a profile.
+
+    Raises OSError or UnicodeDecodeError. A device or a pipe may have no end: more than 1 MB is refused.
+    """
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_TEXT_BYTES + 1)
+    if len(content) > _LARGEST_TEXT_BYTES:
+        raise OSError(errno.EFBIG, "it is larger than 1 MB")
+    return content.decode("utf-8")
 
 
 def refuse_existing(path: Path, *, force: bool, is_table: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from typing import TypeVar
 
 Piece = TypeVar("Piece")
@@ -13,8 +12,22 @@ def one_ahead(pieces: Generator[Piece, None, None]) -> Generator[Piece, None, No
 
     What making a piece raises is raised where the piece would have come.
     """
-    with closing(pieces), ThreadPoolExecutor(1) as maker:
+    maker = ThreadPoolExecutor(1)
+    try:
         ahead = maker.submit(next, pieces, None)
         while (piece := ahead.result()) is not None:
             ahead = maker.submit(next, pieces, None)
             yield piece
+    except KeyboardInterrupt:
+        # The piece under way may wait for ever, as for a pipe that nobody writes to: it is left alone.
+        maker.shutdown(wait=False, cancel_futures=True)
+        raise
+    except BaseException:
+        _finish(maker, pieces)
+        raise
+    _finish(maker, pieces)
+
+
+def _finish(maker: ThreadPoolExecutor, pieces: Generator[Piece, None, None]) -> None:
+    maker.shutdown(cancel_futures=True)
+    pieces.close()

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import ipaddress
 import json
 import os
 import re
@@ -34,6 +35,11 @@ LARGEST_RECORDING_MB = 16.0
 _USUAL_PORT = {"http": 80, "https": 443}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "hour": 3600.0}
+_PROXY = re.compile(r"(https?|all|no)_proxy", re.IGNORECASE)
+_OF_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+_LONGEST_HOST = 253
+_LONGEST_LINE = 64 * 1024
+_LONGEST_SHOWN = 100
 # Variables of ours that are not options.
 _RESERVED = {"token", "config"}
 
@@ -139,9 +145,43 @@ def defaults(config_file: str | None, options: Set[str]) -> dict[str, Any]:
     return given
 
 
+def forget_impossible_terminal() -> None:
+    """Unset COLUMNS and LINES where no terminal has such a size: at a width of 0, nothing at all would be printed."""
+    for name in ("COLUMNS", "LINES"):
+        if name in os.environ and not re.fullmatch(r"[1-9][0-9]{0,4}", os.environ[name]):
+            del os.environ[name]
+
+
 def variables() -> tuple[str, ...]:
     """Names in the environment that are meant for us, known or not."""
     return tuple(sorted(name for name in os.environ if name.startswith(PREFIX)))
+
+
+def proxy_variables() -> str:
+    """Names of the variables that name proxies, as in `HTTPS_PROXY, NO_PROXY`; never their values, which hold keys."""
+    return ", ".join(sorted(name for name, value in os.environ.items() if value and _PROXY.fullmatch(name)))
+
+
+def check_proxies() -> None:
+    """ConfigError for a proxy of the environment whose address cannot be read; its value is not shown, it may hold a
+    password."""
+    for name, value in os.environ.items():
+        if value and _PROXY.fullmatch(name) and name.lower() != "no_proxy":
+            try:
+                parts = urlsplit(value if "://" in value else f"http://{value}")
+                is_sound = bool(parts.hostname) and parts.port != 0 and parts.scheme in ("http", "https")
+            except ValueError:
+                is_sound = False
+            if not is_sound:
+                raise errors.ConfigError(
+                    f"the proxy of {name} cannot be used: write it as http://host:port (SOCKS is not supported), or "
+                    "unset it"
+                )
+
+
+def certificate_variables() -> str:
+    """The variables that change which certificates are trusted, with their values; empty where none is set."""
+    return ", ".join(f"{name}={os.environ[name]}" for name in _OF_CERTIFICATES if os.environ.get(name))
 
 
 def rate(text: str) -> models.Rate:
@@ -188,9 +228,12 @@ def target(settings: Settings) -> Target:
         return _sandbox(state_dir(settings))
     base_url = DESTINATIONS.get(settings.destination, settings.destination)
     check_address(base_url)
-    token = from_environment or _token_of_keyring(base_url) or _token_of_file(settings.token_file)
+    token, why_not = (from_environment, "") if from_environment else _token_of_keyring(base_url)
+    token = token or _token_of_file(settings.token_file)
     if token is None:
-        raise errors.ConfigError("no key to the CRM: set CALLIMPORT_TOKEN, or give --token-file PATH (- for stdin)")
+        raise errors.ConfigError(
+            f"no key to the CRM: set CALLIMPORT_TOKEN, or give --token-file PATH (- for stdin){why_not}"
+        )
     return Target(base_url, token, is_production=_hostname(urlsplit(base_url)) == PRODUCTION_HOST)
 
 
@@ -201,10 +244,10 @@ def check_address(base_url: str) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    is_plain = re.fullmatch(r"[\x21-\x7e]+", base_url) and not any(mark in base_url for mark in "@?#\\")
-    if not host or parts.scheme not in ("http", "https") or not is_plain:
+    is_plain = re.fullmatch(r"[\x21-\x7e]{1,2000}", base_url) and not any(mark in base_url for mark in "@?#\\")
+    if not host or parts.scheme not in ("http", "https") or not is_plain or parts.port == 0 or not _is_host(host):
         # What stands before an @ or after a ? may be a key.
-        shown = re.sub(r"//.*@", "//[hidden]@", base_url).partition("?")[0]
+        shown = re.sub(r"//.*@", "//[hidden]@", base_url).partition("?")[0][:_LONGEST_SHOWN]
         raise errors.ConfigError(
             f'the destination "{shown}" is not an address: name sandbox, dev, production or https://host/v2'
         )
@@ -212,6 +255,19 @@ def check_address(base_url: str) -> None:
         raise errors.ConfigError(
             f"the destination {host} is http: a key is sent over https only (http is for this machine's own loopback)"
         )
+
+
+def _is_host(name: str) -> bool:
+    """Whether a name server or a network could know it: an IP address, or labels of letters, digits and hyphens."""
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(name))
+    try:
+        # The standard library's rules: empty and long labels, and names in other scripts that do not decode.
+        labels = name.encode("ascii").decode("idna").removesuffix(".").split(".")
+    except UnicodeError:
+        return False
+    is_word = all(re.fullmatch(r"[^\W_](?:[\w-]{,61}[^\W_])?", label) for label in labels)
+    return is_word and not labels[-1].isdigit() and len(name) <= _LONGEST_HOST
 
 
 def remember_ledger(folder: Path, target: Target, account: models.Account, path: Path) -> None:
@@ -321,16 +377,17 @@ def _token_of_environment() -> privacy.Secret | None:
     return None if value is None else _fit_token(value, "CALLIMPORT_TOKEN")
 
 
-def _token_of_keyring(base_url: str) -> privacy.Secret | None:
+def _token_of_keyring(base_url: str) -> tuple[privacy.Secret | None, str]:
+    """The key, and why the keyring could not be asked: it may be locked, and a backend raises what it likes."""
     try:
         import keyring
     except ImportError:
-        return None
+        return None, ""
     try:
         value = keyring.get_password("callimport", urlsplit(base_url).netloc)
-    except keyring.errors.KeyringError:
-        return None
-    return None if value is None else _fit_token(value, "the key in the keyring")
+    except Exception as error:  # noqa: BLE001 - said where no key is found elsewhere
+        return None, f"; the keyring cannot be used ({type(error).__name__}: {error})"
+    return (None if value is None else _fit_token(value, "the key in the keyring")), ""
 
 
 def _token_of_file(name: str | None) -> privacy.Secret | None:
@@ -341,8 +398,8 @@ def _token_of_file(name: str | None) -> privacy.Secret | None:
     path = Path(name)
     try:
         mode = path.stat().st_mode
-        value = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        value = private_files.read_text(path)
+    except (OSError, ValueError) as error:
         raise errors.ConfigError(f"the key file {path} cannot be read: {_cause(error)}; check --token-file") from None
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise errors.ConfigError(f"the key file {path} can be read by others: chmod 600 {path}")
@@ -352,8 +409,8 @@ def _token_of_file(name: str | None) -> privacy.Secret | None:
 def _first_line_of_stdin() -> str:
     try:
         with open(0, encoding="utf-8", closefd=False) as stdin:
-            return stdin.readline().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError):
+            return stdin.readline(_LONGEST_LINE).rstrip("\r\n")
+    except (OSError, ValueError):
         raise errors.ConfigError("the key on stdin cannot be read: check what is piped into --token-file -") from None
 
 
@@ -366,24 +423,38 @@ def _fit_token(value: str, where: str) -> privacy.Secret:
 
 def _from_file(path: Path, known: Set[str]) -> dict[str, Any]:
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        text = private_files.read_text(path)
+    except (OSError, ValueError) as error:
         raise errors.ConfigError(f"the settings file {path} cannot be read: {_cause(error)}; check --config") from None
+    try:
+        given = {name.replace("_", "-"): value for name, value in tomllib.loads(text).items()}
     except tomllib.TOMLDecodeError as error:
-        raise errors.ConfigError(f"the settings file {path} is not TOML: {error}") from None
-    dashed = {name.replace("_", "-"): _as_given(value) for name, value in given.items()}
-    for name in dashed:
+        raise errors.ConfigError(f"the settings file {path} is not TOML: {error}; mend that line") from None
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits, or tables in tables without end.
+        raise errors.ConfigError(f"the settings file {path} cannot be read as TOML: {error}; shorten it") from None
+    for name, value in given.items():
         if name == "token":
             raise errors.ConfigError(f"{path} holds a token: keep it out of there; set CALLIMPORT_TOKEN or token-file")
         if name not in known:
-            raise errors.ConfigError(f'{path} sets "{name}", which is no option: callimport run --help lists them')
-    return dashed
+            raise errors.ConfigError(
+                f'{path} sets "{name[:_LONGEST_SHOWN]}", which is no option: callimport run --help lists them'
+            )
+        try:
+            given[name] = _as_given(value)
+        except (ValueError, RecursionError) as error:
+            raise errors.ConfigError(f'{path} sets "{name}" to a value of no option ({error}): remove it') from None
+    return given
 
 
 def _as_given(value: Any) -> Any:
     """A TOML value as the command line would give it: text, or a list of it; what is on or off stays so."""
     if isinstance(value, list):
         return [_as_given(one) for one in value]
+    if isinstance(value, dict):
+        raise ValueError("it holds a table")
+    if "\0" in str(value):
+        raise ValueError("it holds the character NUL")
     return value if isinstance(value, bool) else str(value)
 
 
@@ -404,5 +475,7 @@ def _index_key(target: Target) -> str:
     return f"{target.host} {fingerprint}"
 
 
-def _cause(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or "unreadable" if isinstance(error, OSError) else "it is not UTF-8 text"
+def _cause(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or "unreadable"
+    return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)

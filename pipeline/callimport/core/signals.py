@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM: the first asks for a clean end, the second ends the process at once."""
+"""Signals in a command that waits for the CRM: the first asks for a clean end, a second ends the process."""
 
+import contextlib
 import os
-import signal
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 import anyio
@@ -10,15 +11,22 @@ from anyio.abc import TaskStatus
 
 from callimport.core import errors
 from callimport.core.errors import ExitCode
+from callimport.core.signal_watch import watch
 
 Result = TypeVar("Result")
 
-EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
-if hasattr(signal, "SIGHUP"):
-    # The terminal went away, as when an ssh session drops.
-    EXIT_CODES[signal.SIGHUP] = ExitCode.TERMINATED
-# Wrappers pass a signal on that the terminal has given already: two at once are one.
-ONE_REQUEST_SECONDS = 1.0
+
+@contextlib.contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """For work that may wait outside the event loop, as for a file or an answer typed in, before anything is sent.
+
+    Raises Interrupted from the midst of it.
+    """
+    try:
+        with watch.raising():
+            yield
+    except KeyboardInterrupt:
+        raise errors.Interrupted(ExitCode(watch.asked or ExitCode.INTERRUPTED)) from None
 
 
 class Interruption:
@@ -42,11 +50,16 @@ class Interruption:
         self._act()
 
     async def until_asked(
-        self, work: Callable[[], Awaitable[Result]], *, hears_signals: bool, at_most_seconds: float | None = None
+        self,
+        work: Callable[[], Awaitable[Result]],
+        *,
+        hears_signals: bool,
+        at_most_seconds: float | None = None,
+        interrupted: str | None = None,
     ) -> Result:
         """What `work` comes to. Whoever asks for an end, or the time, ends it, unless it has said what else to do.
 
-        Raises Interrupted where it was ended so, and what `work` raises.
+        Raises Interrupted, with the message `interrupted`, where it was ended so, and what `work` raises.
         """
         ended: Result | Exception | None = None
         async with anyio.create_task_group() as beside:
@@ -62,7 +75,7 @@ class Interruption:
                     ended = error
             beside.cancel_scope.cancel()
         if ended is None:
-            raise errors.Interrupted(self.exit_code or ExitCode.INTERRUPTED)
+            raise errors.Interrupted(self.exit_code or ExitCode.INTERRUPTED, interrupted)
         if isinstance(ended, Exception):
             raise ended
         return ended
@@ -74,12 +87,17 @@ class Interruption:
             self.request(ExitCode.WORK_LEFT)
 
     async def listen(self, *, task_status: TaskStatus[None]) -> None:
-        """Take the signals of the process for as long as this is not cancelled."""
-        with anyio.open_signal_receiver(*EXIT_CODES) as received:
-            task_status.started()
-            last = float("-inf")
-            async for number in received:
-                now = anyio.current_time()
-                if now - last >= ONE_REQUEST_SECONDS:
-                    self.request(EXIT_CODES[number])
-                last = now
+        """Take the first signal of the process, for as long as this is not cancelled; `watch` answers the second."""
+        reading, writing = socket.socketpair()
+        with reading, writing:
+
+            def tell() -> None:
+                with contextlib.suppress(OSError):
+                    writing.send(b"!")
+
+            with watch.telling(tell):
+                task_status.started()
+                await anyio.wait_readable(reading)
+                if watch.asked is not None:
+                    self.request(ExitCode(watch.asked))
+                await anyio.sleep_forever()

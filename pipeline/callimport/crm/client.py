@@ -43,7 +43,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from callimport.core import errors, models, normal_form, privacy
+from callimport.core import errors, models, normal_form, privacy, settings
 from callimport.crm import handshake, raw_request, vendor_json
 from callimport.crm.transport import NO_ADDRESS, BeforeBytes, Exchange, Part
 
@@ -193,17 +193,28 @@ async def connected(
     """A destination with its connections open; `transport` is for tests."""
     try:
         loopback = httpx.URL(base_url).host in ("127.0.0.1", "localhost", "::1")
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise errors.DestinationUnusable(NO_ADDRESS) from error
-    async with httpx.AsyncClient(
-        transport=transport,
-        verify=_tls(),
-        http2=False,
-        timeout=TIMEOUTS,
-        limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS),
-        # Proxies of the environment are for the way out, never for a rehearsal on this machine.
-        trust_env=not loopback,
-    ) as client:
+    tls = _tls()
+    if not loopback:
+        settings.check_proxies()
+    try:
+        client = httpx.AsyncClient(
+            transport=transport,
+            verify=tls,
+            http2=False,
+            timeout=TIMEOUTS,
+            limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS),
+            # Proxies of the environment are for the way out, never for a rehearsal on this machine.
+            trust_env=not loopback,
+        )
+    except (httpx.InvalidURL, ValueError, ImportError):
+        # The address is sound, so it is a proxy's. The error would show the proxy's password.
+        raise errors.ConfigError(
+            f"a proxy of {settings.proxy_variables() or 'this system'} cannot be used: write it as "
+            "http://host:port (SOCKS is not supported), or unset it"
+        ) from None
+    async with client:
         yield Destination(client, base_url, token)
 
 
@@ -213,6 +224,12 @@ def _all(included: str, created_until: datetime) -> dict[str, str]:
 
 
 def _tls() -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
+    try:
+        context = httpx.create_ssl_context()
+    except OSError as error:
+        named = settings.certificate_variables() or "the certificates that come with certifi"
+        raise errors.ConfigError(
+            f"the certificates to trust cannot be read ({error.strerror or error}): check {named}, or unset it"
+        ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

@@ -9,7 +9,7 @@ from typing import TypeVar
 import anyio
 import tenacity
 
-from callimport.core import errors, models
+from callimport.core import errors, models, settings
 from callimport.crm.client import Destination
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.transport import BeforeBytes
@@ -135,7 +135,8 @@ class Courier:
             return await retrying(self._once, request)
         except (errors.NotApplied, errors.InDoubt) as outcome:
             raise errors.DestinationUnusable(
-                f"the CRM cannot be reached ({outcome.evidence}): check the address and the network, then run again"
+                f"the CRM cannot be reached ({outcome.evidence}): check the address, the network{_proxies()}, then run "
+                "again"
             ) from outcome
 
     async def _once(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -168,3 +169,8 @@ def _refusal_is_the_end(what: str = "account") -> Iterator[None]:
         raise errors.DestinationUnusable(
             f"the CRM does not let this key see its {what} ({outcome.evidence}): ask its support what it may do"
         ) from outcome
+
+
+def _proxies() -> str:
+    named = settings.proxy_variables()
+    return f" and the proxy of {named}" if named else ""

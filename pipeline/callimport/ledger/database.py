@@ -28,24 +28,30 @@ Values = tuple[Any, ...] | dict[str, Any]
 class Database:
     """A connection whose every failure is a LedgerError."""
 
-    def __init__(self, connection: sqlite3.Connection, place: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: str, *, named: str | None = None) -> None:
         self._connection = connection
-        self.place = place
+        self._path = path
+        # What messages call it.
+        self.place = named or path
+        # The files of the ledger by path: device, inode and the largest size seen.
+        self._files: dict[str, tuple[int, int, int]] = {}
 
     @classmethod
-    def open(cls, path: Path) -> "Database":
-        """The ledger at `path`, made if there is none. LedgerError where it is none of ours or cannot be trusted."""
+    def open(cls, path: Path, *, named: Path | None = None) -> "Database":
+        """The ledger at `path`, made if there is none. LedgerError, with `named` for a copy, where it is none of ours
+        or cannot be trusted."""
         try:
             _create_private(path)
             connection = sqlite3.connect(path, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise errors.LedgerError(
-                f"the ledger {path} cannot be opened: {error}; check the folder's rights"
+                f"the ledger {named or path} cannot be opened: {error}; check the folder's rights"
             ) from None
-        database = cls(connection, str(path))
+        database = cls(connection, str(path), named=str(named or path))
         try:
             with database._translating():
                 database._prepare()
+            database._refuse_lost_file()
         except BaseException:
             database.close()
             raise
@@ -71,7 +77,7 @@ class Database:
                 raise errors.LedgerError(
                     f"the ledger {path} cannot be read: {error.strerror}; check its rights"
                 ) from None
-            opened = cls.open(twin)
+            opened = cls.open(twin, named=path)
             try:
                 return opened.copy()
             finally:
@@ -91,6 +97,7 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing; when the block has ended, it is on the disk."""
+        self._refuse_lost_file()
         with self._translating():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -174,6 +181,36 @@ class Database:
                     self.execute(statement)
                 self.execute(f"PRAGMA user_version = {number}")
                 self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _refuse_lost_file(self) -> None:
+        """Raise LedgerError where the file under this path is another one by now, or has lost a part.
+
+        SQLite goes on writing to a file that was deleted. What it writes there is lost, and the next run would send the
+        same calls once more.
+        """
+        if self._path == _MEMORY:
+            return
+        for path in (self._path, f"{self._path}-wal"):
+            before = self._files.get(path)
+            try:
+                now = Path(path).stat()
+            except OSError as error:
+                if before is None and isinstance(error, FileNotFoundError):
+                    # The write-ahead log comes with the first write.
+                    continue
+                raise self._lost(path, error.strerror or "gone") from None
+            if before is not None and before[:2] != (now.st_dev, now.st_ino):
+                raise self._lost(path, "replaced by another file")
+            if before is not None and before[2] > now.st_size:
+                raise self._lost(path, "cut off")
+            self._files[path] = (now.st_dev, now.st_ino, now.st_size)
+
+    @staticmethod
+    def _lost(path: str, what: str) -> errors.LedgerError:
+        return errors.LedgerError(
+            f"the ledger's file {path} was removed or changed by another program ({what}): nothing more is sent; put "
+            "it back or restore it from a backup, then run again"
+        )
 
     @contextlib.contextmanager
     def _translating(self) -> Iterator[None]:

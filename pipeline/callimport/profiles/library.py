@@ -4,7 +4,7 @@ import functools
 import importlib.resources
 from pathlib import Path
 
-from callimport.core import errors
+from callimport.core import errors, files
 from callimport.profiles.loading import parsed
 from callimport.profiles.model import Profile
 from callimport.profiles.toml_table import close
@@ -41,7 +41,7 @@ def text_of(name_or_path: str) -> str:
             f"there is no profile {name_or_path}{hint}; known: {', '.join(available())}, or the path of a .toml file"
         )
     try:
-        return path.read_text("utf-8")
+        return files.read_text(path)
     except OSError as error:
         raise errors.ConfigError(f"profile {path} cannot be read: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:

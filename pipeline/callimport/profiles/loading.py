@@ -47,6 +47,9 @@ def parsed(text: str, file: str) -> Profile:
         recipe = Table(tomllib.loads(text), file)
     except tomllib.TOMLDecodeError as error:
         raise errors.ConfigError(f"profile {file} is not TOML: {error}; mend that line") from error
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits, or tables in tables without end.
+        raise errors.ConfigError(f"profile {file} cannot be read as TOML: {error}; shorten that value") from error
     recipe.only(list(dict.fromkeys(_KEYS.get(entry.name, entry.name) for entry in dataclasses.fields(Profile))))
     columns, constants = _columns(recipe.table("columns")), _constants(recipe.table("constants"))
     direction = grammar.rules(recipe, "direction", call_log.DIRECTIONS)

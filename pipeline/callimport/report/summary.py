@@ -49,7 +49,7 @@ class Reckoning:
         rows, calls, skipped = self._rows(), self._calls(stand, held), self._skipped(stand)
         error = str(self.stopped_by) if self.stopped_by else None
         if not (rows.adds_up() and calls.adds_up(rows)):
-            error = error or "rows and calls do not add up: please report this; the ledger is sound"
+            error = error or "rows and calls do not add up: please report this; callimport doctor checks the ledger"
         summary = endings.Summary(
             run_id=self.run_id,
             batch=self.batch_id,

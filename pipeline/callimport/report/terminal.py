@@ -52,7 +52,7 @@ _TO_DO = {
 }
 _MEANING = {
     ExitCode.OK: "all well",
-    ExitCode.STOPPED: "stopped by an error; the ledger is sound, run again to go on",
+    ExitCode.STOPPED: "stopped by an error; run again to go on",
     ExitCode.ROWS_FAILED: "finished; some rows were rejected or refused, or ended as --fail-on names",
     ExitCode.IN_DOUBT: "finished; some calls are in doubt or held",
     ExitCode.WORK_LEFT: "stopped as asked; work is left, run again to go on",

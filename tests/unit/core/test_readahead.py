@@ -49,3 +49,17 @@ def test_who_stops_early_leaves_nothing_open() -> None:
     assert next(ahead) == 1
     ahead.close()
     assert closed.is_set()
+
+
+def test_an_interruption_does_not_wait_for_a_piece_that_never_comes() -> None:
+    may_end = threading.Event()
+
+    def pieces() -> Generator[str, None, None]:
+        yield "first"
+        may_end.wait()
+
+    ahead = readahead.one_ahead(pieces())
+    next(ahead)
+    with pytest.raises(KeyboardInterrupt):
+        ahead.throw(KeyboardInterrupt)
+    may_end.set()

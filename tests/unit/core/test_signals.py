@@ -1,13 +1,15 @@
-"""The first Ctrl-C asks, the second one ends. No signal leaves this process but to itself."""
+"""The first Ctrl-C asks, a second one ends. No signal leaves this process but to itself."""
 
 import os
 import signal
+from collections.abc import Iterator
 
 import anyio
 import pytest
 
-from callimport.core import errors
+from callimport.core import errors, signals
 from callimport.core.errors import ExitCode
+from callimport.core.signal_watch import EXIT_CODES, SignalWatch
 from callimport.core.signals import Interruption
 
 
@@ -21,6 +23,24 @@ def _no_real_end(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Ended(code)
 
     monkeypatch.setattr(os, "_exit", end)
+
+
+# As the program does; trio hears signals in a way of its own.
+on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[SignalWatch]:
+    """A watch as `callimport` starts it, for the length of a test."""
+    before = {number: signal.getsignal(number) for number in EXIT_CODES}
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+    its, fd = SignalWatch(), signal.set_wakeup_fd(-1)
+    monkeypatch.setattr(signals, "watch", its)
+    its.start()
+    yield its
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    signal.set_wakeup_fd(fd)
 
 
 def test_nobody_asked_is_no_exit_code() -> None:
@@ -64,8 +84,9 @@ def test_a_second_request_ends_the_process_at_once(second: ExitCode) -> None:
     assert ended.value.args == (second,)
 
 
+@on_asyncio
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])
-async def test_a_signal_is_a_request_with_its_exit_code(number: signal.Signals, code: int) -> None:
+async def test_a_signal_is_a_request_with_its_exit_code(watch: SignalWatch, number: signal.Signals, code: int) -> None:
     one, heard = Interruption(), anyio.Event()
     one.on_request(heard.set)
     async with anyio.create_task_group() as group:
@@ -74,15 +95,32 @@ async def test_a_signal_is_a_request_with_its_exit_code(number: signal.Signals, 
         with anyio.fail_after(5):
             await heard.wait()
         group.cancel_scope.cancel()
-    assert one.exit_code == code
+    assert one.exit_code == watch.asked == code
 
 
-async def test_signals_are_given_back_when_nobody_listens_any_more() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    async with anyio.create_task_group() as group:
-        await group.start(Interruption().listen)
-        group.cancel_scope.cancel()
-    assert signal.getsignal(signal.SIGTERM) == before
+@on_asyncio
+async def test_a_signal_of_before_is_heard_by_who_begins_to_listen(watch: SignalWatch) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(errors.Interrupted) as ended:
+        await Interruption().until_asked(anyio.sleep_forever, hears_signals=True)
+    assert ended.value.exit_code == watch.asked == ExitCode.TERMINATED
+
+
+@on_asyncio
+async def test_a_signal_ends_a_wait_outside_the_event_loop(watch: SignalWatch) -> None:
+    reading, writing = os.pipe()
+
+    async def work() -> None:
+        with signals.leaving_at_once():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.read(reading, 1)
+
+    with pytest.raises(errors.Interrupted) as ended:
+        await Interruption().until_asked(work, hears_signals=True)
+    assert ended.value.exit_code == ExitCode.INTERRUPTED
+    os.close(reading)
+    os.close(writing)
 
 
 async def test_what_work_comes_to_is_what_is_told() -> None:

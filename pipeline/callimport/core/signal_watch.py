@@ -1,0 +1,180 @@
+"""Hear Ctrl-C, SIGTERM and SIGHUP from the first line of the program to its last, whatever the main thread does.
+
+The first signal asks for a clean end. A second one ends the process at once.
+
+CPython runs a Python handler in the main thread, between two bytecodes. A main thread that waits in C (polars, a name
+look-up, a thread that reads a pipe) runs none. CPython's handler in C writes the number of the signal to the wake-up
+pipe at once, whatever the main thread does. A thread here reads that pipe.
+
+Only the standard library's smallest modules are imported here: this runs before everything else is loaded.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+INTERRUPTED, TERMINATED = 130, 143
+EXIT_CODES: dict[signal.Signals, int] = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+if hasattr(signal, "SIGHUP"):
+    # The terminal went away, as when an ssh session drops.
+    EXIT_CODES[signal.SIGHUP] = TERMINATED
+# A wrapper such as `make` or `sudo` passes on the signal that the terminal has sent to callimport already. The copy
+# comes within milliseconds. A person needs longer than this for a second Ctrl-C.
+ONE_REQUEST_SECONDS = 0.2
+_ENDED = (
+    "ended at once by a second signal: callimport status shows where it stands, and the next run goes on from there"
+)
+# Does nothing in a program that does not ask for it.
+_REMINDER = signal.SIGURG
+_REMIND_EVERY_SECONDS = 0.1
+_SHOW_CURSOR = b"\x1b[?25h"
+
+
+class SignalWatch:
+    """`asked` is the exit code that the first signal asks for, None before it."""
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        self.has_raised = False
+        self._first_at: float | None = None
+        self._raises = False
+        self._tell: Callable[[], None] = _nobody
+        self._writing = -1
+        self._main_thread = threading.get_ident()
+        self._terminal: list[Any] | None = None
+
+    def start(self) -> None:
+        """Take the signals from now on. A signal that is ignored stays ignored: so `nohup` asks for SIGHUP, and a shell
+        for SIGINT of a command it puts into the background."""
+        self._terminal = _terminal_settings()
+        sys.unraisablehook = self._note_dropped
+        for number in EXIT_CODES:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._handle)
+        signal.signal(_REMINDER, self._remind)
+        try:
+            reading, self._writing = os.pipe()
+            os.set_blocking(self._writing, False)
+            threading.Thread(target=self._read, args=(reading,), name="signals", daemon=True).start()
+            signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        except (OSError, RuntimeError):
+            # No thread or no file handle is to be had. The handler alone then hears what it can.
+            self._writing = -1
+
+    def raise_from_now_on(self) -> None:
+        """The first signal raises KeyboardInterrupt in the main thread; at once, if it came already."""
+        self._raises = True
+        if self.asked is not None:
+            self._raise()
+
+    def raise_no_more(self) -> None:
+        """The first signal only counts from now on, as while the answer is written. A second one ends the process."""
+        self._raises = False
+
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """In this block the main thread waits where no event loop runs: a first signal raises KeyboardInterrupt."""
+        before = self._raises
+        try:
+            self.raise_from_now_on()
+            yield
+        finally:
+            self._raises = before
+
+    @contextlib.contextmanager
+    def telling(self, tell: Callable[[], None]) -> Iterator[None]:
+        """In this block the first signal calls `tell` from the thread of this watch; at once, if it came already.
+
+        It raises nothing there, and nothing after the block.
+        """
+        self._raises = False
+        self._tell = tell
+        try:
+            if self.asked is not None:
+                tell()
+            yield
+        finally:
+            self._tell = _nobody
+
+    def _handle(self, number: int, _frame: object) -> None:
+        if self._writing < 0:
+            self._hear(number)
+        self.asked = self.asked or EXIT_CODES[signal.Signals(number)]
+        if self._raises:
+            self._raise()
+
+    def _raise(self) -> None:
+        if not self.has_raised:
+            self.has_raised = True
+            raise KeyboardInterrupt
+
+    def _note_dropped(self, dropped: Any) -> None:
+        """Python drops what is raised in a destructor or a callback. A request for an end must not be lost there."""
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            self.has_raised = False
+
+    def _read(self, reading: int) -> None:
+        while True:
+            # A signal right before a wait in C does not end that wait: the main thread is reminded until it raises.
+            is_to_raise = self.asked is not None and self._raises and not self.has_raised
+            if is_to_raise:
+                signal.pthread_kill(self._main_thread, _REMINDER)
+            if select.select([reading], [], [], _REMIND_EVERY_SECONDS)[0]:
+                for number in os.read(reading, 64):
+                    self._hear(number)
+
+    def _remind(self, _number: int, _frame: object) -> None:
+        if self._raises and self.asked is not None:
+            self._raise()
+
+    def _hear(self, number: int) -> None:
+        code = next((code for known, code in EXIT_CODES.items() if known == number), None)
+        now = time.monotonic()
+        if code is None:
+            return
+        if self._first_at is None:
+            self._first_at = now
+            self.asked = self.asked or code
+            self._tell()
+        elif now - self._first_at >= ONE_REQUEST_SECONDS:
+            self._end(code)
+
+    def _end(self, code: int) -> None:
+        """No buffer, no lock, no import: the main thread may hold any of them."""
+        line = f"error: {_ENDED}"
+        if "--log-format=json" in sys.argv or ("--log-format" in sys.argv and "json" in sys.argv):
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+            line = f'{{"time": "{stamp}", "level": "error", "message": "{_ENDED}"}}'
+        with contextlib.suppress(OSError):
+            # A progress line hides the cursor.
+            os.write(2, (_SHOW_CURSOR + b"\r\n" if self._terminal else b"") + line.encode() + b"\n")
+        _restore(self._terminal)
+        os._exit(code)
+
+
+def _nobody() -> None:
+    """Nobody waits for a signal."""
+
+
+def _terminal_settings() -> list[Any] | None:
+    try:
+        return termios.tcgetattr(2)
+    except (OSError, termios.error):
+        return None
+
+
+def _restore(settings: list[Any] | None) -> None:
+    """Show again what a person types: a prompt for a password hides it. A process in the background may not do so."""
+    with contextlib.suppress(OSError, termios.error):
+        if settings is not None and os.tcgetpgrp(2) == os.getpgrp():
+            termios.tcsetattr(2, termios.TCSANOW, settings)
+
+
+watch = SignalWatch()

@@ -1,0 +1,171 @@
+"""A hostile surrounding ends in one line that names it, never in a traceback. Real processes."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import rehearsal
+from tests.fuzz import signals
+from tests.rehearsal import Crm, Ended, callimport, calls, write_csv
+
+FAST = ("--rate", "60000/min")
+ELSEWHERE = ("--destination", "https://crm.invalid/v2")
+KEY: dict[str, Any] = {"CALLIMPORT_TOKEN": "a.b.c"}
+SECRET = "hunter2"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_csv(tmp_path_factory.mktemp("files") / "calls.csv", calls(3))
+
+
+@pytest.fixture
+def slow_crm(tmp_path: Path) -> Iterator[Crm]:
+    with rehearsal.crm(tmp_path / "state", "--limit", "100000", "--latency-ms", "30") as running:
+        yield running
+
+
+def _refused(ended: Ended, code: int, says: str) -> None:
+    """One line on stderr, and one JSON object with the same message."""
+    assert ended.code == ended.summary["exit_code"] == code, ended.said
+    assert says in ended.summary["error"]
+    assert ended.err == f"error: {ended.summary['error']}\n"
+    assert SECRET not in ended.said
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"HTTPS_PROXY": f"socks5://user:{SECRET}@127.0.0.1:9"}, "the proxy of HTTPS_PROXY"),
+        ({"ALL_PROXY": f"http://user:{SECRET}@127.0.0.1:99999"}, "the proxy of ALL_PROXY"),
+        ({"https_proxy": f"http://user:{SECRET}@[::1"}, "the proxy of https_proxy"),
+        ({"SSL_CERT_FILE": "/nonexistent.pem"}, "SSL_CERT_FILE=/nonexistent.pem"),
+        ({"SSL_CERT_FILE": "/dev/null"}, "SSL_CERT_FILE=/dev/null"),
+        ({"SSLKEYLOGFILE": "/nonexistent/keys"}, "SSLKEYLOGFILE=/nonexistent/keys"),
+    ],
+)
+def test_a_variable_that_keeps_the_crm_away_is_named(
+    source: Path, tmp_path: Path, variables: dict[str, Any], says: str
+) -> None:
+    _refused(callimport("run", source, "--quiet", "--json", *ELSEWHERE, state=tmp_path, **KEY, **variables), 2, says)
+
+
+def test_a_file_of_settings_without_end_is_not_read_to_its_end(source: Path, tmp_path: Path) -> None:
+    for option, told in (("--config", "settings file"), ("--profile", "profile"), ("--token-file", "key file")):
+        ended = callimport("run", source, "--quiet", "--json", option, "/dev/zero", *ELSEWHERE, state=tmp_path)
+        _refused(ended, 2, f"{told} /dev/zero cannot be read: it is larger than 1 MB")
+
+
+def test_a_closed_stream_is_no_fault(source: Path, tmp_path: Path) -> None:
+    """A file that is opened later must not take the number of a closed stream."""
+    closed = {(0, 2): 0, (1,): 2}
+    for numbers, code in closed.items():
+        closing = " ".join(f"{number}>&-" for number in numbers)
+        process = subprocess.run(
+            ["/bin/sh", "-c", f'exec "$0" "$@" {closing}', sys.executable, "-m", "callimport", "check", str(source)],
+            env={**rehearsal.installed(), "CALLIMPORT_STATE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=rehearsal.PATIENCE_SECONDS,
+        )
+        assert process.returncode == code, process.stderr
+        assert "Traceback" not in process.stderr
+        assert ("standard output is closed" in process.stderr) is (numbers == (1,))
+
+
+def test_a_full_disk_behind_stdout_is_said_once(source: Path, tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = rehearsal.started("check", source, "--json", "--quiet", state=tmp_path, stdout=full)
+        _, err = process.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+    assert process.returncode == 1
+    assert len(err.splitlines()) == 1, err
+
+
+def test_an_impossible_width_of_the_terminal_hides_no_message(tmp_path: Path) -> None:
+    for width in ("0", "-5", "²"):
+        ended = callimport("status", state=tmp_path, COLUMNS=width)
+        assert (ended.code, len(ended.err.splitlines())) == (2, 1), ended.said
+
+
+def test_a_program_that_cannot_be_loaded_says_so_in_one_line(source: Path, tmp_path: Path) -> None:
+    """As with too little memory, or where an installation is damaged."""
+    (tmp_path / "click.py").write_text("raise MemoryError")
+    environment: dict[str, Any] = {**rehearsal.installed(), "PYTHONPATH": str(tmp_path)}
+    process = rehearsal.started("check", source, "--json", state=tmp_path, **environment)
+    out, err = process.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+    assert process.returncode == json.loads(out)["exit_code"] == 1
+    assert err == f"error: {json.loads(out)['error']}\n"
+    assert "memory" in err
+
+
+def _replace(ledger: Path) -> None:
+    copy = ledger.with_name("copy")
+    shutil.copy(ledger, copy)
+    copy.replace(ledger)
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        Path.unlink,
+        lambda ledger: ledger.parent.rename(ledger.parent.with_name("elsewhere")),
+        _replace,
+        lambda ledger: os.truncate(ledger, 0),
+        lambda ledger: Path(f"{ledger}-wal").unlink(),
+    ],
+    ids=["deleted", "folder moved", "replaced", "emptied", "log deleted"],
+)
+def test_a_run_whose_ledger_is_lost_sends_nothing_more(
+    slow_crm: Crm, tmp_path: Path, lose: Callable[[Path], object]
+) -> None:
+    """SQLite goes on writing to a file that was deleted, and the next run would send the same calls once more."""
+    source = write_csv(tmp_path / "calls.csv", calls(300))
+    running = slow_crm.start(source, *FAST, "--quiet")
+    slow_crm.wait_for_creates(20)
+    (ledger,) = (slow_crm.state / "ledgers").glob("*.sqlite3")
+    lose(ledger)
+    _, err = running.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+    assert running.returncode == 1
+    assert "Traceback" not in err
+    assert str(ledger) in err
+    # At most what was under way, and what was taken while the file was being removed.
+    assert slow_crm.creates() < 100
+
+
+def test_signals_at_any_moment_end_each_command_cleanly(tmp_path: Path) -> None:
+    """A small share of `python -m tests.fuzz.signals`."""
+    assert signals.play(tmp_path, count=5, seed=5) == []
+
+
+@pytest.mark.parametrize("option", ["--config", "--token-file", "--leads"])
+def test_one_signal_ends_the_wait_for_a_pipe_that_nobody_writes_to(source: Path, tmp_path: Path, option: str) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    process = rehearsal.started(
+        "run", source, "--quiet", "--json", option, tmp_path / "pipe", *ELSEWHERE, state=tmp_path / "state"
+    )
+    writing: list[int] = []
+    rehearsal.wait_until(lambda: process.poll() is not None or _opened(tmp_path / "pipe", writing))
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=rehearsal.PATIENCE_SECONDS)
+    for each in writing:
+        os.close(each)
+    assert "Traceback" not in err
+    # A file of leads is no pipe: it is refused before anybody waits for it.
+    assert process.returncode == json.loads(out)["exit_code"] == (5 if option == "--leads" else 143)
+
+
+def _opened(pipe: Path, writing: list[int]) -> bool:
+    """Open the pipe for writing, which succeeds once somebody waits at its other end, and say nothing into it."""
+    with contextlib.suppress(OSError):
+        writing.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+    return bool(writing)

@@ -1,0 +1,134 @@
+"""A signal is heard whatever the main thread does. Each process here has nothing but the watch."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import textwrap
+import time
+
+import pytest
+
+START = """
+import os, signal, sys, threading, time
+from callimport.core.signal_watch import watch
+watch.start()
+reading, writing = os.pipe()
+def say(word):
+    os.write(1, word + b"\\n")
+"""
+READS = "thread = threading.Thread(target=os.read, args=(reading, 1)); thread.start(); say(b'ready')\n"
+STUCK = {
+    # This wait in C is ended by no signal, and no Python handler runs in it.
+    "in a library": READS + "import ctypes; ctypes.CDLL(None).pthread_join(ctypes.c_ulong(thread.ident), None)",
+    "at the end, in a thread": READS,
+    "in code that swallows it": (
+        "watch.raise_from_now_on()\n"
+        "try:\n    say(b'ready'); os.read(reading, 1)\n"
+        "except BaseException:\n    os.read(reading, 1)"
+    ),
+}
+
+
+def _process(script: str, *, ignores: tuple[signal.Signals, ...] = ()) -> subprocess.Popen[str]:
+    def ignore() -> None:
+        for number in ignores:
+            signal.signal(number, signal.SIG_IGN)
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=ignore,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def _press_until_it_ends(process: subprocess.Popen[str], number: signal.Signals) -> str:
+    """As an impatient person does: again and again, every 50 ms."""
+    deadline = time.monotonic() + 10
+    while process.poll() is None:
+        assert time.monotonic() < deadline, "it did not end"
+        process.send_signal(number)
+        time.sleep(0.05)
+    _, err = process.communicate()
+    return str(err)
+
+
+@pytest.mark.parametrize("script", STUCK.values(), ids=STUCK.keys())
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
+def test_a_second_signal_ends_a_process_that_is_stuck(script: str, number: signal.Signals, code: int) -> None:
+    process = _process(script)
+    err = _press_until_it_ends(process, number)
+    assert process.returncode == code
+    assert err.startswith("error: ended at once")
+    assert len(err.splitlines()) == 1
+
+
+def test_two_signals_at_once_are_one_request() -> None:
+    process = _process(
+        "watch.raise_from_now_on()\n"
+        "try:\n    say(b'ready'); os.read(reading, 1)\n"
+        "except KeyboardInterrupt:\n    watch.raise_no_more(); time.sleep(0.5); os._exit(watch.asked)"
+    )
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode in (130, 143)
+    assert err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_the_parent_ignores_stays_ignored(number: signal.Signals) -> None:
+    """So `nohup` asks for SIGHUP, and a shell for SIGINT of a command that it puts into the background."""
+    process = _process("say(b'ready'); time.sleep(60)", ignores=(number,))
+    for _ in range(3):
+        process.send_signal(number)
+        time.sleep(0.25)
+    assert process.poll() is None
+    process.terminate()
+    assert "ended at once" in _press_until_it_ends(process, signal.SIGTERM)
+
+
+def test_an_interruption_that_python_drops_is_raised_again() -> None:
+    """Python prints and forgets what is raised in a destructor."""
+    process = _process(
+        "class Dropped:\n    def __del__(self):\n        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.1)\n"
+        "watch.raise_from_now_on()\n"
+        "say(b'ready')\n"
+        "try:\n    Dropped(); os.read(reading, 1)\n"
+        "except KeyboardInterrupt:\n    os._exit(watch.asked)"
+    )
+    _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (130, "")
+
+
+def test_a_hidden_terminal_shows_again_what_is_typed() -> None:
+    """A prompt for a password hides it."""
+    script = START + textwrap.dedent("""
+        import termios
+        now = termios.tcgetattr(2)
+        now[3] &= ~termios.ECHO
+        termios.tcsetattr(2, termios.TCSANOW, now)
+        say(b"ready")
+        os.read(reading, 1)
+        """)
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-c", script])  # noqa: S606 (a terminal of its own)
+    said = b""
+    while b"ready" not in said:
+        said += os.read(terminal, 1000)
+    assert not termios.tcgetattr(terminal)[3] & termios.ECHO
+    echo = 0
+    while os.waitpid(process, os.WNOHANG) == (0, 0):
+        os.kill(process, signal.SIGINT)
+        time.sleep(0.05)
+        echo = termios.tcgetattr(terminal)[3] & termios.ECHO
+    os.close(terminal)
+    assert echo
