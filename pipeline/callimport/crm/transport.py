@@ -87,6 +87,7 @@ class Exchange:
             httpx.HTTPError,
             httpx.InvalidURL,
             httpx.StreamError,
+            httpx.CookieConflict,
             OSError,
             _TooLarge,
         ) as error:

@@ -6,6 +6,8 @@ from callimport.core import errors, models, normal_form, privacy
 
 # What the ledger can hold; no CRM counts so far.
 LARGEST_ID = 2**63 - 1
+# An account's name is shown in many messages.
+LONGEST_NAME = 200
 
 
 def as_list(body: Any) -> list[Any]:
@@ -31,7 +33,7 @@ def stored(one: Any) -> models.Stored:
 def account(one: Any) -> models.Account:
     if not isinstance(one, dict) or not is_id(one.get("id")):
         raise errors.DestinationUnusable("the CRM did not say whose key this is: check the destination's address")
-    return models.Account(int(one["id"]), privacy.scrub(_text(one.get("name"))))
+    return models.Account(int(one["id"]), privacy.scrub(_text(one.get("name"))[:LONGEST_NAME]))
 
 
 def user(one: Any) -> models.User:
