@@ -213,6 +213,8 @@ class Answers:
             shows = included == "communications"
             kind = "leads with communications" if shows else "leads"
             return kind, about, lambda: self._page(asked, lambda _: True, shows=shows)
+        if path.startswith("/communications") and method not in ("POST", "PUT"):
+            return "other", about, lambda: Sound(405, {"message": "Method not allowed."})
         number = int(re.sub(r"\D", "", path) or 0)
         if path.startswith("/leads/"):
             return "lead", {"lead": number}, lambda: self._lead(number)

@@ -51,7 +51,6 @@ from tests.baseline.scripted_crm import (
     ScriptedCrm,
     Trouble,
     World,
-    answer,
 )
 from tests.fuzz import hostile_answers
 from tests.fuzz.hostile_answers import NUMBERS_OF_ANSWERS, WRITES
@@ -224,13 +223,15 @@ class _Story:
         """Each call is stored once, or the ledger says why not."""
         stored = self._stored()
         standing = self._standing()
+        # A guard stopped it: a person decides first.
+        waits = {"pending"} if "after run: exit 8" in self.played.ended else set[str]()
         for row in rehearsal.calls(self._case.calls):
             call, key = _instant(row["started_at"]), row["call_id"]
             status = standing.get(key, "unknown to the ledger")
             allowed = {1: {"delivered", "gone", "in_doubt", "held", "refused", "withdrawn"}}.get(
                 stored[call], {"in_doubt", "held", "refused", "failed", "waiting", "withdrawn"}
             )
-            if status not in allowed:
+            if status not in allowed | (waits if not stored[call] else set()):
                 self.played.findings.append(f"call {key} is stored {stored[call]} times, and {status}")
 
     def _stored(self) -> Counter[str]:
@@ -361,7 +362,8 @@ class _InMemory(Runner):
     """The real command line with the real httpx, httpcore and h11, in this process and in virtual time."""
 
     def __init__(self, state: Path) -> None:
-        self.crm = _CrmInMemory()
+        self.crm = Answers()
+        self.crm.world = World.with_leads(LEADS)
         self._network = _Network(self.crm)
         self._state = state
         self._now = datetime(2024, 6, 1, 12, 0, tzinfo=UTC)
@@ -418,17 +420,6 @@ class _InMemory(Runner):
                 return 0.0
 
         return models.Clock(wall=lambda: self._now + timedelta(seconds=monotonic()), monotonic=monotonic)
-
-
-class _CrmInMemory(Answers):
-    def __init__(self) -> None:
-        super().__init__()
-        self.world = World.with_leads(LEADS)
-
-    def respond(self, method: str, target: str, body: bytes) -> tuple[bytes, Ending]:
-        if method == "DELETE" or (method == "GET" and target.startswith("/communications")):
-            return answer(405, b"{}"), Ending.STAY
-        return super().respond(method, target, body)
 
 
 _ENDINGS = {Ending.FIN: fake_crm.Ending.CLOSE, Ending.RST: fake_crm.Ending.RESET}
