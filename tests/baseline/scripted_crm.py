@@ -169,10 +169,111 @@ class World:
         return [one for one in self.communications if one["lead_id"] == lead]
 
 
-class ScriptedCrm:
+class Answers:
+    """What the CRM keeps, and what it answers: correctly, except where the script says otherwise."""
+
+    def __init__(self) -> None:
+        self.script = Script()
+        self.world = World()
+        self.journal: list[Seen] = []
+        self.lists_numbers = True
+
+    def respond(self, method: str, target: str, body: bytes) -> tuple[bytes, Ending]:
+        """Answer one request. Return the bytes of the answer and what becomes of the connection after them."""
+        kind, seen, commit = self._route(method, target, body)
+        outcome = next((one.outcome for one in self.script.troubles if one.meets(kind)), None)
+        self.journal.append(Seen(kind, met=outcome is not None, **seen))
+        if outcome is None:
+            data, ending = commit().bytes, Ending.STAY
+        else:
+            # If the write must not take effect, make the answer from a copy of the data.
+            kept = self.world
+            if not outcome.stores:
+                self.world = copy.deepcopy(kept)
+            sound = commit()
+            self.world = kept if not outcome.stores else self.world
+            data, ending = outcome.data(sound), outcome.ending
+        return data, ending
+
+    def _route(self, method: str, target: str, body: bytes) -> tuple[str, dict[str, Any], Callable[[], Sound]]:
+        """The kind of a request, what it is about, and what makes its sound answer and its effect."""
+        path, _, query = target.partition("?")
+        asked = {name: values[0] for name, values in parse_qs(query).items()}
+        included = asked.get("include[]", "")
+        if path == "/account":
+            return ("users", {}, self._users) if included == "users" else ("account", {}, self._account)
+        # Of a list, the whole target says what it is about.
+        about = {"call": target}
+        if path == "/leads/search":
+            return "search", about, lambda: self._page(asked, lambda number: _digits(number).endswith(asked["query"]))
+        if path == "/leads" and "filter[phone]" in asked:
+            wanted = asked["filter[phone]"] if self.lists_numbers else None
+            return "leads by number", about, lambda: self._page(asked, lambda number: number == wanted)
+        if path == "/leads":
+            shows = included == "communications"
+            kind = "leads with communications" if shows else "leads"
+            return kind, about, lambda: self._page(asked, lambda _: True, shows=shows)
+        if path.startswith("/communications") and method not in ("POST", "PUT"):
+            return "other", about, lambda: Sound(405, {"message": "Method not allowed."})
+        number = int(re.sub(r"\D", "", path) or 0)
+        if path.startswith("/leads/"):
+            return "lead", {"lead": number}, lambda: self._lead(number)
+        if path == "/communications":
+            sent = json.loads(body)
+            return "create", {"call": _call(sent), "lead": sent["lead_id"]}, lambda: self._create(sent)
+        if path.endswith("/recording"):
+            return "upload", {"lead": number}, lambda: self._upload(number)
+        changes = json.loads(body)
+        return "update", {"lead": number}, lambda: self._update(number, changes)
+
+    def _account(self) -> Sound:
+        return Sound(200, {"data": [{"id": ACCOUNT_ID, "name": "Concession fictive"}]})
+
+    def _users(self) -> Sound:
+        users = [{"id": 101, "email": "luc@dealer.example", "first_name": "Luc", "last_name": "Roy"}]
+        return Sound(200, {"data": [{"id": ACCOUNT_ID, "name": "Concession fictive", "users": users}]})
+
+    def _page(self, asked: dict[str, str], fits: Callable[[str], bool], *, shows: bool = False) -> Sound:
+        found = [lead for lead in self.world.leads.values() if any(fits(one["number"]) for one in lead["phones"])]
+        page = int(asked.get("page", "1"))
+        shown = found[(page - 1) * LEADS_A_PAGE : page * LEADS_A_PAGE]
+        if shows:
+            shown = [{**lead, "communications": self.world.of_lead(lead["id"])} for lead in shown]
+        pages = max(1, -(-len(found) // LEADS_A_PAGE))
+        return Sound(200, {"data": shown, "meta": {"current_page": page, "last_page": pages, "total": len(found)}})
+
+    def _lead(self, number: int) -> Sound:
+        lead = self.world.leads.get(number)
+        if lead is None:
+            return Sound(404, {"message": "No query results for model"})
+        return Sound(200, {"data": {**lead, "communications": self.world.of_lead(number)}})
+
+    def _create(self, sent: dict[str, Any]) -> Sound:
+        if sent["lead_id"] not in self.world.leads:
+            return Sound(422, {"message": "The given data was invalid.", "errors": {"lead_id": ["Invalid."]}})
+        kept = {"id": FIRST_ID + len(self.world.communications), **sent, "user_id": sent.get("executed_by")}
+        del kept["user_id" if "executed_by" not in sent else "executed_by"]
+        now = _now()
+        self.world.communications.append({**kept, "created_at": now, "updated_at": now})
+        return Sound(201, {"data": self.world.communications[-1]})
+
+    def _update(self, number: int, changes: dict[str, Any]) -> Sound:
+        for one in self.world.communications:
+            if one["id"] == number:
+                one |= {name: value for name, value in changes.items() if name != "executed_by"}
+                return Sound(200, {"data": dict(one)})
+        return Sound(404, {"message": "No query results for model"})
+
+    def _upload(self, number: int) -> Sound:
+        self.world.uploads[number] += 1
+        return Sound(200, {"message": "Recording uploaded successfully."})
+
+
+class ScriptedCrm(Answers):
     """One CRM on one free port, served by a loop of its own thread. `url` follows from the route of the script."""
 
     def __init__(self, loop: "Loop") -> None:
+        super().__init__()
         self._loop = loop
         self._listener: socket.socket | None = None
         self._port = 0
@@ -182,12 +283,8 @@ class ScriptedCrm:
         self._connections = 0
         self._trusted = _context("trusted.pem")
         self._stranger = _context("stranger.pem")
-        self.script = Script()
-        self.world = World()
-        self.journal: list[Seen] = []
         # How many connections failed as the script says, as far as the CRM can see it.
         self.befallen = 0
-        self.lists_numbers = True
         loop.run(self._listen())
 
     @property
@@ -341,19 +438,7 @@ class ScriptedCrm:
         method, target, _ = head.split("\r\n", 1)[0].split(" ")
         length = re.search(r"(?im)^content-length: *(\d+)", head)
         body = await reader.readexactly(int(length[1]) if length else 0)
-        kind, seen, commit = self._route(method, target.removeprefix("/v2"), body)
-        outcome = next((one.outcome for one in self.script.troubles if one.meets(kind)), None)
-        self.journal.append(Seen(kind, met=outcome is not None, **seen))
-        if outcome is None:
-            data, ending = commit().bytes, Ending.STAY
-        else:
-            # If the write must not take effect, make the answer from a copy of the data.
-            kept = self.world
-            if not outcome.stores:
-                self.world = copy.deepcopy(kept)
-            sound = commit()
-            self.world = kept if not outcome.stores else self.world
-            data, ending = outcome.data(sound), outcome.ending
+        data, ending = self.respond(method, target.removeprefix("/v2"), body)
         if self.script.closes:
             data = data.replace(b"\r\nContent-Length", b"\r\nConnection: close\r\nContent-Length", 1)
         if len(self.journal) == self.script.first:
@@ -375,79 +460,6 @@ class ScriptedCrm:
                 await writer.drain()
         await writer.drain()
         return ending is Ending.STAY
-
-    # Requests
-
-    def _route(self, method: str, target: str, body: bytes) -> tuple[str, dict[str, Any], Callable[[], Sound]]:
-        """The kind of a request, what it is about, and what makes its sound answer and its effect."""
-        path, _, query = target.partition("?")
-        asked = {name: values[0] for name, values in parse_qs(query).items()}
-        included = asked.get("include[]", "")
-        if path == "/account":
-            return ("users", {}, self._users) if included == "users" else ("account", {}, self._account)
-        # Of a list, the whole target says what it is about.
-        about = {"call": target}
-        if path == "/leads/search":
-            return "search", about, lambda: self._page(asked, lambda number: _digits(number).endswith(asked["query"]))
-        if path == "/leads" and "filter[phone]" in asked:
-            wanted = asked["filter[phone]"] if self.lists_numbers else None
-            return "leads by number", about, lambda: self._page(asked, lambda number: number == wanted)
-        if path == "/leads":
-            shows = included == "communications"
-            kind = "leads with communications" if shows else "leads"
-            return kind, about, lambda: self._page(asked, lambda _: True, shows=shows)
-        number = int(re.sub(r"\D", "", path) or 0)
-        if path.startswith("/leads/"):
-            return "lead", {"lead": number}, lambda: self._lead(number)
-        if path == "/communications":
-            sent = json.loads(body)
-            return "create", {"call": _call(sent), "lead": sent["lead_id"]}, lambda: self._create(sent)
-        if path.endswith("/recording"):
-            return "upload", {"lead": number}, lambda: self._upload(number)
-        changes = json.loads(body)
-        return "update", {"lead": number}, lambda: self._update(number, changes)
-
-    def _account(self) -> Sound:
-        return Sound(200, {"data": [{"id": ACCOUNT_ID, "name": "Concession fictive"}]})
-
-    def _users(self) -> Sound:
-        users = [{"id": 101, "email": "luc@dealer.example", "first_name": "Luc", "last_name": "Roy"}]
-        return Sound(200, {"data": [{"id": ACCOUNT_ID, "name": "Concession fictive", "users": users}]})
-
-    def _page(self, asked: dict[str, str], fits: Callable[[str], bool], *, shows: bool = False) -> Sound:
-        found = [lead for lead in self.world.leads.values() if any(fits(one["number"]) for one in lead["phones"])]
-        page = int(asked.get("page", "1"))
-        shown = found[(page - 1) * LEADS_A_PAGE : page * LEADS_A_PAGE]
-        if shows:
-            shown = [{**lead, "communications": self.world.of_lead(lead["id"])} for lead in shown]
-        pages = max(1, -(-len(found) // LEADS_A_PAGE))
-        return Sound(200, {"data": shown, "meta": {"current_page": page, "last_page": pages, "total": len(found)}})
-
-    def _lead(self, number: int) -> Sound:
-        lead = self.world.leads.get(number)
-        if lead is None:
-            return Sound(404, {"message": "No query results for model"})
-        return Sound(200, {"data": {**lead, "communications": self.world.of_lead(number)}})
-
-    def _create(self, sent: dict[str, Any]) -> Sound:
-        if sent["lead_id"] not in self.world.leads:
-            return Sound(422, {"message": "The given data was invalid.", "errors": {"lead_id": ["Invalid."]}})
-        kept = {"id": FIRST_ID + len(self.world.communications), **sent, "user_id": sent.get("executed_by")}
-        del kept["user_id" if "executed_by" not in sent else "executed_by"]
-        now = _now()
-        self.world.communications.append({**kept, "created_at": now, "updated_at": now})
-        return Sound(201, {"data": self.world.communications[-1]})
-
-    def _update(self, number: int, changes: dict[str, Any]) -> Sound:
-        for one in self.world.communications:
-            if one["id"] == number:
-                one |= {name: value for name, value in changes.items() if name != "executed_by"}
-                return Sound(200, {"data": dict(one)})
-        return Sound(404, {"message": "No query results for model"})
-
-    def _upload(self, number: int) -> Sound:
-        self.world.uploads[number] += 1
-        return Sound(200, {"message": "Recording uploaded successfully."})
 
 
 class Loop:

@@ -17,7 +17,7 @@ from callimport.core import errors, models, normal_form, privacy
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
 from callimport.core.signals import leaving_at_once
-from callimport.crm import account
+from callimport.crm import account, vendor_json
 from callimport.crm.client import Destination
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.raw_request import Reply
@@ -29,6 +29,8 @@ from callimport.load.audio_files import MEBIBYTE
 TEXT = "callimport probe, a trial that may be deleted [1]"
 NUMBER = "+15145550100"
 NOBODY = 999_999_999
+# Characters of what the CRM said that are shown.
+LONGEST_ANSWER = 500
 NO_KEY = "callimport-probe-no-key"
 # Web servers are often set to 1, PHP to 2 or 8; a call of an hour has 20 and more. Each a little more than it says.
 SIZES_MB = (1, 5, 20)
@@ -225,8 +227,8 @@ class Trial:
 
     async def _create(self, payload: Mapping[str, Any]) -> Reply:
         reply = await self._ask("POST", "/communications", payload)
-        made = reply.data.get("id")
-        if isinstance(made, int):
+        if vendor_json.is_id(reply.data.get("id")):
+            made = int(reply.data["id"])
             self.made.append(made)
             # At once: whoever stops the probe midway must know what to delete.
             self.say(f"made communication {made} on lead {self.lead_id}, a trial to be deleted")
@@ -243,7 +245,7 @@ class Trial:
         self._say(question, " ".join(part for part in (str(reply.status or "no answer"), reply.told) if part))
 
     def _say(self, question: str, answer: str) -> None:
-        self.learned.append(Learned(question, privacy.mask(answer)))
+        self.learned.append(Learned(question, privacy.mask(answer[:LONGEST_ANSWER])))
 
 
 def _kept_otherwise(payload: Mapping[str, object], kept: Mapping[str, object], name: str) -> bool:

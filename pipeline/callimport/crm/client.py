@@ -8,7 +8,8 @@ an error before the request's first byte left (name, connection,
 any error after that (reset, timeout, half an answer)               InDoubt              never again on a guess
   of these: after a 2xx status line                                 InDoubt, applied     looked up, never sent again
 2xx, JSON, with an id                                               Echo                 delivered; differences noted
-2xx, JSON without an id, or cut off                                 InDoubt, applied     looked up, never sent again
+2xx, JSON without an id, or cut off, or that cannot be stored       InDoubt, applied     looked up, never sent again
+2xx with the reference of another call, or the id of one (ledger)   InDoubt, applied     looked up, never sent again
 2xx, a web page (a captive portal, a proxy)                         DestinationUnusable  stop; that one item in doubt
 3xx                                                                 DestinationUnusable  stop; that one item in doubt
 401                                                                 DestinationUnusable  stop; the item stays pending
@@ -38,12 +39,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from http import cookiejar
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
 import httpx
 
-from callimport.core import errors, models, normal_form, privacy, settings
+from callimport.core import errors, mapping, models, normal_form, privacy, settings
 from callimport.crm import handshake, raw_request, vendor_json
 from callimport.crm.transport import NO_ADDRESS, BeforeBytes, Exchange, Part
 
@@ -57,8 +59,10 @@ LEADS_A_PAGE = 100
 class Destination:
     """One CRM, one key. Every failure is an Outcome or DestinationUnusable of callimport.core.errors."""
 
-    def __init__(self, client: httpx.AsyncClient, base_url: str, token: privacy.Secret) -> None:
-        self._exchange = Exchange(client, base_url, token)
+    def __init__(
+        self, reads: httpx.AsyncClient, writes: httpx.AsyncClient, base_url: str, token: privacy.Secret
+    ) -> None:
+        self._exchange = Exchange(reads, writes, base_url, token)
         # Both read, the address is right and the key is good: a 404 is then about what was asked for.
         self._account_was_read = False
         self._lead_was_read = False
@@ -138,6 +142,10 @@ class Destination:
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict) or not vendor_json.is_id(data.get("id")):
             raise errors.InDoubt("a 2xx answer without an id", applied=True)
+        texts = (communication.description, data.get("description"))
+        sent, shown = (set(mapping.references_in(str(text))) for text in texts)
+        if sent and shown and not sent & shown:
+            raise errors.InDoubt("a 2xx answer about another call", applied=True)
         return models.Echo(int(data["id"]), data, normal_form.differences(communication, data))
 
     async def update(
@@ -162,12 +170,9 @@ class Destination:
         where the answer shows no communications at all, which is not the same as none."""
         path = f"/leads/{lead_id}?include%5B%5D=communications"
         body = await self._exchange.send("GET", path, missing=errors.Refused("no such lead (status 404)", status=404))
-        lead = vendor_json.as_list(body)[0] if vendor_json.as_list(body) else None
-        shown = lead.get("communications") if isinstance(lead, dict) else None
-        if not isinstance(shown, list):
-            raise errors.Incomplete("the lead was shown without its communications")
+        found = vendor_json.communications_of(body, lead_id)
         self._lead_was_read = True
-        return tuple(vendor_json.stored(one) for one in shown)
+        return found
 
     async def upload_recording(self, communication_id: int, file: BinaryIO, file_name: str, media_type: str) -> None:
         """POST /communications/:id/recording. Takes the place of an earlier one, so it may be repeated; httpx reads the
@@ -198,24 +203,30 @@ async def connected(
     tls = _tls()
     if not loopback:
         settings.check_proxies()
-    try:
-        client = httpx.AsyncClient(
-            transport=transport,
-            verify=tls,
-            http2=False,
-            timeout=TIMEOUTS,
-            limits=httpx.Limits(max_connections=connections, keepalive_expiry=KEEPALIVE_SECONDS),
-            # Proxies of the environment are for the way out, never for a rehearsal on this machine.
-            trust_env=not loopback,
+
+    def client(kept: int | None) -> httpx.AsyncClient:
+        limits = httpx.Limits(
+            max_connections=connections, max_keepalive_connections=kept, keepalive_expiry=KEEPALIVE_SECONDS
         )
-    except (httpx.InvalidURL, ValueError, ImportError):
-        # The address is sound, so it is a proxy's. The error would show the proxy's password.
-        raise errors.ConfigError(
-            f"a proxy of {settings.proxy_variables() or 'this system'} cannot be used: write it as "
-            "http://host:port (SOCKS is not supported), or unset it"
-        ) from None
-    async with client:
-        yield Destination(client, base_url, token)
+        try:
+            # Proxies of the environment are for the way out, never for a rehearsal on this machine.
+            client = httpx.AsyncClient(
+                transport=transport, verify=tls, http2=False, timeout=TIMEOUTS, limits=limits, trust_env=not loopback
+            )
+        except (httpx.InvalidURL, ValueError, ImportError):
+            # The address is sound, so it is a proxy's. The error would show the proxy's password.
+            raise errors.ConfigError(
+                f"a proxy of {settings.proxy_variables() or 'this system'} cannot be used: write it as "
+                "http://host:port (SOCKS is not supported), or unset it"
+            ) from None
+        # The key alone says who asks; an odd cookie would make every later request odd.
+        client.cookies.jar.set_policy(cookiejar.DefaultCookiePolicy(allowed_domains=()))
+        return client
+
+    # Each write has a connection of its own: a second answer that an earlier request left behind on a connection would
+    # be taken as the answer of the next request.
+    async with client(None) as reads, client(0) as writes:
+        yield Destination(reads, writes, base_url, token)
 
 
 def _all(included: str, created_until: datetime) -> dict[str, str]:

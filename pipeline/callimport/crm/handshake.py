@@ -1,14 +1,14 @@
 """What one harmless request shows of the CRM besides its body: for `callimport doctor`."""
 
-import email.utils
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from callimport.core import errors, models, privacy
+from callimport.crm import responses
 
 _RATE_HEADERS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "retry-after")
 _LONGEST_VALUE = 40
@@ -44,7 +44,7 @@ class Look:
             "status": response.status_code,
             "http": response.http_version,
             "tls": ssl_object.version() if ssl_object is not None else None,
-            "date": _moment(response.headers.get("Date", "")),
+            "date": responses.http_date(response.headers.get("Date", "")),
             "rate": tuple(
                 (name, privacy.mask(response.headers[name])[:_LONGEST_VALUE])
                 for name in _RATE_HEADERS
@@ -69,14 +69,6 @@ def users_in(accounts: list[Any]) -> int | None:
     """How many users the accounts name between them."""
     lists = [one["users"] for one in accounts if isinstance(one, dict) and isinstance(one.get("users"), list)]
     return sum(map(len, lists)) if lists else None
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _host(location: str) -> str:

@@ -12,6 +12,10 @@ from callimport.core import errors, privacy
 
 IN_DOUBT_STATUSES = frozenset({408, 421, 425})
 ROUTE_STATUSES = frozenset({404, 405, 415, 419})
+# The vendor's own answers have five levels. SQLite and Python give up at about a thousand.
+DEEPEST_LEVELS = 50
+# No run waits that long; larger numbers are no times.
+LONGEST_RETRY_AFTER_SECONDS = 10 * 365 * 86_400.0
 
 
 def judge(response: httpx.Response, content: bytes) -> Any:
@@ -44,16 +48,33 @@ def _parsed(response: httpx.Response, content: bytes) -> Any:
             in_doubt=True,
         )
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
+        return read_json(content)
+    except ValueError:
         raise errors.InDoubt(f"status {status} with an unreadable body", status=status, applied=True) from None
+
+
+def read_json(content: bytes) -> Any:
+    """Parse an answer. Raise ValueError unless it can be compared, stored and shown: JSON with text that is Unicode,
+    finite numbers and no more levels than an answer of the CRM can have."""
+    try:
+        body = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("too many levels") from error
+    level = [body] if isinstance(body, dict | list) else []
+    for _ in range(DEEPEST_LEVELS):
+        inside = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [one for values in inside for one in values if isinstance(one, dict | list)]
+    if level:
+        raise ValueError("too many levels")
+    json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    return body
 
 
 def _reasons(content: bytes) -> tuple[str, ...]:
     """The CRM's own words by field, fit to be shown."""
     try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
+        body = read_json(content)
+    except ValueError:
         return ()
     if not isinstance(body, dict):
         return ()
@@ -76,14 +97,16 @@ def _retry_after(response: httpx.Response) -> float | None:
     except ValueError:
         pass
     else:
-        return seconds if abs(seconds) < float("inf") else None
+        return min(seconds, LONGEST_RETRY_AFTER_SECONDS) if abs(seconds) < float("inf") else None
+    until, now = http_date(value), http_date(response.headers.get("Date", ""))
+    return (until - now).total_seconds() if until and now else None
+
+
+def http_date(value: str) -> datetime | None:
+    """Read the date of a header, in UTC; None if it is no date."""
     try:
-        return (_http_date(value) - _http_date(response.headers.get("Date", ""))).total_seconds()
-    except (TypeError, ValueError, OverflowError):
+        moment = email.utils.parsedate_to_datetime(value)
+        # The oldest of the three forms names no zone; it means GMT as the others do.
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError, IndexError):
         return None
-
-
-def _http_date(value: str) -> datetime:
-    # The oldest of the three forms names no zone; it means GMT as the others do.
-    moment = email.utils.parsedate_to_datetime(value)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -40,8 +40,11 @@ class Part:
 class Exchange:
     """Requests to one CRM with one key."""
 
-    def __init__(self, client: httpx.AsyncClient, base_url: str, token: privacy.Secret) -> None:
-        self._client = client
+    def __init__(
+        self, reads: httpx.AsyncClient, writes: httpx.AsyncClient, base_url: str, token: privacy.Secret
+    ) -> None:
+        self._reads = reads
+        self._writes = writes
         self._base_url = base_url.rstrip("/")
         self._token = token
         # Whoever wants to see more of an answer than its body.
@@ -58,8 +61,9 @@ class Exchange:
     ) -> Any:
         """`missing` is what a 404 means where it can mean a thing that is not there, and not only a wrong address."""
         evidence = _Evidence(before_bytes)
+        client = self._reads if method == "GET" else self._writes
         try:
-            request = self._client.build_request(
+            request = client.build_request(
                 method,
                 f"{self._base_url}{path}",
                 json=payload,
@@ -73,7 +77,7 @@ class Exchange:
                 extensions={"trace": evidence.trace},
             )
             with anyio.fail_after(_longest_seconds(request)):
-                response = await self._client.send(request, stream=True, follow_redirects=False)
+                response = await client.send(request, stream=True, follow_redirects=False)
                 try:
                     content = await _read(response)
                 finally:

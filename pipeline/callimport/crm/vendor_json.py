@@ -6,6 +6,8 @@ from callimport.core import errors, models, normal_form, privacy
 
 # What the ledger can hold; no CRM counts so far.
 LARGEST_ID = 2**63 - 1
+# An account's name is shown in many messages.
+LONGEST_NAME = 200
 
 
 def as_list(body: Any) -> list[Any]:
@@ -19,11 +21,11 @@ def stored(one: Any) -> models.Stored:
         raise errors.Incomplete("a communication was shown without its id")
     return models.Stored(
         id=int(one["id"]),
-        method=str(one.get("method") or ""),
-        type=str(one.get("type") or ""),
+        method=_text(one.get("method")),
+        type=_text(one.get("type")),
         executed_at=normal_form.instant(one.get("executed_at")),
         created_at=normal_form.instant(one.get("created_at")),
-        description=str(one.get("description") or ""),
+        description=_text(one.get("description")),
         body=one,
     )
 
@@ -31,14 +33,14 @@ def stored(one: Any) -> models.Stored:
 def account(one: Any) -> models.Account:
     if not isinstance(one, dict) or not is_id(one.get("id")):
         raise errors.DestinationUnusable("the CRM did not say whose key this is: check the destination's address")
-    return models.Account(int(one["id"]), privacy.mask(str(one.get("name") or "")))
+    return models.Account(int(one["id"]), privacy.mask(_text(one.get("name"))[:LONGEST_NAME]))
 
 
 def user(one: Any) -> models.User:
     if not isinstance(one, dict) or not is_id(one.get("id")):
         raise errors.Incomplete("a user was shown without an id")
-    name = " ".join(str(one.get(part) or "") for part in ("first_name", "last_name"))
-    return models.User(int(one["id"]), str(one.get("email") or ""), " ".join(name.split()))
+    name = " ".join(_text(one.get(part)) for part in ("first_name", "last_name"))
+    return models.User(int(one["id"]), _text(one.get("email")), " ".join(name.split()))
 
 
 def lead(one: Any) -> models.Lead:
@@ -50,8 +52,8 @@ def lead(one: Any) -> models.Lead:
     return models.Lead(
         id=int(one["id"]),
         created_at=normal_form.instant(one.get("created_at")),
-        status=str(one.get("status") or "").lower(),
-        numbers=tuple(str(number) for number in written if number),
+        status=_text(one.get("status")).lower(),
+        numbers=tuple(number for number in map(_text, written) if number),
         account_id=int(one["account_id"]) if is_id(one.get("account_id")) else None,
     )
 
@@ -86,6 +88,26 @@ def _listed(body: Any) -> tuple[list[Any], int | None, int]:
         int(str(total)) if is_id(total) or total in (0, "0") else None,
         int(str(pages)) if is_id(pages) else 1,
     )
+
+
+def communications_of(body: Any, lead_id: int) -> tuple[models.Stored, ...]:
+    """Return what the answer to the read of a lead shows on it. Raise Incomplete if it is about another lead, shows no
+    list, or shows two communications with the same id."""
+    shown = as_list(body)
+    one = shown[0] if shown and isinstance(shown[0], dict) else {}
+    if is_id(one.get("id")) and int(one["id"]) != lead_id:
+        raise errors.Incomplete("another lead was shown in its place")
+    if not isinstance(one.get("communications"), list):
+        raise errors.Incomplete("the lead was shown without its communications")
+    found = tuple(map(stored, one["communications"]))
+    if len({each.id for each in found}) < len(found):
+        raise errors.Incomplete("the lead was shown with two communications of one id")
+    return found
+
+
+def _text(value: object) -> str:
+    """Text, and numbers as text; "" for anything else."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def is_id(value: object) -> bool:

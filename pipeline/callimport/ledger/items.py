@@ -161,7 +161,13 @@ class Ledger(Verdicts):
         return attempt
 
     def delivered(self, key: str, attempt: int, echo: models.Echo) -> None:
+        """The CRM stored it. Raises InDoubt if the answer names the communication of another call."""
         with self.database.transaction():
+            other = self.database.one("SELECT reference FROM item WHERE communication_id = ?", (echo.communication_id,))
+            if other is not None:
+                raise errors.InDoubt(
+                    f"a 2xx answer with the id {echo.communication_id}, which call {other} has already", applied=True
+                )
             note = "; ".join(echo.differences) or None
             self._land(attempt, "delivered", 201, note or "answered with its id")
             self._move(

@@ -264,6 +264,7 @@ class Delivery:
         self._look_again(item)
         try:
             echo = await self._destination.create(item.communication, before_bytes)
+            self._ledger.delivered(item.key, intent.attempt, echo)
         except _TurnedBack:
             if intent.is_written:
                 intent.was_not_applied(errors.NotApplied("nothing was sent: the intent took too long to be written"))
@@ -288,7 +289,6 @@ class Delivery:
             self._tally.in_doubt += error.in_doubt
             raise
         else:
-            self._ledger.delivered(item.key, intent.attempt, echo)
             self._tally.delivered += 1
             self._answered(item)
             self._patience.delivered()

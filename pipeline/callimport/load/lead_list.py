@@ -119,10 +119,11 @@ class Bulk:
         number, page = 1, first
         try:
             while True:
+                seen = len(reading.seen)
                 await reading.take(page)
                 if not self.is_good:
                     raise errors.Incomplete("it takes longer than what it shows is good for")
-                if number >= page.pages or not page.leads or wanted <= reading.seen:
+                if number >= page.pages or len(reading.seen) == seen or wanted <= reading.seen:
                     break
                 number += 1
                 try:

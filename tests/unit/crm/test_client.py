@@ -13,8 +13,10 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import anyio
+import httpcore
 import httpx
 import pytest
 from anyio.abc import SocketAttribute
@@ -834,3 +836,110 @@ def test_no_failure_ever_tells_the_key(crm: FakeCrm) -> None:
         assert TOKEN not in shown
 
     story()
+
+
+# Answers that nobody expects
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"data": {"id": 7, "description": "\\ud800"}}',
+        '{"data": {"id": 7, "\\udfff": 1}}',
+        '{"data": {"id": 7, "call_duration": NaN}}',
+        '{"data": {"id": 7, "call_duration": 1e400}}',
+        '{"data": {"id": 7, "user_id": ' + "9" * 5000 + "}}",
+        '{"data": {"id": 7, "more": ' + "[" * 60 + "]" * 60 + "}}",
+        '{"data": {"id": 7, "more": ' + "[" * 100_000 + "]" * 100_000 + "}}",
+    ],
+    ids=["surrogate", "surrogate in a name", "NaN", "infinite", "5,000 digits", "60 levels", "100,000 levels"],
+)
+@in_virtual_time
+async def test_a_2xx_that_cannot_be_stored_was_applied_and_is_never_sent_again(text: str) -> None:
+    found = await outcome(scripted(reply(201, text.encode())))
+
+    assert isinstance(found, errors.InDoubt)
+    assert found.applied
+    assert found.evidence == "status 201 with an unreadable body"
+
+
+@in_virtual_time
+async def test_a_refusal_that_cannot_be_shown_stays_a_refusal() -> None:
+    deep = b'{"errors": {"lead_id": ' + b"[" * 900 + b"]" * 900 + b"}}"
+
+    found = await outcome(scripted(reply(422, deep)))
+
+    assert isinstance(found, errors.Refused)
+    assert found.reasons == ()
+
+
+@in_virtual_time
+async def test_a_2xx_with_the_reference_of_another_call_was_applied_and_is_never_sent_again() -> None:
+    call = replace(CALL, description="Rappel [ref 7K3Q-2M9D-XA]")
+    crm = scripted(reply(201, {"data": {**KEPT, "description": "Rappel [ref Y104-BZA8-XA]"}}))
+
+    async with crm.reached() as there:
+        with pytest.raises(errors.InDoubt, match="about another call") as found:
+            await there.create(call, nothing)
+
+    assert found.value.applied
+
+
+@in_virtual_time
+async def test_a_lead_shown_in_the_place_of_another_proves_nothing() -> None:
+    crm = scripted(reply(200, {"data": {"id": 5002, "communications": []}}))
+
+    async with crm.reached() as there:
+        with pytest.raises(errors.Incomplete, match="another lead"):
+            await there.communications_of(5001)
+
+
+@in_virtual_time
+async def test_two_communications_with_one_id_prove_nothing() -> None:
+    crm = scripted(reply(200, {"data": {"id": 5001, "communications": [KEPT, {**KEPT, "type": "incoming"}]}}))
+
+    async with crm.reached() as there:
+        with pytest.raises(errors.Incomplete, match="of one id"):
+            await there.communications_of(5001)
+
+
+@pytest.mark.parametrize("value", ["1e308", "99999999999999999999"])
+@in_virtual_time
+async def test_the_longest_retry_after_is_ten_years(value: str) -> None:
+    found = await outcome(scripted(reply(429, headers=[("Retry-After", value)])))
+
+    assert found.retry_after == 10 * 365 * 86_400
+
+
+@pytest.mark.parametrize("date", ["Wed, 21 Oct 2015 07:28:00 +9999", "Fri, 31 Dec 9999 23:59:59 -1400", "\xff", ""])
+@in_virtual_time
+async def test_an_odd_date_of_the_crm_is_no_date(date: str) -> None:
+    async with scripted(reply(200, {"data": [{"id": 7}]}, [("Date", date)])).reached() as there:
+        found = await there.handshake()
+
+    assert found.error is None
+    assert found.date is None
+
+
+@in_virtual_time
+async def test_a_second_answer_is_not_taken_as_the_answer_of_the_next_create() -> None:
+    extra = reply(201, {"data": {**KEPT, "id": 999}}).data
+    crm = FakeCrm()
+    crm.answer = lambda request: Reply(crm.create(request).data + extra)
+
+    with mock.patch.object(httpcore._async.connection_pool, "AutoBackend", return_value=crm):
+        async with client.connected(fake_crm.BASE_URL, privacy.Secret(TOKEN)) as there:
+            echoes = [await there.create(CALL, nothing) for _ in range(3)]
+
+    assert [echo.communication_id for echo in echoes] == [one["id"] for one in crm.stored]
+
+
+@in_virtual_time
+async def test_a_cookie_is_not_kept() -> None:
+    crm = scripted(reply(200, {"data": [{"id": 7}]}, [("Set-Cookie", "odd=\xe9\xff")]))
+
+    async with crm.reached() as there:
+        await there.accounts()
+        await there.create(CALL, nothing)
+
+    assert "cookie" not in crm.received[1].headers

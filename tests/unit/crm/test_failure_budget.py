@@ -54,7 +54,7 @@ async def test_calls_of_leads_that_are_all_missing_stop_the_run_too(tmp_path: Pa
     crm.answer = answer
     async with stage(tmp_path, crm, range(1, 41)) as play:
         await play.there.accounts()
-        await play.there.communications_of(1)
+        await play.there.communications_of(7)
         with pytest.raises(errors.GuardStopped, match="no such lead or address"):
             await play.deliver(concurrency=1)
         assert play.stand() == {"refused": 20, "pending": 20}

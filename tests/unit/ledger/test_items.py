@@ -226,9 +226,13 @@ def test_a_communication_belongs_to_one_item_for_ever(ledger: Ledger) -> None:
     _refused(ledger, "UPDATE item SET communication_id = NULL WHERE key = ?", _KEY, why="refused a change")
     attempt = ledger.intend(making.key(other), "run-1")
     before = making.everything(ledger)
-    with pytest.raises(errors.LedgerError, match="UNIQUE"):
+    with pytest.raises(errors.InDoubt, match="has already") as found:
         ledger.delivered(making.key(other), attempt, _ECHO)
+    assert found.value.applied
     assert making.everything(ledger) == before
+    _sql(ledger, "INSERT INTO outcome VALUES (?, 'delivered', 201, '', '')", attempt)
+    taken = "UPDATE item SET communication_id = 900, status = 'delivered' WHERE key = ?"
+    _refused(ledger, taken, making.key(other), why="UNIQUE")
 
 
 def test_delivered_and_a_communication_go_together(ledger: Ledger) -> None:

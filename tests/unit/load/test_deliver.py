@@ -735,3 +735,45 @@ def test_whatever_the_network_does_no_call_is_lost_or_made_twice(tmp_path: Path,
             assert {number for number in status if status[number] in ("refused", "failed")}.isdisjoint(there)
 
     story()
+
+
+def _of_the_first(crm: FakeCrm) -> Callable[[Request], Reply]:
+    """Store each call, and answer each with the id of the first."""
+
+    def answer(request: Request) -> Reply:
+        kept = json.loads(crm.create(request).data.partition(b"\r\n\r\n")[2])["data"]
+        return reply(201, {"data": {**kept, "id": fake_crm.FIRST_ID}})
+
+    return answer
+
+
+def _with_a_surrogate(crm: FakeCrm) -> Callable[[Request], Reply]:
+    """Answer the third create with text that is no Unicode."""
+
+    def answer(request: Request) -> Reply:
+        sound = crm.create(request)
+        return sound if len(crm.stored) != 3 else reply(201, {"data": {**crm.stored[-1], "description": "\ud800"}})
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("hostile", "delivered", "said"),
+    [(_of_the_first, 1, "which call R0000"), (_with_a_surrogate, 3, "unreadable body")],
+    ids=["id of another call", "lone surrogate"],
+)
+@in_virtual_time
+async def test_an_answer_that_cannot_be_right_puts_its_own_call_in_doubt(
+    tmp_path: Path, hostile: Callable[[FakeCrm], Callable[[Request], Reply]], delivered: int, said: str
+) -> None:
+    crm = FakeCrm()
+    crm.answer = hostile(crm)
+    async with stage(tmp_path, crm, leads=[5001, 5002, 5003, 5004]) as play:
+        await play.delivery(concurrency=1).run()
+
+        assert len(crm.stored) == 4
+        assert play.count(ItemStatus.DELIVERED) == delivered
+        assert play.count(ItemStatus.IN_DOUBT) == 4 - delivered
+        assert all(doubt.applied for doubt in play.ledger.doubts())
+        reasons = [one.reason or "" for one in queries.items(play.ledger.database, ItemStatus.IN_DOUBT)]
+        assert all(said in reason for reason in reasons)

@@ -284,3 +284,15 @@ async def test_a_key_that_may_not_list_leads_ends_in_one_line() -> None:
     crm.script.append(reply(403, {"message": "Forbidden."}))
     with pytest.raises(errors.DestinationUnusable, match="does not let this key see its leads"):
         await _look_up(crm, [_number(100)])
+
+
+@in_virtual_time
+async def test_a_list_of_leads_that_never_ends_is_left() -> None:
+    crm = FakeDealer(leads=[lead(number, _number(number)) for number in range(1, 6)])
+    meta = {"total": 200, "last_page": 2}
+    endless = {"total": 2**62, "last_page": 2**62}
+    crm.script.append(reply(200, {"data": crm.leads[:3], "meta": meta}))
+    crm.script.extend(reply(200, {"data": crm.leads[:3], "meta": endless}) for _ in range(3))
+    found, _ = await _look_up(crm, [_number(number) for number in range(1, 6)])
+    assert len(crm.received) < 12
+    assert found[_number(1)] == [1]
