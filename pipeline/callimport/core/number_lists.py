@@ -12,6 +12,8 @@ _COMMENT = re.compile(r"(?:^|\s)#(?![0-9]).*")
 _BETWEEN_CELLS = re.compile(r"[,;\t|]")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 40
+# A number and notes beside it; each cell of a line is read as a number.
+LONGEST_LINE = 1_000
 _OF_LEADS = re.compile(r"\blead[ _]?id\b", re.IGNORECASE)
 _SEVERAL = "holds several numbers; write one a line"
 _SHORT = "is an extension, from which nobody calls in; write whole numbers"
@@ -44,7 +46,16 @@ def read(path: Path, dialling: phones.Dialling) -> frozenset[str]:
     through in silence, and so would an empty one. So it does for a leads file, by which every customer would be left
     out.
     """
-    found = {_only_number(path, line, text, dialling.without_outside_line) for line, text in _lines(path)}
+    lines = list(_lines(path))
+    texts = pl.Series([text for _, text in lines], dtype=pl.String)
+    # All lines at once; one by one only those that hold more than a number.
+    readings = phones.read(texts, dialling.without_outside_line).rows()
+    found = {
+        str(e164)
+        if kind == phones.Kind.NUMBER and not _BETWEEN_CELLS.search(text)
+        else _only_number(path, line, text, dialling.without_outside_line)
+        for (line, text), (e164, _, kind, _) in zip(lines, readings, strict=True)
+    }
     if not found:
         raise errors.SourceError(f"{path} holds no number; write one a line, with + and the country code")
     return frozenset(found)
@@ -54,6 +65,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Line, counted from 1, and text of each line that ought to hold a number."""
     is_first = True
     for line, raw in enumerate(_text(path).splitlines(), start=1):
+        if len(raw) > LONGEST_LINE:
+            raise errors.SourceError(
+                f"{path}, line {line}: the line is longer than {LONGEST_LINE:,} characters; write one number a line"
+            )
         text = _COMMENT.sub("", raw).strip()
         if text.strip(",;\t| "):
             if not is_first or re.search("[0-9]", text):

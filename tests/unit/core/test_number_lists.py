@@ -125,3 +125,10 @@ def test_a_file_whose_name_is_a_number_is_a_file(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("header", ["phone,lead_id", "Lead ID;Téléphone"])
 def test_a_leads_file_is_no_list_of_numbers_to_leave_out(tmp_path: Path, header: str) -> None:
     assert "give it with --leads" in _message(_file(tmp_path, f"{header}\n5145550100\n"))
+
+
+def test_a_line_that_is_no_number_and_notes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.txt"
+    path.write_text("+15145550101\n" + "1," * 501, "utf-8")
+    with pytest.raises(errors.SourceError, match=r"line 2: the line is longer than 1,000 characters"):
+        number_lists.read(path, phones.Dialling())

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from callimport.core import errors, models
-from callimport.profiles import profile
+from callimport.profiles import loading, profile
 from callimport_schemas import call_log
 
 _RECIPE = """
@@ -282,3 +282,9 @@ def test_twilio_words_of_calls_that_are_over(word: str, status: str | None) -> N
 def test_a_twilio_call_that_is_not_over_is_a_fault(word: str) -> None:
     (row,) = _rows(profile.load("twilio"), _frame(status=[word], direction=["inbound"]))
     assert [rule for rule, _ in _faults(row)] == ["status_unknown"]
+
+
+@pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 100_000])
+def test_toml_that_python_cannot_read_is_an_error_of_the_file(text: str) -> None:
+    with pytest.raises(errors.ConfigError, match=r"profile mine\.toml is not TOML"):
+        loading.parsed(text, "mine.toml")
