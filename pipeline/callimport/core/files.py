@@ -11,19 +11,23 @@ from typing import Any, BinaryIO, TextIO
 from callimport.core import errors
 
 _OF_TABLES = (".xlsx", ".parquet")
-_LARGEST_TEXT_BYTES = 1024 * 1024
 
 
 def read_text(path: Path) -> str:
-    """A text that a person wrote, such as settings, a key or a profile.
+    """Read a text that a person wrote, such as settings, a key or a profile: at most 1 MB.
 
-    Raises OSError or UnicodeDecodeError. A device or a pipe may have no end: more than 1 MB is refused.
+    Raises OSError or UnicodeDecodeError.
     """
+    return read_bytes(path, 1_000_000).decode("utf-8")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Read a file of at most `most` bytes. Raises OSError for a larger one: a device or a pipe may have no end."""
     with path.open("rb") as file:
-        content = file.read(_LARGEST_TEXT_BYTES + 1)
-    if len(content) > _LARGEST_TEXT_BYTES:
-        raise OSError(errno.EFBIG, "it is larger than 1 MB")
-    return content.decode("utf-8")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most // 1_000_000} MB")
+    return content
 
 
 def refuse_existing(path: Path, *, force: bool, is_table: bool = False) -> None:

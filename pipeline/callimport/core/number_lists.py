@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from callimport.core import errors, phones, privacy
+from callimport.core import errors, files, phones, privacy
 
 _COMMENT = re.compile(r"(?:^|\s)#(?![0-9]).*")
 _BETWEEN_CELLS = re.compile(r"[,;\t|]")
@@ -14,6 +14,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 40
 # A number and notes beside it; each cell of a line is read as a number.
 LONGEST_LINE = 1_000
+MOST_BYTES = 100_000_000
 _OF_LEADS = re.compile(r"\blead[ _]?id\b", re.IGNORECASE)
 _SEVERAL = "holds several numbers; write one a line"
 _SHORT = "is an extension, from which nobody calls in; write whole numbers"
@@ -83,7 +84,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = files.read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise errors.SourceError(f"{path} cannot be read: {error.strerror}; check the path") from error
     if content.startswith(_UTF16_MARKS):

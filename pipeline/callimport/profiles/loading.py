@@ -45,7 +45,7 @@ def parsed(text: str, file: str) -> Profile:
     _refuse_open(text, file)
     try:
         recipe = Table(tomllib.loads(text), file)
-    except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: a number of 5,000 digits, 1,000 brackets
+    except tomllib.TOMLDecodeError as error:
         raise errors.ConfigError(f"profile {file} is not TOML: {error}; mend that line") from error
     except (ValueError, RecursionError) as error:
         # A number of thousands of digits, or tables in tables without end.

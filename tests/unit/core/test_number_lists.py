@@ -132,3 +132,8 @@ def test_a_line_that_is_no_number_and_notes_is_refused(tmp_path: Path) -> None:
     path.write_text("+15145550101\n" + "1," * 501, "utf-8")
     with pytest.raises(errors.SourceError, match=r"line 2: the line is longer than 1,000 characters"):
         number_lists.read(path, phones.Dialling())
+
+
+def test_a_list_without_end_is_refused() -> None:
+    with pytest.raises(errors.SourceError, match="larger than 100 MB"):
+        number_lists.read(Path("/dev/zero"), phones.Dialling())
