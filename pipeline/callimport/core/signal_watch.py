@@ -126,7 +126,8 @@ class SignalWatch:
             is_to_raise = self.asked is not None and self._raises and not self.has_raised
             if is_to_raise:
                 signal.pthread_kill(self._main_thread, _REMINDER)
-            if select.select([reading], [], [], _REMIND_EVERY_SECONDS)[0]:
+            wait = None if self.asked is None else _REMIND_EVERY_SECONDS
+            if select.select([reading], [], [], wait)[0]:
                 for number in os.read(reading, 64):
                     self._hear(number)
 

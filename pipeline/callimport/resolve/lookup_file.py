@@ -101,10 +101,9 @@ class Rows:
         if self.bad:
             yield f"{self._not_used(len(self.bad))}: {_listed(self.bad)}"
         if self.blank:
-            lines = ", ".join(f"line {line}" for line in self.blank[:SHOWN]) + (
-                ", …" if len(self.blank) > SHOWN else ""
-            )
-            yield f"{self._not_used(len(self.blank))}: {self.blank_means} in {lines}"
+            lines = ", ".join(f"line {line}" for line in self.blank[:SHOWN])
+            more = ", …" if len(self.blank) > SHOWN else ""
+            yield f"{self._not_used(len(self.blank))}: {self.blank_means} in {lines}{more}"
         if self.cells:
             rows = f"{len(self.cells):,} row{'' if len(self.cells) == 1 else 's'}"
             yield f"{self.path}: {rows} used without cells that cannot be read: {_listed(self.cells)}"
