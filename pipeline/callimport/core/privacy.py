@@ -65,8 +65,10 @@ _DIGIT = r"[\d⁰¹²³⁴-⁹₀-₉①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾�
 _NUMBER = re.compile(
     rf"{_KNOWN}|\+?{_DIGIT}(?:(?:[^\w•]|_){{0,4}}(?!{_TIME}){_DIGIT}){{8,}}|(?<![\w.+])\d{{3}}[ .\-]\d{{4}}(?!\w)"
 )
-_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
+# Characters. A column's name or a cell may be millions long.
+LONGEST_LINE = 10_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
@@ -95,10 +97,12 @@ def mask(text: str) -> Masked:
     """Return text from anywhere on one line, fit to be shown: without tokens, control characters and whole numbers.
 
     Whatever leaves the program passes through here. A run of nine digits or more may be a phone number, however it is
-    grouped and whatever it touches. Times, ids that no phone number looks like, and addresses of servers stay.
+    grouped and whatever it touches. Times, ids that no phone number looks like, and addresses of servers stay. Text
+    beyond `LONGEST_LINE` is cut off.
     """
     if isinstance(text, Masked):
         return text
+    text = text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}…"
     line = _CONTROL.sub("", text.encode("utf-8", "replace").decode().replace("\n", " ").replace("\t", " "))
     line = _BEARER.sub("Bearer [hidden]", _JWT.sub("[hidden]", line))
     return Masked(_NUMBER.sub(_masked, line))

@@ -94,6 +94,12 @@ def test_no_number_survives_however_it_is_spelled(
     assert number not in re.sub(r"\D", "", shown.replace("•", "x")).translate(str.maketrans(_SCRIPTS[1], _SCRIPTS[0]))
 
 
+def test_a_line_without_end_is_cut_off() -> None:
+    shown = privacy.mask("x5145550123 " * 1_000_000)
+    assert len(shown) <= privacy.LONGEST_LINE + 1
+    assert shown.endswith("…")
+
+
 def test_what_is_masked_is_not_masked_again() -> None:
     line = f"{privacy.mask_phone('+525155501234')} 4711, {privacy.mask_phone('5145550123')}, 12 s"
     assert privacy.mask(line) == line
