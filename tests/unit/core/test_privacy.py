@@ -94,12 +94,12 @@ def test_no_number_survives_however_it_is_spelled(
     assert number not in re.sub(r"\D", "", shown.replace("•", "x")).translate(str.maketrans(_SCRIPTS[1], _SCRIPTS[0]))
 
 
-def test_what_is_masked_is_not_masked_again() -> None:
+def test_masked_text_is_not_masked_again() -> None:
     line = f"{privacy.mask_phone('+525155501234')} 4711, {privacy.mask_phone('5145550123')}, 12 s"
     assert privacy.mask(line) == line
 
 
-def test_texts_are_masked_wherever_they_stand_in_an_answer_and_names_of_ours_are_not() -> None:
+def test_every_text_in_an_answer_is_masked_except_our_own_ids() -> None:
     answer = {"error": "5145550123", "rows": {"514 555 0123": ["x5145550123", 5145550123, None]}, "key": "12345678901"}
     told = json.dumps(privacy.mask_values(answer), ensure_ascii=False)
     assert told == (
