@@ -76,11 +76,11 @@ check: .venv/dev.stamp ## the gate: format, lint, import contract, types, tests
 test-browser: .venv/dev.stamp ## look at the pages in a headless Chromium (Debian: apt install chromium chromium-driver)
 	$(BIN)/python -m pytest tests/browser
 
-test-all: check fuzz simulate crash kill ## the gate, the longer attacks and the browser
+test-all: check fuzz simulate crash kill ## everything: the gate, the fuzzers, the longer simulations, the browser
 	@if command -v chromedriver >/dev/null; then $(MAKE) test-browser; \
-	else echo 'NOT RUN: the tests in a browser. There is no chromedriver here; make test-browser says how to get it.' >&2; fi
+	else echo 'NOT RUN: the browser tests. Install chromedriver (make help says how), then run make test-browser.' >&2; fi
 
-fuzz: .venv/dev.stamp ## mutate 3,000 files and 500 answers: make fuzz, or SEED=n
+fuzz: .venv/dev.stamp ## play 3,000 mutated files and 500 hostile answers; SEED=n plays the same ones again
 	$(BIN)/python -m tests.fuzz.files --count $(or $(FILES),3000) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.fuzz.answers --count $(or $(ANSWERS),500) $(if $(SEED),--seed $(SEED))
 

@@ -1,4 +1,4 @@
-"""The door: light, so that a signal while the rest is being loaded ends in a line as well."""
+"""Start callimport. This module loads little, so that a signal while the rest is loaded also ends in one line."""
 
 import contextlib
 import gc
@@ -15,8 +15,8 @@ def main() -> None:
     gc.disable()
     try:
         from callimport.cli import commands
-    except BaseException as error:  # noqa: BLE001 - too little memory, too few files or threads, a damaged installation
-        _end_unloaded(f"{type(error).__name__}: {error}".splitlines()[0])
+    except BaseException as error:  # noqa: BLE001 - such as too little memory, or a damaged installation
+        _exit_after_failed_load(f"{type(error).__name__}: {error}".splitlines()[0])
     # What was loaded stays to the end: to look through it for garbage, and at the end once more, takes 0.2 s.
     gc.freeze()
     gc.enable()
@@ -26,16 +26,17 @@ def main() -> None:
         code = ended.code
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    # All is written and closed. The interpreter would still wait for threads, and one may wait for ever in a read.
+    # All output is written. A normal exit would wait for every thread, and a thread may wait for ever in a read.
     os._exit(code if isinstance(code, int) else bool(code))
 
 
-def _end_unloaded(why: str) -> NoReturn:
-    """With the smallest means: whatever was to be loaded may be missing."""
+def _exit_after_failed_load(why: str) -> NoReturn:
+    """Print the error and exit. Use only what is loaded already: any other module may be missing."""
     message = (
         f"callimport cannot be loaded ({why}): give it more memory, files and threads (ulimit -a shows the limits), or "
         "install it again"
     )
+    # The module json is not loaded. Without these two characters the message needs no escapes.
     message = message.replace("\\", "/").replace('"', "'")
     with contextlib.suppress(OSError):
         if "--json" in sys.argv:
@@ -45,14 +46,17 @@ def _end_unloaded(why: str) -> NoReturn:
 
 
 def _fill_closed_streams() -> None:
-    """Put /dev/null in place of a closed stream: else a file opened later takes its number, and is written to."""
+    """Open /dev/null in place of each closed standard stream.
+
+    Otherwise a file that is opened later gets the number of the stream, and output goes into that file.
+    """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 (as long as the process)
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 (open until the process ends)
 
 
 if __name__ == "__main__":

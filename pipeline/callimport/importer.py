@@ -21,7 +21,7 @@ from callimport import report
 from callimport.core import endings, errors, mapping, models, plurals
 from callimport.core import settings as config
 from callimport.core.clock import Drift
-from callimport.core.signals import Interruption, leaving_at_once
+from callimport.core.signals import Interruption, interruptible
 from callimport.crm import account
 from callimport.crm.client import Destination, connected
 from callimport.crm.rate_limit import Pacer
@@ -116,12 +116,12 @@ async def run(settings: config.Settings, tools: Tools) -> endings.Result:
 
 async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> endings.Result:
     began = tools.clock.monotonic()
-    with leaving_at_once():
+    with interruptible():
         intake, target = _prepare(settings, tools)
     pacer, drift = Pacer(settings.rates, tools.clock.monotonic, tools.rng), Drift(tools.clock)
     async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
-        with leaving_at_once():
+        with interruptible():
             account.confirm(target, whose, settings, tools.ask)
         with account_ledger.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
             inquiry = Inquiry(settings, Courier(crm, pacer, tools.rng), whose, tools.clock.wall(), tools.talk)
@@ -130,7 +130,7 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
 
 
 def _prepare(settings: config.Settings, tools: Tools) -> tuple[Intake | None, config.Target]:
-    """Everything that needs neither the CRM nor the ledger."""
+    """Check the settings and read the files: all work that needs neither the CRM nor the ledger."""
     output_files.refuse_unfit(settings)
     if settings.resume and settings.files:
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
@@ -289,7 +289,7 @@ class Crossing:
         """With --plan: nothing but that plan is sent."""
         if self.settings.plan is None:
             return
-        with leaving_at_once():
+        with interruptible():
             intake = Intake(self.settings, self.tools.clock.wall()) if self.settings.files else None
         copy = self.ledger.snapshot()
         enrolled, batch_id = await self._enrol(copy, None, intake)

@@ -170,7 +170,7 @@ class World:
 
 
 class Answers:
-    """What the CRM keeps, and what it answers: correctly, except where the script says otherwise."""
+    """Store the CRM's data and answer requests: correctly, unless the script says otherwise."""
 
     def __init__(self) -> None:
         self.script = Script()

@@ -1,1 +1,1 @@
-"""Feed the program mutated files and answers, and judge what it says."""
+"""Give the program mutated files, hostile answers and signals, and judge what it does."""

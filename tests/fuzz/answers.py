@@ -3,8 +3,8 @@
     python -m tests.fuzz.answers --count 500
     python -m tests.fuzz.answers --one 17
 
-A case is one number. It draws an import, some hostile answers and the commands that meet them; then the CRM is healthy
-and the same commands run again. Nothing waits: time is virtual. One case in 25 uses real sockets and processes instead.
+The number of a case draws an import, some hostile answers and the commands that meet them. Then the CRM is healthy, and
+`run` and `reconcile` follow. Time is virtual, so nothing waits. One case in 25 uses real sockets and processes instead.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ URL = "http://127.0.0.1/v2"
 LEADS = 5
 WAV = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x08\0\0\0" + bytes(7)
 EXIT_CODES = {0, 1, 3, 4, 7, 8}
-# Of a healthy CRM; 8: a person is asked about what the hostile answers left behind.
+# With a healthy CRM. 8 is allowed: a person must decide about calls that the hostile answers left in doubt.
 LATER_EXIT_CODES = {0, 3, 4, 7, 8}
 ONE_IN_SOCKETS = 25
 LONGEST_VIRTUAL_SECONDS = 24 * 3600.0
@@ -72,7 +72,7 @@ _FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 @dataclass(slots=True)
 class Case:
-    """What one number draws. `troubles` are kind, first request, number of requests, and hostile answer."""
+    """A case drawn from its number. `second` is the command after `run`, None for no command."""
 
     number: int
     calls: int
@@ -105,6 +105,7 @@ class Case:
         )
 
     def troubles(self, crm: Answers) -> list[tuple[str, Trouble]]:
+        """Draw the hostile answers, each with a line: kind, first request, number of requests, answer."""
         rng = random.Random(f"troubles {self.number}")
         found = []
         kinds = ["account", "lead", "lead", "create", "create", "create", "create"]
@@ -140,12 +141,12 @@ def play(number: int, *, sockets: bool = True) -> Played:
         tempfile.TemporaryDirectory(dir=_FOLDER, prefix="fuzz-answers-") as folder,
         _runner(case, Path(folder)) as runner,
     ):
-        story = _Story(case, Path(folder), runner)
-        story.tell()
-    return story.played
+        player = _CasePlayer(case, Path(folder), runner)
+        player.play()
+    return player.played
 
 
-class _Story:
+class _CasePlayer:
     def __init__(self, case: Case, folder: Path, runner: "Runner") -> None:
         self.played = Played(case)
         self._case = case
@@ -153,11 +154,11 @@ class _Story:
         self._runner = runner
         self._crm = runner.crm
 
-    def tell(self) -> None:
+    def play(self) -> None:
         case = self._case
         self._write(changed=False)
         if case.is_changed:
-            # Some calls are new later.
+            # The first half is imported now, and the rest after the change.
             self._run("before", "run", "--limit", str(case.calls // 2))
             self._write(changed=True)
         troubles = case.troubles(self._crm)
@@ -183,8 +184,8 @@ class _Story:
             "doctor": ["doctor"],
             "probe": ["probe", "--test-lead", str(FIRST_LEAD), "--yes"],
         }[command]
-        is_looked_at = command in ("run", "dry run", "reconcile", "probe")
-        rate = ["--rate", "60000/min"] if is_looked_at else []
+        has_rate = command in ("run", "dry run", "reconcile", "probe")
+        rate = ["--rate", "60000/min"] if has_rate else []
         ended = self._runner.command(*words, *more, "--json", "--destination", self._runner.url, *rate)
         told = f"{when} {command}: exit {ended.code}"
         self.played.ended.append(told)
@@ -201,7 +202,7 @@ class _Story:
             if word in ended.said:
                 yield f'"{word}"'
         for number in (*self._numbers(), *NUMBERS_OF_ANSWERS):
-            if _digits(number)[-10:] in _digits_only(ended.said):
+            if _digits(number)[-10:] in _without_separators(ended.said):
                 yield f"whole number {number}"
         try:
             summary = json.loads(ended.out)
@@ -223,7 +224,7 @@ class _Story:
         """Each call is stored once, or the ledger says why not."""
         stored = self._stored()
         standing = self._standing()
-        # A guard stopped it: a person decides first.
+        # A guard stopped the run: a person must decide first.
         waits = {"pending"} if "after run: exit 8" in self.played.ended else set[str]()
         for row in rehearsal.calls(self._case.calls):
             call, key = _instant(row["started_at"]), row["call_id"]
@@ -279,7 +280,7 @@ class _Story:
     def _write(self, *, changed: bool) -> None:
         rows = self._rows(changed=changed)
         path = rehearsal.write_csv(self._folder / "calls.csv", rows, tuple(rows[0]))
-        # A file that was touched a moment ago may still be being written.
+        # A file that was changed a moment ago counts as still being written.
         os.utime(path, (0, 0))
         if self._case.has_recordings:
             (self._folder / "recordings").mkdir(exist_ok=True)
@@ -297,8 +298,8 @@ def _digits(text: str) -> str:
     return re.sub(r"\D", "", text)
 
 
-def _digits_only(text: str) -> str:
-    """The text without the marks that may stand within a number."""
+def _without_separators(text: str) -> str:
+    """Return the text without the separators between digits."""
     return re.sub(r"(?<=\d)[ ().\-/]{1,2}(?=\d)", "", text)
 
 
@@ -306,7 +307,7 @@ def _digits_only(text: str) -> str:
 
 
 class Runner:
-    """Runs commands against one CRM."""
+    """Run commands against one CRM."""
 
     crm: Answers
     url = URL
@@ -367,6 +368,7 @@ class _InMemory(Runner):
         self._network = _Network(self.crm)
         self._state = state
         self._now = datetime(2024, 6, 1, 12, 0, tzinfo=UTC)
+        self._elapsed: Callable[[], float] = lambda: 0.0
 
     def command(self, *words: str) -> rehearsal.Ended:
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
@@ -401,22 +403,19 @@ class _InMemory(Runner):
                 try:
                     return await function(*arguments)
                 finally:
-                    self._now += timedelta(seconds=trio.current_time() - began)
+                    self._now += timedelta(seconds=trio.current_time())
 
-        began = 0.0
         self._elapsed = trio.current_time
         try:
             return trio.run(bounded, clock=MockClock(autojump_threshold=0))
         finally:
             self._elapsed = lambda: 0.0
 
-    _elapsed: Callable[[], float] = staticmethod(lambda: 0.0)
-
     def _clock(self) -> models.Clock:
         def monotonic() -> float:
             try:
                 return self._elapsed()
-            except RuntimeError:
+            except RuntimeError:  # outside the event loop
                 return 0.0
 
         return models.Clock(wall=lambda: self._now + timedelta(seconds=monotonic()), monotonic=monotonic)
@@ -462,14 +461,14 @@ def played_safely(number: int) -> Played:
     """Play a case; a case that breaks is a finding."""
     try:
         return play(number)
-    except Exception as error:  # noqa: BLE001  a broken case must show
+    except Exception as error:  # noqa: BLE001 (a broken case is a finding)
         return Played(Case.draw(number, sockets=True), findings=[f"broken case: {error!r}"])
 
 
-def hunt(numbers: Sequence[int], jobs: int, say: Callable[[str], None]) -> list[Played]:
+def play_all(numbers: Sequence[int], jobs: int, say: Callable[[str], None]) -> list[Played]:
     """Play cases in several processes. Say each finding."""
     found: list[Played] = []
-    # polars has threads of its own, which a forked process would wait for.
+    # Polars has threads of its own. A forked process would wait for them for ever.
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         for played in pool.map(played_safely, numbers, chunksize=4):
             found.append(played)
@@ -485,7 +484,7 @@ def hunt(numbers: Sequence[int], jobs: int, say: Callable[[str], None]) -> list[
 @click.option("--count", default=500, help="How many cases.")
 @click.option("--seed", type=int, help="The number of the first case. Default: chosen by chance.")
 @click.option("--jobs", default=2, help="How many processes.")
-@click.option("--one", type=int, help="Play this case alone, and show all that is said.")
+@click.option("--one", type=int, help="Play only this case, and show all output.")
 def main(count: int, seed: int | None, jobs: int, one: int | None) -> None:
     """Play imports against a CRM that gives hostile answers. Exit with 1 if something is found."""
     if one is not None:
@@ -495,7 +494,7 @@ def main(count: int, seed: int | None, jobs: int, one: int | None) -> None:
     seed = random.SystemRandom().randrange(10**6) * 1000 if seed is None else seed
     click.echo(f"seed {seed}, {count} cases")
     began = time.monotonic()
-    found = hunt(range(seed, seed + count), jobs, partial(click.echo))
+    found = play_all(range(seed, seed + count), jobs, partial(click.echo))
     codes = sum((played.codes for played in found), Counter[str]())
     bad = [played for played in found if played.findings]
     click.echo(", ".join(f"{name}: {times}" for name, times in sorted(codes.items())))

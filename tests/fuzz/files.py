@@ -1,4 +1,4 @@
-"""Mutate files, give them to the real command line, and judge what it says. `--help` shows how."""
+"""Mutate files, give them to the real command line, and judge the answers. `--help` shows the options."""
 
 import argparse
 import contextlib
@@ -21,7 +21,7 @@ from tests import exporting
 from tests.fuzz import mutations
 from tests.rehearsal import ROOT
 
-# Processor time of one file; the wall clock depends on what else the machine does.
+# Processor time for one file. Wall time would depend on other work of the machine.
 MOST_SECONDS = 10.0
 _HANGS_SECONDS = 90.0
 _FAULTS = ("Traceback", "panicked", "fault of callimport", "RUST_BACKTRACE")
@@ -36,7 +36,7 @@ _AGENTS = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A mutated file and the command that gets it. `rows` is how many rows it surely holds, None if nobody knows."""
+    """A mutated file and the command that gets it. `rows` is how many rows the file holds, None if unknown."""
 
     number: int
     told: str
@@ -77,7 +77,7 @@ class Ended:
 
 
 def drawn(seed: int, number: int) -> Case:
-    """The case that the seed and the number stand for."""
+    """Draw a case. The same seed and number always draw the same case."""
     chance = random.Random(f"{seed} {number}")
     role = chance.choice(["", "", "", "", "", "", "", "--leads", "--agents", "list", "--profile", "--config"])
     if role:
@@ -85,7 +85,7 @@ def drawn(seed: int, number: int) -> Case:
     sample = chance.choice(exporting.SAMPLES)
     content = sample.read_bytes()
     name, rows, steps = sample.name, None, [sample.stem]
-    # Parquet costs a process of its own.
+    # Parquet is rare, because each file starts a process.
     kind = chance.choice(["csv", "csv", "csv", "text", "text", "xlsx", "xlsx", "parquet"])
     if kind == "csv":
         step = chance.choice(list(mutations.OF_CSV))
@@ -126,7 +126,7 @@ def drawn(seed: int, number: int) -> Case:
 
 
 def _beside(number: int, role: str, chance: random.Random) -> Case:
-    """A file beside the export."""
+    """Draw a case whose mutated file goes with an export, such as a leads file."""
     profiles = sorted((ROOT / "schemas" / "callimport_schemas" / "profiles").glob("*.toml"))
     good = {
         "--leads": (ROOT / "sample_data" / "leads.csv").read_bytes(),
@@ -164,7 +164,7 @@ def _beside(number: int, role: str, chance: random.Random) -> Case:
 
 
 def profile_named(stem: str) -> str:
-    """The profile of a sample of tests/exports."""
+    """Return the name of the profile for a sample of tests/exports."""
     names = ("3cx", "aircall", "avaya-smdr", "canonical", "cucm", "dialpad", "five9", "freepbx", "twilio")
     return next((name for name in names if stem.startswith(name)), "ringcentral-analytics")
 
@@ -173,13 +173,13 @@ def profile_named(stem: str) -> str:
 
 
 def judged(case: Case, ended: Ended, rejects: Path) -> Iterator[str]:
-    """What is wrong with the answer, one finding a line."""
+    """Yield what is wrong with the answer, one line for each finding."""
     if isinstance(ended.code, str):
         yield ended.code
         return
     said = ended.out + ended.err
     yield from (f"says {fault!r}" for fault in _FAULTS if fault in said)
-    # A list of numbers, a profile and a configuration are settings, too.
+    # A fault in a list of numbers, a profile or a configuration file counts as a fault in an option.
     allowed = _ALLOWED[case.command] | ({2} if case.role not in ("", "--leads", "--agents") else set[int]())
     if ended.code not in allowed:
         yield f"exit code {ended.code}"
@@ -193,7 +193,7 @@ def judged(case: Case, ended: Ended, rejects: Path) -> Iterator[str]:
 
 
 def whole_numbers(case: Case, said: str) -> set[str]:
-    """The numbers of the good file that are shown whole."""
+    """Return the numbers of the good file that are shown whole."""
     return {number for number in case.numbers if number in said}
 
 
@@ -223,14 +223,14 @@ def _of_json(case: Case, ended: Ended, rejects: Path) -> Iterator[str]:
 
 
 class Player:
-    """The real entry of the command line, in a process that lives for many files and is replaced if it dies."""
+    """Run the real command line in one process for many files. If the process dies, start another."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: multiprocessing.process.BaseProcess | None = None
 
     def play(self, case: Case) -> list[str]:
-        """The findings of one case."""
+        """Play one case and return its findings."""
         for path in self._folder.iterdir():
             path.unlink()
         return list(judged(case, self._ended(case.arguments(self._folder)), self._folder / "rejects.csv"))
@@ -273,7 +273,7 @@ def _serve(asked: Connection) -> None:
         except EOFError:
             return
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            # Rust writes to the descriptors, whatever Python has made of sys.stderr.
+            # Rust writes to the file descriptors, not to sys.stdout and sys.stderr.
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
             sys.argv = ["callimport", *arguments]
@@ -296,7 +296,7 @@ def _serve(asked: Connection) -> None:
 
 
 def play(seed: int, numbers: range, jobs: int, keep: Path | None = None) -> Iterator[str]:
-    """The findings of many cases, each with how to play it again. The files of findings are kept in `keep`."""
+    """Play many cases. Yield each finding with the command that plays it again. Keep files of findings in `keep`."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, ThreadPoolExecutor(jobs) as threads:
 
         def played(share: range) -> Iterator[str]:
@@ -328,7 +328,7 @@ def main() -> int:
     asked.add_argument("--count", type=int, default=3000)
     asked.add_argument("--seed", type=int, help="default: drawn and printed")
     asked.add_argument("--jobs", type=int, default=2)
-    asked.add_argument("--one", type=int, metavar="K", help="only the file with this number, with all that is said")
+    asked.add_argument("--one", type=int, metavar="K", help="play only the file with this number")
     asked.add_argument("--keep", type=Path, metavar="DIR", help="keep the files of findings there")
     given = asked.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)

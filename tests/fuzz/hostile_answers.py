@@ -11,14 +11,14 @@ from typing import Any
 
 from tests.baseline.scripted_crm import Answers, Ending, Sound, answer
 
-# Numbers that only answers name. No output may show one whole.
+# Phone numbers that occur only in answers. No output may show one whole.
 NUMBERS_OF_ANSWERS = ("+15145550188", "514-555-0177")
 SUCCESS = range(200, 300)
-# These say that nothing was stored. A CRM that stores all the same would make duplicates that nobody can prevent.
+# These statuses say that nothing was stored. If the CRM stored it, nobody could prevent a duplicate.
 SURELY_NOT_STORED = frozenset(range(400, 500)) - {408, 421, 425}
 WRITES = ("create", "update", "upload")
 
-# What a JSON value may be instead of what it should be.
+# Values that replace a value in the JSON of an answer.
 ODD_VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 42.0, 1e3, 1.5, -0.0, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, 10**30, 10**400,
     "", " ", "0", "-1", "42", "042", "４２", "1e3", "null", "NaN", "\ud800", "a\udfffb", "\x00", "a\x00b", "\u202eabc",
@@ -145,7 +145,8 @@ def _of_ids(rng: random.Random, kind: str, crm: Answers) -> Hostile:
 
     def change(rng: random.Random, body: Any) -> Any:
         found = [place for place in _places(body) if place[-1] == "id"]
-        _put(body, rng.choice(found), value) if found else None
+        if found:
+            _put(body, rng.choice(found), value)
         return body
 
     return Hostile(f"id {_short(value)}", lambda sound: _with(sound, rng, change))
@@ -188,7 +189,7 @@ def _of_bytes(rng: random.Random, kind: str, crm: Answers) -> Hostile:
         data[place] ^= 1 << rng.randrange(8)
         return bytes(data)
 
-    # A flipped bit may turn the head into any other: only a success may be told of what was stored.
+    # The write takes effect: one flipped bit never turns 2xx into 4xx, which would say that nothing was stored.
     return Hostile(f"{way}, then {ending.value}", damage, ending if "cut" in way else Ending.STAY)
 
 
@@ -214,12 +215,12 @@ def _of_framing(rng: random.Random, kind: str, crm: Answers) -> Hostile:
         8: ("nothing", lambda sound: b""),
         9: ("many 1xx", lambda sound: b"HTTP/1.1 102 Processing\r\n\r\n" * 2000 + sound.bytes),
     }[way]  # fmt: skip
-    # What stands before a sound answer is taken as the answer itself: it must not say that nothing was stored.
+    # Bytes before a sound answer are taken as the answer, so they must not say that nothing was stored.
     return Hostile(f"{name}, then {ending.value}", data, ending)
 
 
 def _with(sound: Sound, rng: random.Random, change: Callable[[random.Random, Any], Any]) -> bytes:
-    """The sound answer with a changed body, sometimes written in another form."""
+    """Return the sound answer with a changed body, sometimes in another encoding or with a name twice."""
     text = json.dumps(change(rng, deepcopy(sound.body)))
     content = text.encode()
     form = rng.random()
@@ -231,7 +232,7 @@ def _with(sound: Sound, rng: random.Random, change: Callable[[random.Random, Any
 
 
 def _changed(rng: random.Random, body: Any) -> Any:
-    """The body with one value changed. The list of a lead's communications is never made shorter: nobody could tell."""
+    """Change one value. A lead's list of communications stays: the program could not notice a shorter list."""
     places = [place for place in _places(body) if place[-1] != "communications"]
     if not places:
         return rng.choice(ODD_VALUES)

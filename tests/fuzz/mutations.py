@@ -111,13 +111,13 @@ def _bits_flipped(content: bytes, chance: random.Random) -> bytes:
 
 
 def _end_changed(content: bytes, chance: random.Random) -> bytes:
-    """The directory of Parquet and zip stands there."""
+    """Change bytes near the end: Parquet and zip keep their directory there."""
     at = max(0, len(content) - chance.choice((8, 60, 600)))
     return content[:at] + _bytes_flipped(content[at:], chance)
 
 
 def _part_cut(content: bytes, chance: random.Random) -> bytes:
-    """The end or a part of the file is missing, or a part stands there twice."""
+    """Cut off the end, cut out a part, or repeat a part."""
     at, until = sorted(chance.randrange(len(content) + 1) for _ in range(2))
     return chance.choice([content[:at], content[:at] + content[until:], content[:until] + content[at:]])
 
@@ -178,7 +178,7 @@ def text(table: Table, delimiter: str = ",", end: str = "\r\n", *, quotes_all: b
 
 
 def as_text(table: Table, chance: random.Random) -> tuple[str, bytes]:
-    """The end of the file's name, and a CSV in any dialect, encoding and packing."""
+    """Return the suffix of the file's name, and a CSV in any dialect, encoding and packing."""
     content = text(table, chance.choice(",,,;\t|"), chance.choice(_ENDS), quotes_all=chance.random() < 0.2)
     if chance.random() < 0.3:
         content = content.decode().encode(chance.choice(_ENCODINGS), "replace")
@@ -203,7 +203,7 @@ def _zipped(members: dict[str, bytes], chance: random.Random) -> bytes:
 
 
 def as_parquet(table: Table, chance: random.Random) -> bytes:
-    """A column may be of numbers or times that are the largest, the smallest or far from any calendar."""
+    """Return the table as Parquet. One column may hold extreme numbers or times."""
     header, *rows = table
     width = len(header)
     names = [name if header.index(name) == at else f"{name} {at}" for at, name in enumerate(header)]
@@ -297,7 +297,7 @@ def workbook_edited(content: bytes, chance: random.Random) -> bytes:
 
 
 def count_rows(table: Sequence[Sequence[str]]) -> int:
-    """How many rows with text follow the header, repeated headers aside."""
+    """Count the rows with text after the header, without repeated headers."""
     header = [cell.strip().lower() for cell in table[0]]
     return sum(
         any(cell.strip() for cell in row) and [cell.strip().lower() for cell in row] != header for row in table[1:]

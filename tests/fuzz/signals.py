@@ -1,7 +1,7 @@
 """Send signals to real commands at many moments, from the first millisecond of the process to its last.
 
-A first signal, and a second one 0.3 s later. Each command must end within seconds of the second signal, with the exit
-code of a signal or with its own, and without a traceback. A plain run afterwards must deliver every call once.
+A second signal follows 0.3 s after the first, or none. Each command must end within seconds, with the exit code of a
+signal or with its own, and without a traceback. A plain run afterwards must deliver every call once.
 
     python -m tests.fuzz.signals --count 100 --seed 1
 """
@@ -25,6 +25,7 @@ COMMANDS = ("check", "dry run", "run", "verify", "status")
 FAST = ("--rate", "60000/min")
 SECOND_AFTER_SECONDS = 0.3
 ENDS_WITHIN_SECONDS = 5.0
+PYTHON_STARTS_WITHIN_SECONDS = 0.15
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 CALLS = 12
 
@@ -43,29 +44,29 @@ def main() -> None:
 
 
 def play(folder: Path, count: int, seed: int) -> list[str]:
-    """Play so many commands, each with signals of its own; what went wrong, one line for each fault."""
+    """Play `count` commands, each with its own signals. Return one line for each fault."""
     rng = random.Random(seed)
     faults: list[str] = []
     with rehearsal.crm(folder / "state", "--limit", "1000000", "--latency-ms", "20") as crm:
-        # So that there is a ledger to look at.
+        # verify and status need a ledger.
         source = write_csv(folder / "first.csv", rows(0))
         crm.run(source, *FAST)
-        lasts = {name: _seconds(crm, name, source) for name in COMMANDS}
+        durations = {name: _seconds(crm, name, source) for name in COMMANDS}
         for number in range(1, count + 1):
             name = COMMANDS[number % len(COMMANDS)]
             source = write_csv(folder / f"{number}.csv", rows(number))
-            moment = rng.uniform(0.0, lasts[name] * 1.05)
+            moment = rng.uniform(0.0, durations[name] * 1.05)
             first = rng.choice((signal.SIGINT, signal.SIGTERM))
             second = rng.choice((signal.SIGINT, signal.SIGTERM, None))
             told = f"seed {seed}, {number}: {name}, {first.name} after {moment:.3f} s, then {second and second.name}"
-            faults += [f"{told}: {fault}" for fault in _one(crm, name, source, moment, first, second)]
+            faults += [f"{told}: {fault}" for fault in _command_faults(crm, name, source, moment, first, second)]
             if name == "run":
-                faults += [f"{told}: {fault}" for fault in _finished(crm, source, number)]
+                faults += [f"{told}: {fault}" for fault in _later_run_faults(crm, source, number)]
     return faults
 
 
 def rows(number: int) -> list[dict[str, str]]:
-    """Calls of a day of their own."""
+    """Return calls of a day that no other number has."""
     return [
         {
             **row,
@@ -93,7 +94,7 @@ def _seconds(crm: Crm, name: str, source: Path) -> float:
     return time.monotonic() - began
 
 
-def _one(
+def _command_faults(
     crm: Crm, name: str, source: Path, moment: float, first: signal.Signals, second: signal.Signals | None
 ) -> list[str]:
     process = _started(crm, name, source)
@@ -109,8 +110,10 @@ def _one(
         process.kill()
         out, err = process.communicate()
         faults.append(f"did not end within {ENDS_WITHIN_SECONDS:g} s")
-    # Before Python has come to the program, nobody but Python itself hears a signal.
-    python_alone = (-first, 1) if moment < 0.15 and "callimport/" not in err else (-first,) if moment < 0.15 else ()
+    # Until Python runs the first line of the program, Python itself answers a signal.
+    python_alone: tuple[int, ...] = ()
+    if moment < PYTHON_STARTS_WITHIN_SECONDS:
+        python_alone = (-first,) if "callimport/" in err else (-first, 1)
     expected = {0, 3, *(CODES[one] for one in (first, second) if one is not None), *python_alone}
     if process.returncode not in expected:
         faults.append(f"exit code {process.returncode}")
@@ -132,7 +135,7 @@ def _answer_fault(out: str, code: int) -> str | None:
     return None if told == code else f"the answer tells exit code {told}, not {code}"
 
 
-def _finished(crm: Crm, source: Path, number: int) -> list[str]:
+def _later_run_faults(crm: Crm, source: Path, number: int) -> list[str]:
     ended = crm.run(source, *FAST, "--settle", "0.5")
     day = {datetime.fromisoformat(row["started_at"]).timestamp() for row in rows(number)}
     stored = Counter(datetime.fromisoformat(one["executed_at"]).timestamp() for one in crm.stored())

@@ -1,4 +1,4 @@
-"""A small share of the answer fuzzer: `make fuzz` plays more."""
+"""Play a small share of the answer fuzzer. `make fuzz` plays more."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A small share of the file fuzzer, and that its judge sees what it is there for."""
+"""Play a small share of the file fuzzer, and test its judge."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ def test_mutated_files_end_in_an_answer() -> None:
     assert not list(files.play(13, range(40), 1))
 
 
-def test_a_case_is_the_same_whenever_it_is_drawn() -> None:
+def test_the_same_seed_draws_the_same_cases() -> None:
     assert [files.drawn(7, number) for number in range(20)] == [files.drawn(7, number) for number in range(20)]
 
 

@@ -24,7 +24,7 @@ SPELLINGS = (
     "514\t555\t0123", "'5145550123", "٥١٤٥٥٥٠١٢٣", "５１４５５５０１２３", "⁵¹⁴⁵⁵⁵⁰¹²³", "1e5145550123", "5145550123.0",
     "20240531 5145550123", "5145550123 2024-05-31 14:05", "rows 514, 555, 0123", "５１４ ٥٥٥ 0123", "514\n555\n0123",
 )  # fmt: skip
-# One of each kind, for what takes long: glued, grouped, in pairs, in other digits, over lines.
+# One spelling of each kind, for slow tests: glued, grouped, in pairs, in other digits, over lines.
 FEW = ("x5145550123", "514/555/0123", "51 45 55 01 23", "٥١٤٥٥٥٠١٢٣", "514\n555\n0123")
 _NUMBER = re.compile(r"(?:[^\w•]|_){0,6}".join(DIGITS))
 _ROW = {
@@ -35,7 +35,7 @@ _ROW = {
 
 
 def _whole(text: str) -> str | None:
-    """What stands in the text as a whole number, if there is any. Digits of all scripts are the same digits."""
+    """Return the whole number in the text, if there is one, in the digits of any script."""
     plain = "".join(mark for mark in unicodedata.normalize("NFKC", text) if unicodedata.category(mark) != "Cf")
     found = _NUMBER.search("".join(str(unicodedata.digit(mark, mark)) for mark in plain))
     return found.group() if found else None
@@ -51,7 +51,7 @@ def _write(path: Path, *rows: dict[str, str], names: tuple[str, ...] = tuple(_RO
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Return all that a command says on stdout and stderr, once it was looked through for a whole number."""
+    """Run a command, assert that it shows no whole number, and return stdout and stderr."""
 
     def run(*arguments: str | Path) -> str:
         monkeypatch.setattr(sys, "argv", ["callimport", *map(str, arguments)])
@@ -68,7 +68,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_spelling_counts_as_a_whole_number_here(spelling: str) -> None:
+def test_the_check_finds_every_spelling(spelling: str) -> None:
     assert _whole(f"row 3: {spelling}, 95 s")
 
 
@@ -156,7 +156,7 @@ def crm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crm]:
         yield running
 
 
-def test_a_number_that_a_run_meets_is_never_shown_whole(
+def test_a_number_in_a_run_is_never_shown_whole(
     crm: Crm, tmp_path: Path, said: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CALLIMPORT_STATE_DIR", str(crm.state))
@@ -174,7 +174,6 @@ def test_a_number_that_a_run_meets_is_never_shown_whole(
         for row, spelling in enumerate(SPELLINGS)
     ]
     file = _write(tmp_path / f"calls of {DIGITS}.csv", *rows)
-    tables = ("report.html", "ledger.csv")
     (tmp_path / "recordings").mkdir()
     run = ("run", file, "--rate", "60000/min", "--unknown-agent", "omit", "--recordings", tmp_path / "recordings")
     said(*run, "--dry-run", "--json")
@@ -193,5 +192,5 @@ def test_a_number_that_a_run_meets_is_never_shown_whole(
     said("verify", "--json")
     said("report", "-o", tmp_path / "report.html")
     said("export", "-o", tmp_path / "ledger.csv")
-    for name in tables:
+    for name in ("report.html", "ledger.csv"):
         assert _whole((tmp_path / name).read_text("utf-8-sig")) is None, name

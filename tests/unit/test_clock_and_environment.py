@@ -12,7 +12,7 @@ SOURCES = sorted([*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "schemas").rglob(
 # Time and chance are injected, so that a test can have its own; here they come in.
 CLOCKS = {
     "pipeline/callimport/cli/commands.py",
-    # Signals are of the process itself: tests send real ones.
+    # Tests send real signals to processes, so its clock is the real one.
     "pipeline/callimport/core/signal_watch.py",
     "pipeline/callimport/sandbox/clock.py",
     "pipeline/callimport/sandbox/__main__.py",

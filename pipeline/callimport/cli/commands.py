@@ -21,7 +21,7 @@ from callimport.cli import doctor, foreign_errors, json_answers, options, profil
 from callimport.cli import status as ledger_status
 from callimport.cli.reconcile import decide, settle
 from callimport.core import endings, models, plurals, privacy
-from callimport.core import settings as settings_source
+from callimport.core import settings as config
 from callimport.core.errors import ExitCode
 from callimport.core.signal_watch import watch
 
@@ -37,21 +37,21 @@ Exit codes:
 
 def main() -> NoReturn:
     """The command `callimport`: whatever happens ends in one line and an exit code, never in a traceback."""
-    # A library writes to its log what callimport says itself, with a traceback.
+    # callimport prints errors itself. Without a handler, Python would also print what libraries log, with tracebacks.
     logging.lastResort = None
     json_answers.begin()
-    settings_source.forget_impossible_terminal()
+    config.unset_impossible_terminal_size()
     if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (as long as the process)
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
         message = "standard output is closed: send the answer to a file or to /dev/null, then run again"
         sys.exit(_stop(message, ExitCode.USAGE))
     for stream in (sys.stdout, sys.stderr):
         # A terminal that has no é or • shall have a mark in its place, and not the end of the command.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
-        watch.raise_from_now_on()
+        watch.start_raising()
         code = commands.main(standalone_mode=False, prog_name="callimport")
-        watch.raise_no_more()
+        watch.stop_raising()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = ExitCode.USAGE
@@ -64,12 +64,12 @@ def main() -> NoReturn:
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the last line of defence: no traceback ever reaches a user
-        watch.raise_no_more()
+        watch.stop_raising()
         failed = foreign_errors.translated(error)
         if json_answers.asked_for_json():
             json_answers.answer_error(str(failed), failed.exit_code)
         code = _stop(str(failed), failed.exit_code)
-        # It may be the answer that cannot be written: that would be said once more, and nameless.
+        # If stdout cannot be written, Python would print a second error at exit, without the cause.
         _flush_or_throw_away()
     sys.exit(_let_go_of_streams(ExitCode(code or 0)))
 
@@ -104,23 +104,23 @@ def _throw_away(stream: TextIO) -> None:
 
 
 class _Commands(click.Group):
-    """click answers an interruption with an empty line. An error of callimport's passes through it as it is."""
+    """A group that translates an interruption before click can print an empty line for it."""
 
-    def make_context(self, *given: Any, **more: Any) -> click.Context:
-        with _translating():
-            return super().make_context(*given, **more)
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _interruptions_translated():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, context: click.Context) -> Any:
-        with _translating():
+        with _interruptions_translated():
             return super().invoke(context)
 
 
 @contextlib.contextmanager
-def _translating() -> Iterator[None]:
+def _interruptions_translated() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, EOFError, click.exceptions.Abort) as error:
-        watch.raise_no_more()
+        watch.stop_raising()
         failed = foreign_errors.translated(error)
         raise failed from error
 
@@ -384,7 +384,7 @@ def _answer(result: endings.Result, given: dict[str, Any], *, sent: bool) -> Exi
         told = report.summary_json(
             result.summary, error=result.error, plan=result.plan, pilot=result.pilot, findings=result.findings
         )
-        json_answers.print_once(told)
+        json_answers.print_answer(told)
         for line in report.lists(result):
             talk.say(line)
     else:

@@ -86,7 +86,7 @@ def _probe(tools: Tools, /, test_lead: int, yes: bool, **given: Any) -> ExitCode
             lambda: Interruption().until_asked(
                 lambda: probe.probe(settings, tools(given), test_lead, consent=yes),
                 hears_signals=True,
-                interrupted="interrupted: look at the lead in the CRM for what was made by then",
+                interrupted="interrupted: look at the lead in the CRM, and delete the communications of the probe",
             )
         )
     if given["as_json"]:

@@ -17,7 +17,7 @@ from callimport import importer
 from callimport.core import errors, models, plurals
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
-from callimport.core.signals import leaving_at_once
+from callimport.core.signals import interruptible
 from callimport.crm import account
 from callimport.crm.handshake import Handshake
 from callimport.ledger import locking, queries
@@ -69,7 +69,7 @@ async def examine(settings: config.Settings, tools: importer.Tools) -> Examined:
     whose: models.Account | None = None
     target: config.Target | None = None
     try:
-        with leaving_at_once():
+        with interruptible():
             target = config.target(settings)
     except errors.Interrupted:
         raise

@@ -1,4 +1,4 @@
-"""The last line of defence: an error that no door has translated becomes one line that says what to do."""
+"""Translate errors that nothing else has translated into one line that says what to do."""
 
 import errno
 import traceback
@@ -9,12 +9,12 @@ import click
 from callimport.core import errors
 from callimport.core.signal_watch import watch
 
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_HANDLES = {errno.EMFILE, errno.ENFILE}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 
 
 def translated(error: BaseException) -> errors.ImporterError:
-    """What to say of an error, and with which exit code. An ImporterError says it already."""
+    """Return the error as an ImporterError with a message and an exit code. An ImporterError is returned as it is."""
     if isinstance(error, errors.Interrupted) or (isinstance(error, errors.ImporterError) and not watch.has_raised):
         return error
     if isinstance(error, KeyboardInterrupt | click.exceptions.Abort) or watch.has_raised:
@@ -27,30 +27,30 @@ def translated(error: BaseException) -> errors.ImporterError:
         )
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return errors.ImporterError(
-            "the system allows no further thread: end other programs or raise the limit (ulimit -u), then run again"
+            "no further thread can be started: close other programs or raise the limit (ulimit -u), then run again"
         )
     if isinstance(error, OSError):
-        return errors.ImporterError(_of_the_system(error))
+        return errors.ImporterError(_system_message(error))
     return errors.ImporterError(
         f"{type(error).__name__}: {error} ({_place(error)}): this is a fault of callimport, please "
         "report it with this line; callimport doctor checks the ledger"
     )
 
 
-def _of_the_system(error: OSError) -> str:
+def _system_message(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     why = f"{where}{error.strerror or error}"
-    if error.errno in _HANDLES:
+    if error.errno in _TOO_MANY_FILES:
         return f"{why}: raise the limit of open files (ulimit -n), then run again"
-    if error.errno in _DISK:
-        return f"{why}: free the disk or raise the limit (ulimit -f), then run again"
+    if error.errno in _DISK_FULL:
+        return f"{why}: free disk space or raise the limit (ulimit -f), then run again"
     if isinstance(error, FileNotFoundError) and not error.filename:
-        return f"the working folder is gone ({why}): change to a folder that exists, then run again"
-    return f"{why}: free the disk or check the rights, then run again"
+        return f"the working folder does not exist any more ({why}): change to a folder that exists, then run again"
+    return f"{why}: free disk space or check the permissions, then run again"
 
 
 def _place(error: BaseException) -> str:
-    """Where it was raised, for whoever mends it: the last line of ours."""
+    """Return file and line of the last frame in callimport, for the bug report."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "callimport" in frame.filename] or frames
     return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "nowhere"

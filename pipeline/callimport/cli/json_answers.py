@@ -19,7 +19,7 @@ _is_answered = False
 
 
 def begin() -> None:
-    """No answer has been given yet."""
+    """Forget the answer of an earlier command in this process."""
     global _is_answered
     _is_answered = False
 
@@ -36,13 +36,13 @@ def asked_for_json_lines() -> bool:
 
 def one_object(answer: dict[str, Any]) -> None:
     """On stdout, in one line."""
-    print_once(report.one_line(answer))
+    print_answer(report.one_line(answer))
 
 
-def print_once(answer: str) -> None:
-    """A signal that comes while the answer is written must not make a second answer."""
+def print_answer(answer: str) -> None:
+    """Print the answer of the command. A signal while it is written must not cause a second answer."""
     global _is_answered
-    watch.raise_no_more()
+    watch.stop_raising()
     _is_answered = True
     click.echo(answer)
 
@@ -52,11 +52,11 @@ def answer_error(message: str, code: errors.ExitCode) -> None:
     if _is_answered:
         return
     context = click.get_current_context(silent=True)
-    # A signal may come before the command line was read, or after the command is over.
+    # There is no context before click has read the command line, and none after the command has ended.
     name = context.info_name if context else next((word for word in sys.argv[1:] if word in _OF_ROWS), None)
     if name in _OF_ROWS:
         nothing = endings.Summary(None, "", code, 0.0, 0, 0, endings.Rows(), endings.Calls())
-        print_once(report.summary_json(nothing, error=message))
+        print_answer(report.summary_json(nothing, error=message))
     else:
         one_object({"exit_code": int(code), "error": message})
 
@@ -69,8 +69,8 @@ def errors_answered(as_json: bool) -> Iterator[None]:
     except (click.ClickException, click.exceptions.Exit, SystemExit, BrokenPipeError):
         raise
     except BaseException as error:
-        # The answer must not be given twice.
-        watch.raise_no_more()
+        # A signal must not interrupt the answer that tells the error.
+        watch.stop_raising()
         failed = foreign_errors.translated(error)
         if as_json:
             answer_error(str(failed), failed.exit_code)

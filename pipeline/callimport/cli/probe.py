@@ -16,7 +16,7 @@ from callimport.cli import silence
 from callimport.core import errors, models, normal_form, privacy
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
-from callimport.core.signals import leaving_at_once
+from callimport.core.signals import interruptible
 from callimport.crm import account, vendor_json
 from callimport.crm.client import Destination
 from callimport.crm.rate_limit import Pacer
@@ -29,7 +29,7 @@ from callimport.load.audio_files import MEBIBYTE
 TEXT = "callimport probe, a trial that may be deleted [1]"
 NUMBER = "+15145550100"
 NOBODY = 999_999_999
-# Characters of what the CRM said that are shown.
+# At most this many characters of an answer of the CRM are shown.
 LONGEST_ANSWER = 500
 NO_KEY = "callimport-probe-no-key"
 # Web servers are often set to 1, PHP to 2 or 8; a call of an hour has 20 and more. Each a little more than it says.
@@ -61,12 +61,12 @@ class Probed:
 async def probe(settings: config.Settings, tools: importer.Tools, lead_id: int, *, consent: bool) -> Probed:
     """Ask the CRM on the lead of that id. ConfigError without somebody's consent, or where there is no such lead;
     DestinationUnusable where the CRM cannot be used at all."""
-    with leaving_at_once():
+    with interruptible():
         target = config.target(settings)
     pacer = Pacer(settings.rates, tools.clock.monotonic, tools.rng)
     async with tools.connect(target.base_url, target.token, connections=1) as crm:
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
-        with leaving_at_once():
+        with interruptible():
             account.confirm(target, whose, settings, tools.ask)
             account.consent_to_trial(whose, lead_id, tools.ask, given=consent)
         trial = Trial(crm, pacer, tools.clock.wall(), lead_id, tools.talk.say)

@@ -155,7 +155,7 @@ def _test(
             opened, chosen, reading, dialling=options.dialling_of(region, outside_line, area_code), shown=rows
         )
     if as_json:
-        json_answers.print_once(report.trial_json(tried))
+        json_answers.print_answer(report.trial_json(tried))
     else:
         report.print_trial(Console(), tried)
     return tried.exit_code

@@ -18,7 +18,7 @@ from callimport.core import errors, models
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
-from callimport.core.signals import Interruption, leaving_at_once
+from callimport.core.signals import Interruption, interruptible
 from callimport.crm import account
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
@@ -85,7 +85,7 @@ def decide(
 
 
 async def _settle(settings: config.Settings, tools: importer.Tools, interruption: Interruption) -> Settled:
-    with leaving_at_once():
+    with interruptible():
         target = config.target(settings)
     pacer = Pacer(settings.rates, tools.clock.monotonic, tools.rng)
     async with tools.connect(target.base_url, target.token, connections=1) as crm:

@@ -13,7 +13,7 @@ from callimport import importer, report
 from callimport.core import errors, files
 from callimport.core import settings as config
 from callimport.core.errors import ExitCode
-from callimport.core.signals import Interruption, leaving_at_once
+from callimport.core.signals import Interruption, interruptible
 from callimport.crm import account
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
@@ -66,7 +66,7 @@ async def verify(settings: config.Settings, tools: importer.Tools, *, combined: 
 
 
 async def _verify(settings: config.Settings, tools: importer.Tools, combined: Path | None) -> Verified:
-    with leaving_at_once():
+    with interruptible():
         target = config.target(settings)
     began = tools.clock.monotonic()
     pacer = Pacer(settings.rates, tools.clock.monotonic, tools.rng)

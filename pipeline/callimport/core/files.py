@@ -14,9 +14,9 @@ _OF_TABLES = (".xlsx", ".parquet")
 
 
 def read_text(path: Path) -> str:
-    """Read a text that a person wrote, such as settings, a key or a profile: at most 1 MB.
+    """Read a UTF-8 text of at most 1 MB that a person wrote, such as settings, a key or a profile.
 
-    Raises OSError or UnicodeDecodeError.
+    Raises OSError, also for a larger file, and UnicodeDecodeError.
     """
     return read_bytes(path, 1_000_000).decode("utf-8")
 

@@ -12,7 +12,7 @@ _COMMENT = re.compile(r"(?:^|\s)#(?![0-9]).*")
 _BETWEEN_CELLS = re.compile(r"[,;\t|]")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 40
-# A number and notes beside it; each cell of a line is read as a number.
+# Characters: enough for a number and notes. Each cell of a line is read as a number, so a long line is slow.
 LONGEST_LINE = 1_000
 MOST_BYTES = 100_000_000
 _OF_LEADS = re.compile(r"\blead[ _]?id\b", re.IGNORECASE)
@@ -49,7 +49,7 @@ def read(path: Path, dialling: phones.Dialling) -> frozenset[str]:
     """
     lines = list(_lines(path))
     texts = pl.Series([text for _, text in lines], dtype=pl.String)
-    # All lines at once; one by one only those that hold more than a number.
+    # Read all lines in one call. Only a line that holds more than a number is read by itself, which is slow.
     readings = phones.read(texts, dialling.without_outside_line).rows()
     found = {
         str(e164)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Names in JSON whose values this program makes itself.
+# Names in JSON whose texts callimport makes itself. These texts hold no phone number, so they are not masked.
 _OURS = frozenset(("batch", "key", "ledger", "plan", "reference", "run_id"))
 # Every time that profiles/timestamps.py reads. A clock has a colon or an h; no phone number has one. Six digits are a
 # clock only behind a date with a year of four digits.
@@ -27,8 +27,8 @@ _LONG_DATE = "|".join(_date(_YEAR, mark) for mark in ("-", "/", r"\.", r"\s"))
 _SHORT_DATE = "|".join(_date(_SHORT, mark) for mark in ("-", "/", r"\.", r"\s"))
 # Behind the name of a month: the day, if it follows, and the year, as in 17 juin 2024 05:59.
 _NAMED_DATE = rf"(?<=[^\W\d_])(?:[.,]?[-\s]{_DAY}(?:st|nd|rd|th|er?)?,?)?[.,]?[-\s](?:{_YEAR}|{_SHORT})"
-# In the name of a file: 20240531, 20240531140509, 20240531_1405, 2024-05-31-14. Another number may stand behind a date
-# only as the end of a range.
+# In the name of a file: 20240531, 20240531140509, 20240531_1405, 2024-05-31-14. A second number may follow only as
+# the end of a range.
 _COMPACT_DATE = rf"{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _TWO_HOUR = r"(?:[01]\d|2[0-3])"
 _MARKED_CLOCK = rf"[-_T]{_TWO_HOUR}(?:[-_]?{_SIXTY}){{0,2}}(?!\d)"
@@ -48,20 +48,21 @@ _TIME = (
 # digits that begin with 1 are no number of North America. Seconds after 2033 are masked.
 _COUNT = r"(?:1\d{9}(?:\d{3}|\d{6})?|[1-9]\d{8})(?:[.,]\d*)?|(?:32[89]|3[3-9]\d|4\d\d|50\d|51[0-4])\d\d[.,]\d+"
 _STARTS = 'started_at: "'
-# A masked number, an id that one of our words introduces, a reference of ours, a UUID, a hash, the id of a channel
-# (Asterisk: second and number), the address of a server.
+# Not phone numbers: a masked number, an id behind a word such as lead or row, a reference, a UUID, a hash, a channel id
+# of Asterisk (a second and a number), the address of a server.
 _IDS = (
     r"\+?\d{0,5}•••\d{4}|\b(?:communication|lead|line|row) \d{1,9}(?=[,;:.)]?(?:  | \D|$)|\))"
     r"|(?<![\w-])(?=[\w-]*[A-Z])[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{2}(?![\w-])"
     r"|(?<![\w-])(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![\w-])"
     r"|(?<![\w-])(?:[A-Z]{2})?(?=\d*[a-f])[0-9a-f]{32,64}(?![\w-])"
     r"|(?<![\w.+-])1\d{9}\.\d{1,6}(?![\w.-])"
+    r"|(?<=/)[\w.-]{1,200}\.sqlite3(?![\w])"
     r"|(?<=//)(?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2})(?::\d{1,5})?(?!\d)"
 )
 _KNOWN = rf"(?P<known>(?<={_STARTS})(?:{_COUNT})(?=\")|{_TIME}|{_IDS})"
-# Every digit of a number that Unicode has: also superscript and encircled ones, which are not in \d.
+# Every digit in Unicode. Superscript and encircled digits are not in \d.
 _DIGIT = r"[\d⁰¹²³⁴-⁹₀-₉①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾➀-➈➊-➒]"
-# Nine digits or more, whatever stands around them, and however they are grouped. A time may follow.
+# Nine digits or more, however they are grouped and whatever they touch; a time may follow. Or 555-0123.
 _NUMBER = re.compile(
     rf"{_KNOWN}|\+?{_DIGIT}(?:(?:[^\w•]|_){{0,4}}(?!{_TIME}){_DIGIT}){{8,}}|(?<![\w.+])\d{{3}}[ .\-]\d{{4}}(?!\w)"
 )
@@ -88,17 +89,17 @@ class Secret:
 
 
 class Masked(str):
-    """Text that went through `mask`, which leaves it as it is."""
+    """Text that `mask` has masked. `mask` returns it unchanged."""
 
     __slots__ = ()
 
 
 def mask(text: str) -> Masked:
-    """Return text from anywhere on one line, fit to be shown: without tokens, control characters and whole numbers.
+    """Return the text on one line, without tokens, control characters and whole phone numbers.
 
-    Whatever leaves the program passes through here. A run of nine digits or more may be a phone number, however it is
-    grouped and whatever it touches. Times, ids that no phone number looks like, and addresses of servers stay. Text
-    beyond `LONGEST_LINE` is cut off.
+    All output of the program passes through here. Nine digits or more may be a phone number, however they are grouped
+    and whatever they touch. Times, ids that do not look like a phone number, and addresses of servers stay. Text beyond
+    `LONGEST_LINE` is cut off.
     """
     if isinstance(text, Masked):
         return text
@@ -109,7 +110,7 @@ def mask(text: str) -> Masked:
 
 
 def mask_values(answer: Any) -> Any:
-    """Mask every text in plain values (dict, list, tuple), names included; names in `_OURS` have texts of our own."""
+    """Mask every text in an answer (dict, list, tuple), names included. Texts under a name in `_OURS` stay."""
     if isinstance(answer, str):
         return mask(answer)
     if isinstance(answer, Mapping):

@@ -19,7 +19,7 @@ def one_ahead(pieces: Generator[Piece, None, None]) -> Generator[Piece, None, No
             ahead = maker.submit(next, pieces, None)
             yield piece
     except KeyboardInterrupt:
-        # The piece under way may wait for ever, as for a pipe that nobody writes to: it is left alone.
+        # Do not wait for the next piece: it may never come, such as from a pipe that nobody writes to.
         maker.shutdown(wait=False, cancel_futures=True)
         raise
     except BaseException:

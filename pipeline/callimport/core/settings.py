@@ -35,8 +35,8 @@ LARGEST_RECORDING_MB = 16.0
 _USUAL_PORT = {"http": 80, "https": 443}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "hour": 3600.0}
-_PROXY = re.compile(r"(https?|all|no)_proxy", re.IGNORECASE)
-_OF_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+_PROXY_VARIABLE = re.compile(r"(https?|all|no)_proxy", re.IGNORECASE)
+_CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _LONGEST_HOST = 253
 _LONGEST_LINE = 64 * 1024
 _LONGEST_SHOWN = 100
@@ -145,8 +145,8 @@ def defaults(config_file: str | None, options: Set[str]) -> dict[str, Any]:
     return given
 
 
-def forget_impossible_terminal() -> None:
-    """Unset COLUMNS and LINES where no terminal has such a size: at a width of 0, nothing at all would be printed."""
+def unset_impossible_terminal_size() -> None:
+    """Unset COLUMNS and LINES if no terminal has such a size. At a width of 0, nothing would be printed."""
     for name in ("COLUMNS", "LINES"):
         if name in os.environ and not re.fullmatch(r"[1-9][0-9]{0,4}", os.environ[name]):
             del os.environ[name]
@@ -158,15 +158,18 @@ def variables() -> tuple[str, ...]:
 
 
 def proxy_variables() -> str:
-    """Names of the variables that name proxies, as in `HTTPS_PROXY, NO_PROXY`; never their values, which hold keys."""
-    return ", ".join(sorted(name for name, value in os.environ.items() if value and _PROXY.fullmatch(name)))
+    """Return the names of the proxy variables that are set, such as `HTTPS_PROXY, NO_PROXY`.
+
+    The values stay out: they may hold passwords.
+    """
+    return ", ".join(sorted(name for name, value in os.environ.items() if value and _PROXY_VARIABLE.fullmatch(name)))
 
 
 def check_proxies() -> None:
-    """ConfigError for a proxy of the environment whose address cannot be read; its value is not shown, it may hold a
-    password."""
+    """Raise ConfigError if a proxy variable holds no address that can be used. Its value may hold a password, so it is
+    not shown."""
     for name, value in os.environ.items():
-        if value and _PROXY.fullmatch(name) and name.lower() != "no_proxy":
+        if value and _PROXY_VARIABLE.fullmatch(name) and name.lower() != "no_proxy":
             try:
                 parts = urlsplit(value if "://" in value else f"http://{value}")
                 is_sound = bool(parts.hostname) and parts.port != 0 and parts.scheme in ("http", "https")
@@ -174,14 +177,14 @@ def check_proxies() -> None:
                 is_sound = False
             if not is_sound:
                 raise errors.ConfigError(
-                    f"the proxy of {name} cannot be used: write it as http://host:port (SOCKS is not supported), or "
-                    "unset it"
+                    f"the proxy in {name} cannot be used: write it as http://host:port (SOCKS is not supported), or "
+                    f"unset {name}"
                 )
 
 
 def certificate_variables() -> str:
-    """The variables that change which certificates are trusted, with their values; empty where none is set."""
-    return ", ".join(f"{name}={os.environ[name]}" for name in _OF_CERTIFICATES if os.environ.get(name))
+    """Return the variables that change which certificates are trusted, with their values. "" if none is set."""
+    return ", ".join(f"{name}={os.environ[name]}" for name in _CERTIFICATE_VARIABLES if os.environ.get(name))
 
 
 def rate(text: str) -> models.Rate:
@@ -258,11 +261,11 @@ def check_address(base_url: str) -> None:
 
 
 def _is_host(name: str) -> bool:
-    """Whether a name server or a network could know it: an IP address, or labels of letters, digits and hyphens."""
+    """Whether the name can be a host: an IP address, or labels of letters, digits and hyphens."""
     with contextlib.suppress(ValueError):
         return bool(ipaddress.ip_address(name))
     try:
-        # The standard library's rules: empty and long labels, and names in other scripts that do not decode.
+        # The standard library refuses empty labels, long labels and encoded names (xn--) that do not decode.
         labels = name.encode("ascii").decode("idna").removesuffix(".").split(".")
     except UnicodeError:
         return False
@@ -378,14 +381,14 @@ def _token_of_environment() -> privacy.Secret | None:
 
 
 def _token_of_keyring(base_url: str) -> tuple[privacy.Secret | None, str]:
-    """The key, and why the keyring could not be asked: it may be locked, and a backend raises what it likes."""
+    """Return the key, and why the keyring could not be read. A keyring may be locked, and may raise any error."""
     try:
         import keyring
     except ImportError:
         return None, ""
     try:
         value = keyring.get_password("callimport", urlsplit(base_url).netloc)
-    except Exception as error:  # noqa: BLE001 - said where no key is found elsewhere
+    except Exception as error:  # noqa: BLE001 - told if no key is found elsewhere
         return None, f"; the keyring cannot be used ({type(error).__name__}: {error})"
     return (None if value is None else _fit_token(value, "the key in the keyring")), ""
 
@@ -431,8 +434,10 @@ def _from_file(path: Path, known: Set[str]) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise errors.ConfigError(f"the settings file {path} is not TOML: {error}; mend that line") from None
     except (ValueError, RecursionError) as error:
-        # A number of thousands of digits, or tables in tables without end.
-        raise errors.ConfigError(f"the settings file {path} cannot be read as TOML: {error}; shorten it") from None
+        # A number with thousands of digits, or thousands of nested tables.
+        raise errors.ConfigError(
+            f"the settings file {path} cannot be read as TOML: {error}; shorten that value"
+        ) from None
     for name, value in given.items():
         if name == "token":
             raise errors.ConfigError(f"{path} holds a token: keep it out of there; set CALLIMPORT_TOKEN or token-file")
@@ -443,7 +448,9 @@ def _from_file(path: Path, known: Set[str]) -> dict[str, Any]:
         try:
             given[name] = _as_given(value)
         except (ValueError, RecursionError) as error:
-            raise errors.ConfigError(f'{path} sets "{name}" to a value of no option ({error}): remove it') from None
+            raise errors.ConfigError(
+                f'{path} sets "{name}" to a value that no option takes ({error}): remove it'
+            ) from None
     return given
 
 

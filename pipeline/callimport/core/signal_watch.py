@@ -31,28 +31,31 @@ ONE_REQUEST_SECONDS = 0.2
 _ENDED = (
     "ended at once by a second signal: callimport status shows where it stands, and the next run goes on from there"
 )
-# Does nothing in a program that does not ask for it.
+# Wakes the main thread. This signal is ignored by default, so no other part of the program is disturbed.
 _REMINDER = signal.SIGURG
 _REMIND_EVERY_SECONDS = 0.1
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
 class SignalWatch:
-    """`asked` is the exit code that the first signal asks for, None before it."""
+    """Take the signals of the process. `asked` is the exit code of the first signal, None before it."""
 
     def __init__(self) -> None:
         self.asked: int | None = None
         self.has_raised = False
         self._first_at: float | None = None
         self._raises = False
-        self._tell: Callable[[], None] = _nobody
+        self._callback: Callable[[], None] = _do_nothing
         self._writing = -1
         self._main_thread = threading.get_ident()
         self._terminal: list[Any] | None = None
 
     def start(self) -> None:
-        """Take the signals from now on. A signal that is ignored stays ignored: so `nohup` asks for SIGHUP, and a shell
-        for SIGINT of a command it puts into the background."""
+        """Take the signals from now on.
+
+        A signal that the parent ignores stays ignored: `nohup` ignores SIGHUP, and a shell ignores SIGINT for a command
+        in the background.
+        """
         self._terminal = _terminal_settings()
         sys.unraisablehook = self._note_dropped
         for number in EXIT_CODES:
@@ -65,43 +68,46 @@ class SignalWatch:
             threading.Thread(target=self._read, args=(reading,), name="signals", daemon=True).start()
             signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         except (OSError, RuntimeError):
-            # No thread or no file handle is to be had. The handler alone then hears what it can.
+            # No thread or no file handle is left. The Python handler then takes the signals, between two bytecodes.
             self._writing = -1
 
-    def raise_from_now_on(self) -> None:
-        """The first signal raises KeyboardInterrupt in the main thread; at once, if it came already."""
+    def start_raising(self) -> None:
+        """Raise KeyboardInterrupt in the main thread at the first signal, or at once if that signal came already."""
         self._raises = True
         if self.asked is not None:
             self._raise()
 
-    def raise_no_more(self) -> None:
-        """The first signal only counts from now on, as while the answer is written. A second one ends the process."""
+    def stop_raising(self) -> None:
+        """Raise nothing from now on, such as while the answer is written. `asked` still changes at the first signal.
+
+        A second signal still ends the process.
+        """
         self._raises = False
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
-        """In this block the main thread waits where no event loop runs: a first signal raises KeyboardInterrupt."""
+        """Raise KeyboardInterrupt at the first signal within this block: for waits outside the event loop."""
         before = self._raises
         try:
-            self.raise_from_now_on()
+            self.start_raising()
             yield
         finally:
             self._raises = before
 
     @contextlib.contextmanager
-    def telling(self, tell: Callable[[], None]) -> Iterator[None]:
-        """In this block the first signal calls `tell` from the thread of this watch; at once, if it came already.
+    def notifying(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call `callback` at the first signal within this block, from the thread of this watch.
 
-        It raises nothing there, and nothing after the block.
+        Call it at once if the signal came already. No signal raises KeyboardInterrupt in this block or after it.
         """
         self._raises = False
-        self._tell = tell
+        self._callback = callback
         try:
             if self.asked is not None:
-                tell()
+                callback()
             yield
         finally:
-            self._tell = _nobody
+            self._callback = _do_nothing
 
     def _handle(self, number: int, _frame: object) -> None:
         if self._writing < 0:
@@ -116,13 +122,13 @@ class SignalWatch:
             raise KeyboardInterrupt
 
     def _note_dropped(self, dropped: Any) -> None:
-        """Python drops what is raised in a destructor or a callback. A request for an end must not be lost there."""
+        """Raise a KeyboardInterrupt again that Python dropped, such as in a destructor or a callback."""
         if issubclass(dropped.exc_type, KeyboardInterrupt):
             self.has_raised = False
 
     def _read(self, reading: int) -> None:
         while True:
-            # A signal right before a wait in C does not end that wait: the main thread is reminded until it raises.
+            # A signal right before a wait in C does not end that wait. So remind the main thread until it raises.
             is_to_raise = self.asked is not None and self._raises and not self.has_raised
             if is_to_raise:
                 signal.pthread_kill(self._main_thread, _REMINDER)
@@ -143,12 +149,12 @@ class SignalWatch:
         if self._first_at is None:
             self._first_at = now
             self.asked = self.asked or code
-            self._tell()
+            self._callback()
         elif now - self._first_at >= ONE_REQUEST_SECONDS:
             self._end(code)
 
     def _end(self, code: int) -> None:
-        """No buffer, no lock, no import: the main thread may hold any of them."""
+        """Print one line and end the process, without a buffer, a lock or an import: the main thread may hold one."""
         line = f"error: {_ENDED}"
         if "--log-format=json" in sys.argv or ("--log-format" in sys.argv and "json" in sys.argv):
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
@@ -156,12 +162,12 @@ class SignalWatch:
         with contextlib.suppress(OSError):
             # A progress line hides the cursor.
             os.write(2, (_SHOW_CURSOR + b"\r\n" if self._terminal else b"") + line.encode() + b"\n")
-        _restore(self._terminal)
+        _restore_terminal(self._terminal)
         os._exit(code)
 
 
-def _nobody() -> None:
-    """Nobody waits for a signal."""
+def _do_nothing() -> None:
+    """No-op callback."""
 
 
 def _terminal_settings() -> list[Any] | None:
@@ -171,8 +177,8 @@ def _terminal_settings() -> list[Any] | None:
         return None
 
 
-def _restore(settings: list[Any] | None) -> None:
-    """Show again what a person types: a prompt for a password hides it. A process in the background may not do so."""
+def _restore_terminal(settings: list[Any] | None) -> None:
+    """Show again what a person types: a password prompt hides it. A process in the background must not change this."""
     with contextlib.suppress(OSError, termios.error):
         if settings is not None and os.tcgetpgrp(2) == os.getpgrp():
             termios.tcsetattr(2, termios.TCSANOW, settings)

@@ -17,10 +17,10 @@ Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """For work that may wait outside the event loop, as for a file or an answer typed in, before anything is sent.
+def interruptible() -> Iterator[None]:
+    """Raise Interrupted at the first signal within this block.
 
-    Raises Interrupted from the midst of it.
+    For work before anything is sent that may wait outside the event loop, such as for a file or a typed answer.
     """
     try:
         with watch.raising():
@@ -59,7 +59,7 @@ class Interruption:
     ) -> Result:
         """What `work` comes to. Whoever asks for an end, or the time, ends it, unless it has said what else to do.
 
-        Raises Interrupted, with the message `interrupted`, where it was ended so, and what `work` raises.
+        Raises Interrupted, with the message `interrupted`, if `work` was ended so. Raises what `work` raises.
         """
         ended: Result | Exception | None = None
         async with anyio.create_task_group() as beside:
@@ -87,15 +87,15 @@ class Interruption:
             self.request(ExitCode.WORK_LEFT)
 
     async def listen(self, *, task_status: TaskStatus[None]) -> None:
-        """Take the first signal of the process, for as long as this is not cancelled; `watch` answers the second."""
+        """Make a request of the first signal of the process, until cancelled. `watch` answers a second signal."""
         reading, writing = socket.socketpair()
         with reading, writing:
 
-            def tell() -> None:
+            def wake() -> None:
                 with contextlib.suppress(OSError):
                     writing.send(b"!")
 
-            with watch.telling(tell):
+            with watch.notifying(wake):
                 task_status.started()
                 await anyio.wait_readable(reading)
                 if watch.asked is not None:

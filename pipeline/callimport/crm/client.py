@@ -8,8 +8,8 @@ an error before the request's first byte left (name, connection,
 any error after that (reset, timeout, half an answer)               InDoubt              never again on a guess
   of these: after a 2xx status line                                 InDoubt, applied     looked up, never sent again
 2xx, JSON, with an id                                               Echo                 delivered; differences noted
-2xx, JSON without an id, or cut off, or that cannot be stored       InDoubt, applied     looked up, never sent again
-2xx with the reference of another call, or the id of one (ledger)   InDoubt, applied     looked up, never sent again
+2xx, JSON that has no id, is cut off or cannot be stored            InDoubt, applied     looked up, never sent again
+2xx with another call's reference, or another call's id (ledger)    InDoubt, applied     looked up, never sent again
 2xx, a web page (a captive portal, a proxy)                         DestinationUnusable  stop; that one item in doubt
 3xx                                                                 DestinationUnusable  stop; that one item in doubt
 401                                                                 DestinationUnusable  stop; the item stays pending
@@ -142,8 +142,8 @@ class Destination:
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict) or not vendor_json.is_id(data.get("id")):
             raise errors.InDoubt("a 2xx answer without an id", applied=True)
-        texts = (communication.description, data.get("description"))
-        sent, shown = (set(mapping.references_in(str(text))) for text in texts)
+        sent = set(mapping.references_in(str(communication.description)))
+        shown = set(mapping.references_in(str(data.get("description"))))
         if sent and shown and not sent & shown:
             raise errors.InDoubt("a 2xx answer about another call", applied=True)
         return models.Echo(int(data["id"]), data, normal_form.differences(communication, data))
@@ -204,27 +204,27 @@ async def connected(
     if not loopback:
         settings.check_proxies()
 
-    def client(kept: int | None) -> httpx.AsyncClient:
+    def client(most_kept_alive: int | None) -> httpx.AsyncClient:
         limits = httpx.Limits(
-            max_connections=connections, max_keepalive_connections=kept, keepalive_expiry=KEEPALIVE_SECONDS
+            max_connections=connections, max_keepalive_connections=most_kept_alive, keepalive_expiry=KEEPALIVE_SECONDS
         )
         try:
-            # Proxies of the environment are for the way out, never for a rehearsal on this machine.
+            # A rehearsal on this machine must not go through a proxy of the environment.
             client = httpx.AsyncClient(
                 transport=transport, verify=tls, http2=False, timeout=TIMEOUTS, limits=limits, trust_env=not loopback
             )
         except (httpx.InvalidURL, ValueError, ImportError):
-            # The address is sound, so it is a proxy's. The error would show the proxy's password.
+            # The CRM's address was read above, so the fault is a proxy's. The error itself would show its password.
             raise errors.ConfigError(
-                f"a proxy of {settings.proxy_variables() or 'this system'} cannot be used: write it as "
+                f"a proxy in {settings.proxy_variables() or 'this system'} cannot be used: write it as "
                 "http://host:port (SOCKS is not supported), or unset it"
             ) from None
-        # The key alone says who asks; an odd cookie would make every later request odd.
+        # Keep no cookies: the CRM knows us by the key, and an odd cookie would damage every later request.
         client.cookies.jar.set_policy(cookiejar.DefaultCookiePolicy(allowed_domains=()))
         return client
 
-    # Each write has a connection of its own: a second answer that an earlier request left behind on a connection would
-    # be taken as the answer of the next request.
+    # Each write gets a connection of its own. Otherwise a second answer to an earlier request would be taken as the
+    # answer to the next request.
     async with client(None) as reads, client(0) as writes:
         yield Destination(reads, writes, base_url, token)
 
@@ -238,9 +238,10 @@ def _tls() -> ssl.SSLContext:
     try:
         context = httpx.create_ssl_context()
     except OSError as error:
-        named = settings.certificate_variables() or "the certificates that come with certifi"
+        named = settings.certificate_variables()
+        advice = f"check {named}, or unset it" if named else "install certifi again"
         raise errors.ConfigError(
-            f"the certificates to trust cannot be read ({error.strerror or error}): check {named}, or unset it"
+            f"the certificates to trust cannot be read ({error.strerror or error}): {advice}"
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

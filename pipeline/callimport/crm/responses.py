@@ -12,9 +12,9 @@ from callimport.core import errors, privacy
 
 IN_DOUBT_STATUSES = frozenset({408, 421, 425})
 ROUTE_STATUSES = frozenset({404, 405, 415, 419})
-# The vendor's own answers have five levels. SQLite and Python give up at about a thousand.
-DEEPEST_LEVELS = 50
-# No run waits that long; larger numbers are no times.
+# Nested JSON. The vendor's own answers have five levels; SQLite and Python fail at about a thousand.
+MOST_LEVELS = 50
+# No run waits longer, so larger numbers are cut to this.
 LONGEST_RETRY_AFTER_SECONDS = 10 * 365 * 86_400.0
 
 
@@ -54,18 +54,21 @@ def _parsed(response: httpx.Response, content: bytes) -> Any:
 
 
 def read_json(content: bytes) -> Any:
-    """Parse an answer. Raise ValueError unless it can be compared, stored and shown: JSON with text that is Unicode,
-    finite numbers and no more levels than an answer of the CRM can have."""
+    """Parse an answer. Raise ValueError if it cannot be compared, stored and shown.
+
+    It must be JSON with Unicode text, finite numbers and at most `MOST_LEVELS` levels.
+    """
     try:
         body = json.loads(content)
     except RecursionError as error:
         raise ValueError("too many levels") from error
     level = [body] if isinstance(body, dict | list) else []
-    for _ in range(DEEPEST_LEVELS):
+    for _ in range(MOST_LEVELS):
         inside = (one.values() if isinstance(one, dict) else one for one in level)
         level = [one for values in inside for one in values if isinstance(one, dict | list)]
     if level:
         raise ValueError("too many levels")
+    # Raises ValueError for NaN, infinite numbers and text that is not Unicode.
     json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     return body
 

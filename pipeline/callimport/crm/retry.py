@@ -135,8 +135,7 @@ class Courier:
             return await retrying(self._once, request)
         except (errors.NotApplied, errors.InDoubt) as outcome:
             raise errors.DestinationUnusable(
-                f"the CRM cannot be reached ({outcome.evidence}): check the address, the network{_proxies()}, then run "
-                "again"
+                f"the CRM cannot be reached ({outcome.evidence}): check {_connection_parts()}, then run again"
             ) from outcome
 
     async def _once(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -171,6 +170,6 @@ def _refusal_is_the_end(what: str = "account") -> Iterator[None]:
         ) from outcome
 
 
-def _proxies() -> str:
-    named = settings.proxy_variables()
-    return f" and the proxy of {named}" if named else ""
+def _connection_parts() -> str:
+    proxies = settings.proxy_variables()
+    return f"the address, the network and the proxy in {proxies}" if proxies else "the address and the network"

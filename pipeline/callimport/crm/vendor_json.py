@@ -6,7 +6,7 @@ from callimport.core import errors, models, normal_form, privacy
 
 # What the ledger can hold; no CRM counts so far.
 LARGEST_ID = 2**63 - 1
-# An account's name is shown in many messages.
+# An account's name is shown in many messages, so a longer one is cut.
 LONGEST_NAME = 200
 
 
@@ -91,22 +91,24 @@ def _listed(body: Any) -> tuple[list[Any], int | None, int]:
 
 
 def communications_of(body: Any, lead_id: int) -> tuple[models.Stored, ...]:
-    """Return what the answer to the read of a lead shows on it. Raise Incomplete if it is about another lead, shows no
-    list, or shows two communications with the same id."""
+    """Return the communications that the answer to the read of a lead shows.
+
+    Raises Incomplete if the answer is about another lead, shows no list, or shows two communications with the same id.
+    """
     shown = as_list(body)
     one = shown[0] if shown and isinstance(shown[0], dict) else {}
     if is_id(one.get("id")) and int(one["id"]) != lead_id:
-        raise errors.Incomplete("another lead was shown in its place")
+        raise errors.Incomplete("the CRM showed another lead instead")
     if not isinstance(one.get("communications"), list):
         raise errors.Incomplete("the lead was shown without its communications")
     found = tuple(map(stored, one["communications"]))
     if len({each.id for each in found}) < len(found):
-        raise errors.Incomplete("the lead was shown with two communications of one id")
+        raise errors.Incomplete("the lead was shown with two communications that have the same id")
     return found
 
 
 def _text(value: object) -> str:
-    """Text, and numbers as text; "" for anything else."""
+    """Return text, or a number as text. Return "" for anything else."""
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 

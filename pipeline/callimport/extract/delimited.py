@@ -72,7 +72,7 @@ def first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tu
         if len(found) == most:
             break
         carried = "".join(lines[records.used :]).encode()
-        _refuse_long(source, carried, line)
+        _refuse_long_record(source, carried, line)
     return tuple(found), line, why_no_table
 
 
@@ -123,7 +123,7 @@ def _frames_of_blocks(source: models.Source, layout: models.Layout, lines: model
                 source, given, layout.names, its.delimiter, line, is_last=is_last
             )
             carried = "".join(given[used:]).encode()
-            _refuse_long(source, carried, line + used)
+            _refuse_long_record(source, carried, line + used)
         line += used
         lines.blank += blank
         lines.rows += used - blank
@@ -131,11 +131,11 @@ def _frames_of_blocks(source: models.Source, layout: models.Layout, lines: model
             yield frame
 
 
-def _refuse_long(source: models.Source, carried: bytes, line: int) -> None:
+def _refuse_long_record(source: models.Source, carried: bytes, line: int) -> None:
     if len(carried) > LONGEST_RECORD_BYTES:
         raise errors.SourceError(
             f"{source.path}, line {line}: a row of more than {LONGEST_RECORD_BYTES // 2**20} MiB: that is no call log; "
-            'a quote (") may be left open there: close it or remove it'
+            'if a quote (") is left open there, close it or remove it'
         )
 
 

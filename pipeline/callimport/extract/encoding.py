@@ -94,7 +94,7 @@ def _eight_bit(source: models.Source, block: bytes, stream: compression.Stream) 
     decoder = codecs.getincrementaldecoder("utf-8")()
     not_utf8: int | None = None
     not_1252: int | None = None
-    offset = unbroken = 0
+    offset = since_line_end = 0
     while not_utf8 is None or not_1252 is None:
         is_ascii = block.isascii()
         pending = decoder.getstate()[0]
@@ -108,8 +108,8 @@ def _eight_bit(source: models.Source, block: bytes, stream: compression.Stream) 
             not_1252 = offset + min(places) if places else None
         if not block:
             break
-        unbroken = 0 if _last_line_end(block) else unbroken + len(block)
-        _refuse_long_line(source, unbroken)
+        since_line_end = 0 if _last_line_end(block) else since_line_end + len(block)
+        _refuse_long_line(source, since_line_end)
         offset += len(block)
         block = stream.read(BLOCK_BYTES)
     if not_utf8 is None:

@@ -2,10 +2,18 @@
 
 Numbers are plain (5145550100, never 5.14555E+9), instants are ISO 8601 without an offset, times and spans H:MM:SS.
 
-A workbook is refused if a row or a cell of it could be lost: a row number that does not rise or is above `MOST_ROWS`, a
-column twice in a row, a part twice in the archive. It is also refused if a row has cells beyond
-`source_file.MOST_COLUMNS`, if more than `MOST_BLANK` blank rows and cells follow a row, if it has more than
-`MOST_SHEETS` sheets, or if it unpacks to more than `MOST_BYTES` or to more than `MOST_TIMES` its size.
+A workbook is refused if a row or a cell could be lost:
+
+- a row number does not rise, or is above `MOST_ROWS`
+- two cells of a row stand in one column
+- the archive holds a part twice
+
+A workbook is also refused above these limits:
+
+- `source_file.MOST_COLUMNS` columns in a row
+- `MOST_BLANK` blank rows and cells after a row with text
+- `MOST_SHEETS` sheets
+- `MOST_BYTES` bytes unpacked, or `MOST_TIMES` times the size of the file
 """
 
 import datetime as dt
@@ -28,12 +36,12 @@ if TYPE_CHECKING:
 
 # Unpacked. What a sheet can hold at most, a million rows, is about a third of this.
 MOST_BYTES = 2 * 2**30
-# Rows and cells with numbers of their own pack 5 to 20 times smaller.
+# Real sheets, whose rows and cells all have numbers, pack 5 to 20 times smaller.
 MOST_TIMES = 100
 HARMLESS_BYTES = 2**20
-# What Excel itself can number.
+# Excel has no row with a higher number.
 MOST_ROWS = 1_048_576
-# Rows that were only formatted take as long to read as others.
+# Rows that hold only formats take as long to read as rows with text.
 MOST_BLANK = 200_000
 # Each sheet is opened to see whether it holds text.
 MOST_SHEETS = 100
@@ -92,7 +100,7 @@ def has_fractions(source: models.Source, position: int, first_row: int) -> bool:
     with _sheet(source) as sheet, _guarded(source):
         return any(
             cell.column == position + 1 and isinstance(cell.value, float) and not cell.value.is_integer()
-            for row, cells in _cells(source, sheet)
+            for row, cells in _xml_rows(source, sheet)
             for cell in cells
             if row >= first_row
         )
@@ -132,7 +140,7 @@ def _chosen(source: models.Source, book: "Workbook") -> "ReadOnlyWorksheet":
 
 def _rows(source: models.Source, sheet: "ReadOnlyWorksheet") -> Generator[tuple[int, list[str]], None, None]:
     """Every row that holds any text, with its number in the sheet."""
-    rows = _cells(source, sheet)
+    rows = _xml_rows(source, sheet)
     last, blank = 0, 0
     while True:
         with _guarded(source):
@@ -159,18 +167,18 @@ def _texts(cells: list["ReadOnlyCell"]) -> list[str]:
     return texts
 
 
-def _cells(
+def _xml_rows(
     source: models.Source, sheet: "ReadOnlyWorksheet"
 ) -> Generator[tuple[int, list["ReadOnlyCell"]], None, None]:
-    """The rows that are in the sheet's XML, each with its number and its cells in any order.
+    """Read the rows of the sheet's XML: the number of each row, and its cells in any order.
 
-    openpyxl's own rows make up blank rows for numbers that are left out, leave out a row whose number does not rise,
-    and end where the sheet says that it ends. Raises whatever openpyxl stumbles over, see `_guarded`.
+    openpyxl's own `iter_rows` adds a blank row for each missing number, and leaves out a row whose number does not
+    rise. It ends where the sheet says that it ends. Raises any error that openpyxl raises, see `_guarded`.
     """
     from openpyxl.cell.read_only import ReadOnlyCell
     from openpyxl.worksheet._reader import WorkSheetParser
 
-    its: Any = sheet  # what its own reader takes from it is not public
+    its: Any = sheet  # openpyxl's own reader uses these attributes; they are not public
     with its._get_source() as xml:
         parser = WorkSheetParser(
             xml,
@@ -188,17 +196,17 @@ def _cells(
 
 
 def _refuse_row(source: models.Source, number: int, last: int, columns: list[int]) -> None:
-    """Raise SourceError for a row that has no place of its own, or whose cells have none."""
+    """Raise SourceError if the number of the row does not rise, or if two of its cells stand in one column."""
     if not last < number <= MOST_ROWS:
         raise errors.SourceError(
-            f"{source.path}: the row after row {last} is numbered {str(number)[:12]}; rows are numbered upwards, "
-            f'at most {MOST_ROWS:,}; open it in a spreadsheet and save it again, or save it as "CSV UTF-8"'
+            f"{source.path}: the row after row {last} is numbered {str(number)[:12]}; row numbers must rise, to "
+            f'{MOST_ROWS:,} at most; open the file in a spreadsheet and save it again, or save it as "CSV UTF-8"'
         )
     source_file.refuse_wide(source, max(columns, default=0), f"row {number}")
     if len(set(columns)) < len(columns):
         raise errors.SourceError(
-            f"{source.path}, row {number}: two cells stand in one column; open it in a spreadsheet and save it again, "
-            'or save it as "CSV UTF-8"'
+            f"{source.path}, row {number}: two cells stand in one column; open the file in a spreadsheet and save it "
+            'again, or save it as "CSV UTF-8"'
         )
 
 

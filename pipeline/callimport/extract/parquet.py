@@ -1,12 +1,13 @@
 """Parquet → frame: typed cells as the text that the same export would have as CSV.
 
-Polars panics over some damaged files and over dates that no calendar has, and may end the whole process, out of memory.
-So every file is first read by a process of its own, see `_refuse_unreadable`. A file is refused if it has more than
-`source_file.MOST_COLUMNS` columns, or if it has more than `MOST_ROWS` rows and more than `MOST_ROWS_A_BYTE` a byte.
+Polars panics on some damaged files and on dates that no calendar has. Out of memory, it may end the whole process. So
+another process reads every file first, see `_refuse_unreadable`.
+
+A file is refused if it has more than `source_file.MOST_COLUMNS` columns. It is also refused if it has more than
+`MOST_ROWS` rows and more than `MOST_ROWS_A_BYTE` rows a byte.
 """
 
 import functools
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from callimport.extract import delimited_tolerant, source_file
 
 _T = TypeVar("_T")
 
-# A column of equal values takes no room, but no two calls are equal in all columns.
+# Equal rows take almost no bytes, but no two calls are equal in all columns.
 MOST_ROWS, MOST_ROWS_A_BYTE = 1_000_000, 10
 _CHUNK_ROWS = 100_000
 _MAGIC = b"PAR1"
@@ -104,51 +105,52 @@ def _nested_text(value: object) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _refuse_unreadable(source: models.Source) -> None:
-    """Raise SourceError if another process cannot read the whole file. What Rust says of a panic is thrown away."""
+    """Raise SourceError if another process cannot read the whole file. What Rust prints about a panic is not shown."""
+    # If its first or last mark is missing, the file need not be read.
     if _damage(source) != _DAMAGED_INSIDE:
         raise _unreadable(source, _damage(source))
-    tried = subprocess.run(
-        [sys.executable, "-P", "-c", f"from {__name__} import trial; trial()", source.path, str(source.size)],
-        # The packages of this process, and not those of the folder it works in.
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    # The other process must import the same packages, and no module of the working folder (-P).
+    packages = [path for path in sys.path if path]
+    code = f"import sys; sys.path = {packages!r}; from {__name__} import read_for_parent; read_for_parent()"
+    finished = subprocess.run(
+        [sys.executable, "-P", "-c", code, source.path, str(source.size)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for this process
+        start_new_session=True,  # Ctrl-C goes to this process only
         check=False,
     )
-    if tried.returncode:
+    if finished.returncode:
         source_file.refuse_changed(source)
-        told = tried.stdout.decode(errors="replace")
+        told = finished.stdout.decode(errors="replace")
         raise errors.SourceError(told) if told else _unreadable(source, _DAMAGED_INSIDE)
 
 
-def trial() -> None:
-    """Read the file that the arguments name, in a process of its own. Print why it cannot be used, and exit with 5."""
+def read_for_parent() -> None:
+    """Read the file named in the arguments of this process. If it cannot be used, print why and exit with 5."""
     source = models.Source(Path(sys.argv[1]), "", int(sys.argv[2]), 0)
     try:
-        _try_all(source)
+        _read_all(source)
     except errors.SourceError as error:
         sys.stdout.buffer.write(str(error).encode(errors="replace"))
         sys.exit(error.exit_code)
 
 
-def _try_all(source: models.Source) -> None:
+def _read_all(source: models.Source) -> None:
     scan = pl.scan_parquet(source.path, glob=False)
     schema = _guarded(source, scan.collect_schema)
     source_file.refuse_wide(source, len(schema), "header")
     height: int = _guarded(source, lambda: scan.select(pl.len()).collect().item())
     if height > max(MOST_ROWS, MOST_ROWS_A_BYTE * source.size):
         raise errors.SourceError(
-            f"{source.path} says that it has {height:,} rows in {source.size:,} bytes: that is no call log; "
-            "export it again"
+            f"{source.path} declares {height:,} rows in {source.size:,} bytes: that is no call log; export it again"
         )
     for start in range(0, height, _CHUNK_ROWS):
         piece = _guarded(source, scan.slice(start, _CHUNK_ROWS).collect)
         if piece.height < min(_CHUNK_ROWS, height - start):
-            raise _unreadable(source, f"it holds fewer rows than the {height:,} that it says")
+            raise _unreadable(source, f"it holds fewer than the {height:,} rows that it declares")
         for column, dtype in schema.items():
-            told = f'column "{column}" holds a date or another value that no calendar or text can show'
+            told = f'column "{column}" holds a date that no calendar has, or another value that has no text'
             _guarded(source, functools.partial(piece.select, _as_text(column, dtype)), told)
 
 
@@ -158,18 +160,18 @@ def _guarded(source: models.Source, action: Callable[[], _T], told: str = "") ->
         return action()
     except OSError as error:
         raise source_file.unreadable(source.path, error) from error
-    except (Exception, pl.exceptions.PanicException) as error:  # it raises whatever it stumbles over
+    except (Exception, pl.exceptions.PanicException) as error:  # Polars raises many kinds of errors
         raise _unreadable(source, told) from error
 
 
 def _unreadable(source: models.Source, told: str) -> errors.SourceError:
     return errors.SourceError(
-        f"{source.path} cannot be read as Parquet: {told or _damage(source)}; mend it, export it or copy it again"
+        f"{source.path} cannot be read as Parquet: {told or _damage(source)}; correct it, or export or copy it again"
     )
 
 
 def _damage(source: models.Source) -> str:
-    """What may be wrong with a file that cannot be read, by its first and last bytes."""
+    """Return what may be wrong with an unreadable file, judged by its first and last bytes."""
     try:
         with source.path.open("rb") as file:
             begins = file.read(4) == _MAGIC

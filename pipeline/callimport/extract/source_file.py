@@ -8,7 +8,7 @@ from pathlib import Path
 from callimport.core import errors, models
 from callimport.extract import formats
 
-# The widest call log known has some 150 columns.
+# The widest call log that we know has about 150 columns.
 MOST_COLUMNS = 1_000
 
 

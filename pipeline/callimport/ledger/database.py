@@ -31,15 +31,17 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: str, *, named: str | None = None) -> None:
         self._connection = connection
         self._path = path
-        # What messages call it.
+        # The path in messages. For a copy, this is the path of the original.
         self.place = named or path
-        # The files of the ledger by path: device, inode and the largest size seen.
+        # Device, inode and last known size of each file of the ledger, by path.
         self._files: dict[str, tuple[int, int, int]] = {}
 
     @classmethod
     def open(cls, path: Path, *, named: Path | None = None) -> "Database":
-        """The ledger at `path`, made if there is none. LedgerError, with `named` for a copy, where it is none of ours
-        or cannot be trusted."""
+        """Open the ledger at `path`, or create it. For a copy, `named` is the path of the original, for messages.
+
+        Raises LedgerError if the file is no ledger of callimport or cannot be trusted.
+        """
         try:
             _create_private(path)
             connection = sqlite3.connect(path, isolation_level=None)
@@ -183,7 +185,7 @@ class Database:
                 self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def _refuse_lost_file(self) -> None:
-        """Raise LedgerError where the file under this path is another one by now, or has lost a part.
+        """Raise LedgerError if a file of the ledger was removed, replaced or cut off.
 
         SQLite goes on writing to a file that was deleted. What it writes there is lost, and the next run would send the
         same calls once more.
@@ -196,17 +198,17 @@ class Database:
                 now = Path(path).stat()
             except OSError as error:
                 if before is None and isinstance(error, FileNotFoundError):
-                    # The write-ahead log comes with the first write.
+                    # SQLite creates the write-ahead log with the first write.
                     continue
-                raise self._lost(path, error.strerror or "gone") from None
+                raise self._lost_file_error(path, error.strerror or "gone") from None
             if before is not None and before[:2] != (now.st_dev, now.st_ino):
-                raise self._lost(path, "replaced by another file")
+                raise self._lost_file_error(path, "replaced by another file")
             if before is not None and before[2] > now.st_size:
-                raise self._lost(path, "cut off")
+                raise self._lost_file_error(path, "cut off")
             self._files[path] = (now.st_dev, now.st_ino, now.st_size)
 
     @staticmethod
-    def _lost(path: str, what: str) -> errors.LedgerError:
+    def _lost_file_error(path: str, what: str) -> errors.LedgerError:
         return errors.LedgerError(
             f"the ledger's file {path} was removed or changed by another program ({what}): nothing more is sent; put "
             "it back or restore it from a backup, then run again"

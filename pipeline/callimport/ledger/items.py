@@ -161,7 +161,7 @@ class Ledger(Verdicts):
         return attempt
 
     def delivered(self, key: str, attempt: int, echo: models.Echo) -> None:
-        """The CRM stored it. Raises InDoubt if the answer names the communication of another call."""
+        """Record that the CRM stored the call. Raise InDoubt if another call has its communication id."""
         with self.database.transaction():
             other = self.database.one("SELECT reference FROM item WHERE communication_id = ?", (echo.communication_id,))
             if other is not None:

@@ -119,11 +119,12 @@ class Bulk:
         number, page = 1, first
         try:
             while True:
-                seen = len(reading.seen)
+                seen_before = len(reading.seen)
                 await reading.take(page)
                 if not self.is_good:
                     raise errors.Incomplete("it takes longer than what it shows is good for")
-                if number >= page.pages or len(reading.seen) == seen or wanted <= reading.seen:
+                # A page without a new lead: leads are missing, or the list never ends.
+                if number >= page.pages or len(reading.seen) == seen_before or wanted <= reading.seen:
                     break
                 number += 1
                 try:

@@ -316,7 +316,7 @@ class _Maker:
             echo = await self.courier.update(update.communication_id, comparison.send, attempt.write_down)
         except errors.Refused as outcome:
             if outcome.status == 404:
-                # The CRM showed it a moment ago: no proof that a person has deleted it.
+                # The CRM showed the communication a moment ago, so this does not prove that a person deleted it.
                 outcome.evidence += ", although the CRM showed it before"
                 self._end_failed(update, attempt.number, outcome)
             else:

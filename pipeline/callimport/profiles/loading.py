@@ -48,7 +48,7 @@ def parsed(text: str, file: str) -> Profile:
     except tomllib.TOMLDecodeError as error:
         raise errors.ConfigError(f"profile {file} is not TOML: {error}; mend that line") from error
     except (ValueError, RecursionError) as error:
-        # A number of thousands of digits, or tables in tables without end.
+        # A number with thousands of digits, or thousands of nested tables.
         raise errors.ConfigError(f"profile {file} cannot be read as TOML: {error}; shorten that value") from error
     recipe.only(list(dict.fromkeys(_KEYS.get(entry.name, entry.name) for entry in dataclasses.fields(Profile))))
     columns, constants = _columns(recipe.table("columns")), _constants(recipe.table("constants"))

@@ -9,7 +9,7 @@ from callimport.core import endings, models, privacy
 
 
 def one_line(answer: Mapping[str, Any]) -> str:
-    """Return plain values as one line of JSON, every text masked."""
+    """Return the answer as one line of JSON, with every text masked."""
     return json.dumps(privacy.mask_values(answer), ensure_ascii=False)
 
 

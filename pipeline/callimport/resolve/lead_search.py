@@ -78,12 +78,12 @@ class LeadSearch:
             for lead, phones in self._of_this_account(page.leads):
                 for phone in phones & found.keys():
                     found[phone][lead.id] = lead
-            known = len(seen)
+            seen_before = len(seen)
             seen |= {lead.id for lead in page.leads}
             shown += len(page.leads)
             most = max(most, page.total or 0)
-            # A page that shows nothing new: the reading is not whole, or the list never ends.
-            if number >= page.pages or len(seen) == known:
+            # A page without a new lead: leads are missing, or the list never ends.
+            if number >= page.pages or len(seen) == seen_before:
                 break
             number += 1
             page = await self.courier.leads(number, self.now)

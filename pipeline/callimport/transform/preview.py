@@ -19,8 +19,8 @@ from callimport_schemas import call_log
 # So many rows are judged; only the order of day and month is looked for in the whole file.
 LOOKED_AT = 10_000
 _CELL = 60
-# A number without its area code. In other columns it may be an id.
-_LOCAL = re.compile(r"(?<!\d)\d{7,8}(?!\d)")
+# A phone number without its area code. Outside the column of the customer's number it may be an id.
+_LOCAL_NUMBER = re.compile(r"(?<!\d)\d{7,8}(?!\d)")
 
 
 class Ending(StrEnum):
@@ -189,5 +189,5 @@ def _shown(
 def _masked(value: object, is_time: bool, is_number: bool) -> privacy.Masked:
     text = (privacy.show_time if is_time else privacy.mask)(str(value))
     if is_number:
-        text = privacy.Masked(_LOCAL.sub("•••", text))
+        text = privacy.Masked(_LOCAL_NUMBER.sub("•••", text))
     return privacy.Masked(f"{text[: _CELL - 1]}…") if len(text) > _CELL else text

@@ -110,6 +110,6 @@ def test_all_calls_of_a_lead_are_counted_and_the_first_are_told(
 
 
 @pytest.mark.parametrize("text", ["+15145550199", "7K3Q-2M9D-XA", "A-9", "5145550199", "99999999999999999999"])
-def test_what_nobody_knows_is_an_error(ledger: Ledger, text: str) -> None:
+def test_a_search_that_finds_nothing_is_an_error(ledger: Ledger, text: str) -> None:
     with pytest.raises(errors.ConfigError, match="knows nothing of"):
         _find(ledger, text)

@@ -127,13 +127,13 @@ def test_a_leads_file_is_no_list_of_numbers_to_leave_out(tmp_path: Path, header:
     assert "give it with --leads" in _message(_file(tmp_path, f"{header}\n5145550100\n"))
 
 
-def test_a_line_that_is_no_number_and_notes_is_refused(tmp_path: Path) -> None:
+def test_a_line_that_is_too_long_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "numbers.txt"
     path.write_text("+15145550101\n" + "1," * 501, "utf-8")
     with pytest.raises(errors.SourceError, match=r"line 2: the line is longer than 1,000 characters"):
         number_lists.read(path, phones.Dialling())
 
 
-def test_a_list_without_end_is_refused() -> None:
+def test_an_endless_list_is_refused() -> None:
     with pytest.raises(errors.SourceError, match="larger than 100 MB"):
         number_lists.read(Path("/dev/zero"), phones.Dialling())

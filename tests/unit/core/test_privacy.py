@@ -100,12 +100,12 @@ def test_a_line_without_end_is_cut_off() -> None:
     assert shown.endswith("…")
 
 
-def test_what_is_masked_is_not_masked_again() -> None:
+def test_masked_text_is_not_masked_again() -> None:
     line = f"{privacy.mask_phone('+525155501234')} 4711, {privacy.mask_phone('5145550123')}, 12 s"
     assert privacy.mask(line) == line
 
 
-def test_texts_are_masked_wherever_they_stand_in_an_answer_and_names_of_ours_are_not() -> None:
+def test_every_text_in_an_answer_is_masked_except_our_own_ids() -> None:
     answer = {"error": "5145550123", "rows": {"514 555 0123": ["x5145550123", 5145550123, None]}, "key": "12345678901"}
     told = json.dumps(privacy.mask_values(answer), ensure_ascii=False)
     assert told == (
@@ -120,6 +120,7 @@ def test_texts_are_masked_wherever_they_stand_in_an_answer_and_names_of_ours_are
         "http://127.0.0.1:54321/v2",
         "lead 5003  communication 142534452  7K3Q-2M9D-XA",
         "lead 42534452  20240531.csv row 1234567",
+        "the ledger /var/lib/callimport/ledgers/127.0.0.1-38355-75505169.sqlite3-wal",
         "calls_20240531_140509.csv",
         "2024-05-31-14.csv",
         "cdr-2024-05-31_14-05.csv row 3",

@@ -1,4 +1,4 @@
-"""A signal is heard whatever the main thread does. Each process here has nothing but the watch."""
+"""A signal is heard whatever the main thread does. Each test starts a process that runs only the watch."""
 
 import os
 import pty
@@ -21,11 +21,11 @@ def say(word):
 """
 READS = "thread = threading.Thread(target=os.read, args=(reading, 1)); thread.start(); say(b'ready')\n"
 STUCK = {
-    # This wait in C is ended by no signal, and no Python handler runs in it.
+    # No signal ends this wait in C, and no Python handler runs during it.
     "in a library": READS + "import ctypes; ctypes.CDLL(None).pthread_join(ctypes.c_ulong(thread.ident), None)",
     "at the end, in a thread": READS,
     "in code that swallows it": (
-        "watch.raise_from_now_on()\n"
+        "watch.start_raising()\n"
         "try:\n    say(b'ready'); os.read(reading, 1)\n"
         "except BaseException:\n    os.read(reading, 1)"
     ),
@@ -49,8 +49,8 @@ def _process(script: str, *, ignores: tuple[signal.Signals, ...] = ()) -> subpro
     return process
 
 
-def _press_until_it_ends(process: subprocess.Popen[str], number: signal.Signals) -> str:
-    """As an impatient person does: again and again, every 50 ms."""
+def _signal_until_it_ends(process: subprocess.Popen[str], number: signal.Signals) -> str:
+    """Send the signal every 50 ms, as an impatient person does. Return stderr."""
     deadline = time.monotonic() + 10
     while process.poll() is None:
         assert time.monotonic() < deadline, "it did not end"
@@ -64,7 +64,7 @@ def _press_until_it_ends(process: subprocess.Popen[str], number: signal.Signals)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_a_second_signal_ends_a_process_that_is_stuck(script: str, number: signal.Signals, code: int) -> None:
     process = _process(script)
-    err = _press_until_it_ends(process, number)
+    err = _signal_until_it_ends(process, number)
     assert process.returncode == code
     assert err.startswith("error: ended at once")
     assert len(err.splitlines()) == 1
@@ -72,9 +72,9 @@ def test_a_second_signal_ends_a_process_that_is_stuck(script: str, number: signa
 
 def test_two_signals_at_once_are_one_request() -> None:
     process = _process(
-        "watch.raise_from_now_on()\n"
+        "watch.start_raising()\n"
         "try:\n    say(b'ready'); os.read(reading, 1)\n"
-        "except KeyboardInterrupt:\n    watch.raise_no_more(); time.sleep(0.5); os._exit(watch.asked)"
+        "except KeyboardInterrupt:\n    watch.stop_raising(); time.sleep(0.5); os._exit(watch.asked)"
     )
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
@@ -85,21 +85,21 @@ def test_two_signals_at_once_are_one_request() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
 def test_a_signal_that_the_parent_ignores_stays_ignored(number: signal.Signals) -> None:
-    """So `nohup` asks for SIGHUP, and a shell for SIGINT of a command that it puts into the background."""
+    """`nohup` ignores SIGHUP, and a shell ignores SIGINT for a command in the background."""
     process = _process("say(b'ready'); time.sleep(60)", ignores=(number,))
     for _ in range(3):
         process.send_signal(number)
         time.sleep(0.25)
     assert process.poll() is None
     process.terminate()
-    assert "ended at once" in _press_until_it_ends(process, signal.SIGTERM)
+    assert "ended at once" in _signal_until_it_ends(process, signal.SIGTERM)
 
 
-def test_an_interruption_that_python_drops_is_raised_again() -> None:
+def test_a_keyboard_interrupt_that_python_drops_is_raised_again() -> None:
     """Python prints and forgets what is raised in a destructor."""
     process = _process(
         "class Dropped:\n    def __del__(self):\n        os.kill(os.getpid(), signal.SIGINT); time.sleep(0.1)\n"
-        "watch.raise_from_now_on()\n"
+        "watch.start_raising()\n"
         "say(b'ready')\n"
         "try:\n    Dropped(); os.read(reading, 1)\n"
         "except KeyboardInterrupt:\n    os._exit(watch.asked)"
@@ -108,8 +108,8 @@ def test_an_interruption_that_python_drops_is_raised_again() -> None:
     assert (process.returncode, err) == (130, "")
 
 
-def test_a_hidden_terminal_shows_again_what_is_typed() -> None:
-    """A prompt for a password hides it."""
+def test_a_second_signal_makes_the_terminal_show_again_what_is_typed() -> None:
+    """A password prompt hides what is typed."""
     script = START + textwrap.dedent("""
         import termios
         now = termios.tcgetattr(2)

@@ -1,4 +1,4 @@
-"""The first Ctrl-C asks, a second one ends. No signal leaves this process but to itself."""
+"""The first Ctrl-C asks, a second one ends. Each test signals only its own process."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def _no_real_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "_exit", end)
 
 
-# As the program does; trio hears signals in a way of its own.
+# The program runs on asyncio. trio takes signals differently.
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
@@ -99,7 +99,7 @@ async def test_a_signal_is_a_request_with_its_exit_code(watch: SignalWatch, numb
 
 
 @on_asyncio
-async def test_a_signal_of_before_is_heard_by_who_begins_to_listen(watch: SignalWatch) -> None:
+async def test_a_signal_that_came_before_the_work_ends_it(watch: SignalWatch) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(errors.Interrupted) as ended:
@@ -112,7 +112,7 @@ async def test_a_signal_ends_a_wait_outside_the_event_loop(watch: SignalWatch) -
     reading, writing = os.pipe()
 
     async def work() -> None:
-        with signals.leaving_at_once():
+        with signals.interruptible():
             os.kill(os.getpid(), signal.SIGINT)
             os.read(reading, 1)
 

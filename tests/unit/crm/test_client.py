@@ -838,7 +838,7 @@ def test_no_failure_ever_tells_the_key(crm: FakeCrm) -> None:
     story()
 
 
-# Answers that nobody expects
+# Unexpected answers
 
 
 @pytest.mark.parametrize(
@@ -886,7 +886,7 @@ async def test_a_2xx_with_the_reference_of_another_call_was_applied_and_is_never
 
 
 @in_virtual_time
-async def test_a_lead_shown_in_the_place_of_another_proves_nothing() -> None:
+async def test_an_answer_about_another_lead_is_incomplete() -> None:
     crm = scripted(reply(200, {"data": {"id": 5002, "communications": []}}))
 
     async with crm.reached() as there:
@@ -895,11 +895,11 @@ async def test_a_lead_shown_in_the_place_of_another_proves_nothing() -> None:
 
 
 @in_virtual_time
-async def test_two_communications_with_one_id_prove_nothing() -> None:
+async def test_an_answer_with_two_communications_of_the_same_id_is_incomplete() -> None:
     crm = scripted(reply(200, {"data": {"id": 5001, "communications": [KEPT, {**KEPT, "type": "incoming"}]}}))
 
     async with crm.reached() as there:
-        with pytest.raises(errors.Incomplete, match="of one id"):
+        with pytest.raises(errors.Incomplete, match="the same id"):
             await there.communications_of(5001)
 
 

@@ -1,4 +1,4 @@
-"""A Parquet file that the library panics over ends in one line, and its panic is not shown."""
+"""A Parquet file on which Polars panics ends in one line. The panic is not shown."""
 
 from pathlib import Path
 
@@ -46,10 +46,10 @@ def test_an_instant_that_can_be_shown_is_read(tmp_path: Path, value: int) -> Non
     assert sum(chunk.frame.height for chunk in reader.read(reader.open_source(path))) == 2
 
 
-def test_a_process_that_dies_over_a_file_is_an_error_of_the_file(
+def test_a_process_that_dies_while_it_reads_is_an_error_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Out of memory, Rust ends the process: nothing can be caught."""
+    """Out of memory, Rust ends the process, and Python can catch nothing."""
     monkeypatch.setattr(parquet, "__name__", "no_such_module")
     assert "it is damaged inside" in _message(_file(tmp_path, pl.Series("a", ["x"])))
 
@@ -69,4 +69,4 @@ def test_more_columns_than_a_call_log_has_are_refused(tmp_path: Path) -> None:
 def test_more_rows_than_the_bytes_can_hold_are_refused(tmp_path: Path) -> None:
     path = _file(tmp_path, pl.zeros(parquet.MOST_ROWS + 1, pl.Int8, eager=True).alias("a"))
     assert path.stat().st_size * parquet.MOST_ROWS_A_BYTE < parquet.MOST_ROWS
-    assert "says that it has 1,000,001 rows" in _message(path)
+    assert "declares 1,000,001 rows" in _message(path)

@@ -737,7 +737,7 @@ def test_whatever_the_network_does_no_call_is_lost_or_made_twice(tmp_path: Path,
     story()
 
 
-def _of_the_first(crm: FakeCrm) -> Callable[[Request], Reply]:
+def _id_of_the_first(crm: FakeCrm) -> Callable[[Request], Reply]:
     """Store each call, and answer each with the id of the first."""
 
     def answer(request: Request) -> Reply:
@@ -759,11 +759,11 @@ def _with_a_surrogate(crm: FakeCrm) -> Callable[[Request], Reply]:
 
 @pytest.mark.parametrize(
     ("hostile", "delivered", "said"),
-    [(_of_the_first, 1, "which call R0000"), (_with_a_surrogate, 3, "unreadable body")],
+    [(_id_of_the_first, 1, "which call R0000"), (_with_a_surrogate, 3, "unreadable body")],
     ids=["id of another call", "lone surrogate"],
 )
 @in_virtual_time
-async def test_an_answer_that_cannot_be_right_puts_its_own_call_in_doubt(
+async def test_a_wrong_answer_puts_only_its_own_call_in_doubt(
     tmp_path: Path, hostile: Callable[[FakeCrm], Callable[[Request], Reply]], delivered: int, said: str
 ) -> None:
     crm = FakeCrm()

@@ -262,7 +262,7 @@ async def test_a_call_that_a_person_deleted_is_gone_for_good(tmp_path: Path) -> 
 
 
 @in_virtual_time
-async def test_a_404_is_no_proof_for_a_call_that_the_crm_showed_before(tmp_path: Path) -> None:
+async def test_an_update_fails_if_its_404_contradicts_the_read_before(tmp_path: Path) -> None:
     with nights(tmp_path) as them:
         on_put(them.crm, reply(404))
         result = await them.tells(making.call(**TOLD)).make()
@@ -273,7 +273,7 @@ async def test_a_404_is_no_proof_for_a_call_that_the_crm_showed_before(tmp_path:
 
 
 @in_virtual_time
-async def test_404_to_every_update_stops_the_run(tmp_path: Path) -> None:
+async def test_a_404_for_every_update_stops_the_run(tmp_path: Path) -> None:
     calls = several(8)
     with nights(tmp_path, *calls) as them:
         on_put(them.crm, *[reply(404)] * 8)

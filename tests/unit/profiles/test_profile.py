@@ -285,6 +285,6 @@ def test_a_twilio_call_that_is_not_over_is_a_fault(word: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 100_000])
-def test_toml_that_python_cannot_read_is_an_error_of_the_file(text: str) -> None:
+def test_toml_that_python_cannot_parse_is_a_config_error(text: str) -> None:
     with pytest.raises(errors.ConfigError, match=r"profile mine\.toml cannot be read as TOML"):
         loading.parsed(text, "mine.toml")

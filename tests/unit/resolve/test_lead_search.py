@@ -287,7 +287,7 @@ async def test_a_key_that_may_not_list_leads_ends_in_one_line() -> None:
 
 
 @in_virtual_time
-async def test_a_list_of_leads_that_never_ends_is_left() -> None:
+async def test_an_endless_list_of_leads_is_not_read_on() -> None:
     crm = FakeDealer(leads=[lead(number, _number(number)) for number in range(1, 6)])
     meta = {"total": 200, "last_page": 2}
     endless = {"total": 2**62, "last_page": 2**62}

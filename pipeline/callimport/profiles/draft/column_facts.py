@@ -212,7 +212,7 @@ def _has_offset(cells: pl.Series, form: str) -> bool:
 
 
 def _masked(text: str, *, is_number: bool) -> str:
-    """`is_number` is False for times and ids: they have as many digits as numbers."""
+    """Mask phone numbers. `is_number` is False for times and ids, which may have as many digits."""
     shown: str = privacy.mask(text) if is_number else privacy.show_time(text)
     digits = re.sub(r"\D", "", shown)
     # Seven digits are a number without its area code, unless letters stand among them.

@@ -1,4 +1,4 @@
-"""A hostile surrounding ends in one line that names it, never in a traceback. Real processes."""
+"""Faults of the environment end in one line that names them, never in a traceback. Each test runs a real process."""
 
 import contextlib
 import json
@@ -34,8 +34,8 @@ def slow_crm(tmp_path: Path) -> Iterator[Crm]:
         yield running
 
 
-def _refused(ended: Ended, code: int, says: str) -> None:
-    """One line on stderr, and one JSON object with the same message."""
+def _assert_refused(ended: Ended, code: int, says: str) -> None:
+    """Assert that stderr has one line, and that stdout has one JSON object with the same message."""
     assert ended.code == ended.summary["exit_code"] == code, ended.said
     assert says in ended.summary["error"]
     assert ended.err == f"error: {ended.summary['error']}\n"
@@ -45,28 +45,30 @@ def _refused(ended: Ended, code: int, says: str) -> None:
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"HTTPS_PROXY": f"socks5://user:{SECRET}@127.0.0.1:9"}, "the proxy of HTTPS_PROXY"),
-        ({"ALL_PROXY": f"http://user:{SECRET}@127.0.0.1:99999"}, "the proxy of ALL_PROXY"),
-        ({"https_proxy": f"http://user:{SECRET}@[::1"}, "the proxy of https_proxy"),
+        ({"HTTPS_PROXY": f"socks5://user:{SECRET}@127.0.0.1:9"}, "the proxy in HTTPS_PROXY"),
+        ({"ALL_PROXY": f"http://user:{SECRET}@127.0.0.1:99999"}, "the proxy in ALL_PROXY"),
+        ({"https_proxy": f"http://user:{SECRET}@[::1"}, "the proxy in https_proxy"),
         ({"SSL_CERT_FILE": "/nonexistent.pem"}, "SSL_CERT_FILE=/nonexistent.pem"),
         ({"SSL_CERT_FILE": "/dev/null"}, "SSL_CERT_FILE=/dev/null"),
         ({"SSLKEYLOGFILE": "/nonexistent/keys"}, "SSLKEYLOGFILE=/nonexistent/keys"),
     ],
 )
-def test_a_variable_that_keeps_the_crm_away_is_named(
+def test_a_variable_that_blocks_the_crm_is_named(
     source: Path, tmp_path: Path, variables: dict[str, Any], says: str
 ) -> None:
-    _refused(callimport("run", source, "--quiet", "--json", *ELSEWHERE, state=tmp_path, **KEY, **variables), 2, says)
+    _assert_refused(
+        callimport("run", source, "--quiet", "--json", *ELSEWHERE, state=tmp_path, **KEY, **variables), 2, says
+    )
 
 
-def test_a_file_of_settings_without_end_is_not_read_to_its_end(source: Path, tmp_path: Path) -> None:
+def test_an_endless_file_of_settings_is_refused(source: Path, tmp_path: Path) -> None:
     for option, told in (("--config", "settings file"), ("--profile", "profile"), ("--token-file", "key file")):
         ended = callimport("run", source, "--quiet", "--json", option, "/dev/zero", *ELSEWHERE, state=tmp_path)
-        _refused(ended, 2, f"{told} /dev/zero cannot be read: it is larger than 1 MB")
+        _assert_refused(ended, 2, f"{told} /dev/zero cannot be read: it is larger than 1 MB")
 
 
-def test_a_closed_stream_is_no_fault(source: Path, tmp_path: Path) -> None:
-    """A file that is opened later must not take the number of a closed stream."""
+def test_a_closed_standard_stream_causes_no_traceback(source: Path, tmp_path: Path) -> None:
+    """A closed stdout is refused. A file that is opened later must not take the number of a closed stream."""
     closed = {(0, 2): 0, (1,): 2}
     for numbers, code in closed.items():
         closing = " ".join(f"{number}>&-" for number in numbers)
@@ -83,7 +85,7 @@ def test_a_closed_stream_is_no_fault(source: Path, tmp_path: Path) -> None:
         assert ("standard output is closed" in process.stderr) is (numbers == (1,))
 
 
-def test_a_full_disk_behind_stdout_is_said_once(source: Path, tmp_path: Path) -> None:
+def test_a_full_disk_under_stdout_is_reported_once(source: Path, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         process = rehearsal.started("check", source, "--json", "--quiet", state=tmp_path, stdout=full)
         _, err = process.communicate(timeout=rehearsal.PATIENCE_SECONDS)
@@ -91,14 +93,14 @@ def test_a_full_disk_behind_stdout_is_said_once(source: Path, tmp_path: Path) ->
     assert len(err.splitlines()) == 1, err
 
 
-def test_an_impossible_width_of_the_terminal_hides_no_message(tmp_path: Path) -> None:
+def test_an_impossible_terminal_width_hides_no_message(tmp_path: Path) -> None:
     for width in ("0", "-5", "²"):
         ended = callimport("status", state=tmp_path, COLUMNS=width)
         assert (ended.code, len(ended.err.splitlines())) == (2, 1), ended.said
 
 
 def test_a_program_that_cannot_be_loaded_says_so_in_one_line(source: Path, tmp_path: Path) -> None:
-    """As with too little memory, or where an installation is damaged."""
+    """Such as with too little memory, or a damaged installation."""
     (tmp_path / "click.py").write_text("raise MemoryError")
     environment: dict[str, Any] = {**rehearsal.installed(), "PYTHONPATH": str(tmp_path)}
     process = rehearsal.started("check", source, "--json", state=tmp_path, **environment)
@@ -138,7 +140,7 @@ def test_a_run_whose_ledger_is_lost_sends_nothing_more(
     assert running.returncode == 1
     assert "Traceback" not in err
     assert str(ledger) in err
-    # At most what was under way, and what was taken while the file was being removed.
+    # Some calls were on their way, or were taken while the file was being removed.
     assert slow_crm.creates() < 100
 
 
@@ -160,12 +162,12 @@ def test_one_signal_ends_the_wait_for_a_pipe_that_nobody_writes_to(source: Path,
     for each in writing:
         os.close(each)
     assert "Traceback" not in err
-    # A file of leads is no pipe: it is refused before anybody waits for it.
+    # A leads file must not be a pipe, so it is refused at once.
     assert process.returncode == json.loads(out)["exit_code"] == (5 if option == "--leads" else 143)
 
 
 def _opened(pipe: Path, writing: list[int]) -> bool:
-    """Open the pipe for writing, which succeeds once somebody waits at its other end, and say nothing into it."""
+    """Open the pipe for writing, and write nothing. This succeeds once the command waits for the pipe."""
     with contextlib.suppress(OSError):
         writing.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
     return bool(writing)
