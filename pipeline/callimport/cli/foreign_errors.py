@@ -10,11 +10,15 @@ from callimport.core import errors
 from callimport.core.signal_watch import watch
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NAMES = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
 _HANDLES = {errno.EMFILE, errno.ENFILE}
 
 
 def translated(error: BaseException) -> errors.ImporterError:
     """What to say of an error, and with which exit code. An ImporterError says it already."""
+    if isinstance(error, BaseExceptionGroup):
+        # A task group wraps what is raised in it.
+        return translated(error.exceptions[0])
     if isinstance(error, errors.Interrupted) or (isinstance(error, errors.ImporterError) and not watch.has_raised):
         return error
     if isinstance(error, KeyboardInterrupt | click.exceptions.Abort) or watch.has_raised:
@@ -29,6 +33,8 @@ def translated(error: BaseException) -> errors.ImporterError:
         return errors.ImporterError(
             "the system allows no further thread: end other programs or raise the limit (ulimit -u), then run again"
         )
+    if isinstance(error, OSError) and error.errno in _NAMES:
+        return errors.ConfigError(f"{_why(error)}: name another path, then run again")
     if isinstance(error, OSError):
         return errors.ImporterError(_of_the_system(error))
     return errors.ImporterError(
@@ -37,13 +43,19 @@ def translated(error: BaseException) -> errors.ImporterError:
     )
 
 
-def _of_the_system(error: OSError) -> str:
+def _why(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    why = f"{where}{error.strerror or error}"
+    return f"{where}{error.strerror or error}"
+
+
+def _of_the_system(error: OSError) -> str:
+    why = _why(error)
     if error.errno in _HANDLES:
         return f"{why}: raise the limit of open files (ulimit -n), then run again"
     if error.errno in _DISK:
         return f"{why}: free the disk or raise the limit (ulimit -f), then run again"
+    if "temporary directory" in why:
+        return f"{why}: free the disk, or name a folder for temporary files with TMPDIR, then run again"
     if isinstance(error, FileNotFoundError) and not error.filename:
         return f"the working folder is gone ({why}): change to a folder that exists, then run again"
     return f"{why}: free the disk or check the rights, then run again"

@@ -49,13 +49,14 @@ _TIME = (
 _COUNT = r"(?:1\d{9}(?:\d{3}|\d{6})?|[1-9]\d{8})(?:[.,]\d*)?|(?:32[89]|3[3-9]\d|4\d\d|50\d|51[0-4])\d\d[.,]\d+"
 _STARTS = 'started_at: "'
 # A masked number, an id that one of our words introduces, a reference of ours, a UUID, a hash, the id of a channel
-# (Asterisk: second and number), the address of a server.
+# (Asterisk: second and number), the name of a rehearsal's ledger, the address of a server.
 _IDS = (
     r"\+?\d{0,5}•••\d{4}|\b(?:communication|lead|line|row) \d{1,9}(?=[,;:.)]?(?:  | \D|$)|\))"
     r"|(?<![\w-])(?=[\w-]*[A-Z])[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{2}(?![\w-])"
     r"|(?<![\w-])(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![\w-])"
     r"|(?<![\w-])(?:[A-Z]{2})?(?=\d*[a-f])[0-9a-f]{32,64}(?![\w-])"
     r"|(?<![\w.+-])1\d{9}\.\d{1,6}(?![\w.-])"
+    r"|(?<=/)127\.0\.0\.1-\d{1,5}-\d{1,9}(?=\.sqlite3)"
     r"|(?<=//)(?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2})(?::\d{1,5})?(?!\d)"
 )
 _KNOWN = rf"(?P<known>(?<={_STARTS})(?:{_COUNT})(?=\")|{_TIME}|{_IDS})"
