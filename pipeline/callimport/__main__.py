@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from typing import NoReturn
 
 from callimport.core.signal_watch import watch
@@ -14,7 +15,8 @@ def main() -> None:
     watch.start()
     gc.disable()
     try:
-        from callimport.cli import commands
+        with _libraries_silenced():
+            from callimport.cli import commands
     except BaseException as error:  # noqa: BLE001 - such as too little memory, or a damaged installation
         _exit_after_failed_load(f"{type(error).__name__}: {error}".splitlines()[0])
     # What was loaded stays to the end: to look through it for garbage, and at the end once more, takes 0.2 s.
@@ -28,6 +30,21 @@ def main() -> None:
         stream.flush()
     # All output is written. A normal exit would wait for every thread, and a thread may wait for ever in a read.
     os._exit(code if isinstance(code, int) else bool(code))
+
+
+@contextlib.contextmanager
+def _libraries_silenced() -> Iterator[None]:
+    """Throw away what Rust writes to file handle 2 in a panic. The error that it raises is printed as one line."""
+    watch.stderr = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(watch.stderr, 2)
+        os.close(nowhere)
+        watch.stderr, spare = 2, watch.stderr
+        os.close(spare)
 
 
 def _exit_after_failed_load(why: str) -> NoReturn:

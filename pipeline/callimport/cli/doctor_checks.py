@@ -3,6 +3,7 @@
 One request goes to the CRM, a read. Nothing is sent, and no key is shown.
 """
 
+import os
 import re
 import shutil
 import stat
@@ -189,7 +190,7 @@ def _disk(folder: Path) -> Check:
 
 
 def _file_system(folder: Path) -> Check:
-    kind = file_system_of(folder.resolve(), _mounts())
+    kind = file_system_of(Path(os.path.realpath(folder)), _mounts())
     if kind is None:
         return _ok("file system", "of what kind cannot be told here; a ledger belongs on a local disk")
     if _NETWORK.fullmatch(kind):
@@ -220,9 +221,9 @@ def _mounts() -> str:
 def _ledger(settings: config.Settings, clock: models.Clock, path: Path, whose: models.Account | None) -> Check:
     if not path.is_file():
         return _ok("ledger", f"none yet: the first run makes {path}")
-    if locking.is_held(locking.beside(path, "lock")):
-        return _ok("ledger", f"{path} is held by a run: callimport status shows how far it is; not looked into now")
     try:
+        if locking.is_held(locking.beside(path, "lock")):
+            return _ok("ledger", f"{path} is held by a run: callimport status shows how far it is; not looked into now")
         with account_ledger.offline(settings, clock) as ledger:
             ledger.database.check_soundness()
             calls = sum(queries.counts(ledger.database).values())

@@ -61,9 +61,13 @@ def _take_defaults(context: click.Context, _: click.Parameter, config_file: str 
     root = context.find_root().command
     every = root.commands.values() if isinstance(root, click.Group) else [root]
     known = {name for command in every for name in _names(command)}
+    context.default_map = {}
     with json_answers.errors_answered(json_answers.asked_for_json()):
         given = defaults(config_file, known)
-    context.default_map = {}
+        one_value = [one for one in context.command.params if not getattr(one, "multiple", False)]
+        for name in (name for one in one_value for name in _long_names(one)):
+            if isinstance(given.get(name), list):
+                raise errors.ConfigError(f'the settings file sets "{name}" to a list: give it one value')
     for parameter in context.command.params:
         for name in _long_names(parameter):
             # The rehearsal CRM is another program: its --limit is not the importer's.

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,19 @@ def read_bytes(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most // 1_000_000} MB")
     return content
+
+
+def read_json(path: Path) -> Any:
+    """Return what a file of callimport's own holds.
+
+    Raises OSError or ValueError. Nobody waits for a pipe that stands in its place.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
+    try:
+        return json.loads(read_text(path))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def refuse_existing(path: Path, *, force: bool, is_table: bool = False) -> None:

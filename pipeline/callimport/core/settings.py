@@ -40,6 +40,8 @@ _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _LONGEST_HOST = 253
 _LONGEST_LINE = 64 * 1024
 _LONGEST_SHOWN = 100
+_LONGEST_VALUE = 10_000
+_SHORTEST_KEY = 20
 # Variables of ours that are not options.
 _RESERVED = {"token", "config"}
 
@@ -141,6 +143,8 @@ def defaults(config_file: str | None, options: Set[str]) -> dict[str, Any]:
     for variable, value in os.environ.items():
         name = variable.removeprefix(PREFIX).lower().replace("_", "-")
         if variable.startswith(PREFIX) and name in options and name not in _RESERVED:
+            if len(value) > _LONGEST_VALUE:
+                raise errors.ConfigError(f"{variable} is longer than {_LONGEST_VALUE:,} characters: shorten it")
             given[name] = value
     return given
 
@@ -189,7 +193,7 @@ def certificate_variables() -> str:
 
 def rate(text: str) -> models.Rate:
     """`190/min`, `3/s`, `2000/h`, `50/10s`. ConfigError otherwise."""
-    found = re.fullmatch(r"(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*([a-z]+)", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,9})\s*/\s*(\d{1,9}(?:\.\d{1,9})?)?\s*([a-z]+)", text.strip().lower())
     if not found or found[3] not in _UNITS or int(found[1]) < 1 or float(found[2] or 1) <= 0:
         raise errors.ConfigError(f'--rate "{text}" is not a rate: write it as 190/min, 3/s or 2000/h')
     return models.Rate(int(found[1]), float(found[2] or 1) * _UNITS[found[3]])
@@ -339,9 +343,9 @@ def known_ledgers(folder: Path) -> list[KnownLedger]:
     """What the index tells; a line of it that cannot be read is as none."""
     known = []
     for one in _read_index(folder).values():
-        with contextlib.suppress(KeyError, TypeError):
-            whose = models.Account(one["account_id"], one["account_name"])
-            known.append(KnownLedger(one["host"], whose, Path(one["ledger"])))
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            whose = models.Account(int(one["account_id"]), str(one["account_name"]))
+            known.append(KnownLedger(str(one["host"]), whose, Path(one["ledger"])))
     return known
 
 
@@ -353,22 +357,25 @@ def address_file(folder: Path) -> Path:
 def _sandbox(folder: Path) -> Target:
     path = address_file(folder)
     try:
-        address = json.loads(path.read_text(encoding="utf-8"))
-        if not _is_alive(address["pid"]):
-            raise errors.ConfigError("the rehearsal CRM does not run any more: start it again with callimport sandbox")
-        return Target(address["url"], privacy.Secret(address["token"]))
+        address = private_files.read_json(path)
+        process, base_url = int(address["pid"]), str(address["url"])
+        token = _fit_token(str(address["token"]), f"the key in {path}")
+        check_address(base_url)
     except FileNotFoundError:
         raise errors.ConfigError(
             f"no rehearsal CRM is running (there is no {path}): start one with callimport sandbox"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, errors.ConfigError):
         raise errors.ConfigError(f"{path} cannot be read: stop the rehearsal CRM and start it again") from None
+    if not _is_alive(process):
+        raise errors.ConfigError("the rehearsal CRM does not run any more: start it again with callimport sandbox")
+    return Target(base_url, token)
 
 
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         return True
@@ -403,7 +410,9 @@ def _token_of_file(name: str | None) -> privacy.Secret | None:
         mode = path.stat().st_mode
         value = private_files.read_text(path)
     except (OSError, ValueError) as error:
-        raise errors.ConfigError(f"the key file {path} cannot be read: {_cause(error)}; check --token-file") from None
+        # Somebody may have given the key in place of a path.
+        shown = path if len(path.parts) > 1 or len(name) < _SHORTEST_KEY else "[hidden, as it may be the key itself]"
+        raise errors.ConfigError(f"the key file {shown} cannot be read: {_cause(error)}; check --token-file") from None
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise errors.ConfigError(f"the key file {path} can be read by others: chmod 600 {path}")
     return _fit_token(value.rstrip("\r\n"), f"the key in {path}")
@@ -462,12 +471,14 @@ def _as_given(value: Any) -> Any:
         raise ValueError("it holds a table")
     if "\0" in str(value):
         raise ValueError("it holds the character NUL")
+    if len(str(value)) > _LONGEST_VALUE:
+        raise ValueError(f"it is longer than {_LONGEST_VALUE:,} characters")
     return value if isinstance(value, bool) else str(value)
 
 
 def _read_index(folder: Path) -> dict[str, dict[str, Any]]:
     try:
-        index = json.loads((folder / "accounts.json").read_text(encoding="utf-8"))
+        index = private_files.read_json(folder / "accounts.json")
     except (OSError, ValueError):
         return {}
     return index if isinstance(index, dict) else {}

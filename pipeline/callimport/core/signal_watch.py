@@ -43,6 +43,7 @@ class SignalWatch:
     def __init__(self) -> None:
         self.asked: int | None = None
         self.has_raised = False
+        self.stderr = 2
         self._first_at: float | None = None
         self._raises = False
         self._callback: Callable[[], None] = _do_nothing
@@ -161,7 +162,7 @@ class SignalWatch:
             line = f'{{"time": "{stamp}", "level": "error", "message": "{_ENDED}"}}'
         with contextlib.suppress(OSError):
             # A progress line hides the cursor.
-            os.write(2, (_SHOW_CURSOR + b"\r\n" if self._terminal else b"") + line.encode() + b"\n")
+            os.write(self.stderr, (_SHOW_CURSOR + b"\r\n" if self._terminal else b"") + line.encode() + b"\n")
         _restore_terminal(self._terminal)
         os._exit(code)
 

@@ -1,9 +1,11 @@
 """Signals in a command that waits for the CRM: the first asks for a clean end, a second ends the process."""
 
+import asyncio
 import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import anyio
@@ -27,6 +29,13 @@ def interruptible() -> Iterator[None]:
             yield
     except KeyboardInterrupt:
         raise errors.Interrupted(ExitCode(watch.asked or ExitCode.INTERRUPTED)) from None
+
+
+class _LookUpThreads(ThreadPoolExecutor):
+    """The threads that look names up. A look-up can take minutes, nothing can end it, and an end must not wait."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 class Interruption:
@@ -88,6 +97,9 @@ class Interruption:
 
     async def listen(self, *, task_status: TaskStatus[None]) -> None:
         """Make a request of the first signal of the process, until cancelled. `watch` answers a second signal."""
+        # Another event loop than asyncio's waits for no thread.
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop().set_default_executor(_LookUpThreads())
         reading, writing = socket.socketpair()
         with reading, writing:
 

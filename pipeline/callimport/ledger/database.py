@@ -42,6 +42,7 @@ class Database:
 
         Raises LedgerError if the file is no ledger of callimport or cannot be trusted.
         """
+        _refuse_special_file(path)
         try:
             _create_private(path)
             connection = sqlite3.connect(path, isolation_level=None)
@@ -69,6 +70,7 @@ class Database:
     @classmethod
     def copied(cls, path: Path) -> "Database":
         """The ledger at `path` as it stands, in memory; neither it nor its folder is written to."""
+        _refuse_special_file(path)
         with tempfile.TemporaryDirectory() as folder:
             twin = Path(folder) / path.name
             try:
@@ -223,13 +225,27 @@ class Database:
                 f"the ledger refused a change ({error}): nothing more is sent; run again"
             ) from error
         except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+                # A table that it should have is missing, or one is there already.
+                raise self._damaged(error) from error
             raise errors.LedgerError(
-                f"the ledger {self.place} could not be used ({error}): free the disk or close what holds it, run again"
+                f"the ledger {self.place} could not be used ({error}): free the disk, check the file's rights, or "
+                "close what holds it; then run again"
             ) from error
         except sqlite3.Error as error:
-            raise errors.LedgerError(
-                f"{self.place} is damaged or no ledger ({error}): restore it from a backup, or name another one"
-            ) from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: sqlite3.Error) -> errors.LedgerError:
+        return errors.LedgerError(
+            f"{self.place} is damaged or no ledger ({error}): restore it from a backup, or name another one"
+        )
+
+
+def _refuse_special_file(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise errors.LedgerError(
+            f"the ledger {path} cannot be read: it is a folder, a pipe or a device; name a file with --ledger"
+        )
 
 
 def _create_private(path: Path) -> None:

@@ -47,7 +47,7 @@ class Ledger(Verdicts):
     @classmethod
     def copied(cls, path: Path, clock: models.Clock, binding: Binding) -> "Ledger":
         """A copy in memory of the ledger at `path`, to plan on; of nothing where there is none."""
-        if not path.exists() or path.stat().st_size == 0:
+        if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             return cls.of_nothing(clock)
         ledger = cls(Database.copied(path), clock)
         ledger._bind(binding)

@@ -64,7 +64,7 @@ def write_heartbeat(path: Path, beat: dict[str, Any]) -> None:
 def read_heartbeat(path: Path) -> dict[str, Any] | None:
     """The last beat, None where there is none that can be read."""
     try:
-        beat = json.loads(path.read_text(encoding="utf-8"))
+        beat = files.read_json(path)
     except (OSError, ValueError):
         return None
     return beat if isinstance(beat, dict) else None

@@ -1,6 +1,7 @@
 """The ledger of an account, found and held by one process alone. Every way to it goes through here."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def of_a_run(
         return
     account.refuse_missing_ledger(target, whose, path, settings)
     with _held(path, folder, target, whose):
-        if path.resolve() != known.resolve() and not _takes_its_place(path, known, clock):
+        if os.path.realpath(path) != os.path.realpath(known) and not _takes_its_place(path, known, clock):
             account.refuse_second_ledger(whose, path, known)
         with contextlib.closing(Ledger.open(path, clock, binding)) as ledger:
             remember_ledger(folder, target, whose, path)

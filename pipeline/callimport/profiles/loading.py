@@ -149,10 +149,10 @@ def _zone_name(table: Table, key: str) -> str:
 
 
 def _optional(recipe: Table, columns: Mapping[str, Origin]) -> tuple[str, ...]:
-    names = recipe.cells.get("optional", [])
-    if not isinstance(names, list) or any(name not in columns for name in names):
+    names = recipe.texts("optional")
+    if any(name not in columns for name in names):
         raise recipe.wrong("optional", f"must be a list of canonical columns of [columns]: {', '.join(columns)}")
-    return tuple(names)
+    return names
 
 
 def _columns(table: Table) -> dict[str, Origin]:

@@ -162,6 +162,13 @@ def test_a_wrong_word_is_told_from_wherever_it_comes(
     _refused([], says)
 
 
+@pytest.mark.parametrize(
+    "line", ["min-duration = [1, 2]", "since = [2024-05-31]", 'profile = ["twilio"]', "find-leads = [true]"]
+)
+def test_a_list_for_an_option_of_one_value_is_told(line: str) -> None:
+    _refused(["--config", _toml(line)], f'sets "{line.split(" ")[0]}" to a list')
+
+
 def _refused(words: Sequence[str], says: str) -> None:
     with pytest.raises((click.UsageError, errors.ConfigError)) as caught:
         commands.main(["check", "calls.csv", *words], standalone_mode=False)

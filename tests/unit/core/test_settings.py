@@ -210,11 +210,15 @@ def test_the_key_is_taken_from_the_environment_then_the_keyring_then_the_file(
 
 def test_a_keyring_that_is_locked_is_as_none(tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def get_password(service: str, name: str) -> str | None:
-        raise LookupError
+        raise LookupError("locked")
 
     keyring = types.SimpleNamespace(get_password=get_password, errors=types.SimpleNamespace(KeyringError=LookupError))
     monkeypatch.setitem(sys.modules, "keyring", keyring)
     assert config.target(_settings(tmp_path, "dev", token_file=str(key_file))).token.reveal() == "file-key"
+    with pytest.raises(
+        errors.ConfigError, match=r"no key to the CRM.*the keyring cannot be used \(LookupError: locked\)"
+    ):
+        config.target(_settings(tmp_path, "dev"))
 
 
 def test_without_a_key_the_ways_to_give_it_are_told(tmp_path: Path) -> None:
@@ -262,6 +266,13 @@ def test_a_key_file_that_cannot_be_read_is_an_error_that_says_so(tmp_path: Path,
     for name in (str(key_file), str(tmp_path / "nowhere"), str(tmp_path)):
         with pytest.raises(errors.ConfigError, match=r"cannot be read.*check --token-file"):
             config.target(_settings(tmp_path, "dev", token_file=name))
+
+
+def test_a_key_in_place_of_the_path_of_its_file_is_not_shown(tmp_path: Path) -> None:
+    for key in ("s3cr3t.s3cr3t.s3cr3t.s3cr3t", "s3cr3t" * 100):
+        with pytest.raises(errors.ConfigError, match=r"may be the key itself.*check --token-file") as caught:
+            config.target(_settings(tmp_path, "dev", token_file=key))
+        assert "s3cr3t" not in str(caught.value)
 
 
 def test_a_key_file_that_cannot_be_read_shows_at_the_rehearsal_already(tmp_path: Path) -> None:
@@ -313,7 +324,22 @@ def test_a_rehearsal_crm_that_does_not_run_is_told_how_to_start(tmp_path: Path) 
         config.target(_settings(tmp_path, "sandbox"))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"url": "http://127.0.0.1"}', "null", '"x"'])
+def test_a_pipe_in_place_of_a_file_of_ours_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("sandbox.json", "accounts.json"):
+        os.mkfifo(tmp_path / name)
+    assert config.known_ledgers(tmp_path) == []
+    with pytest.raises(errors.ConfigError, match="stop the rehearsal CRM and start it again"):
+        config.target(_settings(tmp_path, "sandbox"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", "{}", '{"url": "http://127.0.0.1"}', "null", '"x"', "[" * 100_000),
+        *('{"url": "http://[", "token": "t", "pid": 1}', '{"url": [], "token": "t", "pid": 1}'),
+        *('{"url": "http://127.0.0.1/v2", "token": "a b", "pid": 1}', '{"url": "", "token": "t", "pid": 1e400}'),
+    ],
+)
 def test_an_address_file_that_cannot_be_read_is_an_error(tmp_path: Path, content: str) -> None:
     config.address_file(tmp_path).write_text(content, "utf-8")
     with pytest.raises(errors.ConfigError, match="stop the rehearsal CRM and start it again"):
@@ -390,7 +416,12 @@ def test_a_ledger_named_by_a_relative_path_is_found_from_elsewhere(
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"x": {}}', '{"x": null}', '{"x": {"host": "h", "account_id": 1}}']
+    "content",
+    [
+        *("", "{", "[]", '{"x": {}}', '{"x": null}', '{"x": {"host": "h", "account_id": 1}}', "[" * 100_000),
+        '{"x": {"host": "h", "account_id": "x", "account_name": "n", "ledger": "l"}}',
+        '{"x": {"host": "h", "account_id": 1, "account_name": "n", "ledger": 5}}',
+    ],
 )
 def test_an_index_that_cannot_be_read_is_as_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "accounts.json").write_text(content, "utf-8")
@@ -409,6 +440,22 @@ def test_the_state_folder_is_private_and_not_the_working_directory(
 
 
 # The settings file and the environment
+
+
+def test_a_value_without_end_is_refused_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "callimport.toml"
+    path.write_text(f'timezone = "{"x" * 10_001}"', "utf-8")
+    with pytest.raises(errors.ConfigError, match=r"callimport.toml sets \"timezone\" .*longer than 10,000"):
+        config.defaults(str(path), _OPTIONS)
+    monkeypatch.setenv("CALLIMPORT_TIMEZONE", "x" * 10_001)
+    with pytest.raises(errors.ConfigError, match=r"CALLIMPORT_TIMEZONE is longer than 10,000"):
+        config.defaults(None, _OPTIONS)
+
+
+@pytest.mark.parametrize("text", ["9" * 5000 + "/min", "9" * 400 + "/min", "1/" + "9" * 400 + "s"])
+def test_a_rate_of_thousands_of_digits_is_no_rate(text: str) -> None:
+    with pytest.raises(errors.ConfigError, match="is not a rate"):
+        config.rate(text)
 
 
 def test_the_environment_wins_over_the_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

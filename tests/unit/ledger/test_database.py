@@ -1,6 +1,10 @@
 """The file under the ledger: copied without being touched, refused where it cannot be trusted."""
 
+import os
+import shutil
+import sqlite3
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -43,8 +47,54 @@ def test_a_copy_of_a_ledger_that_is_not_there_is_an_empty_one(tmp_path: Path, co
 
 def test_a_ledger_that_cannot_be_copied_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(errors.LedgerError, match="cannot be read"):
-        Database.copied(tmp_path / "folder")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe"):
+        with pytest.raises(errors.LedgerError, match=f"{name} cannot be read"):
+            Ledger.copied(tmp_path / name, making.clock(), making.BINDING)
+        with pytest.raises(errors.LedgerError, match=f"{name} cannot be read"):
+            Database.open(tmp_path / name)
+
+
+def test_a_ledger_of_another_form_is_damaged_and_no_full_disk(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    _made(path)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA user_version = 0")
+    with pytest.raises(errors.LedgerError, match="is damaged or no ledger"):
+        Database.open(path)
+
+
+def _replace(ledger: Path) -> None:
+    copy = ledger.with_name("copy")
+    shutil.copy(ledger, copy)
+    copy.replace(ledger)
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        Path.unlink,
+        lambda ledger: ledger.parent.rename(ledger.parent.with_name("elsewhere")),
+        _replace,
+        lambda ledger: os.truncate(ledger, 0),
+        lambda ledger: Path(f"{ledger}-wal").unlink(),
+        lambda ledger: os.truncate(f"{ledger}-wal", 0),
+        lambda ledger: _replace(Path(f"{ledger}-wal")),
+    ],
+    ids=["deleted", "folder moved", "replaced", "emptied", "log deleted", "log emptied", "log replaced"],
+)
+def test_a_ledger_whose_file_is_lost_takes_no_further_change(tmp_path: Path, lose: Callable[[Path], object]) -> None:
+    (tmp_path / "here").mkdir()
+    path = tmp_path / "here" / "ledger.sqlite3"
+    with closing(Database.open(path)) as database:
+        with database.transaction():
+            pass
+        lose(path)
+        with (
+            pytest.raises(errors.LedgerError, match=r"ledger\.sqlite3.* was removed or changed"),
+            database.transaction(),
+        ):
+            pass
 
 
 def test_a_ledger_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:

@@ -125,10 +125,13 @@ def test_a_beat_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
     assert [one.name for one in tmp_path.iterdir()] == ["l.heartbeat"]
 
 
-@pytest.mark.parametrize("content", [b"", b'{"run_id": "R', b"[1]", b"\xff\xfe", b"null"])
-def test_a_heartbeat_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b'{"run_id": "R', b"[1]", b"\xff\xfe", b"null", b"[" * 100_000, None])
+def test_a_heartbeat_that_cannot_be_read_is_none(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "l.heartbeat"
-    path.write_bytes(content)
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
     assert locking.read_heartbeat(path) is None
 
 

@@ -159,6 +159,8 @@ def test_a_path_that_is_no_file_is_an_error(tmp_path: Path) -> None:
             'duration_form must be one of "seconds", "decimal_seconds", "ms"',
         ),
         ('other_columns = "error"', 'other_column = "error"', "other_column is not a known key; did you mean other_"),
+        ('optional = ["agent_name"]', "optional = [[]]", "optional must be a list of texts"),
+        ('optional = ["agent_name"]', "optional = [{}]", "optional must be a list of texts"),
         ('optional = ["agent_name"]', 'optional = ["agent"]', "optional must be a list of canonical columns"),
         ('title = "Front desk"', 'title = "x"\nzone = "Montreal"', '"Montreal" is no IANA time zone'),
         ('direction = "Way"', "", r"direction must be given"),
