@@ -11,7 +11,8 @@ _OURS = frozenset(("batch", "key", "ledger", "plan", "reference", "run_id"))
 _YEAR, _SHORT = r"(?:19|20)\d\d", r"\d\d"
 _DAY, _MONTH = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
 _HOUR, _SIXTY = r"(?:[01]?\d|2[0-3])", r"[0-5]\d"
-_LONG_CLOCK = rf"{_HOUR}[:_]{_SIXTY}[:_]{_SIXTY}(?:[.,]\d{{1,9}})?"
+_FRACTION = r"(?:\.\d{1,9}|,\d{1,6})?"
+_LONG_CLOCK = rf"{_HOUR}[:_]{_SIXTY}[:_]{_SIXTY}{_FRACTION}"
 _CLOCK = rf"(?:{_LONG_CLOCK}|{_HOUR}(?:[:_]|\s?h\s?){_SIXTY}(?:\s?min\s?{_SIXTY})?)"
 _OFFSET = r"(?:\s?[AaPp]\.?\s?[Mm]\.?)?(?:\s?(?:Z|UTC|GMT))?(?:\s?[+\-\u2212]\d\d:?\d\d)?"
 _JOINT = r"(?:[Tt]|,?\s{1,3}(?:(?:at|à|@|-|\|)\s)?)"
@@ -39,8 +40,8 @@ _COMPACT = (
 )
 _TIME = (
     rf"(?<![\d+:])(?:(?:{_LONG_DATE}){_JOINT}{_HOUR}{_SIXTY}{_SIXTY}(?!\d)"
-    rf"|(?:{_LONG_DATE}|{_SHORT_DATE}){_JOINT}{_CLOCK}{_OFFSET}(?!:?\d)"
-    rf"|{_LONG_CLOCK}{_OFFSET}(?!:?\d)"
+    rf"|(?:{_LONG_DATE}|{_SHORT_DATE}){_JOINT}{_CLOCK}{_OFFSET}(?![:_]?\d)"
+    rf"|{_HOUR}:{_SIXTY}:{_SIXTY}{_FRACTION}{_OFFSET}(?!:?\d)"
     rf"|(?<!\d[-/.])(?:{'|'.join(_date(_YEAR, mark) for mark in ('-', '/', r'[.]'))})(?![-/.]?\d))"
     rf"|{_NAMED_DATE}{_JOINT}{_CLOCK}{_OFFSET}(?!:?\d)|{_COMPACT}"
 )
@@ -50,21 +51,26 @@ _COUNT = r"(?:1\d{9}(?:\d{3}|\d{6})?|[1-9]\d{8})(?:[.,]\d*)?|(?:32[89]|3[3-9]\d|
 _STARTS = 'started_at: "'
 # Not phone numbers: a masked number, an id behind a word such as lead or row, a reference, a UUID, a hash, a channel id
 # of Asterisk (a second and a number), the address of a server.
+_MASK = r"(?<![\d•])(?:\+\d{2,4}|\d{3,5})•••\d{4}(?![\d•])"
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IDS = (
-    r"\+?\d{0,5}•••\d{4}|\b(?:communication|lead|line|row) \d{1,9}(?=[,;:.)]?(?:  | \D|$)|\))"
+    rf"{_MASK}|\b(?:communication|lead|line|row) \d{{1,9}}(?=[,;:.)]?(?:  (?!\d\d\d?\b)| [^\W\d]|$)|\)(?!\s*\d))"
     r"|(?<![\w-])(?=[\w-]*[A-Z])[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{2}(?![\w-])"
-    r"|(?<![\w-])(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![\w-])"
+    r"|(?<![\w-])(?=[\d-]*[A-Fa-f])(?i:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![\w-])"
     r"|(?<![\w-])(?:[A-Z]{2})?(?=\d*[a-f])[0-9a-f]{32,64}(?![\w-])"
-    r"|(?<![\w.+-])1\d{9}\.\d{1,6}(?![\w.-])"
+    r"|(?<![\w.+-])1\d{9}\.(?!0+\b)\d{1,6}(?![\w.-])"
     r"|(?<=/)[\w.-]{1,200}\.sqlite3(?![\w])"
-    r"|(?<=//)(?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2})(?::\d{1,5})?(?!\d)"
+    rf"|(?<=//)(?:{_OCTET}\.){{3}}{_OCTET}(?::\d{{1,5}})?(?!\d)"
 )
 _KNOWN = rf"(?P<known>(?<={_STARTS})(?:{_COUNT})(?=\")|{_TIME}|{_IDS})"
 # Every digit in Unicode. Superscript and encircled digits are not in \d.
-_DIGIT = r"[\d⁰¹²³⁴-⁹₀-₉①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾➀-➈➊-➒]"
+_DIGIT = r"[\d⁰¹²³⁴-⁹₀-₉①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾➀-➈➊-➒፩-፱᧚𐩀-𐩃𐹠-𐹨𑁒-𑁚🄀-🄊]"
+# What may stand between two digits: marks and blanks, dashes that Unicode counts as letters, and marks in the spelling
+# of HTML and of addresses.
+_BETWEEN = r"(?:[\W_ーｰـᐧㆍ・ʰ-˿]|&\w{1,8};|%[0-9A-F]{2}){0,6}"
 # Nine digits or more, however they are grouped and whatever they touch; a time may follow. Or 555-0123.
 _NUMBER = re.compile(
-    rf"{_KNOWN}|\+?{_DIGIT}(?:(?:[^\w•]|_){{0,4}}(?!{_TIME}){_DIGIT}){{8,}}|(?<![\w.+])\d{{3}}[ .\-]\d{{4}}(?!\w)"
+    rf"{_KNOWN}|\+?{_DIGIT}(?:{_BETWEEN}(?!{_TIME}|{_MASK}){_DIGIT}){{8,}}|(?<![\w.+])\d{{3}}[ .\-]\d{{4}}(?!\w)"
 )
 _JWT = re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _BEARER = re.compile(r"(?i)bearer\s+\S+")

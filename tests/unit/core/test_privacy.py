@@ -67,14 +67,16 @@ def test_no_number_survives(text: str) -> None:
     assert "•••" in shown
 
 
-_SCRIPTS = ("0123456789", "٠١٢٣٤٥٦٧٨٩", "０１２３４５６７８９", "⁰¹²³⁴⁵⁶⁷⁸⁹", "०१२३४५६७८९")
-_MARKS = st.text(st.sampled_from(" -./_()[]{}<>,;:=+*#'\"|~–—\u00a0\u2009\u200b\u2011\n\t"), max_size=4)
+_SCRIPTS = ("0123456789", "٠١٢٣٤٥٦٧٨٩", "０１２３４５６７８９", "⁰¹²³⁴⁵⁶⁷⁸⁹", "०१२३४५६७८९", "⓪①②③④⑤⑥⑦⑧⑨")
+_MARKS = st.text(st.sampled_from(" -./_()[]{}<>,;:=+*#'\"|~–—\u00a0\u2009\u200b\u2011\n\t•·∙ーـ"), max_size=6)
 _AROUND = st.sampled_from(["", "x", "_", "Tel", "+", "é", "№", "(", "no. ", "row 3: ", "lead 7 "])
 
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=2000)
 @given(
-    st.sampled_from(["5145550123", "15145550123", "33155501234", "315550123", "0015145550199"]),
+    st.sampled_from(
+        ["5145550123", "15145550123", "33155501234", "315550123", "0015145550199", "0612241345", "1632960123"]
+    ),
     st.sampled_from(_SCRIPTS),
     _MARKS,
     st.lists(st.integers(1, 5), min_size=13, max_size=13),
@@ -92,6 +94,27 @@ def test_no_number_survives_however_it_is_spelled(
     shown = unicodedata.normalize("NFKC", privacy.mask(text))
     assert "•••" in shown
     assert number not in re.sub(r"\D", "", shown.replace("•", "x")).translate(str.maketrans(_SCRIPTS[1], _SCRIPTS[0]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "514555•••0123",
+        "1632960123.0",
+        "06_12_24_13_45",
+        "line 514 - 555 - 0123",
+        "row 514  555  0123",
+        "http://33.612.345.678",
+        "14:05:09,612345678",
+        "00000000-0000-0000-0000-015145550123",
+        "514&nbsp;555&nbsp;0123",
+        "514%2D555%2D0123",
+        "፭፩፬፭፭፭፩፪፫፩",
+    ],
+)
+def test_a_number_is_masked_although_it_resembles_something_else(text: str) -> None:
+    digits = [mark for mark in privacy.mask(text) if mark.isdigit()]
+    assert len(digits) < sum(mark.isdigit() for mark in text)
 
 
 def test_a_line_without_end_is_cut_off() -> None:
