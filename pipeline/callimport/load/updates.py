@@ -315,12 +315,7 @@ class _Maker:
         try:
             echo = await self.courier.update(update.communication_id, comparison.send, attempt.write_down)
         except errors.Refused as outcome:
-            if outcome.status == 404:
-                # The CRM showed the communication a moment ago, so this does not prove that a person deleted it.
-                outcome.evidence += ", although the CRM showed it before"
-                self._end_failed(update, attempt.number, outcome)
-            else:
-                self._end_refused(update, attempt.number, outcome)
+            self._end_refused(update, attempt.number, outcome)
         except (errors.NotApplied, errors.InDoubt) as outcome:
             self._end_failed(update, attempt.number, outcome)
         else:

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from rich.console import Console
 
-from callimport.core import humanize, plurals
+from callimport.core import humanize, plurals, privacy
 from callimport.load.verify_results import Kind, Proof
 from callimport.report.terminal import LISTED_AT_MOST, say
 
@@ -46,7 +46,8 @@ def print_verified(
         proofs = tuple(group)
         say(console, f"{len(proofs):,} {_TITLES[kind]}:")
         for proof in proofs[:LISTED_AT_MOST]:
-            say(console, f"  {proof.line}")
+            # The ids in it are not phone numbers; what the CRM shows was masked when it was compared.
+            say(console, privacy.Masked(f"  {proof.line}"))
         if len(proofs) > LISTED_AT_MOST:
             where = f", see {combined}" if combined else ", --combined FILE lists them all"
             say(console, f"  and {len(proofs) - LISTED_AT_MOST:,} more{where}")

@@ -262,25 +262,11 @@ async def test_a_call_that_a_person_deleted_is_gone_for_good(tmp_path: Path) -> 
 
 
 @in_virtual_time
-async def test_an_update_fails_if_its_404_contradicts_the_read_before(tmp_path: Path) -> None:
+async def test_a_call_deleted_while_it_is_changed_is_gone(tmp_path: Path) -> None:
     with nights(tmp_path) as them:
         on_put(them.crm, reply(404))
-        result = await them.tells(making.call(**TOLD)).make()
-        assert result.summary.exit_code == ExitCode.ROWS_FAILED
-        assert endings_of(result) == {"failed": 1}
-        assert them.ledger.database.rows("SELECT kind, http_status FROM update_outcome") == [("failed", 404)]
-        assert them.row()["status"] == ItemStatus.DELIVERED
-
-
-@in_virtual_time
-async def test_a_404_for_every_update_stops_the_run(tmp_path: Path) -> None:
-    calls = several(8)
-    with nights(tmp_path, *calls) as them:
-        on_put(them.crm, *[reply(404)] * 8)
-        result = await them.tells(*(one._replace(duration_seconds=1) for one in calls)).make()
-        assert result.summary.exit_code == ExitCode.STOPPED
-        assert "although the CRM showed it before" in (result.error or "")
-        assert result.summary.skipped == {}
+        assert (await them.tells(making.call(**TOLD)).make()).summary.skipped == {"gone": 1}
+        assert them.ledger.database.rows("SELECT kind, http_status FROM update_outcome") == [("gone", 404)]
 
 
 @in_virtual_time
@@ -596,7 +582,7 @@ def _find(them: Nights, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "ending", "code"), [(reply(422), "delivered", 3), (reply(404), "delivered", 3)], ids=["refused", "404"]
+    ("answer", "ending", "code"), [(reply(422), "delivered", 3), (reply(404), "skipped", 0)], ids=["refused", "gone"]
 )
 def test_what_becomes_of_such_a_call_is_told(tmp_path: Path, answer: Reply, ending: str, code: int) -> None:
     @in_virtual_time
