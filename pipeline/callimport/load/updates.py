@@ -317,8 +317,8 @@ class _Maker:
         except errors.Refused as outcome:
             if outcome.status == 404:
                 # The CRM showed the communication a moment ago, so this does not prove that a person deleted it.
-                outcome.evidence += ", although the CRM showed it before"
-                self._end_failed(update, attempt.number, outcome)
+                told = f"{outcome.evidence}, although the CRM showed it before"
+                self._end_failed(update, attempt.number, errors.Refused(told, status=404))
             else:
                 self._end_refused(update, attempt.number, outcome)
         except (errors.NotApplied, errors.InDoubt) as outcome:

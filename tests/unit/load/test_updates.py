@@ -270,6 +270,8 @@ async def test_an_update_fails_if_its_404_contradicts_the_read_before(tmp_path: 
         assert endings_of(result) == {"failed": 1}
         assert them.ledger.database.rows("SELECT kind, http_status FROM update_outcome") == [("failed", 404)]
         assert them.row()["status"] == ItemStatus.DELIVERED
+        again = await them.tells(making.call(**TOLD)).make()
+        assert endings_of(again) == {"updated": 1}
 
 
 @in_virtual_time
