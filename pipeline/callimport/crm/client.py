@@ -19,7 +19,7 @@ any error after that (reset, timeout, half an answer)               InDoubt     
 404 of a lead's read                                                Refused              there is no such lead
 404 of the list of leads with what they hold                        Refused              each lead is read by itself
 404 of an update, once an account and a lead were read here         Refused              it was deleted there
-  of these: if the lead showed it right before (load/updates)       Refused              failed; the next run tries again
+  of these: if the lead showed it right before (load/updates)       Refused              failed; the next run tries it
 404 of an upload                                                    Refused              the communication is gone
 415 of an upload                                                    Refused              reported: that one file
 2xx of an upload, whatever its body                                 done                 but for a web page: stop
