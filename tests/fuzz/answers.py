@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ from tests.baseline.scripted_crm import (
     Outcome,
     Script,
     ScriptedCrm,
+    Sound,
     Trouble,
     World,
 )
@@ -63,6 +64,14 @@ EXIT_CODES = {0, 1, 3, 4, 7, 8}
 # With a healthy CRM. 8 is allowed: a person must decide about calls that the hostile answers left in doubt.
 LATER_EXIT_CODES = {0, 3, 4, 7, 8}
 ONE_IN_SOCKETS = 25
+ONE_IN_SINGLE = 3
+# The answers to a create that may stop a run, see the table in crm/client.py: statuses that stop, a web page, and a
+# long wait. Earlier 1xx answers are skipped.
+_STOPS_A_RUN = re.compile(
+    rb"(?:HTTP/1\.. 1(?!01)\d\d(?:(?!\r\n\r\n).)*+\r\n\r\n)*+HTTP/1\.. "
+    rb"(?:(?:3\d\d|401|404|405|415|419)\b|2.*?\r\n\r\n(?:\xef\xbb\xbf)?\s*<|429.*?\r\nRetry-After:)",
+    re.DOTALL,
+)
 LONGEST_VIRTUAL_SECONDS = 24 * 3600.0
 LONGEST_REAL_SECONDS = 60
 COMMANDS = ("run", "reconcile", "verify", "doctor", "probe", "dry run")
@@ -105,16 +114,21 @@ class Case:
         )
 
     def troubles(self, crm: Answers) -> list[tuple[str, Trouble]]:
-        """Draw the hostile answers, each with a line: kind, first request, number of requests, answer."""
+        """Draw the hostile answers, each with a line: kind, first request, number of requests, answer.
+
+        One case in three has one hostile answer to one create.
+        """
         rng = random.Random(f"troubles {self.number}")
         found = []
         kinds = ["account", "lead", "lead", "create", "create", "create", "create"]
         kinds += ["users"] * self.by_email + ["update"] * 3 * self.is_changed + ["upload"] * 2 * self.has_recordings
         kinds += [] if self.has_leads else ["leads", "leads", "leads by number", "search"]
-        for _ in range(rng.choice((1, 2, 3, 4))):
-            kind = rng.choice(kinds)
+        is_single = self.number % ONE_IN_SINGLE == 0
+        for _ in range(1 if is_single else rng.choice((1, 2, 3, 4))):
+            kind = "create" if is_single else rng.choice(kinds)
             hostile = hostile_answers.draw(rng, kind, crm)
             count = None if rng.random() < 0.2 and not self.uses_sockets else rng.choice((1, 1, 1, 2, 3))
+            count = 1 if is_single else count
             first = 1 if kind in ("account", "users", "leads") else rng.randint(1, 3)
             outcome = Outcome(hostile.data, hostile.ending, hostile.stores or kind not in WRITES)
             found.append((f"{kind} {first}+{count}: {hostile.name}", Trouble(kind, outcome, first, count)))
@@ -153,6 +167,7 @@ class _CasePlayer:
         self._folder = folder
         self._runner = runner
         self._crm = runner.crm
+        self._answers: list[bytes] = []
 
     def play(self) -> None:
         case = self._case
@@ -163,8 +178,12 @@ class _CasePlayer:
             self._write(changed=True)
         troubles = case.troubles(self._crm)
         self.played.troubles = [told for told, _ in troubles]
+        for _, one in troubles:
+            one.outcome = replace(one.outcome, data=self._recorded(one.outcome.data))
         self._runner.follow(Script([one for _, one in troubles]))
-        self._run("hostile", "run")
+        code = self._run("hostile", "run")
+        if [one.kind for _, one in troubles] == ["create"] and len(self._answers) == 1:
+            self._judge_single(code)
         if case.second is not None:
             self._run("hostile", case.second)
         self.played.met = sum(one.met for _, one in troubles)
@@ -173,9 +192,16 @@ class _CasePlayer:
         self._run("after", "reconcile")
         self._judge_calls()
 
+    def _recorded(self, data: Callable[[Sound], bytes]) -> Callable[[Sound], bytes]:
+        def recorded(sound: Sound) -> bytes:
+            self._answers.append(data(sound))
+            return self._answers[-1]
+
+        return recorded
+
     # Commands
 
-    def _run(self, when: str, command: str, *more: str) -> None:
+    def _run(self, when: str, command: str, *more: str) -> int:
         words = {
             "run": ["run", *self._import()],
             "dry run": ["run", "--dry-run", *self._import()],
@@ -193,6 +219,7 @@ class _CasePlayer:
         self.played.said.append(f"--- {told}\n{ended.out}{ended.err}")
         for wrong in self._wrong_with(when, command, ended):
             self.played.findings.append(f"{told}: {wrong}")
+        return ended.code
 
     def _wrong_with(self, when: str, command: str, ended: rehearsal.Ended) -> Iterator[str]:
         allowed = LATER_EXIT_CODES if when != "hostile" else EXIT_CODES
@@ -219,6 +246,18 @@ class _CasePlayer:
             yield f"stored twice: {[call for call, count in self._stored().items() if count > 1]}"
 
     # Calls
+
+    def _judge_single(self, code: int) -> None:
+        """After one hostile answer to one create, the run delivers all other calls."""
+        # 8: the run looks at its first call in the CRM. If the answer named a wrong id, a person must decide.
+        is_first = not any(one.kind == "create" and not one.met for one in self._crm.journal)
+        if _STOPS_A_RUN.match(self._answers[0]) or (is_first and code == 8):
+            return
+        if code == 1:
+            self.played.findings.append("hostile run: one answer to one create stopped the run")
+        delivered = list(self._standing().values()).count("delivered")
+        if delivered < self._case.calls - 1:
+            self.played.findings.append(f"hostile run: {delivered} of {self._case.calls - 1} other calls are delivered")
 
     def _judge_calls(self) -> None:
         """Each call is stored once, or the ledger says why not."""

@@ -9,6 +9,7 @@ pipe at once, whatever the main thread does. A thread here reads that pipe.
 Only the standard library's smallest modules are imported here: this runs before everything else is loaded.
 """
 
+import _thread
 import contextlib
 import os
 import select
@@ -34,6 +35,8 @@ _ENDED = (
 # Wakes the main thread. This signal is ignored by default, so no other part of the program is disturbed.
 _REMINDER = signal.SIGURG
 _REMIND_EVERY_SECONDS = 0.1
+# A terminal that was stopped with Ctrl-S takes no output, and neither does a full pipe that nobody reads.
+_LONGEST_OUTPUT_SECONDS = 0.3
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -155,7 +158,17 @@ class SignalWatch:
             self._end(code)
 
     def _end(self, code: int) -> None:
-        """Print one line and end the process, without a buffer, a lock or an import: the main thread may hold one."""
+        """End the process. Another thread prints first, because what it prints to may block for ever."""
+        with contextlib.suppress(RuntimeError):
+            printed = _thread.allocate_lock()
+            printed.acquire()
+            _thread.start_new_thread(self._print_end, (printed,))
+            printed.acquire(timeout=_LONGEST_OUTPUT_SECONDS)
+        os._exit(code)
+
+    def _print_end(self, printed: _thread.LockType) -> None:
+        """Print one line without a buffer, a lock or an import: the main thread may hold one."""
+        _restore_terminal(self._terminal)
         line = f"error: {_ENDED}"
         if "--log-format=json" in sys.argv or ("--log-format" in sys.argv and "json" in sys.argv):
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
@@ -163,8 +176,7 @@ class SignalWatch:
         with contextlib.suppress(OSError):
             # A progress line hides the cursor.
             os.write(self.stderr, (_SHOW_CURSOR + b"\r\n" if self._terminal else b"") + line.encode() + b"\n")
-        _restore_terminal(self._terminal)
-        os._exit(code)
+        printed.release()
 
 
 def _do_nothing() -> None:

@@ -8,8 +8,10 @@ A file is refused if it has more than `source_file.MOST_COLUMNS` columns. It is 
 """
 
 import functools
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -112,28 +114,35 @@ def _refuse_unreadable(source: models.Source) -> None:
     # The other process must import the same packages, and no module of the working folder (-P).
     packages = [path for path in sys.path if path]
     code = f"import sys; sys.path = {packages!r}; from {__name__} import read_for_parent; read_for_parent()"
-    finished = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-P", "-c", code, source.path, str(source.size)],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # closed when this process ends, see `_end_with_parent`
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C goes to this process only
-        check=False,
-    )
-    if finished.returncode:
+    ) as process:
+        told = process.stdout.read().decode(errors="replace") if process.stdout else ""
+        returncode = process.wait()
+    if returncode:
         source_file.refuse_changed(source)
-        told = finished.stdout.decode(errors="replace")
         raise errors.SourceError(told) if told else _unreadable(source, _DAMAGED_INSIDE)
 
 
 def read_for_parent() -> None:
     """Read the file named in the arguments of this process. If it cannot be used, print why and exit with 5."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     source = models.Source(Path(sys.argv[1]), "", int(sys.argv[2]), 0)
     try:
         _read_all(source)
     except errors.SourceError as error:
         sys.stdout.buffer.write(str(error).encode(errors="replace"))
         sys.exit(error.exit_code)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent ends. A parent that was killed can end no other process."""
+    os.read(0, 1)
+    os._exit(errors.ExitCode.TERMINATED)
 
 
 def _read_all(source: models.Source) -> None:

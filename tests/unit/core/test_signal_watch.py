@@ -32,7 +32,9 @@ STUCK = {
 }
 
 
-def _process(script: str, *, ignores: tuple[signal.Signals, ...] = ()) -> subprocess.Popen[str]:
+def _process(
+    script: str, *, ignores: tuple[signal.Signals, ...] = (), keeps: tuple[int, ...] = ()
+) -> subprocess.Popen[str]:
     def ignore() -> None:
         for number in ignores:
             signal.signal(number, signal.SIG_IGN)
@@ -43,6 +45,7 @@ def _process(script: str, *, ignores: tuple[signal.Signals, ...] = ()) -> subpro
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=ignore,
+        pass_fds=keeps,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -68,6 +71,32 @@ def test_a_second_signal_ends_a_process_that_is_stuck(script: str, number: signa
     assert process.returncode == code
     assert err.startswith("error: ended at once")
     assert len(err.splitlines()) == 1
+
+
+def test_a_second_signal_ends_a_process_whose_stderr_is_a_full_pipe() -> None:
+    """Whoever reads stderr may have stopped reading, such as a pager."""
+    script = (
+        "reading_2, writing_2 = os.pipe(); os.dup2(writing_2, 2)\n"
+        "os.set_blocking(2, False)\n"
+        "for size in (4096, 1):\n"
+        "    try:\n        while True: os.write(2, b'x' * size)\n"
+        "    except BlockingIOError: pass\n"
+        "os.set_blocking(2, True)\n"
+    )
+    process = _process(script + STUCK["in a library"])
+    _signal_until_it_ends(process, signal.SIGTERM)
+    assert process.returncode == 143
+
+
+def test_a_second_signal_ends_a_process_whose_terminal_is_stopped() -> None:
+    """Ctrl-S stops a terminal, and `termios.tcflow` does the same."""
+    controller, terminal = pty.openpty()
+    script = f"import termios; os.dup2({terminal}, 2); watch._terminal = termios.tcgetattr(2)\n"
+    process = _process(script + "termios.tcflow(2, termios.TCOOFF)\n" + STUCK["in a library"], keeps=(terminal,))
+    _signal_until_it_ends(process, signal.SIGINT)
+    os.close(controller)
+    os.close(terminal)
+    assert process.returncode == 130
 
 
 def test_two_signals_at_once_are_one_request() -> None:

@@ -1,5 +1,9 @@
 """A Parquet file on which Polars panics ends in one line. The panic is not shown."""
 
+import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -52,6 +56,36 @@ def test_a_process_that_dies_while_it_reads_is_an_error_of_the_file(
     """Out of memory, Rust ends the process, and Python can catch nothing."""
     monkeypatch.setattr(parquet, "__name__", "no_such_module")
     assert "it is damaged inside" in _message(_file(tmp_path, pl.Series("a", ["x"])))
+
+
+def test_the_reading_process_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    """A second Ctrl-C or `kill -9` ends the parent at once. The child still holds `alive` until it ends."""
+    path = _file(tmp_path, pl.Series("a", ["x"]))
+    script = (
+        "import os, sys, threading\n"
+        "from pathlib import Path\n"
+        "from callimport.core import models\n"
+        "from callimport.extract import parquet\n"
+        # The child runs this instead of the reading, which may take minutes.
+        "code = 'import os, threading; from callimport.extract import parquet;'\n"
+        "code += ' parquet._read_all = lambda _: (os.write(1, b\"r\"), threading.Event().wait());'\n"
+        "popen = parquet.subprocess.Popen\n"
+        "def started(command, **options):\n"
+        "    command[3] = command[3].replace('from callimport.extract.parquet import read_for_parent;', code)\n"
+        "    command[3] = command[3].replace('read_for_parent()', 'parquet.read_for_parent()')\n"
+        "    process = popen(command, **options | {'pass_fds': (int(sys.argv[2]),)})\n"
+        "    process.stdout.read(1)\n"
+        "    os._exit(0)\n"
+        "parquet.subprocess.Popen = started\n"
+        "path = Path(sys.argv[1])\n"
+        "parquet._refuse_unreadable(models.Source(path, '', path.stat().st_size, 0))\n"
+    )
+    reading, alive = os.pipe()
+    subprocess.run([sys.executable, "-c", script, path, str(alive)], pass_fds=[alive], check=True, timeout=60)
+    os.close(alive)
+    is_ended = select.select([reading], [], [], 30)[0]
+    os.close(reading)
+    assert is_ended
 
 
 def test_the_packages_of_the_working_folder_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A lead is found by its number alone where that is certain."""
 
+import os
 import random
 import re
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,13 @@ def test_leads_are_read_from_csv_and_parquet(tmp_path: Path) -> None:
     assert _ids(from_csv) == _ids(from_parquet) == {_PHONE: [5003], "+15145550124": [5004]}
     assert len(from_csv.sha256) == 64
     assert from_csv.sha256 != from_parquet.sha256
+
+
+def test_a_pipe_is_no_leads_file(tmp_path: Path) -> None:
+    """Nobody may ever write to the pipe, so it is not opened for reading."""
+    os.mkfifo(tmp_path / "leads.csv")
+    with pytest.raises(errors.SourceError, match="not a regular file"):
+        Leads.from_file(tmp_path / "leads.csv")
 
 
 def test_the_same_pair_twice_is_one_lead(tmp_path: Path) -> None:
