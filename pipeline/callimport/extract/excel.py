@@ -43,7 +43,7 @@ MOST_TIMES = 100
 HARMLESS_BYTES = 2**20
 # Rows that hold only formats take nearly as long to read as rows with text. Their cells take less.
 MOST_BLANK_ROWS = 200_000
-MOST_BLANK_CELLS = 1_000_000
+MOST_BLANK_CELLS = 500_000
 # Reports come with other sheets beside the calls (RingCentral: Filters, Users, Queues, Calls).
 _CALL_SHEETS = ("calls", "call log", "call logs", "call details", "cdr", "appels", "journal des appels")
 _LARGEST_EXACT = 2**53
