@@ -184,7 +184,7 @@ def as_text(table: Table, chance: random.Random) -> tuple[str, bytes]:
         content = content.decode().encode(chance.choice(_ENCODINGS), "replace")
     packing = chance.choice(("", "", "", "", ".gz", ".zip"))
     if packing == ".gz":
-        return ".csv.gz", gzip.compress(content)
+        return ".csv.gz", gzip.compress(content, mtime=0)
     if packing == ".zip":
         return ".zip", _zipped({"calls.csv": content}, chance)
     return ".csv", content
@@ -194,7 +194,7 @@ def _zipped(members: dict[str, bytes], chance: random.Random) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
         if chance.random() < 0.1:
             archive.writestr(
                 chance.choice(["__MACOSX/._a", "b.csv", "folder/", "c.zip", "../a.csv"]), b"direction\n1\n"
@@ -255,6 +255,19 @@ def as_workbook(table: Table, chance: random.Random) -> bytes:
         book.active.append(cells)
     file = io.BytesIO()
     book.save(file)
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    core = "docProps/core.xml"
+    members[core] = re.sub(rb"[0-9-]{10}T[0-9:]{8}Z", b"2024-05-31T14:05:09Z", members[core])
+    return _packed(members)
+
+
+def _packed(members: dict[str, bytes]) -> bytes:
+    """Return an archive without the present time, so that a seed always draws the same bytes."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, part in members.items():
+            archive.writestr(zipfile.ZipInfo(name), part, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
@@ -298,11 +311,7 @@ def workbook_edited(content: bytes, chance: random.Random) -> tuple[bytes, bool]
             del members[name]
         else:
             members[name] = chance.choice(list(OF_BYTES.values()))(members[name], chance)
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, part in members.items():
-            archive.writestr(name, part)
-    return file.getvalue(), keeps_rows
+    return _packed(members), keeps_rows
 
 
 def count_rows(table: Sequence[Sequence[str]], header: Sequence[str]) -> int | None:
