@@ -20,13 +20,15 @@ from pathlib import Path
 from tests import exporting
 from tests.fuzz import mutations
 from tests.rehearsal import ROOT
+from tests.whole_numbers import plain, shown
 
 # Processor time for one file. Wall time would depend on other work of the machine.
 MOST_SECONDS = 10.0
 _HANGS_SECONDS = 90.0
 _FAULTS = ("Traceback", "panicked", "fault of callimport", "RUST_BACKTRACE")
 _ALLOWED = {"check": {0, 3, 5}, "test": {0, 3, 5}, "new": {0, 5}, "show": {0, 2, 5}}
-_WHOLE_NUMBER = re.compile(rb"\+1[2-9][0-9]{9}(?![0-9])")
+_NUMBER = re.compile(r"\+1[2-9][0-9]{9}(?![0-9])|(?<![0-9])\(?[2-9][0-9]{2}\)?[-. ] ?[0-9]{3}[-.][0-9]{4}(?![0-9])")
+_ODD_NUMBER = "5145550123"
 _NUMBERS = "+15145550101\n+15145550102  # desk\n# a list\n(514) 555-0103\n"
 _CONFIG = 'timezone = "America/Toronto"\nunknown-agent = "omit"\nregion = "CA"\n'
 _AGENTS = (
@@ -36,7 +38,10 @@ _AGENTS = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A mutated file and the command that gets it. `rows` is how many rows the file holds, None if unknown."""
+    """A mutated file and the command that gets it.
+
+    `rows` is how many rows the file holds, None if unknown. The program reads all of them, or refuses the file.
+    """
 
     number: int
     told: str
@@ -82,17 +87,23 @@ def drawn(seed: int, number: int) -> Case:
     role = chance.choice(["", "", "", "", "", "", "", "--leads", "--agents", "list", "--profile", "--config"])
     if role:
         return _beside(number, role, chance)
-    sample = chance.choice(exporting.SAMPLES)
+    # The count of rows is known for the canonical format only.
+    canonical = [sample for sample in exporting.SAMPLES if sample.stem.startswith("canonical")]
+    sample = chance.choice([*exporting.SAMPLES, *canonical * (len(exporting.SAMPLES) // len(canonical))])
     content = sample.read_bytes()
     name, rows, steps = sample.name, None, [sample.stem]
     # Parquet is rare, because each file starts a process.
     kind = chance.choice(["csv", "csv", "csv", "text", "text", "xlsx", "xlsx", "parquet"])
     if kind == "csv":
         step = chance.choice(list(mutations.OF_CSV))
+        header = mutations.table_of(content)[0]
         content = mutations.OF_CSV[step](content, chance)
         steps.append(step)
+        if step in mutations.OF_TABLE and sample in canonical:
+            rows = mutations.count_rows(mutations.table_of(content), header)
     else:
         table = mutations.table_of(content)
+        header = list(table[0])
         for step in chance.sample(list(mutations.OF_TABLE), chance.choice((0, 1, 1, 2))):
             mutations.OF_TABLE[step](table, chance)
             steps.append(step)
@@ -104,11 +115,12 @@ def drawn(seed: int, number: int) -> Case:
             end, content = mutations.as_text(table, chance)
             name = f"calls{end}"
         steps.append(kind)
+        keeps_rows = kind == "xlsx" or steps == [sample.stem, "parquet"]
         if kind == "xlsx" and chance.random() < 0.5:
-            content = mutations.workbook_edited(content, chance)
+            content, keeps_rows = mutations.workbook_edited(content, chance)
             steps.append("XML edited")
-        elif steps == [sample.stem, kind]:
-            rows = mutations.count_rows(table) if sample.stem.startswith("canonical") and kind != "text" else None
+        if keeps_rows and sample in canonical:
+            rows = mutations.count_rows(table, header)
     if chance.random() < 0.3:
         step = chance.choice(list(mutations.OF_BYTES))
         content, rows = mutations.OF_BYTES[step](content, chance), None
@@ -120,8 +132,8 @@ def drawn(seed: int, number: int) -> Case:
         options += ["--timezone", exporting.ZONE]
     if command == "check":
         options += ["--unknown-agent", "omit"]
-    numbers = frozenset(found[2:].decode() for found in _WHOLE_NUMBER.findall(sample.read_bytes()))
-    as_json = command != "new" and chance.random() < 0.6
+    as_json = command != "new" and (rows is not None or chance.random() < 0.6)
+    numbers = numbers_of(sample.read_bytes())
     return Case(number, ", ".join(steps), name, content, command, tuple(options), as_json, rows, "", numbers)
 
 
@@ -147,7 +159,7 @@ def _beside(number: int, role: str, chance: random.Random) -> Case:
             end, content = mutations.as_text(table, chance)
             name = f"x{end}"
         elif kind == "xlsx":
-            name, content = "x.xlsx", mutations.workbook_edited(mutations.as_workbook(table, chance), chance)
+            name, content = "x.xlsx", mutations.workbook_edited(mutations.as_workbook(table, chance), chance)[0]
         else:
             name, content = "x.parquet", mutations.as_parquet(table, chance)
         steps.append(kind)
@@ -159,8 +171,14 @@ def _beside(number: int, role: str, chance: random.Random) -> Case:
     option = chance.choice(["--own-number", "--exclude-numbers"]) if role == "list" else role
     options = () if role == "--config" else ("--timezone", exporting.ZONE, "--unknown-agent", "omit")
     as_json = command == "check" and chance.random() < 0.6
-    numbers = frozenset(found[2:].decode() for found in _WHOLE_NUMBER.findall(good))
+    numbers = numbers_of(good)
     return Case(number, ", ".join(steps), name, content, command, options, as_json, None, option, numbers)
+
+
+def numbers_of(content: bytes) -> frozenset[str]:
+    """Return the ten digits of each number in a good file, and those that mutations put into files."""
+    found = _NUMBER.findall(content.decode("utf-8", "replace"))
+    return frozenset({_ODD_NUMBER, *(re.sub("[^0-9]", "", number)[-10:] for number in found)})
 
 
 def profile_named(stem: str) -> str:
@@ -194,7 +212,8 @@ def judged(case: Case, ended: Ended, rejects: Path) -> Iterator[str]:
 
 def whole_numbers(case: Case, said: str) -> set[str]:
     """Return the numbers of the good file that are shown whole."""
-    return {number for number in case.numbers if number in said}
+    text = plain(said)
+    return {number for number in case.numbers if shown(number, text)}
 
 
 def _of_json(case: Case, ended: Ended, rejects: Path) -> Iterator[str]:

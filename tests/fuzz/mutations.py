@@ -21,7 +21,7 @@ ODD_CELLS = (
     "00:01:12", "PT5S", "99999999999999999999", "-99999999999999999999", "1e400", "=1+1", "\u0000", "é\u202e", "Totals",
     '"', "\ufeff", "a" * 500, "٣", "0001-01-01 00:00:00", "9999-12-31 23:59:59", "2024-02-30 25:61:61", "{", "\\",
     "10000-01-01T00:00:00Z", "-262143-01-01 00:00:00", "NaN", "inf", "\x1b[31m", "a\tb", "a,b;c|d", "\x1a",
-    "\U0010ffff",
+    "\U0010ffff", "(514) 555-0123", "٥١٤ ٥٥٥ ٠١٢٣",
 )  # fmt: skip
 _ENDS = ("\n", "\r\n", "\r")
 _ENCODINGS = ("utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "latin-1", "cp037")
@@ -184,7 +184,7 @@ def as_text(table: Table, chance: random.Random) -> tuple[str, bytes]:
         content = content.decode().encode(chance.choice(_ENCODINGS), "replace")
     packing = chance.choice(("", "", "", "", ".gz", ".zip"))
     if packing == ".gz":
-        return ".csv.gz", gzip.compress(content)
+        return ".csv.gz", gzip.compress(content, mtime=0)
     if packing == ".zip":
         return ".zip", _zipped({"calls.csv": content}, chance)
     return ".csv", content
@@ -194,7 +194,7 @@ def _zipped(members: dict[str, bytes], chance: random.Random) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
         if chance.random() < 0.1:
             archive.writestr(
                 chance.choice(["__MACOSX/._a", "b.csv", "folder/", "c.zip", "../a.csv"]), b"direction\n1\n"
@@ -241,16 +241,33 @@ def _extreme(height: int, chance: random.Random) -> pl.Series:
     return whole.cast(pl.Datetime(chance.choice(["ms", "us", "ns"]), zone))
 
 
+def _as_workbook_text(cell: str) -> str:
+    return re.sub(r"[\x00-\x08\x0b-\x1f]", "", cell)[:32_000]
+
+
 def as_workbook(table: Table, chance: random.Random) -> bytes:
     book = openpyxl.Workbook()
     assert book.active is not None
     for row in table:
-        cells: list[object] = [re.sub(r"[\x00-\x08\x0b-\x1f]", "", cell)[:32_000] for cell in row]
+        cells: list[object] = [_as_workbook_text(cell) for cell in row]
         if chance.random() < 0.2:
             cells = [int(str(cell)) if str(cell).isascii() and str(cell).isdigit() else cell for cell in cells]
         book.active.append(cells)
     file = io.BytesIO()
     book.save(file)
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    core = "docProps/core.xml"
+    members[core] = re.sub(rb"[0-9-]{10}T[0-9:]{8}Z", b"2024-05-31T14:05:09Z", members[core])
+    return _packed(members)
+
+
+def _packed(members: dict[str, bytes]) -> bytes:
+    """Return an archive without the present time, so that a seed always draws the same bytes."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, part in members.items():
+            archive.writestr(zipfile.ZipInfo(name), part, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
@@ -271,8 +288,12 @@ _PIECES = (
 )
 
 
-def workbook_edited(content: bytes, chance: random.Random) -> bytes:
-    """Change the XML of a sheet, or the parts of the archive."""
+def workbook_edited(content: bytes, chance: random.Random) -> tuple[bytes, bool]:
+    """Change the XML of a sheet, or the parts of the archive. Return whether every row is still in the file.
+
+    No change of `_PIECES` takes the text of a row away.
+    """
+    keeps_rows = True
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     sheet = members[_SHEET].decode()
@@ -284,21 +305,17 @@ def workbook_edited(content: bytes, chance: random.Random) -> bytes:
             sheet = sheet[: place.start()] + made(chance) + sheet[place.end() :]
     members[_SHEET] = sheet.encode()
     if chance.random() < 0.2:
+        keeps_rows = False
         name = chance.choice(list(members))
         if chance.random() < 0.3:
             del members[name]
         else:
             members[name] = chance.choice(list(OF_BYTES.values()))(members[name], chance)
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, part in members.items():
-            archive.writestr(name, part)
-    return file.getvalue()
+    return _packed(members), keeps_rows
 
 
-def count_rows(table: Sequence[Sequence[str]]) -> int:
-    """Count the rows with text after the header, without repeated headers."""
-    header = [cell.strip().lower() for cell in table[0]]
-    return sum(
-        any(cell.strip() for cell in row) and [cell.strip().lower() for cell in row] != header for row in table[1:]
-    )
+def count_rows(table: Sequence[Sequence[str]], header: Sequence[str]) -> int | None:
+    """Count the rows with text after the header. Return None if the header is changed or repeated."""
+    if list(table[0]) != list(header) or list(header) in [list(row) for row in table[1:]]:
+        return None
+    return sum(any(_as_workbook_text(cell).strip() for cell in row) for row in table[1:])

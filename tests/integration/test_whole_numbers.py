@@ -2,16 +2,14 @@
 
 import csv
 import json
-import re
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from callimport.cli.commands import main
-from tests import rehearsal
+from tests import rehearsal, whole_numbers
 from tests.rehearsal import Crm
 
 DIGITS = "5145550123"
@@ -26,7 +24,6 @@ SPELLINGS = (
 )  # fmt: skip
 # One spelling of each kind, for slow tests: glued, grouped, in pairs, in other digits, over lines.
 FEW = ("x5145550123", "514/555/0123", "51 45 55 01 23", "٥١٤٥٥٥٠١٢٣", "514\n555\n0123")
-_NUMBER = re.compile(r"(?:[^\w•]|_){0,6}".join(DIGITS))
 _ROW = {
     "call_id": "A-1", "lead_id": "5003", "direction": "incoming", "status": "answered",
     "started_at": "2024-05-31T14:05:09-04:00", "duration_seconds": "95", "customer_phone": "+15145550199",
@@ -36,9 +33,7 @@ _ROW = {
 
 def _whole(text: str) -> str | None:
     """Return the whole number in the text, if there is one, in the digits of any script."""
-    plain = "".join(mark for mark in unicodedata.normalize("NFKC", text) if unicodedata.category(mark) != "Cf")
-    found = _NUMBER.search("".join(str(unicodedata.digit(mark, mark)) for mark in plain))
-    return found.group() if found else None
+    return whole_numbers.shown(DIGITS, whole_numbers.plain(text))
 
 
 def _write(path: Path, *rows: dict[str, str], names: tuple[str, ...] = tuple(_ROW)) -> Path:

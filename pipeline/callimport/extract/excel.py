@@ -4,24 +4,28 @@ Numbers are plain (5145550100, never 5.14555E+9), instants are ISO 8601 without 
 
 A workbook is refused if a row or a cell could be lost:
 
-- a row number does not rise, or is above `MOST_ROWS`
+- a row number does not rise, or is above `workbook_xml.MOST_ROWS`
 - two cells of a row stand in one column
+- the XML holds a row or a value where openpyxl does not read it
+- a formula has no value
 - the archive holds a part twice
 
 A workbook is also refused above these limits:
 
 - `source_file.MOST_COLUMNS` columns in a row
-- `MOST_BLANK` blank rows and cells after a row with text
-- `MOST_SHEETS` sheets
+- `MOST_BLANK_ROWS` blank rows or `MOST_BLANK_CELLS` cells in blank rows, after a row with text
+- `workbook_xml.MOST_SHEETS` sheets
 - `MOST_BYTES` bytes unpacked, or `MOST_TIMES` times the size of the file
+- `workbook_xml.MOST_PART_BYTES` bytes unpacked of a part that is read whole
 """
 
 import datetime as dt
 import itertools
 import warnings
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -30,24 +34,27 @@ from callimport.core import errors, models
 from callimport.extract import delimited_tolerant, headers, source_file
 
 if TYPE_CHECKING:
-    from openpyxl.cell.read_only import ReadOnlyCell
-    from openpyxl.workbook import Workbook
-    from openpyxl.worksheet._read_only import ReadOnlyWorksheet
+    from callimport.extract.workbook_xml import ReadOnlyCell, Sheet, Workbook
 
 # Unpacked. What a sheet can hold at most, a million rows, is about a third of this.
 MOST_BYTES = 2 * 2**30
 # Real sheets, whose rows and cells all have numbers, pack 5 to 20 times smaller.
 MOST_TIMES = 100
 HARMLESS_BYTES = 2**20
-# Excel has no row with a higher number.
-MOST_ROWS = 1_048_576
-# Rows that hold only formats take as long to read as rows with text.
-MOST_BLANK = 200_000
-# Each sheet is opened to see whether it holds text.
-MOST_SHEETS = 100
+# Rows that hold only formats take nearly as long to read as rows with text. Their cells take less.
+MOST_BLANK_ROWS = 200_000
+MOST_BLANK_CELLS = 500_000
 # Reports come with other sheets beside the calls (RingCentral: Filters, Users, Queues, Calls).
 _CALL_SHEETS = ("calls", "call log", "call logs", "call details", "cdr", "appels", "journal des appels")
 _LARGEST_EXACT = 2**53
+
+
+@dataclass(slots=True)
+class _Blank:
+    """How many rows without text were read one after another, and how many cells these rows have."""
+
+    rows: int = 0
+    cells: int = 0
 
 
 def first_records(source: models.Source, most: int) -> tuple[tuple[tuple[int, tuple[str, ...]], ...], str]:
@@ -97,66 +104,87 @@ def _counted(
 
 def has_fractions(source: models.Source, position: int, first_row: int) -> bool:
     """Whether the column at `position`, counted from 0, holds numbers that are not whole, from that row on."""
-    with _sheet(source) as sheet, _guarded(source):
+    with _sheet(source) as sheet:
         return any(
             cell.column == position + 1 and isinstance(cell.value, float) and not cell.value.is_integer()
-            for row, cells in _xml_rows(source, sheet)
+            for row, _, cells in _rows_with_cells(source, sheet, _Blank())
             for cell in cells
             if row >= first_row
         )
 
 
 @contextmanager
-def _sheet(source: models.Source) -> Iterator["ReadOnlyWorksheet"]:
+def _sheet(source: models.Source) -> Iterator["Sheet"]:
     """The sheet with the calls. Raises SourceError where it cannot be told which that is."""
     try:
-        import openpyxl
+        from callimport.extract import workbook_xml
     except ImportError as error:
         raise errors.SourceError(
             f'{source.path} is an Excel workbook: pip install openpyxl to read it, or save it as "CSV UTF-8"'
         ) from error
     _refuse_archive(source)
     with _guarded(source):
-        book = openpyxl.load_workbook(source.path, read_only=True, data_only=True, keep_links=False)
+        book = workbook_xml.open_book(source)
     try:
         yield _chosen(source, book)
     finally:
         book.close()
 
 
-def _chosen(source: models.Source, book: "Workbook") -> "ReadOnlyWorksheet":
-    visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
-    filled: list[ReadOnlyWorksheet] = [sheet for sheet in visible if next(_rows(source, sheet), None)]
+def _chosen(source: models.Source, book: "Workbook") -> "Sheet":
+    blank = _Blank()
+
+    def with_text(sheets: list["Sheet"]) -> list["Sheet"]:
+        return [sheet for sheet in sheets if next(_rows_with_cells(source, sheet, blank), None)]
+
+    sheets: Iterable[Any] = book.worksheets
+    visible: list[Sheet] = [sheet for sheet in sheets if sheet.sheet_state == "visible"]
+    calls = with_text([sheet for sheet in visible if sheet.title.strip().casefold() in _CALL_SHEETS])
+    if len(calls) == 1:
+        return calls[0]
+    filled = calls or with_text(visible)
     if not filled:
         raise errors.SourceError(f"{source.path} holds no sheet with text; export it again")
-    calls = [sheet for sheet in filled if sheet.title.strip().casefold() in _CALL_SHEETS]
-    if len(filled) > 1 and len(calls) != 1:
+    if len(filled) > 1:
         names = ", ".join(sheet.title for sheet in filled)
         raise errors.SourceError(
             f"{source.path} holds several sheets ({names}); call the one that is meant Calls, or save it as CSV"
         )
-    return calls[0] if len(calls) == 1 else filled[0]
+    return filled[0]
 
 
-def _rows(source: models.Source, sheet: "ReadOnlyWorksheet") -> Generator[tuple[int, list[str]], None, None]:
+def _rows(source: models.Source, sheet: "Sheet") -> Iterator[tuple[int, list[str]]]:
     """Every row that holds any text, with its number in the sheet."""
-    rows = _xml_rows(source, sheet)
-    last, blank = 0, 0
+    return ((number, texts) for number, texts, _ in _rows_with_cells(source, sheet, _Blank()))
+
+
+def _rows_with_cells(
+    source: models.Source, sheet: "Sheet", blank: _Blank
+) -> Generator[tuple[int, list[str], list["ReadOnlyCell"]], None, None]:
+    """Every row that holds any text: its number in the sheet, its texts, and its cells. Count other rows in `blank`."""
+    from callimport.extract import workbook_xml
+
+    rows = workbook_xml.rows(source, sheet)
+    last = 0
     while True:
         with _guarded(source):
-            taken = [(number, _texts(cells)) for number, cells in itertools.islice(rows, 500)]
+            taken = [(number, width, _texts(cells), cells) for number, width, cells in itertools.islice(rows, 500)]
         if not taken:
             return
-        for number, texts in taken:
+        for number, width, texts, cells in taken:
             if any(map(str.strip, texts)):
-                last, blank = number, 0
-                yield number, texts
+                last = number
+                yield number, texts, cells
+                # Only after the caller took another row: a search for the first text counts blank rows of all sheets.
+                blank.rows = blank.cells = 0
             else:
-                blank += 1 + len(texts)
-        if blank > MOST_BLANK:
+                blank.rows += 1
+                blank.cells += width
+        if blank.rows > MOST_BLANK_ROWS or blank.cells > MOST_BLANK_CELLS:
             raise errors.SourceError(
-                f"{source.path}: more than {MOST_BLANK:,} blank rows and cells follow row {last}; delete them, "
-                'or save the sheet as "CSV UTF-8"'
+                f"{source.path}: {blank.rows:,} blank rows with {blank.cells:,} cells follow row {last}, more than "
+                f"{MOST_BLANK_ROWS:,} rows or {MOST_BLANK_CELLS:,} cells; delete these rows, or save the sheet as "
+                '"CSV UTF-8"'
             )
 
 
@@ -165,49 +193,6 @@ def _texts(cells: list["ReadOnlyCell"]) -> list[str]:
     for cell in cells:
         texts[cell.column - 1] = _text(cell)
     return texts
-
-
-def _xml_rows(
-    source: models.Source, sheet: "ReadOnlyWorksheet"
-) -> Generator[tuple[int, list["ReadOnlyCell"]], None, None]:
-    """Read the rows of the sheet's XML: the number of each row, and its cells in any order.
-
-    openpyxl's own `iter_rows` adds a blank row for each missing number, and leaves out a row whose number does not
-    rise. It ends where the sheet says that it ends. Raises any error that openpyxl raises, see `_guarded`.
-    """
-    from openpyxl.cell.read_only import ReadOnlyCell
-    from openpyxl.worksheet._reader import WorkSheetParser
-
-    its: Any = sheet  # openpyxl's own reader uses these attributes; they are not public
-    with its._get_source() as xml:
-        parser = WorkSheetParser(
-            xml,
-            its._shared_strings,
-            data_only=True,
-            epoch=its.parent.epoch,
-            date_formats=its.parent._date_formats,
-            timedelta_formats=its.parent._timedelta_formats,
-        )
-        last = 0
-        for number, found in parser.parse():
-            _refuse_row(source, number, last, [cell["column"] for cell in found])
-            last = number
-            yield number, [ReadOnlyCell(sheet, **cell) for cell in found]
-
-
-def _refuse_row(source: models.Source, number: int, last: int, columns: list[int]) -> None:
-    """Raise SourceError if the number of the row does not rise, or if two of its cells stand in one column."""
-    if not last < number <= MOST_ROWS:
-        raise errors.SourceError(
-            f"{source.path}: the row after row {last} is numbered {str(number)[:12]}; row numbers must rise, to "
-            f'{MOST_ROWS:,} at most; open the file in a spreadsheet and save it again, or save it as "CSV UTF-8"'
-        )
-    source_file.refuse_wide(source, max(columns, default=0), f"row {number}")
-    if len(set(columns)) < len(columns):
-        raise errors.SourceError(
-            f"{source.path}, row {number}: two cells stand in one column; open the file in a spreadsheet and save it "
-            'again, or save it as "CSV UTF-8"'
-        )
 
 
 def _text(cell: "ReadOnlyCell") -> str:
@@ -264,12 +249,6 @@ def _refuse_archive(source: models.Source) -> None:
         raise errors.SourceError(
             f"{source.path} holds a part of its workbook twice, and only one can be read; open it in a spreadsheet and "
             "save it again"
-        )
-    sheets = sum(name.startswith("xl/worksheets/") for name in names)
-    if sheets > MOST_SHEETS:
-        raise errors.SourceError(
-            f"{source.path} holds {sheets:,} sheets, more than {MOST_SHEETS}; save the sheet with the calls as a "
-            "workbook of its own"
         )
 
 

@@ -13,6 +13,8 @@ _AROUND = "\ufeff \t\r\n\u00a0"
 _DIGITS = "0123456789"
 # A column name has no run of so many digits; a row of data has one somewhere.
 _LONG_NUMBER = r"[0-9]{4}"
+# A name in a damaged header may be a whole file.
+_QUOTED = 60
 
 
 def is_repeated(cells: Sequence[str], layout: models.Layout) -> bool:
@@ -95,6 +97,11 @@ def _is_same(layout: models.Layout, columns: Sequence[str], row: dict[str, Any])
     first = dict(zip(layout.names, layout.header, strict=True))
     names, cells = [first[name] for name in columns], [row[name] or "" for name in columns]
     return row["_ragged"] is None and _plain(cells) == _plain(names)
+
+
+def shortened(name: str) -> str:
+    """The name as messages quote it, cut after 60 characters."""
+    return name if len(name) <= _QUOTED else f"{name[: _QUOTED - 1]}…"
 
 
 def trimmed(cells: Sequence[str]) -> tuple[str, ...]:

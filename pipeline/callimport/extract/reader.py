@@ -13,17 +13,18 @@ from callimport.core import csv_safety, errors, models, row_origin
 from callimport.extract import delimited, excel, formats, headers, parquet
 from callimport.extract.delimited_tolerant import FILL_IN, PUT_QUOTES
 from callimport.extract.discovery import find
-from callimport.extract.headers import count_lines, is_second_header, trimmed
+from callimport.extract.headers import count_lines, is_second_header, shortened, trimmed
 from callimport.extract.source_file import open_source, refuse_changed
 from callimport.extract.swallowed_rows import TOLD as SWALLOWED
 
 __all__ = [
     "CHUNK_ROWS", "FILL_IN", "PEEKED", "PUT_QUOTES", "SWALLOWED", "count_lines", "find", "header", "is_second_header",
-    "open_source", "peek", "read", "refuse_fractions", "trimmed",
+    "open_source", "peek", "read", "refuse_fractions", "shortened", "trimmed",
 ]  # fmt: skip
 
 CHUNK_ROWS = 100_000
 PEEKED = 200
+_MOST_QUOTED = 8
 
 
 def peek(source: models.Source) -> models.Peek:
@@ -90,7 +91,8 @@ def refuse_fractions(source: models.Source, column: str, layout: models.Layout |
         has_fractions = excel.has_fractions(source, position, its.first_row)
     if has_fractions:
         raise errors.SchemaMismatch(
-            f"{source.name}: the ids in {column} are numbers with fractions, so 17.1 and 17.10 look alike: export text"
+            f"{source.name}: the ids in {shortened(column)} are numbers with fractions, so 17.1 and 17.10 look alike: "
+            "export text"
         )
 
 
@@ -140,4 +142,5 @@ def _refuse_names(source: models.Source, names: tuple[str, ...]) -> None:
             raise errors.SourceError(f"{source.path}: column {position} has no name; name it or remove it")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise errors.SourceError(f"{source.path}: several columns are called {', '.join(twice)}; rename or remove them")
+        told = ", ".join(map(shortened, twice[:_MOST_QUOTED])) + (", …" if len(twice) > _MOST_QUOTED else "")
+        raise errors.SourceError(f"{source.path}: several columns are called {told}; rename or remove them")

@@ -78,7 +78,9 @@ def _headed(profile: Profile, peek: models.Peek, header: Header, position: int, 
     layout = headed(peek, position, profile.second_header)
     found = columns.resolved(profile, layout.names)
     _refuse_twice(profile, layout.names, found)
-    told = ", ".join(found[name] for name in header.needs[:_SHOWN]) + (", …" if len(header.needs) > _SHOWN else "")
+    told = ", ".join(reader.shortened(found[name]) for name in header.needs[:_SHOWN]) + (
+        ", …" if len(header.needs) > _SHOWN else ""
+    )
     version = f" ({header.name})" if header.name else ""
     where = "it" if peek.is_typed else f"line {line}"
     return Match(
@@ -123,7 +125,7 @@ def _refuse_twice(profile: Profile, names: Sequence[str], found: dict[str, str])
     """Two columns of one name, of which the recipe needs one: nobody knows which is meant."""
     for name in profile.used:
         if name in found and f"{found[name]} (2)" in names:
-            told = found[name]
+            told = reader.shortened(found[name])
             raise errors.SchemaMismatch(f"several columns are called {told}; rename or remove all but one")
 
 
@@ -186,8 +188,9 @@ def _unknown(profile: Profile, found: dict[str, str], names: Sequence[str]) -> l
     for name in unknown:
         if name not in slips:
             nameless = re.fullmatch(r"column \d+", name)
-            told += [f"{name}: did you mean {match}?" for match in close(name, absent)] or [
-                f"{name} has no name" if nameless else f"column {name} is not known"
+            quoted = reader.shortened(name)
+            told += [f"{quoted}: did you mean {match}?" for match in close(name, absent)] or [
+                f"{quoted} has no name" if nameless else f"column {quoted} is not known"
             ]
     return told
 
@@ -218,7 +221,9 @@ def _missing(needs: Sequence[str], found: dict[str, str], cells: Sequence[str]) 
     told: list[str] = []
     for name in needs:
         if name not in found:
-            told += [f"{slip}: did you mean {name}?" for slip in close(name, spare)] or [f"column {name} is missing"]
+            told += [f"{reader.shortened(slip)}: did you mean {name}?" for slip in close(name, spare)] or [
+                f"column {name} is missing"
+            ]
     return told
 
 

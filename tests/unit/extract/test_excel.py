@@ -1,6 +1,7 @@
 """A workbook is read as its sheet would be saved as CSV, but for what Excel spoils on the way."""
 
 import datetime as dt
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from callimport import extract
 from callimport.core import errors, models
-from callimport.extract import excel, reader
+from callimport.extract import excel, reader, workbook_xml
 
 START = dt.datetime(2024, 5, 31, 14, 5, 9)  # noqa: DTZ001 (a sheet knows no zones)
 
@@ -123,12 +125,110 @@ def _edited(path: Path, *pairs: tuple[str, str]) -> Path:
         ('r="B2"', 'r="A2"', "row 2: two cells stand in one column"),
         ('r="B2"', 'r="XFD2"', "row 2: 16,384 columns, more than 1,000"),
         ("</row>", "<c/>" * 16_000 + "</row>", "columns, more than 1,000"),
-        ("</sheetData>", "<row/>" * 200_001 + "</sheetData>", "more than 200,000 blank rows and cells follow row 3"),
+        ("</sheetData>", "<row/>" * 2_001 + "</sheetData>", "2,001 blank rows with 0 cells follow row 3"),
     ],
 )
-def test_a_sheet_that_could_lose_a_row_or_never_end_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_sheet_that_could_lose_a_row_or_never_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, said: str
+) -> None:
+    monkeypatch.setattr(excel, "MOST_BLANK_ROWS", 2_000)
     path = _edited(_book(tmp_path, {"S": [["a", "b"], ["1", "2"], ["3", "4"]]}), (old, new))
     assert said in _message(path)
+
+
+_CELL = '<c r="B3" t="inlineStr"><is><t>4</t></is></c>'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (_CELL, '<c r="B3"><f>A3</f><v></v></c>', "row 3: a formula has no value yet; open the file in a spreadsheet"),
+        (_CELL, '<c r="B3"><f>A3</f></c>', "row 3: a formula has no value yet"),
+        (_CELL, '<c r="B3"><v>9_5</v></c>', "row 3: a cell holds no valid number"),
+        (_CELL, '<c r="B3"><x:v xmlns:x="urn:x">4</x:v></c>', "near row 3 the sheet holds rows or values where"),
+        (_CELL, f'<x:c xmlns:x="urn:x" r="B3">{_CELL}</x:c>', "near row 2 the sheet holds rows or values where"),
+        (_CELL, _CELL + '</row><c r="A4"><v>5</v></c><row>', "near row 3 the sheet holds rows or values where"),
+        (_CELL, _CELL + '</row><x:row xmlns:x="urn:x"><c/></x:row><row>', "near row 3 the sheet holds rows or values"),
+        (_CELL, _CELL + "<row/>", "near row 2 the sheet holds rows or values where"),
+        ("</sheetData>", "</sheetData><row/>", "near row 4 the sheet holds rows or values where"),
+        ("</sheetData>", '</sheetData><x:sheetData xmlns:x="urn:x"/>', "near row 3 the sheet holds rows or values"),
+        ("http://schemas.openxmlformats.org/spreadsheetml/2006/main", workbook_xml.STRICT, "(not Strict)"),
+    ],
+)
+def test_rows_and_values_that_openpyxl_skips_are_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = _edited(_book(tmp_path, {"S": [["a", "b"], ["1", "2"], ["3", "4"]]}), (old, new))
+    assert said in _message(path)
+
+
+def test_the_values_that_formulas_had_are_read(tmp_path: Path) -> None:
+    path = _book(tmp_path, {"S": [["a", "b"], ["1", "2"], ["3", "4"], ["5", "6"]]})
+    _edited(
+        path, (_CELL, '<c r="B3" t="str"><f>A3</f><v></v></c>'), ("<is><t>5</t></is>", "<f>A1</f><is><t>5</t></is>")
+    )
+    assert _rows(path) == [("1", "2", 2, None), ("3", "", 3, None), ("5", "6", 4, None)]
+
+
+def test_blank_rows_with_formats_below_the_calls_are_read(tmp_path: Path) -> None:
+    row = '<row><c s="0"/><c s="0"/><c s="0"/><c s="0"/><c s="0"/><c s="0"/></row>'
+    path = _edited(_book(tmp_path, {"S": [["a", "b"], ["1", "2"]]}), ("</sheetData>", row * 35_000 + "</sheetData>"))
+    assert _rows(path) == [("1", "2", 2, None)]
+
+
+def test_blank_cells_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(excel, "MOST_BLANK_CELLS", 30)
+    path = _edited(_book(tmp_path, {"S": [["a"]]}), ("</sheetData>", "<row><c/><c/></row>" * 16 + "</sheetData>"))
+    assert "16 blank rows with 32 cells follow row 1" in _message(path)
+
+
+def _with_sheet_99(path: Path, sheets: int, rows: str) -> Path:
+    """Add `sheets` names of sheets, all of one part that holds the `rows`."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name).decode() for name in archive.namelist()}
+    relation = re.search("<Relationship [^>]*worksheet[^>]*>", members["xl/_rels/workbook.xml.rels"])
+    sheet = re.search("<sheet [^>]*>", members["xl/workbook.xml"])
+    assert relation
+    assert sheet
+    of_part = re.sub(' Id="[^"]*"', ' Id="rId99"', relation[0]).replace("sheet1.xml", "sheet99.xml")
+    named = re.sub('id="[^"]*"', 'id="rId99"', sheet[0]) * sheets
+    members["xl/_rels/workbook.xml.rels"] = members["xl/_rels/workbook.xml.rels"].replace(
+        relation[0], relation[0] + of_part
+    )
+    members["xl/workbook.xml"] = members["xl/workbook.xml"].replace(sheet[0], sheet[0] + named)
+    members["xl/worksheets/sheet99.xml"] = re.sub(
+        "<sheetData.*</sheetData>", f"<sheetData>{rows}</sheetData>", members["xl/worksheets/sheet1.xml"]
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_blank_rows_of_all_sheets_count_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(excel, "MOST_BLANK_ROWS", 1000)
+    path = _with_sheet_99(_book(tmp_path, {"S": [["a"], ["1"]]}), 3, "<row/>" * 400)
+    assert "1,200 blank rows with 0 cells" in _message(path)
+    assert _rows(_with_sheet_99(_book(tmp_path, {"S": [["a"], ["1"]]}), 2, "<row/>" * 400)) == [("1", 2, None)]
+
+
+def test_sheets_of_one_part_count_as_sheets(tmp_path: Path) -> None:
+    path = _with_sheet_99(_book(tmp_path, {"S": [["a"], ["1"]]}), workbook_xml.MOST_SHEETS, "")
+    assert "holds 101 sheets, more than 100" in _message(path)
+
+
+@pytest.mark.parametrize(
+    "part", ["xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/styles.xml", "[Content_Types].xml"]
+)
+def test_a_large_part_that_is_read_whole_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    path = _book(tmp_path, {"S": [["a"], ["1"]]})
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members[part] += b" " * 2**17
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert _rows(path) == [("1", 2, None)]
+    monkeypatch.setattr(workbook_xml, "MOST_PART_BYTES", 2**17)
+    assert f"its part {part} unpacks to 0 MiB" in _message(path)
 
 
 def test_rows_and_cells_without_numbers_and_cells_in_any_order_are_read(tmp_path: Path) -> None:
@@ -151,7 +251,7 @@ def test_a_part_that_is_twice_in_the_archive_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_sheets_than_a_report_has_are_refused(tmp_path: Path) -> None:
-    sheets: dict[str, list[list[object]]] = {f"S{number}": [] for number in range(excel.MOST_SHEETS + 1)}
+    sheets: dict[str, list[list[object]]] = {f"S{number}": [] for number in range(workbook_xml.MOST_SHEETS + 1)}
     assert "holds 101 sheets, more than 100" in _message(_book(tmp_path, sheets))
 
 
@@ -202,5 +302,7 @@ def test_a_workbook_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _book(tmp_path, {"S": [["a"]]})
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    monkeypatch.delitem(sys.modules, workbook_xml.__name__)
+    monkeypatch.delattr(extract, "workbook_xml")
+    monkeypatch.setitem(sys.modules, "openpyxl.cell.read_only", None)
     assert "pip install openpyxl" in _message(path)

@@ -93,6 +93,7 @@ def test_a_source_is_known_by_its_content(tmp_path: Path) -> None:
         ("calls.csv", "a,b\n1,2\n".encode("utf-32"), "is UTF-32"),
         ("calls.csv", b"a\x00b,c\n1,2\n", "is no text"),
         ("calls.csv", b"a,b,a\n1,2,3\n", "several columns are called a"),
+        ("calls.csv", b"%b,%b\n" % (b"a" * 300, b"a" * 300), f"several columns are called {'a' * 59}…; rename"),
         ("calls.csv", b"a,,b\n1,2,3\n", "column 2 has no name"),
         ("calls.csv", b'a,b\n1,2\n3,"open\n4,5\n', "line 3: a quote"),
         ("calls.csv", b'a,b\n1,2\n3,"' + b"open\n4,5\n" * 50_000, "line 3: field larger than field limit"),

@@ -70,6 +70,11 @@ def test_a_needed_column_that_is_there_twice_is_refused() -> None:
         profile.detect(_peek([*_FREEPBX, "src"]))
 
 
+def test_long_names_of_columns_are_cut_in_messages() -> None:
+    with pytest.raises(errors.SchemaMismatch, match=f"column {'x' * 59}… is not known"):
+        profile.detect(_peek([*_CANONICAL, "x" * 900]))
+
+
 def test_rows_without_a_header_are_known_by_their_looks() -> None:
     rows = [(*_DUMP, "ANSWERED", "3", "", "1717178709.1", "")] * 19
     match = profile.detect(_peek(*rows, ["Total", "19"]))
