@@ -48,7 +48,7 @@ def _assert_refused(ended: Ended, code: int, says: str) -> None:
     [
         ({"HTTPS_PROXY": f"socks5://user:{SECRET}@127.0.0.1:9"}, "the proxy in HTTPS_PROXY"),
         ({"SSL_CERT_FILE": "/dev/null"}, "SSL_CERT_FILE=/dev/null"),
-        ({"SSLKEYLOGFILE": "/nonexistent/keys"}, "SSLKEYLOGFILE=/nonexistent/keys"),
+        ({"SSLKEYLOGFILE": "/dev/null/keys"}, "SSLKEYLOGFILE=/dev/null/keys"),
     ],
 )
 def test_a_variable_that_blocks_the_crm_is_named(

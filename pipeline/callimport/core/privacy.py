@@ -60,7 +60,7 @@ _IDS = (
     r"|(?<![\w-])(?:[A-Z]{2})?(?=\d*[a-f])[0-9a-f]{32,64}(?![\w-])"
     r"|(?<![\w.+-])1\d{9}\.(?!0+\b)\d{1,6}(?![\w.-])"
     r"|(?<=/)[\w.-]{1,200}\.sqlite3(?![\w])"
-    rf"|(?<=//)(?:{_OCTET}\.){{3}}{_OCTET}(?::\d{{1,5}})?(?!\d)"
+    rf"|(?:(?<=//)|(?<![\w.])(?=127\.))(?:{_OCTET}\.){{3}}{_OCTET}(?::\d{{1,5}})?(?!\d)"
 )
 _KNOWN = rf"(?P<known>(?<={_STARTS})(?:{_COUNT})(?=\")|{_TIME}|{_IDS})"
 # Every digit in Unicode. Superscript and encircled digits are not in \d.

@@ -142,7 +142,8 @@ def defaults(config_file: str | None, options: Set[str]) -> dict[str, Any]:
     given = _from_file(Path(path), options) if path else {}
     for variable, value in os.environ.items():
         name = variable.removeprefix(PREFIX).lower().replace("_", "-")
-        if variable.startswith(PREFIX) and name in options and name not in _RESERVED:
+        # An empty variable counts as unset: an empty state folder would be the folder that somebody works in.
+        if value and variable.startswith(PREFIX) and name in options and name not in _RESERVED:
             if len(value) > _LONGEST_VALUE:
                 raise errors.ConfigError(f"{variable} is longer than {_LONGEST_VALUE:,} characters: shorten it")
             given[name] = value

@@ -141,6 +141,7 @@ def test_every_text_in_an_answer_is_masked_except_our_own_ids() -> None:
     [
         "2024-05-31T14:05:09+00:00",
         "http://127.0.0.1:54321/v2",
+        "the ledger of Rehearsal Motors at 127.0.0.1:46289",
         "lead 5003  communication 142534452  7K3Q-2M9D-XA",
         "lead 42534452  20240531.csv row 1234567",
         "the ledger /var/lib/callimport/ledgers/127.0.0.1-38355-75505169.sqlite3-wal",

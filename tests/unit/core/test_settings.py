@@ -467,6 +467,8 @@ def test_the_environment_wins_over_the_settings_file(tmp_path: Path, monkeypatch
     monkeypatch.setenv("CALLIMPORT_STATE_DIR", "/e")
     monkeypatch.setenv("CALLIMPORT_LIMIT", "7")
     assert config.defaults(str(path), _OPTIONS) == from_file | {"state-dir": "/e", "limit": "7"}
+    monkeypatch.setenv("CALLIMPORT_STATE_DIR", "")
+    assert config.defaults(None, _OPTIONS) == {"limit": "7"}
     monkeypatch.setenv("CALLIMPORT_CONFIG", str(path))
     assert config.defaults(None, _OPTIONS)["timezone"] == "UTC"
 
