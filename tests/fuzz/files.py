@@ -211,9 +211,9 @@ def judged(case: Case, ended: Ended, rejects: Path) -> Iterator[str]:
 
 
 def whole_numbers(case: Case, said: str) -> set[str]:
-    """Return the numbers of the good file that are shown whole."""
+    """Return the numbers of the good file that are shown whole. `profiles show` prints a profile for copying."""
     text = plain(said)
-    return {number for number in case.numbers if shown(number, text)}
+    return {number for number in case.numbers if case.command != "show" and shown(number, text)}
 
 
 def _of_json(case: Case, ended: Ended, rejects: Path) -> Iterator[str]:
