@@ -211,9 +211,16 @@ def judged(case: Case, ended: Ended, rejects: Path) -> Iterator[str]:
 
 
 def whole_numbers(case: Case, said: str) -> set[str]:
-    """Return the numbers of the good file that are shown whole. `profiles show` prints a profile for copying."""
+    """Return the numbers of the good file that are shown whole.
+
+    A profile is printed for copying: `show` prints all of it, and `new` names the columns outside its comments.
+    """
+    if case.command == "show":
+        return set()
+    if case.command == "new":
+        said = "\n".join(line for line in said.splitlines() if line.startswith(("#", "error:", "warning:")))
     text = plain(said)
-    return {number for number in case.numbers if case.command != "show" and shown(number, text)}
+    return {number for number in case.numbers if shown(number, text)}
 
 
 def _of_json(case: Case, ended: Ended, rejects: Path) -> Iterator[str]:
