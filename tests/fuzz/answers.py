@@ -249,9 +249,8 @@ class _CasePlayer:
 
     def _judge_single(self, code: int) -> None:
         """After one hostile answer to one create, the run delivers all other calls."""
-        # 8: the run looks at its first call in the CRM. If the answer named a wrong id, a person must decide.
-        is_first = not any(one.kind == "create" and not one.met for one in self._crm.journal)
-        if _STOPS_A_RUN.match(self._answers[0]) or (is_first and code == 8):
+        # 8: each run looks at its first call in the CRM. If the answer named a wrong id, a person must decide.
+        if _STOPS_A_RUN.match(self._answers[0]) or code == 8:
             return
         if code == 1:
             self.played.findings.append("hostile run: one answer to one create stopped the run")
