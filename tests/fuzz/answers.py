@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -344,14 +345,15 @@ def _without_separators(text: str) -> str:
 # Ways to run a command
 
 
-class Runner:
+class Runner(ABC):
     """Run commands against one CRM."""
 
     crm: Answers
     url = URL
 
+    @abstractmethod
     def command(self, *words: str) -> rehearsal.Ended:
-        raise NotImplementedError
+        """Run one command and return how it ended."""
 
     def follow(self, script: Script) -> None:
         self.crm.script = script

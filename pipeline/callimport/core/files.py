@@ -1,4 +1,4 @@
-"""Files we write: whole or not at all, readable by their owner only, and never over another without leave."""
+"""Write files whole or not at all, for their owner only, and never over another without leave. Read small files."""
 
 import contextlib
 import errno

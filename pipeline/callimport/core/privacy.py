@@ -68,7 +68,7 @@ _DIGIT = r"[\d⁰¹²³⁴-⁹₀-₉①-⑨⑴-⑼⒈-⒐⓪⓵-⓽⓿❶-❾�
 # What may stand between two digits: marks and blanks, dashes that Unicode counts as letters, and marks in the spelling
 # of HTML and of addresses.
 _BETWEEN = r"(?:[\W_ーｰـᐧㆍ・ʰ-˿]|&\w{1,8};|%[0-9A-F]{2}){0,6}"
-# Nine digits or more, however they are grouped and whatever they touch; a time may follow. Or 555-0123.
+# Nine digits or more, in any grouping, next to any character; a time may follow. Or 555-0123.
 _NUMBER = re.compile(
     rf"{_KNOWN}|\+?{_DIGIT}(?:{_BETWEEN}(?!{_TIME}|{_MASK}){_DIGIT}){{8,}}|(?<![\w.+])\d{{3}}[ .\-]\d{{4}}(?!\w)"
 )
@@ -103,8 +103,8 @@ class Masked(str):
 def mask(text: str) -> Masked:
     """Return the text on one line, without tokens, control characters and whole phone numbers.
 
-    All output of the program passes through here. Nine digits or more may be a phone number, however they are grouped
-    and whatever they touch. Times, ids that do not look like a phone number, and addresses of servers stay. Text beyond
+    All output of the program passes through here. Nine digits or more may be a phone number, in any grouping and next
+    to any character. Times, ids that do not look like a phone number, and addresses of servers stay. Text beyond
     `LONGEST_LINE` is cut off.
     """
     if isinstance(text, Masked):

@@ -1,10 +1,10 @@
-"""Hear Ctrl-C, SIGTERM and SIGHUP from the first line of the program to its last, whatever the main thread does.
+"""Hear Ctrl-C, SIGTERM and SIGHUP from the first line of the program to its last, also if the main thread is stuck.
 
 The first signal asks for a clean end. A second one ends the process at once.
 
 CPython runs a Python handler in the main thread, between two bytecodes. A main thread that waits in C (polars, a name
-look-up, a thread that reads a pipe) runs none. CPython's handler in C writes the number of the signal to the wake-up
-pipe at once, whatever the main thread does. A thread here reads that pipe.
+look-up, a thread that reads a pipe) runs none. CPython's handler in C still writes the number of the signal to the
+wake-up pipe at once. A thread here reads that pipe.
 
 Only the standard library's smallest modules are imported here: this runs before everything else is loaded.
 """
