@@ -1,7 +1,7 @@
 """The SQLite file that remembers: what was meant to be sent, what was sent, and what came of it.
 
-database       the file: private, exclusive, migrated, synced at every commit
-migrations     the tables and the triggers that refuse an illegal move
+database       the file: private, exclusive, synced at every commit
+schema.sql     the tables and the triggers that refuse an illegal move
 enrol          phase one: every call of a batch becomes an item, whole or not at all
 lead_cache     whose a number is, as the CRM said, and for how long that holds
 waiting_items  calls that wait for a lead

@@ -1,4 +1,4 @@
-"""The SQLite file itself: made private, opened exclusively, migrated, and safe against power loss at every commit.
+"""The SQLite file itself: private, opened exclusively, and safe against power loss at every commit.
 
 One connection only: SQLite before 3.51.3 can corrupt a WAL file under two, and two would mean two runs anyway.
 Calls block the event loop on purpose: a commit takes about a millisecond, at most seven are made a second, and a
@@ -19,8 +19,11 @@ from typing import Any
 from callimport.core import errors
 
 APPLICATION_ID = 0x43414C4C  # "CALL"
+# The version of schema.sql, kept in user_version. Before the first release, no ledger of another version is read.
+VERSION = 15
 CACHE_KIB = 64 * 1024
 _MEMORY = ":memory:"
+_SCHEMA = importlib.resources.files("callimport.ledger") / "schema.sql"
 
 Values = tuple[Any, ...] | dict[str, Any]
 
@@ -64,7 +67,7 @@ class Database:
     def in_memory(cls) -> "Database":
         """A ledger for one look only: nothing of it is ever written to a disk."""
         database = cls(sqlite3.connect(_MEMORY, isolation_level=None), _MEMORY)
-        database._migrate()
+        database._set_up()
         return database
 
     @classmethod
@@ -162,9 +165,10 @@ class Database:
         self.execute("PRAGMA synchronous = FULL")
         if sys.platform == "darwin":
             self.execute("PRAGMA fullfsync = 1")
-        self._migrate()
+        self._set_up()
 
-    def _migrate(self) -> None:
+    def _set_up(self) -> None:
+        """Set the connection up, and create the tables if the file is new. LedgerError for another version."""
         self.execute("PRAGMA foreign_keys = ON")
         self.execute("PRAGMA trusted_schema = OFF")
         # Else a million items are entered through 2 MB, each page of an index written again and again.
@@ -173,18 +177,26 @@ class Database:
         self.execute("PRAGMA temp.secure_delete = OFF")
         # Without it, INSERT OR REPLACE would delete past the triggers that keep items, attempts and outcomes.
         self.execute("PRAGMA recursive_triggers = ON")
-        migrations = _migrations()
         version = int(self.one("PRAGMA user_version"))
-        if version > len(migrations):
-            raise errors.LedgerError(
+        if version == 0:
+            with self.transaction():
+                for statement in _statements(_SCHEMA.read_text(encoding="utf-8")):
+                    self.execute(statement)
+                self.execute(f"PRAGMA user_version = {VERSION}")
+                self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        elif version != VERSION:
+            raise self._of_another_version(version)
+
+    def _of_another_version(self, version: int) -> errors.LedgerError:
+        if version > VERSION:
+            return errors.LedgerError(
                 f"the ledger {self.place} was written by a newer callimport: upgrade with pip install -U callimport"
             )
-        for number, script in enumerate(migrations[version:], start=version + 1):
-            with self.transaction():
-                for statement in _statements(script):
-                    self.execute(statement)
-                self.execute(f"PRAGMA user_version = {number}")
-                self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        return errors.LedgerError(
+            f"the ledger {self.place} was written by an older callimport (version {version} of the ledger, not "
+            f"{VERSION}): go on with that callimport until its status shows no call pending or in doubt, then move the "
+            "ledger to another folder and import with --first-run --adopt: that begins a new ledger"
+        )
 
     def _refuse_lost_file(self) -> None:
         """Raise LedgerError if a file of the ledger was removed, replaced or cut off.
@@ -254,14 +266,8 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
 
 
-def _migrations() -> list[str]:
-    folder = importlib.resources.files("callimport.ledger") / "migrations"
-    scripts = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
-    return [script.read_text(encoding="utf-8") for script in scripts]
-
-
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: sqlite3's executescript would commit the migration half done."""
+    """The statements of a script one by one: sqlite3's executescript would commit half of them."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

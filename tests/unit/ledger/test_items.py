@@ -449,8 +449,7 @@ def test_the_file_is_private_logged_ahead_and_synced(ledger: Ledger, path: Path)
     assert _pragma(ledger, "recursive_triggers") == 1
     assert _pragma(ledger, "locking_mode") == "exclusive"
     assert _pragma(ledger, "application_id") == database.APPLICATION_ID
-    migrations = Path(database.__file__).parent / "migrations"
-    assert _pragma(ledger, "user_version") == len(list(migrations.glob("*.sql")))
+    assert _pragma(ledger, "user_version") == database.VERSION
 
 
 @pytest.mark.parametrize("existed", [False, True])
@@ -493,6 +492,17 @@ def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(errors.LedgerError, match="cannot be opened"):
         making.ledger(tmp_path / "nowhere" / "ledger.sqlite3")
+
+
+def test_an_older_ledger_is_refused_and_left_alone(ledger: Ledger, path: Path) -> None:
+    _sql(ledger, "PRAGMA user_version = 14")
+    ledger.close()
+    before = path.read_bytes()
+    with pytest.raises(errors.LedgerError, match=r"older callimport .* move the ledger .* --first-run --adopt"):
+        making.ledger(path)
+    with pytest.raises(errors.LedgerError, match="older callimport"):
+        Ledger.glimpse(path, making.clock())
+    assert path.read_bytes() == before
 
 
 def test_a_newer_ledger_is_refused(ledger: Ledger, path: Path) -> None:
