@@ -139,8 +139,8 @@ def bring(of: Ledger, its_key: str, run_id: str, status: ItemStatus, *, communic
 
 
 def row(of: Ledger, its_key: str) -> dict[str, Any]:
-    """An item by column name."""
-    names = [name for _, name, *_ in of.database.rows("PRAGMA table_info(item)")]
+    """An item by column name, without its checksum."""
+    names = [name for _, name, *_ in of.database.rows("PRAGMA table_info(item)") if name != "checksum"]
     (found,) = of.database.rows(f"SELECT {', '.join(names)} FROM item WHERE key = ?", (its_key,))  # noqa: S608
     return dict(zip(names, found, strict=True))
 

@@ -63,7 +63,7 @@ def _in_flight_is_pending_again() -> list[Any]:
     def start(self: Ledger, run_id: str) -> int:
         with self.database.transaction():
             self.database.execute(
-                "INSERT INTO outcome SELECT id, 'not_applied', NULL, 'the run ended', ? FROM unresolved",
+                "INSERT INTO outcome SELECT id, 'not_applied', NULL, 'the run ended', ?, NULL FROM unresolved",
                 (self._now(),),
             )
             self.database.execute("UPDATE item SET status = 'pending' WHERE status = 'in_flight'")

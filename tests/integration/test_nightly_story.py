@@ -5,10 +5,8 @@ recordings that were not there before; people who merge a lead, leave, delete a 
 nothing new.
 """
 
-import contextlib
 import hashlib
 import json
-import sqlite3
 import struct
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -140,12 +138,9 @@ class Night:
         assert answer.status_code == 200, answer.text
 
     def day_passes(self) -> None:
-        """In the ledger, which cannot tell that two nights of this story are seconds apart."""
-        (ledger,) = (self.crm.state / "ledgers").glob("*.sqlite3")
-        with contextlib.closing(sqlite3.connect(ledger)) as database, database:
-            database.execute(
-                "UPDATE lookup SET looked_up_at = strftime('%Y-%m-%dT%H:%M:%S+00:00', looked_up_at, '-1 day')"
-            )
+        """In the lead cache, which cannot tell that two nights of this story are seconds apart."""
+        for cache in (self.crm.state / "ledgers").glob("*.leads"):
+            cache.unlink()
 
     def stored(self, letter: str) -> dict[str, Any]:
         """What the CRM keeps of the call of that letter."""

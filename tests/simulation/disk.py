@@ -124,7 +124,8 @@ class Disk:
                 raise sqlite3.OperationalError(bad.says)
 
         def open_watched(path: Any, **options: Any) -> sqlite3.Connection:
-            if Path(str(path)).parent != disk.folder:
+            # The lead cache may be lost at any time, so its disk is not watched.
+            if Path(str(path)).parent != disk.folder or Path(str(path)).suffix != ".sqlite3":
                 return connect(path, **options)
             connection = connect(path, factory=Watched, **options)
             process = living.get()

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
-from callimport.ledger import lead_cache, waiting_items
+from callimport.ledger import known_leads, lead_cache, waiting_items
 from callimport.resolve import lead_search, leads
 from tests.simulation.sabotage import Sabotage
 
@@ -19,7 +19,7 @@ def _chosen_anew_each_night() -> list[Any]:
     def nothing(*_: object) -> dict[str, int]:
         return {}
 
-    return [mock.patch.object(lead_cache, "pins", nothing)]
+    return [mock.patch.object(known_leads, "pins", nothing)]
 
 
 def _near_ones_all_at_once() -> list[Any]:

@@ -180,14 +180,17 @@ class _Story:
     def _seen(self) -> Seen:
         """Of a copy: to look would mend what a crash has left."""
         with self.disk.copied() as path, contextlib.closing(sqlite3.connect(path)) as ledger:
-            if not ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'lookup'").fetchone():
+            if not ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'item'").fetchone():
                 return Seen({}, {}, {})
             items = ledger.execute("SELECT call_id, phone, direction, started_at, status FROM item").fetchall()
             leadless = ledger.execute("""
                 SELECT call_id, phone, direction, started_at, first_seen_at FROM leadless
                 WHERE key NOT IN (SELECT key FROM item)
             """).fetchall()
-            asked_at = ledger.execute("SELECT phone, looked_up_at FROM lookup").fetchall()
+        asked_at: list[tuple[str, str]] = []
+        for path in self.disk.folder.glob("*.leads"):
+            with contextlib.closing(sqlite3.connect(path)) as cache:
+                asked_at = cache.execute("SELECT phone, looked_up_at FROM answer").fetchall()
         return Seen(
             dict(zip(names([one[:4] for one in items]), (one[4] for one in items), strict=True)),
             dict(zip(names([one[:4] for one in leadless]), (second(one[4]) for one in leadless), strict=True)),

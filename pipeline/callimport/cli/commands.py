@@ -223,7 +223,7 @@ def status(as_json: bool, **given: Any) -> ExitCode:
             destination=given["destination"],
             recordings=found.recordings or {},
         )
-    return ExitCode.OK
+    return _stop(found.damaged, ExitCode.STOPPED) if found.damaged else ExitCode.OK
 
 
 @commands.command(
@@ -344,7 +344,7 @@ def reconcile(accept: tuple[tuple[str, int], ...], resend: tuple[str, ...], **gi
             held=settled.held,
             destination=given["destination"],
         )
-    return settled.exit_code
+    return _stop(settled.damaged, settled.exit_code) if settled.damaged else settled.exit_code
 
 
 def _tools(given: dict[str, Any]) -> importer.Tools:

@@ -21,7 +21,7 @@ from callimport.core.errors import ExitCode
 from callimport.core.signals import interruptible
 from callimport.crm import account
 from callimport.crm.handshake import Handshake
-from callimport.ledger import locking, queries
+from callimport.ledger import damage, locking, queries
 from callimport.load import account_ledger
 
 # Calls of the future are rejects from five minutes on.
@@ -224,8 +224,10 @@ def _ledger(settings: config.Settings, clock: models.Clock, path: Path, whose: m
     try:
         if locking.is_held(locking.beside(path, "lock")):
             return _ok("ledger", f"{path} is held by a run: callimport status shows how far it is; not looked into now")
-        with account_ledger.offline(settings, clock) as ledger:
-            ledger.database.check_soundness()
+        with account_ledger.reading(settings, clock) as ledger:
+            ledger.database.check_soundness(with_indexes=True)
+            damage.check_all(ledger.database)
+            damage.refuse(ledger.database)
             calls = sum(queries.counts(ledger.database).values())
             version = ledger.database.one("PRAGMA user_version")
             bound = queries.bound_account(ledger.database)

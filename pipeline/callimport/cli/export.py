@@ -15,7 +15,7 @@ import polars as pl
 
 from callimport.core import errors, files, models, privacy, table_file, workbook_writer
 from callimport.core.settings import Settings
-from callimport.ledger import Ledger, history, queries
+from callimport.ledger import Ledger, damage, history, queries
 from callimport.load import account_ledger
 
 ROWS_AT_ONCE = 50_000
@@ -27,10 +27,11 @@ _NUMBERS = ("row", "communication_id", "lead_id", "started_at", "attempts")
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """How many items were written, and where."""
+    """How many items were written, and where. `damaged` names those that were left out."""
 
     path: Path
     items: int
+    damaged: str | None
 
 
 def refuse_unfit(path: Path, *, force: bool) -> None:
@@ -55,13 +56,14 @@ def export(
     Whole or not at all; ConfigError for another format, a file that exists, or a batch that the ledger does not know.
     """
     refuse_unfit(path, force=settings.force)
-    with account_ledger.offline(settings, clock) as ledger:
+    with account_ledger.reading(settings, clock) as ledger:
         files.refuse_same((path,), (Path(ledger.database.place),))
         if batch_id is not None and not queries.knows_batch(ledger.database, batch_id):
             raise errors.ConfigError(f"the ledger knows no batch {batch_id}: callimport export without --batch has all")
         frames = _frames(ledger, statuses, batch_id)
         write = _write_parquet if path.suffix.lower() == ".parquet" else _write_table
-        return Exported(path, write(path, frames))
+        items = write(path, frames)
+        return Exported(path, items, damage.told(ledger.database))
 
 
 def _frames(ledger: Ledger, statuses: Sequence[models.ItemStatus], batch_id: str | None) -> Iterator[pl.DataFrame]:

@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 
 from callimport.core import errors, models, phones, privacy
+from callimport.core.errors import ExitCode
 from callimport.core.settings import Settings
-from callimport.ledger import history
+from callimport.ledger import damage, history
 from callimport.ledger.history import History, WithoutLead
 from callimport.load import account_ledger
 
@@ -18,18 +19,20 @@ MOST_TOLD = 200
 @dataclass(frozen=True, slots=True)
 class Found:
     """The oldest of the calls that were meant, `count` of them in all; and those that wait for a lead, which are tried
-    for so long."""
+    for so long. `damaged` names those that are not told."""
 
     ledger: str
     count: int
     histories: tuple[History, ...]
     without_lead: tuple[WithoutLead, ...]
     lead_grace: timedelta
+    damaged: str | None = None
 
     def for_machines(self) -> dict[str, Any]:
         """As plain values, phones masked."""
         return {
-            "exit_code": 0,
+            "exit_code": int(ExitCode.STOPPED if self.damaged else ExitCode.OK),
+            "damaged": self.damaged,
             "ledger": self.ledger,
             "count": self.count,
             "found": list(map(_plain, self.histories)),
@@ -41,7 +44,7 @@ def find(settings: Settings, clock: models.Clock, text: str) -> Found:
     """The calls that `text` names: a customer's number as people write it, a call id of the phone system, a KEY, a
     communication or a lead. ConfigError where the ledger knows none."""
     text = text.strip()
-    with account_ledger.offline(settings, clock) as ledger:
+    with account_ledger.reading(settings, clock) as ledger:
         phone = _phone(text, settings.region)
         count = history.count_named(ledger.database, text, phone)
         without_lead = history.without_lead(ledger.database, text, phone, limit=MOST_TOLD)
@@ -50,9 +53,10 @@ def find(settings: Settings, clock: models.Clock, text: str) -> Found:
                 f"the ledger knows nothing of {text}, neither as a number nor as an id of call, "
                 "communication or lead: callimport check tells whether a file has it, and what is wrong with its row"
             )
-        histories = history.named(ledger.database, text, phone, limit=MOST_TOLD)
+        histories = history.named(ledger.database, text, phone, limit=MOST_TOLD, leads=ledger.lead_cache)
         place = ledger.database.place
-        return Found(place, count, tuple(histories), tuple(without_lead), settings.lead_grace)
+        damaged = damage.told(ledger.database)
+        return Found(place, count, tuple(histories), tuple(without_lead), settings.lead_grace, damaged)
 
 
 def _phone(text: str, region: str) -> str | None:

@@ -1,19 +1,28 @@
 """callimport report: the last import on one page, told from the ledger alone."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from callimport import report
 from callimport.cli.status import LISTED
 from callimport.core import errors, files, models
 from callimport.core.settings import Settings
-from callimport.ledger import held_updates, queries, runs
+from callimport.ledger import damage, held_updates, queries, runs
 from callimport.load import account_ledger
 
 
-def write(settings: Settings, clock: models.Clock, path: Path) -> str:
-    """Write the page; the id of the run that it is about. ConfigError where there is none, or the file may not be."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The run that the page is about. `damaged` names the calls that are not on it."""
+
+    run_id: str
+    damaged: str | None
+
+
+def write(settings: Settings, clock: models.Clock, path: Path) -> Written:
+    """Write the page. ConfigError where there is none, or the file may not be."""
     files.refuse_existing(path, force=settings.force)
-    with account_ledger.offline(settings, clock) as ledger:
+    with account_ledger.reading(settings, clock) as ledger:
         database = ledger.database
         files.refuse_same((path,), (Path(database.place),))
         run = runs.last(database)
@@ -28,4 +37,4 @@ def write(settings: Settings, clock: models.Clock, path: Path) -> str:
             ledger=database.place,
             listed=listed,
         )
-    return run.run_id
+        return Written(run.run_id, damage.told(database))

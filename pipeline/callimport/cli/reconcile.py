@@ -22,7 +22,7 @@ from callimport.core.signals import Interruption, interruptible
 from callimport.crm import account
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
-from callimport.ledger import Ledger, held_updates, queries
+from callimport.ledger import Ledger, damage, held_updates, queries
 from callimport.load import account_ledger
 from callimport.load.reconcile import Reconciliation
 
@@ -40,11 +40,12 @@ class Settled:
     held: tuple[models.Listed, ...]
     decided: dict[str, int] = field(default_factory=dict)
     interrupted: ExitCode | None = None
+    damaged: str | None = None
 
     @property
     def exit_code(self) -> ExitCode:
         left = ExitCode.IN_DOUBT if self.in_doubt or self.held else ExitCode.OK
-        return self.interrupted or left
+        return self.interrupted or (ExitCode.STOPPED if self.damaged else left)
 
     def for_machines(self) -> dict[str, Any]:
         """As plain values, phones masked."""
@@ -56,6 +57,7 @@ class Settled:
             "in_doubt": len(self.in_doubt),
             "held": len(self.held),
             "pending": self.pending,
+            "damaged": self.damaged,
             "listed": [status.plain(item) for item in (*self.in_doubt, *self.held)],
         }
 
@@ -120,12 +122,15 @@ def _settled(
     interrupted: ExitCode | None = None,
 ) -> Settled:
     database = ledger.database
+    in_doubt = tuple(queries.items(database, ItemStatus.IN_DOUBT))
+    held = (*queries.items(database, ItemStatus.HELD), *held_updates.items(database))
     return Settled(
         ledger=database.place,
         verdicts={kind: verdicts.get(kind, 0) for kind in KINDS},
         pending=queries.counts(database)[ItemStatus.PENDING],
-        in_doubt=tuple(queries.items(database, ItemStatus.IN_DOUBT)),
-        held=(*queries.items(database, ItemStatus.HELD), *held_updates.items(database)),
+        in_doubt=in_doubt,
+        held=held,
         decided=decided or {"accepted": 0, "resent": 0},
         interrupted=interrupted,
+        damaged=damage.told(database),
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from callimport.core import models, privacy
 from callimport.core.settings import Settings, find_ledger
-from callimport.ledger import Ledger, held_updates, locking, queries, recordings, updates, waiting_items
+from callimport.ledger import Ledger, damage, held_updates, locking, queries, recordings, updates, waiting_items
 from callimport.load import account_ledger
 
 LISTED = (models.ItemStatus.IN_DOUBT, models.ItemStatus.HELD, models.ItemStatus.REFUSED, models.ItemStatus.FAILED)
@@ -13,7 +13,8 @@ LISTED = (models.ItemStatus.IN_DOUBT, models.ItemStatus.HELD, models.ItemStatus.
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`running` is the heartbeat of the run that holds the ledger; the rest is then not known."""
+    """`running` is the heartbeat of the run that holds the ledger; the rest is then not known. `damaged` names the
+    damaged calls among those that are listed."""
 
     ledger: str
     running: dict[str, Any] | None
@@ -27,6 +28,7 @@ class Status:
     waiting: tuple[models.Waiting, ...] = ()
     listed: tuple[models.Listed, ...] = ()
     recordings: dict[str, int] | None = None
+    damaged: str | None = None
 
     def for_machines(self) -> dict[str, Any]:
         """As plain values, phones masked."""
@@ -54,8 +56,12 @@ def status(settings: Settings, clock: models.Clock) -> Status:
     path = find_ledger(settings)
     if locking.is_held(locking.beside(path, "lock")):
         return Status(str(path), locking.read_heartbeat(locking.beside(path, "heartbeat")) or {"state": "starting"})
-    with account_ledger.offline(settings, clock) as ledger:
+    with account_ledger.reading(settings, clock) as ledger:
         database = ledger.database
+        listed = (
+            *(item for status in LISTED for item in queries.items(database, status)),
+            *held_updates.items(database),
+        )
         return Status(
             ledger=str(path),
             running=None,
@@ -67,17 +73,15 @@ def status(settings: Settings, clock: models.Clock) -> Status:
             without_lead=waiting_items.count(database),
             last_run=_last_run(ledger),
             waiting=tuple(queries.waiting(database, besides=None)),
-            listed=(
-                *(item for status in LISTED for item in queries.items(database, status)),
-                *held_updates.items(database),
-            ),
+            listed=listed,
             recordings=recordings.counts(database),
+            damaged=damage.told(database),
         )
 
 
 def is_update_held(settings: Settings, clock: models.Clock, key: str) -> bool:
     """Whether KEY is a delivered call whose update is held."""
-    with account_ledger.offline(settings, clock) as ledger:
+    with account_ledger.reading(settings, clock) as ledger:
         return held_updates.is_held(ledger.database, key)
 
 

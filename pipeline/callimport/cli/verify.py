@@ -17,7 +17,7 @@ from callimport.core.signals import Interruption, interruptible
 from callimport.crm import account
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
-from callimport.ledger import delivered
+from callimport.ledger import damage, delivered
 from callimport.load import account_ledger
 from callimport.load.verify import READERS, Verification
 from callimport.load.verify_results import Kind, Proof
@@ -35,9 +35,12 @@ class Verified:
     elapsed_seconds: float
     counts: dict[str, int]
     found: tuple[Proof, ...]
+    damaged: str | None = None
 
     @property
     def exit_code(self) -> ExitCode:
+        if self.damaged:
+            return ExitCode.STOPPED
         return ExitCode.ROWS_FAILED if self.found else ExitCode.OK
 
     def for_machines(self) -> dict[str, Any]:
@@ -50,6 +53,7 @@ class Verified:
             "elapsed_seconds": self.elapsed_seconds,
             "calls": self.counts,
             "found": [asdict(proof) for proof in self.found],
+            "damaged": self.damaged,
         }
 
 
@@ -73,7 +77,7 @@ async def _verify(settings: config.Settings, tools: importer.Tools, combined: Pa
     async with tools.connect(target.base_url, target.token, connections=READERS) as crm:
         courier = Courier(crm, pacer, tools.rng)
         whose = account.choose(await courier.accounts(), settings.account)
-        with account_ledger.of_a_look(settings, tools.clock, target, whose, tools.talk.say) as ledger:
+        with account_ledger.to_compare(settings, tools.clock, target, whose, tools.talk.say) as ledger:
             place = ledger.database.place
             if combined is not None:
                 files.refuse_same((combined,), (Path(place),))
@@ -99,6 +103,7 @@ async def _verify(settings: config.Settings, tools: importer.Tools, combined: Pa
                 round(tools.clock.monotonic() - began, 1),
                 {str(kind): verification.counts[kind] for kind in Kind},
                 tuple(sorted(found, key=lambda proof: (proof.lead_id, proof.communication_id))),
+                damage.told(ledger.database),
             )
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from callimport import importer, report
 from callimport.cli import export, find, json_answers, last_run, options, verify
-from callimport.core import models, plurals
+from callimport.core import errors, models, plurals
 from callimport.core.errors import ExitCode
 
 Tools = Callable[[dict[str, Any]], importer.Tools]
@@ -62,7 +62,7 @@ def _verify(tools: Tools, /, combined: Path | None, **given: Any) -> ExitCode:
             leads=verified.leads,
             combined=str(combined) if combined else None,
         )
-    return verified.exit_code
+    return _ended(tools(given), verified.exit_code, verified.damaged)
 
 
 @click.command(
@@ -103,7 +103,7 @@ def _export(tools: Tools, /, output: Path, statuses: tuple[str, ...], batch: str
         batch_id=batch.upper() if batch else None,
     )
     report.say(Console(), f"{exported.path}: {plurals.calls(exported.items)}")
-    return ExitCode.OK
+    return _ended(tools(given), ExitCode.OK, exported.damaged)
 
 
 @click.command(
@@ -122,9 +122,9 @@ Examples:
 def _report(tools: Tools, /, output: Path, **given: Any) -> ExitCode:
     """Write the last import as one page: how it ended, where its calls stand now, and which need a person. Offline,
     and not while a run goes on (exit 6)."""
-    run_id = last_run.write(options.settings(given), tools(given).clock, output)
-    report.say(Console(), f"{output}: run {run_id}")
-    return ExitCode.OK
+    written = last_run.write(options.settings(given), tools(given).clock, output)
+    report.say(Console(), f"{output}: run {written.run_id}")
+    return _ended(tools(given), ExitCode.OK, written.damaged)
 
 
 @click.command(
@@ -157,4 +157,12 @@ def _find(tools: Tools, /, what: str, as_json: bool, **given: Any) -> ExitCode:
             waiting=found.without_lead,
             grace=found.lead_grace,
         )
-    return ExitCode.OK
+    return _ended(tools(given), ExitCode.OK, found.damaged)
+
+
+def _ended(tools: importer.Tools, code: ExitCode, damaged: str | None) -> ExitCode:
+    """Say which calls are damaged, if any: they are not in the answer."""
+    if damaged is None:
+        return code
+    tools.talk.error(damaged)
+    return errors.worst(code, ExitCode.STOPPED)

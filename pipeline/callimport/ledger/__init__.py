@@ -2,8 +2,11 @@
 
 database       the file: private, exclusive, synced at every commit
 schema.sql     the tables and the triggers that refuse an illegal move
+checksum       of an item: what is damaged is neither changed, nor sent, nor shown as proof
+damage         which calls are damaged
 enrol          phase one: every call of a batch becomes an item, whole or not at all
-lead_cache     whose a number is, as the CRM said, and for how long that holds
+lead_cache     what the CRM said about numbers, in a file of its own
+known_leads    which leads the calls of the ledger have
 waiting_items  calls that wait for a lead
 row_origins    rows that were mended, and the rejected rows that they replace
 look_alikes    new calls that are known under another key: look-alikes, another time zone

@@ -6,6 +6,7 @@ ledger that is always in step with the code that drives it needs no queue, no th
 """
 
 import contextlib
+import functools
 import importlib.resources
 import os
 import shutil
@@ -17,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from callimport.core import errors
+from callimport.ledger import checksum
 
 APPLICATION_ID = 0x43414C4C  # "CALL"
 # The version of schema.sql, kept in user_version. Before the first release, no ledger of another version is read.
 VERSION = 15
 CACHE_KIB = 64 * 1024
 _MEMORY = ":memory:"
+_OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
 _SCHEMA = importlib.resources.files("callimport.ledger") / "schema.sql"
 
 Values = tuple[Any, ...] | dict[str, Any]
@@ -34,6 +37,11 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: str, *, named: str | None = None) -> None:
         self._connection = connection
         self._path = path
+        # The damaged rows that this process came across, see damage.py.
+        self.damaged: checksum.Damaged = set()
+        checksum.register(connection, self.damaged)
+        # A damaged text need not be UTF-8.
+        connection.text_factory = lambda text: text.decode("utf-8", "replace")
         # The path in messages. For a copy, this is the path of the original.
         self.place = named or path
         # Device, inode and last known size of each file of the ledger, by path.
@@ -71,9 +79,45 @@ class Database:
         return database
 
     @classmethod
-    def copied(cls, path: Path) -> "Database":
-        """The ledger at `path` as it stands, in memory; neither it nor its folder is written to."""
+    def reading(cls, path: Path) -> "Database":
+        """Open the ledger at `path` where it lies, to look at it. Neither it nor its folder is written to.
+
+        No process may write to it meanwhile. A ledger that was killed has commits in its write-ahead log alone. SQLite
+        cannot read them without writing into the folder, so that such a ledger is copied to a temporary folder.
+        """
         _refuse_special_file(path)
+        log = Path(f"{path}-wal")
+        if log.exists() and log.stat().st_size:
+            return cls._of_a_copy(path)
+        try:
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None
+            )
+        except sqlite3.Error as error:
+            raise errors.LedgerError(f"the ledger {path} cannot be read: {error}; check its rights") from None
+        database = cls(connection, str(path))
+        try:
+            with database._translating():
+                database._refuse_other_programs()
+                database._set_up(is_new_allowed=False)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @classmethod
+    def copied(cls, path: Path) -> "Database":
+        """Copy the ledger at `path` as it stands into memory, to plan on. Neither it nor its folder is written to."""
+        _refuse_special_file(path)
+        opened = cls._of_a_copy(path)
+        try:
+            return opened.copy()
+        finally:
+            opened.close()
+
+    @classmethod
+    def _of_a_copy(cls, path: Path) -> "Database":
+        """Open a copy of the ledger and its log. It is deleted at once: it lives while it is open."""
         with tempfile.TemporaryDirectory() as folder:
             twin = Path(folder) / path.name
             try:
@@ -84,19 +128,16 @@ class Database:
                 raise errors.LedgerError(
                     f"the ledger {path} cannot be read: {error.strerror}; check its rights"
                 ) from None
-            opened = cls.open(twin, named=path)
-            try:
-                return opened.copy()
-            finally:
-                opened.close()
+            return cls.open(twin, named=path)
 
     def copy(self) -> "Database":
         """A snapshot to plan on; what happens to it does not happen to this ledger."""
         twin = sqlite3.connect(_MEMORY, isolation_level=None)
         with self._translating():
             self._connection.backup(twin)
-            twin.execute("PRAGMA foreign_keys = ON")
-        return Database(twin, _MEMORY)
+        copy = Database(twin, _MEMORY, named=self.place)
+        copy._set_up()
+        return copy
 
     def close(self) -> None:
         self._connection.close()
@@ -143,9 +184,10 @@ class Database:
         found = self.rows(sql, values)
         return found[0][0] if found else None
 
-    def check_soundness(self) -> None:
-        """After an unclean stop, before anything is sent: LedgerError if a page of the file is damaged."""
-        verdict = self.one("PRAGMA quick_check")
+    def check_soundness(self, *, with_indexes: bool = False) -> None:
+        """LedgerError if a page of the file is damaged; `with_indexes` also if an index does not fit its table, which
+        takes longer. For the contents of items see damage.py."""
+        verdict = self.one("PRAGMA integrity_check" if with_indexes else "PRAGMA quick_check")
         if verdict != "ok":
             raise errors.LedgerError(
                 f"the ledger {self.place} is damaged ({verdict}): restore it from a backup; sending without it could "
@@ -155,9 +197,7 @@ class Database:
     def _prepare(self) -> None:
         # Before the first read: only then does opening an existing ledger already shut everybody else out.
         self.execute("PRAGMA locking_mode = EXCLUSIVE")
-        application = self.one("PRAGMA application_id")
-        if application not in (0, APPLICATION_ID) or (application == 0 and self.one("SELECT 1 FROM sqlite_master")):
-            raise errors.LedgerError(f"{self.place} is a database of another program: name another file with --ledger")
+        self._refuse_other_programs()
         if self.one("PRAGMA journal_mode = WAL") != "wal":
             raise errors.LedgerError(
                 f"the ledger {self.place} cannot keep a write-ahead log there: put it on a local disk with --ledger"
@@ -167,7 +207,12 @@ class Database:
             self.execute("PRAGMA fullfsync = 1")
         self._set_up()
 
-    def _set_up(self) -> None:
+    def _refuse_other_programs(self) -> None:
+        application = self.one("PRAGMA application_id")
+        if application not in (0, APPLICATION_ID) or (application == 0 and self.one("SELECT 1 FROM sqlite_master")):
+            raise errors.LedgerError(f"{self.place} is a database of another program: name another file with --ledger")
+
+    def _set_up(self, *, is_new_allowed: bool = True) -> None:
         """Set the connection up, and create the tables if the file is new. LedgerError for another version."""
         self.execute("PRAGMA foreign_keys = ON")
         self.execute("PRAGMA trusted_schema = OFF")
@@ -178,7 +223,7 @@ class Database:
         # Without it, INSERT OR REPLACE would delete past the triggers that keep items, attempts and outcomes.
         self.execute("PRAGMA recursive_triggers = ON")
         version = int(self.one("PRAGMA user_version"))
-        if version == 0:
+        if version == 0 and is_new_allowed:
             with self.transaction():
                 for statement in _statements(_SCHEMA.read_text(encoding="utf-8")):
                     self.execute(statement)
@@ -186,6 +231,11 @@ class Database:
                 self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         elif version != VERSION:
             raise self._of_another_version(version)
+        elif self.rows(_OBJECTS) != _objects_of_schema():
+            # A flipped bit in a trigger would switch off a guard.
+            raise self._damaged(sqlite3.DatabaseError("its tables or triggers are not as they were made"))
+        for trigger in checksum.triggers():
+            self.execute(trigger)
 
     def _of_another_version(self, version: int) -> errors.LedgerError:
         if version > VERSION:
@@ -264,6 +314,14 @@ def _create_private(path: Path) -> None:
     # sqlite3 alone would make it readable for everybody under the usual umask.
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
+
+
+@functools.cache
+def _objects_of_schema() -> list[tuple[Any, ...]]:
+    """The tables, indexes, views and triggers of a new ledger."""
+    with contextlib.closing(sqlite3.connect(_MEMORY)) as new:
+        new.executescript(_SCHEMA.read_text(encoding="utf-8"))
+        return new.execute(_OBJECTS).fetchall()
 
 
 def _statements(script: str) -> Iterator[str]:

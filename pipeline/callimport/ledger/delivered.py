@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from callimport.core import models
+from callimport.ledger import checksum
 from callimport.ledger.database import Database
 
 _COLUMNS = "key, reference, lead_id, communication_id, payload, echo"
@@ -39,9 +40,11 @@ def leads(database: Database) -> list[int]:
 
 
 def of_lead(database: Database, lead_id: int) -> list[Kept]:
-    """The calls that went to a lead, in the order of their communications."""
+    """The calls that went to a lead, in the order of their communications. Damaged ones are left out."""
     found = database.rows(
-        f"SELECT {_COLUMNS} FROM item WHERE lead_id = ? AND status = 'delivered' ORDER BY communication_id", (lead_id,)
+        f"SELECT {_COLUMNS} FROM item WHERE lead_id = ? AND status = 'delivered' AND {checksum.is_sound()} "
+        "ORDER BY communication_id",
+        (lead_id,),
     )
     return [_kept(row) for row in found]
 
@@ -51,7 +54,7 @@ def among(database: Database, communication_ids: Set[int]) -> list[Kept]:
     marks = ", ".join("?" * len(communication_ids))
     found = database.rows(
         f"SELECT {_COLUMNS} FROM item WHERE communication_id IN ({marks}) AND status = 'delivered' "
-        "ORDER BY communication_id",
+        f"AND {checksum.is_sound()} ORDER BY communication_id",
         tuple(sorted(communication_ids)),
     )
     return [_kept(row) for row in found]

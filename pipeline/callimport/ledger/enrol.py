@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from callimport.core import models
-from callimport.ledger import held_updates, look_alikes, recordings, row_origins, waiting_items
+from callimport.ledger import checksum, held_updates, look_alikes, recordings, row_origins, waiting_items
 from callimport.ledger.database import Database
 from callimport.transform import deduplicate
 
@@ -191,13 +191,14 @@ class Enrolment:
 
     def _find_known(self) -> None:
         """Nothing needs to be done about a pending item of this very batch whose row tells what it told before: a
-        payload names direction, number and time of its call, too."""
-        self._run("""
+        payload names direction, number and time of its call, too. Nothing is done about a damaged item."""
+        self._run(f"""
             INSERT INTO temp.known
-            SELECT sighting.rowid, item.rowid, item.status = 'pending' AND item.next_facts IS NULL
+            SELECT sighting.rowid, item.rowid, NOT {checksum.is_sound()} OR (
+                item.status = 'pending' AND item.next_facts IS NULL
                 AND item.batch_id = :batch AND item.source_sha256 = batch_source.sha256
                 AND (item.source_row, item.facts, item.payload) = (sighting.row, sighting.facts, sighting.payload)
-                AND item.legs IS sighting.legs
+                AND item.legs IS sighting.legs)
             FROM temp.sighting CROSS JOIN temp.batch_source USING (source) CROSS JOIN item USING (key)
             WHERE sighting.verdict IS NULL
         """)
@@ -216,7 +217,7 @@ class Enrolment:
     def _enter_batch(self) -> None:
         for source in self._batch.sources:
             self._run(
-                "INSERT INTO source VALUES (:sha256, :name, :size) ON CONFLICT DO NOTHING",
+                "INSERT INTO source VALUES (:sha256, :name, :size, NULL) ON CONFLICT DO NOTHING",
                 sha256=source.sha256,
                 name=source.name,
                 size=source.size,
@@ -325,11 +326,12 @@ class Enrolment:
             self._database.execute(creation)
 
     def _insert(self) -> None:
-        self._run("""
-            INSERT INTO item (key, reference, batch_id, source_sha256, source_row, system, call_id, lead_id,
-                direction, phone, started_at, facts, payload, legs, moved_at)
-            SELECT key, reference, :batch, sha256, row, system, call_id, lead_id, direction, phone, started_at,
-                facts, payload, legs, :now
+        values = {name: name for name in ("key", "reference", "system", "call_id", "lead_id", "direction", "phone")}
+        values |= {name: name for name in ("started_at", "facts", "payload", "legs")}
+        values |= {"batch_id": ":batch", "source_sha256": "sha256", "source_row": "row", "moved_at": ":now"}
+        self._run(f"""
+            INSERT INTO item ({", ".join(values)}, checksum)
+            SELECT {", ".join(values.values())}, {checksum.of_new_item(values)}
             FROM temp.sighting CROSS JOIN temp.batch_source USING (source)
             WHERE verdict IS NULL AND sighting.rowid NOT IN (SELECT sighting FROM temp.known)
         """)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from callimport.core import errors, humanize, models
-from callimport.ledger import queries
+from callimport.ledger import checksum, queries
 from callimport.ledger.database import Database
 
 SAME_START_SECONDS = 60
@@ -174,7 +174,7 @@ def _rows(database: Database, which: str, more: str = "", **values: str | None) 
             item.started_at, item.communication_id, evidence, 1 {more}
         FROM held_story CROSS JOIN item ON item.rowid = held_story.item
             JOIN source ON source.sha256 = item.source_sha256
-        WHERE item.status = 'delivered' AND {which} ORDER BY item.started_at, item.key
+        WHERE item.status = 'delivered' AND {which} AND {checksum.is_sound()} ORDER BY item.started_at, item.key
         """,
         values,
     )

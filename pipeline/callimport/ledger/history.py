@@ -4,10 +4,11 @@ import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from callimport.core import models
-from callimport.ledger import queries
+from callimport.ledger import checksum, lead_cache, queries
 from callimport.ledger.database import Database
 
 # Of `rows`, in this order.
@@ -103,7 +104,7 @@ def rows(
             ifnull((SELECT evidence FROM held_story WHERE held_story.item = item.rowid AND item.status = 'delivered'),
                 item.reason)
         FROM item JOIN source ON source.sha256 = item.source_sha256
-        WHERE {" AND ".join(which)} ORDER BY item.rowid
+        WHERE {" AND ".join(which)} AND {checksum.is_sound()} ORDER BY item.rowid
         """,
         values,
     )
@@ -114,22 +115,24 @@ def count_named(database: Database, text: str, phone: str | None) -> int:
     return int(database.one(f"SELECT count(*) FROM item WHERE {_NAMED}", _names(text, phone)))
 
 
-def named(database: Database, text: str, phone: str | None, *, limit: int) -> list[History]:
-    """Items by reference, key, call id, communication or lead, or by `phone` in E.164; oldest call first."""
+def named(database: Database, text: str, phone: str | None, *, limit: int, leads: Path | None = None) -> list[History]:
+    """Items by reference, key, call id, communication or lead, or by `phone` in E.164; oldest call first.
+    `leads` is the place of the lead cache."""
     found = database.rows(
         f"""
         SELECT item.key, item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction,
             item.phone, item.started_at, item.communication_id, item.reason,
             EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key), item.system, item.batch_id, batch.settings,
             item.moved_at, item.adopted, item.next_facts IS NOT NULL,
-            (SELECT evidence FROM held_story WHERE held_story.item = item.rowid),
-            EXISTS (SELECT 1 FROM lookup WHERE lookup.phone = item.phone)
+            (SELECT evidence FROM held_story WHERE held_story.item = item.rowid)
         FROM item JOIN source ON source.sha256 = item.source_sha256 JOIN batch ON batch.id = item.batch_id
-        WHERE {_NAMED} ORDER BY item.started_at, item.key LIMIT :limit
+        WHERE {_NAMED} AND {checksum.is_sound()} AND {checksum.is_sound("batch")}
+        ORDER BY item.started_at, item.key LIMIT :limit
         """,
         {**_names(text, phone), "limit": limit},
     )
-    return [_history(database, row) for row in found]
+    asked_for = lead_cache.asked_for(leads, {row[7] for row in found})
+    return [_history(database, row, was_looked_up=row[7] in asked_for) for row in found]
 
 
 def without_lead(database: Database, text: str, phone: str | None, *, limit: int) -> list[WithoutLead]:
@@ -164,7 +167,7 @@ def _names(text: str, phone: str | None) -> dict[str, Any]:
     }
 
 
-def _history(database: Database, row: tuple[Any, ...]) -> History:
+def _history(database: Database, row: tuple[Any, ...], *, was_looked_up: bool) -> History:
     key = row[0]
     attempts = database.rows(
         "SELECT run_id, intended_at, ended_at, kind, http_status, evidence "
@@ -194,7 +197,7 @@ def _history(database: Database, row: tuple[Any, ...]) -> History:
         is_adopted=bool(row[16]),
         has_changed=bool(row[17]),
         update_held=row[18],
-        was_looked_up=bool(row[19]),
+        was_looked_up=was_looked_up,
         attempts=tuple(Attempt(*one) for one in attempts),
         updates=tuple(Attempt(*one) for one in updates),
         rulings=tuple(Ruling(*one) for one in rulings),

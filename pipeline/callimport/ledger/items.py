@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callimport.core import errors, models
-from callimport.ledger import enrol, held_updates, row_origins, updates, waiting_items
+from callimport.ledger import checksum, enrol, held_updates, lead_cache, row_origins, updates, waiting_items
 from callimport.ledger.database import Database
 from callimport.ledger.verdicts import Verdicts
 
@@ -26,6 +26,8 @@ class Ledger(Verdicts):
     def __init__(self, database: Database, clock: models.Clock) -> None:
         super().__init__(database, clock)
         self._found_in_flight: list[str] = []
+        # Where the lead cache lies; None for a ledger of no file.
+        self.lead_cache: Path | None = None
         # What hands out items: all of them, or those that were chosen.
         self._shelf = "item"
 
@@ -35,6 +37,7 @@ class Ledger(Verdicts):
         database = Database.open(path)
         try:
             ledger = cls(database, clock)
+            ledger.lead_cache = lead_cache.beside(path)
             if binding is not None:
                 ledger._bind(binding)
             if database.one("SELECT ended_at IS NULL FROM run ORDER BY rowid DESC LIMIT 1"):
@@ -48,15 +51,29 @@ class Ledger(Verdicts):
     def copied(cls, path: Path, clock: models.Clock, binding: Binding) -> "Ledger":
         """A copy in memory of the ledger at `path`, to plan on; of nothing where there is none."""
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-            return cls.of_nothing(clock)
-        ledger = cls(Database.copied(path), clock)
-        ledger._bind(binding)
+            ledger = cls.of_nothing(clock)
+        else:
+            ledger = cls(Database.copied(path), clock)
+            ledger._bind(binding)
+        ledger.lead_cache = lead_cache.beside(path)
         return ledger
 
     @classmethod
-    def glimpse(cls, path: Path, clock: models.Clock) -> "Ledger":
-        """A copy in memory of whatever lies at `path`, to look at."""
-        return cls(Database.copied(path), clock) if path.is_file() else cls.of_nothing(clock)
+    def reading(cls, path: Path, clock: models.Clock, binding: Binding | None = None) -> "Ledger":
+        """Open what lies at `path` to look at it; an empty ledger if there is none. LedgerError for another account's.
+        No process may write to it meanwhile."""
+        if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+            return cls.of_nothing(clock)
+        database = Database.reading(path)
+        try:
+            ledger = cls(database, clock)
+            ledger.lead_cache = lead_cache.beside(path)
+            if binding is not None:
+                ledger._is_bound_to(binding)
+        except BaseException:
+            database.close()
+            raise
+        return ledger
 
     @classmethod
     def of_nothing(cls, clock: models.Clock) -> "Ledger":
@@ -67,7 +84,9 @@ class Ledger(Verdicts):
 
     def snapshot(self) -> "Ledger":
         """A copy to plan on."""
-        return Ledger(self.database.copy(), self._clock)
+        copy = Ledger(self.database.copy(), self._clock)
+        copy.lead_cache = self.lead_cache
+        return copy
 
     def close(self) -> None:
         self.database.close()
@@ -83,8 +102,8 @@ class Ledger(Verdicts):
                 row[0] for row in self.database.rows("SELECT key FROM item WHERE status = 'in_flight'")
             ]
             self.database.execute(
-                "INSERT INTO outcome SELECT id, 'in_doubt', NULL, 'the run ended before the answer was recorded', ? "
-                "FROM unresolved",
+                "INSERT INTO outcome SELECT id, 'in_doubt', NULL, 'the run ended before the answer was recorded', ?, "
+                "NULL FROM unresolved",
                 (now,),
             )
             self.database.execute(
@@ -139,7 +158,7 @@ class Ledger(Verdicts):
         found = self.database.rows(
             f"""
             SELECT key, reference, lead_id, payload FROM {self._shelf}
-            WHERE batch_id = ? AND status = 'pending' AND lead_id NOT IN ({marks})
+            WHERE batch_id = ? AND status = 'pending' AND {checksum.is_sound()} AND lead_id NOT IN ({marks})
                 AND lead_id NOT IN (SELECT lead_id FROM item WHERE status = 'in_doubt')
             ORDER BY started_at, key LIMIT 1
             """,
@@ -316,19 +335,23 @@ class Ledger(Verdicts):
         )
 
     def _bind(self, binding: Binding) -> None:
-        bound = self.database.rows("SELECT host, account_id, account_name FROM binding")
-        wanted = (binding.host, binding.account.id)
-        if not bound:
+        if not self._is_bound_to(binding):
             with self.database.transaction():
                 self.database.execute(
-                    "INSERT INTO binding VALUES (1, ?, ?, ?, ?)", (*wanted, binding.account.name, self._now())
+                    "INSERT INTO binding VALUES (1, ?, ?, ?, ?, NULL)",
+                    (binding.host, binding.account.id, binding.account.name, self._now()),
                 )
-        elif bound[0][:2] != wanted:
+
+    def _is_bound_to(self, binding: Binding) -> bool:
+        """False if it is bound to no account yet. LedgerError if it is bound to another one."""
+        bound = self.database.rows("SELECT host, account_id, account_name FROM binding")
+        if bound and bound[0][:2] != (binding.host, binding.account.id):
             host, account_id, name = bound[0]
             raise errors.LedgerError(
                 f"the ledger {self.database.place} belongs to account {account_id} ({name}) at {host}, not to account "
                 f"{binding.account.id} at {binding.host}: name that account's ledger with --ledger"
             )
+        return bool(bound)
 
     def _take_up(self, run_id: str | None, batch_id: str) -> None:
         if run_id is not None:
@@ -337,7 +360,8 @@ class Ledger(Verdicts):
 
     def _land(self, attempt: int, kind: str, status: int | None, evidence: str) -> None:
         self.database.execute(
-            "INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", (attempt, kind, status, evidence, self._now())
+            "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, NULL)",
+            (attempt, kind, status, evidence, self._now()),
         )
 
 

@@ -1,70 +1,154 @@
-"""Whose a number is, as the CRM said when it was asked: remembered for a while, so that nobody asks every night."""
+"""What the CRM said about numbers, and when: a file of its own beside the ledger, so that no night asks again.
 
+It is safe to delete at any time. Each function opens the file and closes it again. A file that cannot be used is never
+an error: a damaged or foreign one is set aside, and the CRM is asked. `warn` is told of it in a sentence.
+"""
+
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from callimport.core import models
-from callimport.ledger.database import Database
 
 # Less than a day: the next night asks again, though it may begin a little earlier.
 LASTS = timedelta(hours=20)
+APPLICATION_ID = 0x4C454144  # "LEAD"
+VERSION = 1
+# `leads` is a JSON list of id, created_at (null where the CRM does not say) and status; an empty list is nobody's.
+_TABLE = """
+    CREATE TABLE answer (
+        phone TEXT PRIMARY KEY,
+        leads TEXT NOT NULL,
+        looked_up_at TEXT NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT
+"""
+
+Warn = Callable[[str], None]
 
 
-def known(
-    database: Database, last_calls: Mapping[str, datetime | None], now: datetime
-) -> dict[str, tuple[models.Lead, ...]]:
-    """Of these numbers those that need not be looked up again; () is nobody's. Each comes with the beginning of its
-    last call, None where that was asked for before: what was said earlier is no answer, as whose the number is may have
-    changed since. Nor is what was said before a call of it was refused: the lead may have been merged into another."""
-    found = database.rows(
-        """
-        SELECT phone, leads, looked_up_at FROM lookup WHERE phone IN (SELECT value FROM json_each(?))
-            AND looked_up_at > ? AND looked_up_at <= ?
-            AND NOT EXISTS (SELECT 1 FROM item JOIN attempt USING (key) JOIN outcome ON outcome.attempt_id = attempt.id
-                WHERE item.phone = lookup.phone AND outcome.kind = 'refused' AND outcome.ended_at > looked_up_at)
-        """,
-        (json.dumps(list(last_calls)), _text(now - LASTS), _text(now)),
-    )
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The leads that have a number; none if it is nobody's."""
+
+    leads: tuple[models.Lead, ...]
+    looked_up_at: datetime
+
+
+class _Unfit(Exception):
+    """The file is no lead cache of this version."""
+
+
+def beside(ledger: Path) -> Path:
+    """`ledger.sqlite3.leads`."""
+    return ledger.with_name(f"{ledger.name}.leads")
+
+
+def known(path: Path | None, last_calls: Mapping[str, datetime | None], now: datetime, warn: Warn) -> dict[str, Answer]:
+    """Find the numbers that need not be looked up again. Each comes with the start of its last call, None if that was
+    asked for before: an earlier answer is no answer, because whose the number is may have changed since."""
+    found: list[tuple[str, str, str, int]] = []
+    with _opened(path, warn) as cache:
+        if cache is not None:
+            found = cache.execute(
+                "SELECT phone, leads, looked_up_at, checksum FROM answer "
+                "WHERE phone IN (SELECT value FROM json_each(?)) AND looked_up_at > ? AND looked_up_at <= ?",
+                (json.dumps(list(last_calls)), _text(now - LASTS), _text(now)),
+            ).fetchall()
+    answers = {
+        phone: Answer(tuple(_lead(*one) for one in json.loads(leads)), datetime.fromisoformat(looked_up_at))
+        for phone, leads, looked_up_at, checksum in found
+        if checksum == _checksum(phone, leads, looked_up_at)
+    }
     return {
-        phone: tuple(_lead(*one) for one in json.loads(leads))
-        for phone, leads, looked_up_at in found
-        if (began := last_calls[phone]) is None or began <= datetime.fromisoformat(looked_up_at)
+        phone: answer
+        for phone, answer in answers.items()
+        if (began := last_calls[phone]) is None or began <= answer.looked_up_at
     }
 
 
-def keep(database: Database, found: Mapping[str, tuple[models.Lead, ...]], now: datetime) -> None:
+def keep(path: Path | None, found: Mapping[str, tuple[models.Lead, ...]], now: datetime, warn: Warn) -> None:
     """Remember what the CRM said of these numbers."""
-    with database.transaction():
-        database.execute_many(
-            "INSERT INTO lookup VALUES (?, ?, ?) ON CONFLICT (phone) DO UPDATE SET leads = excluded.leads, "
-            "looked_up_at = excluded.looked_up_at",
-            ((phone, json.dumps([_cells(lead) for lead in leads]), _text(now)) for phone, leads in found.items()),
-        )
+    rows = [(phone, json.dumps([_cells(lead) for lead in leads]), _text(now)) for phone, leads in found.items()]
+    with _opened(path, warn) as cache:
+        if cache is not None:
+            cache.executemany(
+                "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", ((*row, _checksum(*row)) for row in rows)
+            )
 
 
-def pins(database: Database, keys: Iterable[str]) -> dict[str, int]:
-    """Of calls that are items, by key, the lead that each has; not of one that the CRM has refused with it."""
-    found = database.rows(
-        """
-        SELECT key, lead_id FROM item WHERE key IN (SELECT value FROM json_each(?)) AND (
-            status NOT IN ('pending', 'refused', 'failed')
-            OR NOT EXISTS (SELECT 1 FROM attempt JOIN outcome ON outcome.attempt_id = attempt.id
-                WHERE attempt.key = item.key AND outcome.kind = 'refused'))
-        """,
-        (json.dumps(list(keys)),),
-    )
-    return dict(found)
+def asked_for(path: Path | None, phones: Collection[str]) -> set[str]:
+    """Find the numbers that the CRM was asked for. Nothing is written."""
+    if path is None or not path.is_file():
+        return set()
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as cache:
+            found = cache.execute(
+                "SELECT phone FROM answer WHERE phone IN (SELECT value FROM json_each(?))", (json.dumps(list(phones)),)
+            )
+            return {phone for (phone,) in found}
+    except sqlite3.Error:
+        return set()
 
 
-def sent(database: Database, keys: Iterable[str]) -> set[str]:
-    """Of these calls those that went to the CRM, or may have, or that a person decides on: no run makes them anew."""
-    found = database.rows(
-        "SELECT key FROM item WHERE key IN (SELECT value FROM json_each(?)) "
-        "AND status NOT IN ('pending', 'refused', 'failed')",
-        (json.dumps(list(keys)),),
-    )
-    return {key for (key,) in found}
+@contextlib.contextmanager
+def _opened(path: Path | None, warn: Warn) -> Iterator[sqlite3.Connection | None]:
+    """A connection in one transaction; None if there is no place for the file, or if it cannot be used."""
+    if path is None or not path.parent.is_dir():
+        yield None
+        return
+    try:
+        cache = _connected(path, warn)
+    except (OSError, sqlite3.Error) as error:
+        warn(f"the lead cache {path} cannot be used ({error}): the CRM is asked for every number; check its rights")
+        yield None
+        return
+    with contextlib.closing(cache):
+        try:
+            with cache:
+                yield cache
+        except sqlite3.Error as error:
+            warn(f"the lead cache {path} cannot be used ({error}): the CRM is asked again; delete the file")
+
+
+def _connected(path: Path, warn: Warn) -> sqlite3.Connection:
+    try:
+        return _checked(path)
+    except (_Unfit, sqlite3.DatabaseError) as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        warn(f"{path} is damaged or no lead cache: it is now {aside.name}, and the CRM is asked again; delete it")
+        return _checked(path)
+
+
+def _checked(path: Path) -> sqlite3.Connection:
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
+    cache = sqlite3.connect(path)
+    try:
+        kind = [cache.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+        if kind == [0, 0] and cache.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+            cache.execute(_TABLE)
+            cache.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            cache.execute(f"PRAGMA user_version = {VERSION}")
+        elif kind != [APPLICATION_ID, VERSION] or cache.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise _Unfit
+    except BaseException:
+        cache.close()
+        raise
+    return cache
+
+
+def _checksum(phone: str, leads: str, looked_up_at: str) -> int:
+    return zlib.crc32(f"{phone}\n{leads}\n{looked_up_at}".encode("utf-8", "replace"))
 
 
 def _cells(lead: models.Lead) -> tuple[int, str | None, str]:

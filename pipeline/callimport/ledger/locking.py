@@ -22,7 +22,13 @@ def beside(ledger: Path, what: str) -> Path:
 
 
 @contextlib.contextmanager
-def held(path: Path, *, heartbeat: Path | None = None, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+def held(
+    path: Path,
+    *,
+    heartbeat: Path | None = None,
+    patience_seconds: float = PATIENCE_SECONDS,
+    keeps_heartbeat: bool = False,
+) -> Iterator[None]:
     """Hold the lock for the length of the block. RunInProgress, saying who holds it, if another process does.
 
     Whoever gets it takes the old heartbeat away: it is of a run that ended, and would be shown as if it still ran.
@@ -39,7 +45,7 @@ def held(path: Path, *, heartbeat: Path | None = None, patience_seconds: float =
             f"the lock {path} cannot be made: {error.strerror}; check the folder's rights"
         ) from None
     try:
-        if heartbeat is not None:
+        if heartbeat is not None and not keeps_heartbeat:
             with contextlib.suppress(OSError):
                 heartbeat.unlink(missing_ok=True)
         yield
@@ -47,8 +53,22 @@ def held(path: Path, *, heartbeat: Path | None = None, patience_seconds: float =
         lock.release()
 
 
+@contextlib.contextmanager
+def not_written(ledger: Path) -> Iterator[None]:
+    """Keep runs away from a ledger for the length of the block, to look at it. RunInProgress if one holds it. Nothing
+    is written into its folder: a ledger without a lock is not of this machine's runs."""
+    lock = beside(ledger, "lock")
+    if not lock.exists():
+        yield
+        return
+    with held(lock, heartbeat=beside(ledger, "heartbeat"), keeps_heartbeat=True):
+        yield
+
+
 def is_held(path: Path) -> bool:
     """Whether a run holds it now."""
+    if not path.exists():
+        return False
     try:
         with held(path, patience_seconds=0):
             return False

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from callimport.core import errors, models
+from callimport.ledger import damage
 from callimport.ledger.database import Database
 
 
@@ -24,6 +25,7 @@ class Moves:
 
     def _one(self, sql: str, values: tuple[Any, ...]) -> None:
         if self.database.execute(sql, values) != 1:
+            damage.refuse(self.database)
             raise errors.LedgerError(
                 "the ledger is not where this run thought it was: nothing more is sent; run again to go on from it"
             )

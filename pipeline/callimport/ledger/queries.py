@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from callimport.core import models
+from callimport.ledger import checksum, damage
 from callimport.ledger.database import Database
 
 _MEMBERS = "temp.member JOIN item ON item.rowid = member.item"
@@ -13,14 +14,20 @@ _MEMBERS = "temp.member JOIN item ON item.rowid = member.item"
 
 def counts(database: Database) -> dict[models.ItemStatus, int]:
     """Items of the whole ledger by where they stand; every status is there, 0 where there are none."""
-    found = dict(database.rows("SELECT status, count(*) FROM item GROUP BY status"))
-    return {status: found.get(status.value, 0) for status in models.ItemStatus}
+    return _by_status(database.rows("SELECT status, count(*) FROM item GROUP BY status"))
 
 
 def member_counts(database: Database) -> dict[models.ItemStatus, int]:
     """The same for the items of this run only."""
-    found = dict(database.rows(f"SELECT status, count(*) FROM {_MEMBERS} GROUP BY status"))
-    return {status: found.get(status.value, 0) for status in models.ItemStatus}
+    return _by_status(database.rows(f"SELECT status, count(*) FROM {_MEMBERS} GROUP BY status"))
+
+
+def _by_status(found: Iterable[tuple[str, int]]) -> dict[models.ItemStatus, int]:
+    """A status that is no word any more is damaged. Whether such a call is in the CRM is not known."""
+    counts = dict.fromkeys(models.ItemStatus, 0)
+    for status, count in found:
+        counts[models.ItemStatus(status) if status in set(counts) else models.ItemStatus.IN_DOUBT] += count
+    return counts
 
 
 def adopted_members(database: Database) -> int:
@@ -54,9 +61,10 @@ def handed_out(database: Database) -> list[models.Listed]:
 def waiting(database: Database, *, besides: str | None) -> list[models.Waiting]:
     """Batches that have pending items, other than the one named, newest first."""
     found = database.rows(
-        """
+        f"""
         SELECT batch.id, count(*), batch.settings FROM item JOIN batch ON batch.id = item.batch_id
-        WHERE item.status = 'pending' AND batch.id IS NOT ? GROUP BY batch.id ORDER BY batch.enrolled_at DESC, batch.id
+        WHERE item.status = 'pending' AND batch.id IS NOT ? AND {checksum.is_sound("batch")}
+        GROUP BY batch.id ORDER BY batch.enrolled_at DESC, batch.id
         """,
         (besides,),
     )
@@ -103,13 +111,17 @@ def has_sent(database: Database) -> bool:
 
 def is_unmarked(database: Database, batch_id: str) -> bool:
     """Whether the calls of a batch bear no references."""
-    settings = json.loads(database.one("SELECT settings FROM batch WHERE id = ?", (batch_id,)))
-    return bool(settings.get("reference") == "no")
+    return batch_settings(database, batch_id).get("reference") == "no"
 
 
 def batch_settings(database: Database, batch_id: str) -> dict[str, str]:
-    """What shaped the calls of a batch, by name."""
-    found: dict[str, str] = json.loads(database.one("SELECT settings FROM batch WHERE id = ?", (batch_id,)))
+    """What shaped the calls of a batch, by name. LedgerError if that is damaged."""
+    ((settings, is_sound),) = database.rows(
+        f"SELECT settings, {checksum.is_sound('batch')} FROM batch WHERE id = ?", (batch_id,)
+    )
+    if not is_sound:
+        damage.refuse(database)
+    found: dict[str, str] = json.loads(settings)
     return found
 
 
@@ -164,7 +176,8 @@ def unclear_of_lead(database: Database, lead_id: int) -> list[models.Communicati
     """The calls of one lead that may be stored without the ledger knowing as what."""
     found = database.rows(
         "SELECT payload FROM item WHERE lead_id = ? AND (status IN ('in_flight', 'in_doubt') OR (status = 'held' "
-        "AND EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key))) ORDER BY key",
+        "AND EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key))) "
+        f"AND {checksum.is_sound()} ORDER BY key",
         (lead_id,),
     )
     return [models.Communication(**json.loads(payload)) for (payload,) in found]
@@ -174,7 +187,7 @@ def pending_of_lead(database: Database, batch_id: str, lead_id: int) -> list[mod
     """The pending calls of one lead, oldest first."""
     found = database.rows(
         "SELECT key, reference, lead_id, payload FROM item "
-        "WHERE lead_id = ? AND status = 'pending' AND batch_id = ? ORDER BY started_at, key",
+        f"WHERE lead_id = ? AND status = 'pending' AND batch_id = ? AND {checksum.is_sound()} ORDER BY started_at, key",
         (lead_id, batch_id),
     )
     return [
@@ -192,7 +205,9 @@ def doubt_reasons(database: Database) -> dict[str, int]:
 def to_send(database: Database, batch_id: str) -> Iterator[tuple[str, str]]:
     """Key and payload of everything pending of a batch, in the order in which it would go."""
     yield from database.stream(
-        "SELECT key, payload FROM item WHERE batch_id = ? AND status = 'pending' ORDER BY started_at, key", (batch_id,)
+        f"SELECT key, payload FROM item WHERE batch_id = ? AND status = 'pending' AND {checksum.is_sound()} "
+        "ORDER BY started_at, key",
+        (batch_id,),
     )
 
 
@@ -212,7 +227,8 @@ def _listed(database: Database, which: str, *values: str) -> list[models.Listed]
         SELECT item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction, item.phone,
             item.started_at, item.communication_id, item.reason,
             EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key)
-        FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE {which} ORDER BY item.started_at, item.key
+        FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE {which} AND {checksum.is_sound()}
+        ORDER BY item.started_at, item.key
         """,
         values,
     )

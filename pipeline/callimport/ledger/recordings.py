@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from callimport.core import models
+from callimport.ledger import checksum
 from callimport.ledger.database import Database
 from callimport.ledger.moves import Moves
 
@@ -82,10 +83,11 @@ class Recordings(Moves):
         recordings of stories that are still parked and not held."""
         parked = "iif(? AND item.rowid NOT IN (SELECT item FROM held_story), item.next_facts, NULL)"
         taken_up = f"next_recording.facts IN (item.facts, {parked})"
+        sound = checksum.is_sound("next_recording", key="item.key")
         with self.database.transaction():
             self.database.execute(
                 "INSERT INTO recording (key, name, moved_at) SELECT key, name, ? "
-                f"FROM next_recording JOIN item USING (key) WHERE {taken_up} {_TAKES_THE_NAME}",
+                f"FROM next_recording JOIN item USING (key) WHERE {taken_up} AND {sound} {_TAKES_THE_NAME}",
                 (self._now(), int(or_parked)),
             )
             self.database.execute(
@@ -99,7 +101,9 @@ class Recordings(Moves):
         found = self.database.rows(
             f"""
             SELECT {_COLUMNS} FROM recording JOIN item USING (key)
-            WHERE item.status IN ('delivered', iif(?, 'pending', '')) ORDER BY item.started_at, item.key
+            WHERE item.status IN ('delivered', iif(?, 'pending', ''))
+                AND {checksum.is_sound("recording")} AND {checksum.is_sound(key="recording.key")}
+            ORDER BY item.started_at, item.key
             """,
             (int(or_pending),),
         )
@@ -150,6 +154,7 @@ class Recordings(Moves):
             f"""
             SELECT {_COLUMNS} FROM item LEFT JOIN recording USING (key)
             WHERE item.status IN ('delivered', iif(?, 'pending', '')) AND item.key IN (SELECT value FROM json_each(?))
+                AND {checksum.is_sound()}
             ORDER BY item.started_at, item.key
             """,
             (int(or_pending), json.dumps(list(path_of))),
@@ -238,7 +243,7 @@ def note(database: Database, now: str) -> None:
         (now,),
     )
     database.execute(
-        f"INSERT INTO next_recording SELECT sighting.key, sighting.facts, sighting.recording {named} "
+        f"INSERT INTO next_recording SELECT sighting.key, sighting.facts, sighting.recording, NULL {named} "
         "AND sighting.facts = item.next_facts AND sighting.facts <> item.facts "
         "ON CONFLICT (key) DO UPDATE SET facts = excluded.facts, name = excluded.name"
     )

@@ -1,9 +1,9 @@
 """What the ledger tells of its last import."""
 
-import json
 from dataclasses import dataclass, field
 
 from callimport.core import models
+from callimport.ledger import queries
 from callimport.ledger.database import Database
 
 
@@ -28,12 +28,12 @@ class LastRun:
 def last(database: Database) -> LastRun | None:
     """None where nothing was ever imported."""
     found = database.rows(
-        "SELECT run.id, batch.id, started_at, ended_at, exit_code, stopped_by, batch.settings "
+        "SELECT run.id, batch.id, started_at, ended_at, exit_code, stopped_by "
         "FROM run JOIN batch ON batch.id = run.batch_id ORDER BY run.rowid DESC LIMIT 1"
     )
     if not found:
         return None
-    run_id, batch_id, started_at, ended_at, exit_code, stopped_by, settings = found[0]
+    run_id, batch_id, started_at, ended_at, exit_code, stopped_by = found[0]
     stand = dict(database.rows("SELECT status, count(*) FROM item WHERE batch_id = ? GROUP BY status", (batch_id,)))
     return LastRun(
         run_id=run_id,
@@ -42,7 +42,7 @@ def last(database: Database) -> LastRun | None:
         ended_at=ended_at,
         exit_code=exit_code,
         stopped_by=stopped_by,
-        settings=json.loads(settings),
+        settings=queries.batch_settings(database, batch_id),
         sources=dict(
             database.rows(
                 "SELECT name, count(*) FROM item JOIN source ON source.sha256 = item.source_sha256 "

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from callimport.ledger import checksum
 from callimport.ledger.database import Database
 
 
@@ -26,7 +27,7 @@ def candidates(database: Database, batch_id: str, *, each: int) -> list[Candidat
     """The pending calls of a batch, but of each kind at most `each`, in an order that is always the same and has
     nothing to do with time: keys are hashes."""
     found = database.rows(
-        """
+        f"""
         SELECT key, lead_id, direction, status, agent, is_recorded FROM (
             SELECT key, lead_id, direction, status, agent, is_recorded,
                 row_number() OVER (PARTITION BY direction, status, agent, is_recorded ORDER BY key) AS turn
@@ -34,7 +35,7 @@ def candidates(database: Database, batch_id: str, *, each: int) -> list[Candidat
                 SELECT key, lead_id, direction, json_extract(payload, '$.call_status') AS status,
                     json_extract(payload, '$.executed_by') AS agent,
                     EXISTS (SELECT 1 FROM recording WHERE recording.key = item.key) AS is_recorded
-                FROM item WHERE batch_id = ? AND item.status = 'pending'))
+                FROM item WHERE batch_id = ? AND item.status = 'pending' AND {checksum.is_sound()}))
         WHERE turn <= ? ORDER BY key
         """,
         (batch_id, each),

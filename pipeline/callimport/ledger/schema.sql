@@ -1,5 +1,6 @@
 -- The ledger's tables, views and triggers. Instants of calls are Unix seconds: the program computes with them. Other
--- moments are ISO 8601 in UTC. database.py says which version this is.
+-- moments are ISO 8601 in UTC. `checksum` is the CRC-32 of the other columns of the row, see checksum.py: triggers write it
+-- after an INSERT, so that it is null for that moment. database.py says which version this is.
 
 -- Whose ledger it is, and what was imported
 
@@ -8,19 +9,22 @@ CREATE TABLE binding (
     host TEXT NOT NULL,
     account_id INTEGER NOT NULL,
     account_name TEXT NOT NULL,
-    bound_at TEXT NOT NULL
+    bound_at TEXT NOT NULL,
+    checksum INTEGER
 ) STRICT;
 
 -- Up to this id, the CRM may hold calls with references that no item of this ledger has: with --adopt, a person said so.
 CREATE TABLE acknowledged (
     up_to_id INTEGER NOT NULL,
-    noted_at TEXT NOT NULL
+    noted_at TEXT NOT NULL,
+    checksum INTEGER
 ) STRICT;
 
 CREATE TABLE source (
     sha256 TEXT PRIMARY KEY CHECK (length(sha256) = 64),
     name TEXT NOT NULL,
-    size INTEGER NOT NULL CHECK (size > 0)
+    size INTEGER NOT NULL CHECK (size > 0),
+    checksum INTEGER
 ) STRICT;
 
 CREATE TABLE batch (
@@ -28,7 +32,8 @@ CREATE TABLE batch (
     settings TEXT NOT NULL,
     settings_fingerprint TEXT NOT NULL,
     enrolled_at TEXT NOT NULL,
-    withdrawn_at TEXT
+    withdrawn_at TEXT,
+    checksum INTEGER
 ) STRICT;
 
 CREATE TABLE run (
@@ -37,7 +42,8 @@ CREATE TABLE run (
     started_at TEXT NOT NULL,
     ended_at TEXT,
     exit_code INTEGER,
-    stopped_by TEXT
+    stopped_by TEXT,
+    checksum INTEGER
 ) STRICT;
 
 -- Items
@@ -99,6 +105,7 @@ CREATE TABLE item (
     -- The new facts that the CRM refused. They are sent again if a person says so, or if they change.
     update_refused TEXT,
     moved_at TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
     CHECK ((communication_id IS NOT NULL) = (status IN ('delivered', 'gone'))),
     CHECK ((next_facts IS NULL) = (next_payload IS NULL))
 ) STRICT;
@@ -145,7 +152,8 @@ CREATE TABLE attempt (
     run_id TEXT NOT NULL REFERENCES run,
     intended_at TEXT NOT NULL,
     -- The highest communication id that any answer had shown when the attempt began: what it made bears a higher one.
-    id_floor INTEGER NOT NULL DEFAULT 0
+    id_floor INTEGER NOT NULL DEFAULT 0,
+    checksum INTEGER
 ) STRICT;
 CREATE INDEX attempt_by_key ON attempt (key);
 
@@ -154,7 +162,8 @@ CREATE TABLE outcome (
     kind TEXT NOT NULL CHECK (kind IN ('delivered', 'not_applied', 'refused', 'in_doubt')),
     http_status INTEGER,
     evidence TEXT NOT NULL,
-    ended_at TEXT NOT NULL
+    ended_at TEXT NOT NULL,
+    checksum INTEGER
 ) STRICT;
 
 CREATE VIEW unresolved AS
@@ -175,9 +184,11 @@ WHEN OLD.status = 'in_flight' AND NEW.status <> 'in_flight' AND EXISTS (SELECT 1
 BEGIN SELECT RAISE(ABORT, 'an item lands only with an outcome on record'); END;
 
 CREATE TRIGGER attempts_stay BEFORE DELETE ON attempt BEGIN SELECT RAISE(ABORT, 'attempts are append-only'); END;
-CREATE TRIGGER attempts_are_fixed BEFORE UPDATE ON attempt BEGIN SELECT RAISE(ABORT, 'attempts are append-only'); END;
+CREATE TRIGGER attempts_are_fixed BEFORE UPDATE ON attempt WHEN OLD.checksum IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'attempts are append-only'); END;
 CREATE TRIGGER outcomes_stay BEFORE DELETE ON outcome BEGIN SELECT RAISE(ABORT, 'outcomes are append-only'); END;
-CREATE TRIGGER outcomes_are_fixed BEFORE UPDATE ON outcome BEGIN SELECT RAISE(ABORT, 'outcomes are append-only'); END;
+CREATE TRIGGER outcomes_are_fixed BEFORE UPDATE ON outcome WHEN OLD.checksum IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'outcomes are append-only'); END;
 
 -- Verdicts: what was concluded about an item, and from what. Append-only.
 
@@ -188,7 +199,8 @@ CREATE TABLE verdict (
     attempt_id INTEGER REFERENCES attempt,
     kind TEXT NOT NULL CHECK (kind IN ('found', 'absent', 'held', 'resend', 'accept', 'adopted', 'withdraw')),
     evidence TEXT NOT NULL,
-    decided_at TEXT NOT NULL
+    decided_at TEXT NOT NULL,
+    checksum INTEGER
 ) STRICT;
 CREATE INDEX verdict_by_key ON verdict (key);
 
@@ -218,7 +230,8 @@ WHEN NEW.status <> OLD.status AND (
 BEGIN SELECT RAISE(ABORT, 'doubt begins and ends only with a verdict on record'); END;
 
 CREATE TRIGGER verdicts_stay BEFORE DELETE ON verdict BEGIN SELECT RAISE(ABORT, 'verdicts are append-only'); END;
-CREATE TRIGGER verdicts_are_fixed BEFORE UPDATE ON verdict BEGIN SELECT RAISE(ABORT, 'verdicts are append-only'); END;
+CREATE TRIGGER verdicts_are_fixed BEFORE UPDATE ON verdict WHEN OLD.checksum IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'verdicts are append-only'); END;
 
 -- Updates of delivered calls. Append-only: an update is written before its first byte; one without an outcome may have
 -- been made.
@@ -229,7 +242,8 @@ CREATE TABLE update_attempt (
     run_id TEXT NOT NULL REFERENCES run,
     facts TEXT NOT NULL,
     changes TEXT NOT NULL,
-    intended_at TEXT NOT NULL
+    intended_at TEXT NOT NULL,
+    checksum INTEGER
 ) STRICT;
 CREATE INDEX update_attempt_by_key ON update_attempt (key);
 
@@ -238,7 +252,8 @@ CREATE TABLE update_outcome (
     kind TEXT NOT NULL CHECK (kind IN ('updated', 'refused', 'failed', 'gone')),
     http_status INTEGER,
     evidence TEXT NOT NULL,
-    ended_at TEXT NOT NULL
+    ended_at TEXT NOT NULL,
+    checksum INTEGER
 ) STRICT;
 
 -- Updates, since the last that was surely made, of which nobody knows whether they were. An update that names the method
@@ -259,7 +274,8 @@ CREATE TABLE kept_edit (
     field TEXT NOT NULL,
     wanted TEXT NOT NULL,
     found TEXT NOT NULL,
-    noted_at TEXT NOT NULL
+    noted_at TEXT NOT NULL,
+    checksum INTEGER
 ) STRICT;
 CREATE INDEX kept_edit_by_key ON kept_edit (key);
 
@@ -273,6 +289,7 @@ CREATE TABLE held_update (
     -- retry: it is the same call, the CRM is told. withdraw: it is another one, these facts count as known.
     decision TEXT CHECK (decision IN ('retry', 'withdraw')),
     decided_at TEXT,
+    checksum INTEGER,
     PRIMARY KEY (key, facts),
     CHECK ((decision IS NULL) = (decided_at IS NULL))
 ) STRICT;
@@ -302,15 +319,15 @@ BEGIN SELECT RAISE(ABORT, 'a held update is applied only after a person said so'
 
 CREATE TRIGGER update_attempts_stay BEFORE DELETE ON update_attempt
 BEGIN SELECT RAISE(ABORT, 'updates are append-only'); END;
-CREATE TRIGGER update_attempts_are_fixed BEFORE UPDATE ON update_attempt
+CREATE TRIGGER update_attempts_are_fixed BEFORE UPDATE ON update_attempt WHEN OLD.checksum IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'updates are append-only'); END;
 CREATE TRIGGER update_outcomes_stay BEFORE DELETE ON update_outcome
 BEGIN SELECT RAISE(ABORT, 'updates are append-only'); END;
-CREATE TRIGGER update_outcomes_are_fixed BEFORE UPDATE ON update_outcome
+CREATE TRIGGER update_outcomes_are_fixed BEFORE UPDATE ON update_outcome WHEN OLD.checksum IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'updates are append-only'); END;
 CREATE TRIGGER kept_edits_stay BEFORE DELETE ON kept_edit
 BEGIN SELECT RAISE(ABORT, 'kept edits are append-only'); END;
-CREATE TRIGGER kept_edits_are_fixed BEFORE UPDATE ON kept_edit
+CREATE TRIGGER kept_edits_are_fixed BEFORE UPDATE ON kept_edit WHEN OLD.checksum IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'kept edits are append-only'); END;
 CREATE TRIGGER decisions_on_updates_are_fixed BEFORE UPDATE ON held_update WHEN OLD.decision IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'a decision on a held update is fixed'); END;
@@ -332,6 +349,7 @@ CREATE TABLE recording (
     sha256 TEXT CHECK (length(sha256) = 64),
     reason TEXT,
     moved_at TEXT NOT NULL,
+    checksum INTEGER,
     CHECK (name IS NOT NULL OR path IS NOT NULL),
     CHECK (status <> 'uploaded' OR (path IS NOT NULL AND size IS NOT NULL AND sha256 IS NOT NULL)),
     CHECK (status NOT IN ('refused', 'failed') OR reason IS NOT NULL)
@@ -343,7 +361,8 @@ CREATE INDEX recording_by_status ON recording (status);
 CREATE TABLE next_recording (
     key TEXT PRIMARY KEY REFERENCES item,
     facts TEXT NOT NULL,
-    name TEXT NOT NULL CHECK (name <> '')
+    name TEXT NOT NULL CHECK (name <> ''),
+    checksum INTEGER
 ) STRICT;
 
 CREATE TRIGGER recordings_begin_as_todo BEFORE INSERT ON recording WHEN NEW.status <> 'todo'
@@ -386,7 +405,8 @@ CREATE TABLE leadless (
     first_seen_at TEXT NOT NULL,
     withdrawn_at TEXT,
     -- Whether a run that kept the call asks the CRM for its lead. Only a run that asks may give such a call up.
-    asks_crm INTEGER NOT NULL CHECK (asks_crm IN (0, 1))
+    asks_crm INTEGER NOT NULL CHECK (asks_crm IN (0, 1)),
+    checksum INTEGER
 ) STRICT;
 
 -- Rejected rows that were mended and imported again: the mark of the row as it first was, and the call that it became. A
@@ -395,6 +415,7 @@ CREATE TABLE leadless (
 CREATE TABLE origin (
     mark TEXT NOT NULL CHECK (mark GLOB 'o*' AND length(mark) = 21),
     key TEXT NOT NULL REFERENCES item,
+    checksum INTEGER,
     PRIMARY KEY (mark, key)
 ) STRICT;
 CREATE INDEX origin_by_key ON origin (key);
@@ -402,6 +423,7 @@ CREATE INDEX origin_by_key ON origin (key);
 CREATE TABLE leadless_origin (
     mark TEXT NOT NULL CHECK (mark GLOB 'o*' AND length(mark) = 21),
     key TEXT NOT NULL REFERENCES leadless ON DELETE CASCADE,
+    checksum INTEGER,
     PRIMARY KEY (mark, key)
 ) STRICT;
 CREATE INDEX leadless_origin_by_key ON leadless_origin (key);
@@ -413,13 +435,5 @@ CREATE VIEW mended_call AS
     FROM leadless_origin JOIN leadless USING (key);
 
 CREATE TRIGGER origins_stay BEFORE DELETE ON origin BEGIN SELECT RAISE(ABORT, 'origins are kept'); END;
-CREATE TRIGGER origins_are_fixed BEFORE UPDATE ON origin BEGIN SELECT RAISE(ABORT, 'origins are kept'); END;
-
--- What the CRM answered to the question whose a number is, and when. `leads` is a JSON list of id, created_at (null where
--- the CRM does not say) and status. An empty list says that nobody has the number.
-
-CREATE TABLE lookup (
-    phone TEXT PRIMARY KEY,
-    leads TEXT NOT NULL CHECK (leads LIKE '[%]'),
-    looked_up_at TEXT NOT NULL
-) STRICT;
+CREATE TRIGGER origins_are_fixed BEFORE UPDATE ON origin WHEN OLD.checksum IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'origins are kept'); END;

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from callimport.core import errors, models
-from callimport.ledger import recordings
+from callimport.ledger import checksum, recordings
 from callimport.ledger.database import Database
 from callimport.ledger.moves import Moves
 
@@ -24,6 +24,13 @@ _OF_THIS_RUN = f"""
     FROM item JOIN source ON source.sha256 = item.source_sha256 JOIN batch ON batch.id = item.next_batch_id
     WHERE {_WAITS} AND batch.settings_fingerprint = (SELECT settings_fingerprint FROM batch WHERE id = :batch)
         AND item.key NOT IN (SELECT key FROM temp.sighting WHERE verdict IN ('twin', 'id_reused'))
+        AND {checksum.is_sound()}
+        AND NOT EXISTS (
+            SELECT 1 FROM update_attempt
+            WHERE update_attempt.key = item.key AND NOT {checksum.is_sound("update_attempt")})
+        AND NOT EXISTS (
+            SELECT 1 FROM held_update
+            WHERE held_update.key = item.key AND NOT {checksum.is_sound("held_update")})
 """
 _UPDATE = """
     item.key, item.reference, communication_id, payload, next_payload, next_facts, echo, source.name, source_row,
@@ -81,7 +88,7 @@ class Updates(Moves):
                 WHERE made.key = item.key AND kind = 'refused' ORDER BY made.id DESC LIMIT 1)
             FROM item JOIN source ON source.sha256 = item.source_sha256
             WHERE item.status = 'delivered' AND item.next_facts = item.update_refused
-                AND item.key IN (SELECT key FROM temp.sighting WHERE verdict = 'unchanged')
+                AND item.key IN (SELECT key FROM temp.sighting WHERE verdict = 'unchanged') AND {checksum.is_sound()}
             ORDER BY item.started_at, item.key
         """)
         return [replace(_update(row).listed, reason=why) for *row, why in found]
@@ -205,7 +212,8 @@ class Updates(Moves):
 
     def _end(self, attempt: int, kind: str, status: int | None, evidence: str) -> None:
         self.database.execute(
-            "INSERT INTO update_outcome VALUES (?, ?, ?, ?, ?)", (attempt, kind, status, evidence, self._now())
+            "INSERT INTO update_outcome VALUES (?, ?, ?, ?, ?, NULL)",
+            (attempt, kind, status, evidence, self._now()),
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Set
 from datetime import datetime
 
 from callimport.core import errors, models, normal_form
-from callimport.ledger import held_updates
+from callimport.ledger import checksum, held_updates
 from callimport.ledger.database import Database
 from callimport.ledger.moves import Moves
 
@@ -25,13 +25,15 @@ class Verdicts(Moves):
         self._shown: dict[int, set[int]] = {}
 
     def doubts(self) -> list[models.Doubt]:
-        """Every item in doubt, whichever run left it so, in an order that is always the same."""
-        found = self.database.rows("""
+        """Every item in doubt, whichever run left it so, in an order that is always the same. Damaged ones are left
+        out: they stay in doubt."""
+        found = self.database.rows(f"""
             SELECT item.key, reference, payload, min(attempt.intended_at), min(id_floor), applied,
                 (SELECT count(*) FROM verdict WHERE verdict.key = item.key AND kind = 'absent')
             FROM item JOIN attempt ON attempt.key = item.key JOIN outcome ON outcome.attempt_id = attempt.id
-            WHERE item.status = 'in_doubt' AND outcome.kind = 'in_doubt'
-            GROUP BY item.key ORDER BY item.lead_id, item.key
+            WHERE item.status = 'in_doubt' AND outcome.kind = 'in_doubt' AND {checksum.is_sound()}
+            GROUP BY item.key HAVING min({checksum.is_sound("attempt")} AND {checksum.is_sound("outcome")})
+            ORDER BY item.lead_id, item.key
         """)
         return [
             models.Doubt(
@@ -122,7 +124,7 @@ class Verdicts(Moves):
         """A person said that the CRM holds calls of another ledger, and that this is as it should be. Ids only grow:
         what another ledger makes from now on is news all the same."""
         with self.database.transaction():
-            self.database.execute("INSERT INTO acknowledged VALUES (?, ?)", (self._highest_id, self._now()))
+            self.database.execute("INSERT INTO acknowledged VALUES (?, ?, NULL)", (self._highest_id, self._now()))
 
     def stands(self, key: str) -> tuple[models.ItemStatus, int | None]:
         """Where an item stands, and which communication it is."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 
 from callimport.core import models
+from callimport.ledger import checksum
 from callimport.ledger.database import Database
 
 # As near as a call without seconds may lie to another one of the same number.
@@ -184,7 +185,7 @@ def coming(database: Database, places: Callable[[str, int], models.Place]) -> It
         "SELECT latecomer.lead_id, source_sha256, source_row, key, reference, facts, payload, system, call_id, "
         "leadless.direction, leadless.phone, leadless.started_at, legs, recording "
         f"FROM temp.latecomer CROSS JOIN leadless USING (key) WHERE {_COMES_ALONG} "
-        "ORDER BY leadless.started_at, key"
+        f"AND {checksum.is_sound('leadless')} ORDER BY leadless.started_at, key"
     )
     for lead_id, sha256, row, key, reference, facts, payload, system, call_id, *what in found:
         place = places(sha256, row)
@@ -269,10 +270,11 @@ def keep(
         """,
         (shape, batch.id, _text(now), int(asks_crm), json.dumps(list(sources))),
     )
-    database.execute(
-        "INSERT INTO leadless_origin SELECT mark, key FROM temp.mended JOIN temp.leadless_today USING (source, row) "
-        "WHERE EXISTS (SELECT 1 FROM leadless WHERE leadless.key = leadless_today.key) ON CONFLICT DO NOTHING"
-    )
+    database.execute("""
+        INSERT INTO leadless_origin
+        SELECT mark, key, NULL FROM temp.mended JOIN temp.leadless_today USING (source, row)
+        WHERE EXISTS (SELECT 1 FROM leadless WHERE leadless.key = leadless_today.key) ON CONFLICT DO NOTHING
+    """)
 
 
 # At the end

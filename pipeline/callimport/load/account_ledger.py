@@ -8,7 +8,7 @@ from pathlib import Path
 from callimport.core import errors, models
 from callimport.core.settings import Settings, Target, find_ledger, ledger_of, ledger_path, remember_ledger, state_dir
 from callimport.crm import account
-from callimport.ledger import Binding, Ledger, locking, queries
+from callimport.ledger import Binding, Ledger, damage, locking, queries
 
 
 @contextlib.contextmanager
@@ -49,12 +49,9 @@ def of_a_look(
     say: Callable[[str], None],
 ) -> Iterator[Ledger]:
     """The ledger to look doubts up in. There is none to make: without one, nothing is in doubt."""
-    folder = state_dir(settings)
-    path = settings.ledger or ledger_of(folder, target.host, whose)
-    if not path.is_file():
-        raise errors.ConfigError(f"there is no ledger {path}: check --ledger, --account and --state-dir")
+    path = _existing(settings, target, whose)
     with (
-        _held(path, folder, target, whose),
+        _held(path, state_dir(settings), target, whose),
         contextlib.closing(Ledger.open(path, clock, Binding(target.host, whose))) as ledger,
     ):
         say(f"ledger {path} (account {whose.id}, {whose.name})")
@@ -62,14 +59,53 @@ def of_a_look(
 
 
 @contextlib.contextmanager
+def to_compare(
+    settings: Settings,
+    clock: models.Clock,
+    target: Target,
+    whose: models.Account,
+    say: Callable[[str], None],
+) -> Iterator[Ledger]:
+    """The ledger of an account, to read it only."""
+    path = _existing(settings, target, whose)
+    with (
+        locking.not_written(path),
+        contextlib.closing(Ledger.reading(path, clock, Binding(target.host, whose))) as ledger,
+    ):
+        say(f"ledger {path} (account {whose.id}, {whose.name})")
+        yield ledger
+
+
+@contextlib.contextmanager
+def reading(settings: Settings, clock: models.Clock) -> Iterator[Ledger]:
+    """The ledger that is meant, to read it only, without asking the CRM."""
+    path = find_ledger(settings)
+    with locking.not_written(path), contextlib.closing(Ledger.reading(path, clock)) as ledger:
+        yield ledger
+
+
+def _existing(settings: Settings, target: Target, whose: models.Account) -> Path:
+    path = settings.ledger or ledger_of(state_dir(settings), target.host, whose)
+    if not path.is_file():
+        raise errors.ConfigError(f"there is no ledger {path}: check --ledger, --account and --state-dir")
+    return path
+
+
+@contextlib.contextmanager
 def offline(settings: Settings, clock: models.Clock) -> Iterator[Ledger]:
-    """The ledger that is meant, without asking the CRM."""
+    """The ledger that is meant, without asking the CRM. LedgerError at the end if a damaged call was meant."""
     path = find_ledger(settings)
     with (
         locking.held(locking.beside(path, "lock"), heartbeat=locking.beside(path, "heartbeat")),
         contextlib.closing(Ledger.open(path, clock)) as ledger,
     ):
-        yield ledger
+        try:
+            yield ledger
+        except errors.ConfigError:
+            # A damaged call does not move, so it looks as if there were no such call.
+            damage.refuse(ledger.database)
+            raise
+        damage.refuse(ledger.database)
 
 
 @contextlib.contextmanager
@@ -97,7 +133,7 @@ def _takes_its_place(path: Path, known: Path, clock: models.Clock) -> bool:
     if not known.is_file():
         return True
     with (
-        contextlib.closing(Ledger.glimpse(path, clock)) as named,
-        contextlib.closing(Ledger.glimpse(known, clock)) as remembered,
+        contextlib.closing(Ledger.reading(path, clock)) as named,
+        contextlib.closing(Ledger.reading(known, clock)) as remembered,
     ):
         return queries.remembers_calls(named.database) and not queries.remembers_calls(remembered.database)

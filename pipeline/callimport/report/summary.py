@@ -8,7 +8,7 @@ from pathlib import Path
 from callimport.core import endings, errors, limits, models, plurals
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus, Skip
-from callimport.ledger import Enrolled, Ledger, held_updates, queries
+from callimport.ledger import Enrolled, Ledger, damage, held_updates, queries
 from callimport.ledger.held_updates import HeldUpdate
 from callimport.transform.counts import Tally, told_of_blanks
 
@@ -47,13 +47,19 @@ class Reckoning:
         database = self.ledger.database
         stand, held = queries.member_counts(database), held_updates.of_run(database)
         rows, calls, skipped = self._rows(), self._calls(stand, held), self._skipped(stand)
-        error = str(self.stopped_by) if self.stopped_by else None
+        in_doubt = tuple(queries.members(database, ItemStatus.IN_DOUBT))
+        known_held = (*queries.members(database, ItemStatus.HELD), *(one.listed for one in held))
+        refused = tuple(queries.members(database, ItemStatus.REFUSED))
+        failed = tuple(queries.members(database, ItemStatus.FAILED))
+        # Asked last: what was read until now may be damaged.
+        damaged = damage.told(database)
+        error = str(self.stopped_by) if self.stopped_by else damaged
         if not (rows.adds_up() and calls.adds_up(rows)):
             error = error or "rows and calls do not add up: please report this; callimport doctor checks the ledger"
         summary = endings.Summary(
             run_id=self.run_id,
             batch=self.batch_id,
-            exit_code=self._exit_code(rows, calls, skipped),
+            exit_code=self._exit_code(rows, calls, skipped, is_damaged=damaged is not None),
             elapsed_seconds=round(self.elapsed_seconds, 1),
             requests=self.requests,
             rate_limited=self.rate_limited,
@@ -69,15 +75,21 @@ class Reckoning:
             summary=summary,
             findings=findings(self.tally, self.sources),
             left_out=self.tally.left_out(self.sources),
-            in_doubt=tuple(queries.members(database, ItemStatus.IN_DOUBT)),
-            held=(*queries.members(database, ItemStatus.HELD), *(one.listed for one in held)),
-            refused=tuple(queries.members(database, ItemStatus.REFUSED)),
-            failed=tuple(queries.members(database, ItemStatus.FAILED)),
+            in_doubt=in_doubt,
+            held=known_held,
+            refused=refused,
+            failed=failed,
             existing=tuple(queries.members(database, ItemStatus.WITHDRAWN) if stand[ItemStatus.WITHDRAWN] else ()),
             pilot=tuple(queries.handed_out(database)) if self.is_pilot else (),
             updates=self.updates,
             waiting=tuple(queries.waiting(database, besides=self.batch_id)),
-            told=(*self._not_rows(), *told_of_blanks(self.tally.blanked), *self.told, *self._left(summary)),
+            told=(
+                *self._not_rows(),
+                *told_of_blanks(self.tally.blanked),
+                *self.told,
+                *self._left(summary),
+                *((damaged,) if damaged is not None and damaged != error else ()),
+            ),
             kept_otherwise=dict(Counter(queries.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
             unattached=self.unattached,
             audio=self.audio,
@@ -156,8 +168,10 @@ class Reckoning:
         }
         return skipped | {skip: count for skip, count in given_up.items() if count}
 
-    def _exit_code(self, rows: endings.Rows, calls: endings.Calls, skipped: Mapping[str, int]) -> ExitCode:
-        earned = [ExitCode.OK]
+    def _exit_code(
+        self, rows: endings.Rows, calls: endings.Calls, skipped: Mapping[str, int], *, is_damaged: bool
+    ) -> ExitCode:
+        earned = [ExitCode.STOPPED if is_damaged else ExitCode.OK]
         # That the time was up counts only where something is left.
         if self.interrupted not in (None, ExitCode.WORK_LEFT):
             earned.append(self.interrupted)

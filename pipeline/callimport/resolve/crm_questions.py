@@ -10,7 +10,7 @@ from callimport import report
 from callimport.core import errors, models, plurals, privacy
 from callimport.core.settings import Settings
 from callimport.crm.retry import Courier
-from callimport.ledger import Ledger, lead_cache
+from callimport.ledger import Ledger, known_leads, lead_cache
 from callimport.resolve import leads
 from callimport.resolve.intake import Intake
 from callimport.resolve.lead_search import Found, LeadSearch
@@ -33,9 +33,9 @@ class Inquiry:
 
     async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
         """Give the intake what it needs to know of the CRM; `besides` are numbers that no file of today needs to have.
-        What is found is remembered in the ledger. Raises DestinationUnusable."""
-        intake.pins = lambda keys: lead_cache.pins(ledger.database, keys)
-        intake.sent = lambda keys: lead_cache.sent(ledger.database, keys)
+        What is found is kept in the lead cache. Raises DestinationUnusable."""
+        intake.pins = lambda keys: known_leads.pins(ledger.database, keys)
+        intake.sent = lambda keys: known_leads.sent(ledger.database, keys)
         if intake.may_need_users and await self._needs_users(intake):
             intake.agents.users = await self._active_users()
         elif intake.may_check_users:
@@ -88,7 +88,13 @@ class Inquiry:
         return survey
 
     async def _look_up(self, wanted: Mapping[str, datetime | None], ledger: Ledger) -> None:
-        self._leads |= lead_cache.known(ledger.database, wanted, self.now)
+        kept = lead_cache.known(ledger.lead_cache, wanted, self.now, self.talk.warn)
+        refused = known_leads.last_refused(ledger.database, kept)
+        self._leads |= {
+            phone: answer.leads
+            for phone, answer in kept.items()
+            if phone not in refused or refused[phone] < answer.looked_up_at
+        }
         if nobodys := sum(not self._leads.get(phone, True) for phone in wanted):
             hours = round(lead_cache.LASTS.total_seconds() / 3600)
             asked = f"{plurals.numbers(nobodys)} without a lead when the CRM was asked last"
@@ -96,7 +102,7 @@ class Inquiry:
 
         def keep(found: Found) -> None:
             self._leads.update(found)
-            lead_cache.keep(ledger.database, found, self.now)
+            lead_cache.keep(ledger.lead_cache, found, self.now, self.talk.warn)
 
         search = LeadSearch(self.courier, self.account, self.now, self.settings.region, self.talk.say, keep)
         unknown = [phone for phone in sorted(wanted) if phone not in self._leads and phone not in self._undecided]

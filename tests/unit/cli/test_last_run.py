@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def _page(settings: Settings, path: Path) -> str:
-    assert last_run.write(settings, making.clock(), path) == "run-1"
+    assert last_run.write(settings, making.clock(), path).run_id == "run-1"
     return path.read_text(encoding="utf-8")
 
 

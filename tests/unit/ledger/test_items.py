@@ -136,7 +136,10 @@ def test_only_legal_moves_pass_even_by_raw_sql(ledger: Ledger, before: ItemStatu
     making.bring(ledger, _KEY, "run-1", before)
     # Whatever else a move needs is given, so that the walk meets the rule of the moves and no other.
     if before == ItemStatus.IN_FLIGHT:
-        _sql(ledger, "INSERT INTO outcome SELECT id, 'not_applied', NULL, '', '' FROM attempt")
+        _sql(
+            ledger,
+            "INSERT INTO outcome SELECT id, 'not_applied', NULL, '', '', NULL FROM attempt",
+        )
     if after == ItemStatus.IN_FLIGHT and before == ItemStatus.PENDING:
         _sql(ledger, "INSERT INTO attempt (key, run_id, intended_at) VALUES (?, 'run-1', '')", _KEY)
     kind = _DECIDED.get((before, after))
@@ -230,14 +233,22 @@ def test_a_communication_belongs_to_one_item_for_ever(ledger: Ledger) -> None:
         ledger.delivered(making.key(other), attempt, _ECHO)
     assert found.value.applied
     assert making.everything(ledger) == before
-    _sql(ledger, "INSERT INTO outcome VALUES (?, 'delivered', 201, '', '')", attempt)
+    _sql(
+        ledger,
+        "INSERT INTO outcome VALUES (?, 'delivered', 201, '', '', NULL)",
+        attempt,
+    )
     taken = "UPDATE item SET communication_id = 900, status = 'delivered' WHERE key = ?"
     _refused(ledger, taken, making.key(other), why="UNIQUE")
 
 
 def test_delivered_and_a_communication_go_together(ledger: Ledger) -> None:
     attempt = ledger.intend(_KEY, "run-1")
-    _sql(ledger, "INSERT INTO outcome VALUES (?, 'delivered', 201, '', '')", attempt)
+    _sql(
+        ledger,
+        "INSERT INTO outcome VALUES (?, 'delivered', 201, '', '', NULL)",
+        attempt,
+    )
     _refused(ledger, "UPDATE item SET status = 'delivered'", why="CHECK")
     _refused(ledger, "UPDATE item SET communication_id = 5", why="CHECK")
 
@@ -250,9 +261,9 @@ def test_delivered_and_a_communication_go_together(ledger: Ledger) -> None:
         "DELETE FROM outcome",
         "UPDATE attempt SET intended_at = ''",
         "UPDATE outcome SET kind = 'not_applied'",
-        "INSERT INTO outcome SELECT id, 'not_applied', NULL, '', '' FROM attempt",
-        "INSERT OR REPLACE INTO outcome SELECT id, 'not_applied', NULL, '', '' FROM attempt",
-        "INSERT OR REPLACE INTO attempt SELECT id, key, run_id, '', 0 FROM attempt",
+        "INSERT INTO outcome SELECT id, 'not_applied', NULL, '', '', NULL FROM attempt",
+        "INSERT OR REPLACE INTO outcome SELECT id, 'not_applied', NULL, '', '', NULL FROM attempt",
+        "INSERT OR REPLACE INTO attempt SELECT id, key, run_id, '', 0, NULL FROM attempt",
         f"INSERT OR REPLACE INTO item (key, {_COLUMNS}) SELECT key, {_COLUMNS} FROM item",  # noqa: S608
         "UPDATE item SET phone = '+15145550199'",
         "UPDATE item SET direction = 'outgoing'",
@@ -501,7 +512,7 @@ def test_an_older_ledger_is_refused_and_left_alone(ledger: Ledger, path: Path) -
     with pytest.raises(errors.LedgerError, match=r"older callimport .* move the ledger .* --first-run --adopt"):
         making.ledger(path)
     with pytest.raises(errors.LedgerError, match="older callimport"):
-        Ledger.glimpse(path, making.clock())
+        Ledger.reading(path, making.clock())
     assert path.read_bytes() == before
 
 
@@ -754,7 +765,7 @@ TestLives.settings = settings(max_examples=25, stateful_step_count=25, deadline=
 
 def test_a_ledger_remembers_calls_once_something_was_sent(path: Path) -> None:
     """Looked at in a copy: nothing lies there, and nothing is made."""
-    with closing(Ledger.glimpse(path, making.clock())) as nothing:
+    with closing(Ledger.reading(path, making.clock())) as nothing:
         assert not queries.remembers_calls(nothing.database)
     assert not path.exists()
     with closing(making.ledger(path)) as opened:
@@ -762,5 +773,5 @@ def test_a_ledger_remembers_calls_once_something_was_sent(path: Path) -> None:
         making.enrol(opened, _BATCH, _CALL, run_id="run-1")
         assert not queries.remembers_calls(opened.database)
         making.bring(opened, _KEY, "run-1", ItemStatus.REFUSED)
-    with closing(Ledger.glimpse(path, making.clock())) as glimpsed:
+    with closing(Ledger.reading(path, making.clock())) as glimpsed:
         assert queries.remembers_calls(glimpsed.database)

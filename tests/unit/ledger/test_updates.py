@@ -143,7 +143,7 @@ def test_each_verb_needs_the_story_that_it_was_given(ledger: Ledger, record: Upd
     "statement",
     [
         "UPDATE item SET facts = 'another' WHERE status = 'delivered'",
-        "INSERT INTO update_attempt SELECT 99, key, 'run-1', 'another', '{}', '' FROM item",
+        "INSERT INTO update_attempt SELECT 99, key, 'run-1', 'another', '{}', '', NULL FROM item",
         "DELETE FROM update_attempt",
         "UPDATE update_attempt SET changes = '{}'",
         "DELETE FROM update_outcome",

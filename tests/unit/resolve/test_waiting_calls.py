@@ -86,7 +86,7 @@ async def test_withdrawing_a_batch_gives_up_its_calls_that_wait_for_a_lead(night
     leads = exporting.write(nights.folder / "leads.txt", "phone,lead_id", f"{ONE},12")
     assert (await nights.run(_call(), find_leads=False, leads=leads)).summary.skipped == {"withdrawn": 1}
     assert nights.crm.stored == []
-    with closing(Ledger.glimpse(nights.folder / "ledger.sqlite3", making.clock())) as ledger:
+    with closing(Ledger.reading(nights.folder / "ledger.sqlite3", making.clock())) as ledger:
         reference = str(ledger.database.one("SELECT reference FROM leadless"))
     status.retry(nights.settings(), making.clock(nights.night), statuses=(), keys=(reference,))
     assert (await nights.run()).summary.calls.delivered == 1
@@ -455,7 +455,7 @@ async def test_a_run_with_a_leads_file_alone_gives_up_what_waits_for_such_a_file
 async def test_withdrawing_a_key_gives_up_the_one_call_that_waits_for_a_lead(nights: Nights) -> None:
     await nights.run(_call(), _call("15:00:00", "c2"))
     clock = making.clock(nights.night)
-    with closing(Ledger.glimpse(nights.folder / "ledger.sqlite3", clock)) as ledger:
+    with closing(Ledger.reading(nights.folder / "ledger.sqlite3", clock)) as ledger:
         reference = str(ledger.database.one("SELECT reference FROM leadless WHERE call_id = 'c1'"))
     assert status.withdraw(nights.settings(), clock, reference) == 1
     with pytest.raises(errors.ConfigError, match="nor one that waits for a lead"):

@@ -1,0 +1,101 @@
+"""A checksum in each row of the ledger: a damaged call is neither changed, nor sent, nor shown as proof.
+
+SQLite notices a damaged page only if its structure is damaged: a flipped bit in a payload would be sent as it is. So
+each row has the CRC-32 of its other columns. Triggers write it after each INSERT and UPDATE, and check it before each
+UPDATE. An INSERT of items states it, because there are millions of them. Every query that takes something from a row to
+act on it, or to show it, filters with `is_sound`.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+
+# Tables and row numbers.
+Damaged = set[tuple[str, int]]
+
+# The columns of each table but the checksum itself.
+COLUMNS = {
+    "binding": ("one", "host", "account_id", "account_name", "bound_at"),
+    "acknowledged": ("up_to_id", "noted_at"),
+    "source": ("sha256", "name", "size"),
+    "batch": ("id", "settings", "settings_fingerprint", "enrolled_at", "withdrawn_at"),
+    "run": ("id", "batch_id", "started_at", "ended_at", "exit_code", "stopped_by"),
+    "item": (
+        "key", "reference", "batch_id", "source_sha256", "source_row", "system", "call_id", "lead_id", "direction",
+        "phone", "started_at", "facts", "payload", "legs", "status", "applied", "communication_id", "echo", "adopted",
+        "existing_id", "reason", "next_facts", "next_payload", "next_legs", "next_batch_id", "update_refused",
+        "moved_at",
+    ),
+    "attempt": ("id", "key", "run_id", "intended_at", "id_floor"),
+    "outcome": ("attempt_id", "kind", "http_status", "evidence", "ended_at"),
+    "verdict": ("id", "key", "attempt_id", "kind", "evidence", "decided_at"),
+    "update_attempt": ("id", "key", "run_id", "facts", "changes", "intended_at"),
+    "update_outcome": ("attempt_id", "kind", "http_status", "evidence", "ended_at"),
+    "kept_edit": ("id", "key", "run_id", "field", "wanted", "found", "noted_at"),
+    "held_update": ("key", "facts", "evidence", "held_at", "decision", "decided_at"),
+    "recording": ("key", "name", "status", "path", "size", "modified_ns", "sha256", "reason", "moved_at"),
+    "next_recording": ("key", "facts", "name"),
+    "leadless": (
+        "key", "shape", "batch_id", "source_sha256", "source_row", "reference", "facts", "payload", "system", "call_id",
+        "direction", "phone", "started_at", "legs", "recording", "first_seen_at", "withdrawn_at", "asks_crm",
+    ),
+    "origin": ("mark", "key"),
+    "leadless_origin": ("mark", "key"),
+}  # fmt: skip
+_NEW_ITEM = {**dict.fromkeys(COLUMNS["item"], "NULL"), "status": "'pending'", "applied": "0", "adopted": "0"}
+
+
+def of_new_item(values: Mapping[str, str]) -> str:
+    """SQL: the checksum of an item that is inserted with these values, each an SQL expression, and the defaults."""
+    return _crc32({**_NEW_ITEM, **values}.values())
+
+
+def is_sound(table: str = "item", *, key: str | None = None) -> str:
+    """SQL: whether the row of a table, by that name in the query, fits its checksum. A damaged row is noted.
+
+    With `key`, an SQL expression, it must also be the row of that key: a damaged index may lead to another one. The row
+    is read again by its row number, because SQLite fills in columns from the rest of the WHERE clause.
+    """
+    is_its = "" if key is None else f" AND checked.key = {key}"
+    return (
+        f"(SELECT note_soundness('{table}', checked.rowid, checked.checksum IS {_crc32(_columns(table, 'checked'))}) "
+        f"FROM {table} AS checked WHERE checked.rowid = {table}.rowid{is_its})"
+    )
+
+
+def triggers() -> Iterator[str]:
+    """The statements that make a connection write and check the checksums. RAISE(IGNORE) leaves out a damaged row
+    alone: a move of many items goes on with the others."""
+    for table, columns in COLUMNS.items():
+        seal = f"BEGIN UPDATE {table} SET checksum = {_crc32(_columns(table, 'NEW'))} WHERE rowid = NEW.rowid; END"
+        changed = f"UPDATE OF {', '.join(columns)} ON main.{table}"
+        if table != "item":
+            yield f"CREATE TEMP TRIGGER new_{table}_gets_a_checksum AFTER INSERT ON main.{table} {seal}"
+        yield f"CREATE TEMP TRIGGER changed_{table}_gets_a_checksum AFTER {changed} {seal}"
+        yield f"""
+            CREATE TEMP TRIGGER damaged_{table}_stays BEFORE {changed}
+            WHEN NOT note_soundness('{table}', OLD.rowid, OLD.checksum IS {_crc32(_columns(table, "OLD"))})
+            BEGIN SELECT RAISE(IGNORE); END
+        """
+
+
+def register(connection: sqlite3.Connection, damaged: Damaged) -> None:
+    """Give a connection the functions that the statements here use. Damaged rows that are met go to `damaged`."""
+
+    def note_soundness(table: str, row: int, is_sound: int) -> int:
+        if not is_sound:
+            damaged.add((table, row))
+        return is_sound
+
+    connection.create_function("crc32", 1, zlib.crc32, deterministic=True)
+    connection.create_function("note_soundness", 3, note_soundness)
+
+
+def _columns(table: str, row: str) -> Iterator[str]:
+    return (f"{row}.{column}" for column in COLUMNS[table])
+
+
+def _crc32(values: Iterable[str]) -> str:
+    # As bytes: a damaged text need not be UTF-8, and sqlite3 would refuse to hand it to a function.
+    content = " || ',' || ".join(f"quote({value})" for value in values)
+    return f"crc32(CAST({content} AS BLOB))"
