@@ -294,10 +294,11 @@ class Database:
                 f"the ledger {self.place} could not be used ({error}): free the disk, check the file's rights, or "
                 "close what holds it; then run again"
             ) from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            # A message of SQLite may quote a damaged name.
             raise self._damaged(error) from error
 
-    def _damaged(self, error: sqlite3.Error) -> errors.LedgerError:
+    def _damaged(self, error: sqlite3.Error | UnicodeDecodeError) -> errors.LedgerError:
         return errors.LedgerError(
             f"{self.place} is damaged or no ledger ({error}): restore it from a backup, or name another one"
         )

@@ -13,7 +13,7 @@ import pytest
 
 from callimport.core import errors
 from callimport.core.models import ItemStatus
-from callimport.ledger import Database, Ledger, queries
+from callimport.ledger import Binding, Database, Ledger, queries
 from tests import making
 
 CALL = making.call()
@@ -43,6 +43,65 @@ def test_a_copy_of_a_ledger_that_is_not_there_is_an_empty_one(tmp_path: Path, co
         path.write_bytes(content)
     with closing(Ledger.copied(path, making.clock(), making.BINDING)) as copy:
         assert sum(queries.counts(copy.database).values()) == 0
+
+
+def _killed(path: Path) -> None:
+    """As a killed run leaves it: its last commits stand in the log alone."""
+    alive = path.with_name("alive.sqlite3")
+    with closing(making.ledger(alive)) as ledger:
+        ledger.start_run("run-1")
+        making.enrol(ledger, making.batch(), CALL, run_id="run-1")
+        for suffix in ("", "-wal"):
+            shutil.copyfile(f"{alive}{suffix}", f"{path}{suffix}")
+    alive.unlink()
+
+
+@pytest.mark.parametrize("make", [_made, _killed])
+def test_a_look_sees_every_commit_and_writes_nothing(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    make(path)
+    before = {entry.name: (entry.read_bytes(), entry.stat().st_mtime_ns) for entry in tmp_path.iterdir()}
+    with closing(Ledger.reading(path, making.clock(), making.BINDING)) as ledger:
+        assert queries.counts(ledger.database)[ItemStatus.PENDING] == 1
+        ledger.database.check_soundness(with_indexes=True)
+    assert {entry.name: (entry.read_bytes(), entry.stat().st_mtime_ns) for entry in tmp_path.iterdir()} == before
+
+
+def test_a_look_cannot_change_the_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    _made(path)
+    with (
+        closing(Ledger.reading(path, making.clock())) as ledger,
+        pytest.raises(errors.LedgerError, match="readonly"),
+    ):
+        ledger.withdraw(making.batch().id)
+
+
+def test_a_look_at_what_cannot_be_trusted_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    path.write_bytes(b"call_id,lead_id\n" * 100)
+    with pytest.raises(errors.LedgerError, match="not a database"):
+        Ledger.reading(path, making.clock())
+    path.unlink()
+    _made(path)
+    other = Binding("other.example", making.ACCOUNT)
+    with pytest.raises(errors.LedgerError, match="belongs to account 77"):
+        Ledger.reading(path, making.clock(), other)
+    with closing(Database.open(tmp_path / "unbound.sqlite3")):
+        pass
+    Ledger.reading(tmp_path / "unbound.sqlite3", making.clock(), other).close()
+
+
+def test_a_look_that_sqlite_does_not_open_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    _made(path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(sqlite3, "connect", fail)
+    with pytest.raises(errors.LedgerError, match=r"ledger\.sqlite3 cannot be read: unable to open"):
+        Ledger.reading(path, making.clock())
 
 
 def test_a_ledger_that_cannot_be_copied_is_said_in_one_line(tmp_path: Path) -> None:
