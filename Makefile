@@ -80,9 +80,10 @@ test-all: check fuzz simulate crash kill ## everything: the gate, the fuzzers, t
 	@if command -v chromedriver >/dev/null; then $(MAKE) test-browser; \
 	else echo 'NOT RUN: the browser tests. Install chromedriver (make help says how), then run make test-browser.' >&2; fi
 
-fuzz: .venv/dev.stamp ## play 3,000 mutated files and 500 hostile answers; SEED=n plays the same ones again
+fuzz: .venv/dev.stamp ## play 3,000 mutated files, 500 hostile answers and 1,000 flipped bits; SEED=n plays the same ones again
 	$(BIN)/python -m tests.fuzz.files --count $(or $(FILES),3000) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m tests.fuzz.answers --count $(or $(ANSWERS),500) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.fuzz.ledger_bits --count $(or $(BITS),1000) $(if $(SEED),--seed $(SEED))
 
 # The rules one by one, each by its own tests: what the whole import happens to pass through does not count.
 COVERING := $(filter-out %/test_locking.py,$(wildcard tests/unit/ledger/test_*.py)) $(patsubst %,tests/unit/%.py, \
