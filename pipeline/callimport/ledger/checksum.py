@@ -96,6 +96,7 @@ def _columns(table: str, row: str) -> Iterator[str]:
 
 
 def _crc32(values: Iterable[str]) -> str:
-    # As bytes: a damaged text need not be UTF-8, and sqlite3 would refuse to hand it to a function.
-    content = " || ',' || ".join(f"quote({value})" for value in values)
-    return f"crc32(CAST({content} AS BLOB))"
+    # With the types, as a damaged row may have a BLOB for a text. As bytes, as a damaged text need not be UTF-8. One
+    # printf takes a third of the time of many concatenations.
+    told = [f"{value}, typeof({value})" for value in values]
+    return f"crc32(CAST(printf('{'%Q%s,' * len(told)}', {', '.join(told)}) AS BLOB))"
