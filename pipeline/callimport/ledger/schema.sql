@@ -329,7 +329,8 @@ CREATE TRIGGER kept_edits_stay BEFORE DELETE ON kept_edit
 BEGIN SELECT RAISE(ABORT, 'kept edits are append-only'); END;
 CREATE TRIGGER kept_edits_are_fixed BEFORE UPDATE ON kept_edit WHEN OLD.checksum IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'kept edits are append-only'); END;
-CREATE TRIGGER decisions_on_updates_are_fixed BEFORE UPDATE ON held_update WHEN OLD.decision IS NOT NULL
+CREATE TRIGGER decisions_on_updates_are_fixed
+BEFORE UPDATE OF key, facts, evidence, held_at, decision, decided_at ON held_update WHEN OLD.decision IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'a decision on a held update is fixed'); END;
 CREATE TRIGGER decisions_on_updates_stay BEFORE DELETE ON held_update WHEN OLD.decision IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'a decision on a held update is kept'); END;
