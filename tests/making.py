@@ -12,8 +12,8 @@ from callimport.core import endings, errors, mapping, models
 from callimport.core.models import ItemStatus
 from callimport.ledger import Binding, Enrolled, Ledger
 from callimport.report.summary import Reckoning
+from callimport.transform import deduplicate, staging
 from callimport.transform.counts import Tally
-from callimport.transform.deduplicate import Twins
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STARTED = datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)
@@ -67,10 +67,10 @@ def batch(*names: str, **settings: str) -> models.Batch:
 
 
 def frame(calls: Sequence[models.Call]) -> pl.DataFrame:
-    """Calls of one source as intake has them."""
+    """Calls as they come to the ledger."""
     rows = [
         (
-            one.place.row, one.call_id, one.lead_id, one.direction.value, one.status.value, one.started_at,
+            *one.place, one.call_id, one.lead_id, one.direction.value, one.status.value, one.started_at,
             one.duration_seconds, one.customer_phone, one.executed_by, one.description, one.recording, one.legs,
         )
         for one in calls
@@ -79,6 +79,14 @@ def frame(calls: Sequence[models.Call]) -> pl.DataFrame:
     return made.with_columns(
         pl.col("call_id", "description", "recording", "_legs").cast(pl.String), pl.col("executed_by").cast(pl.Int64)
     )
+
+
+def staged(calls: Sequence[models.Call], *, ids: bool = True) -> pl.DataFrame:
+    """Calls as they are staged, one partition of them."""
+    named = frame(calls).with_columns(
+        pl.lit("main").alias("_system"), (pl.col("call_id") if ids else pl.lit(None, pl.String)).alias("_id")
+    )
+    return named.with_columns(deduplicate.key_hash(has_ids=False).alias(staging.HASH))
 
 
 def sighting(of: models.Call, *, ids: bool = True) -> models.Sighting:
@@ -96,12 +104,9 @@ def ledger(path: Path) -> Ledger:
 def enrol(
     into: Ledger, its_batch: models.Batch, *calls: models.Call, ids: bool = True, run_id: str | None = None
 ) -> Enrolled:
-    twins = Twins(id_is_unique=ids)
-    for number in sorted({one.place.source for one in calls}):
-        twins.see(number, frame([one for one in calls if one.place.source == number]))
     with into.enrolment(run_id, its_batch) as enrolment:
         enrolment.see(sighting(one, ids=ids) for one in calls)
-        return enrolment.enter(twins.judged())
+        return enrolment.enter()
 
 
 def reckoned(of: Ledger, enrolled: Enrolled, its_batch: models.Batch, *calls: models.Call) -> endings.Summary:

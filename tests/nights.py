@@ -20,7 +20,6 @@ from callimport.ledger import Enrolled, Ledger
 from callimport.load.updates import Updating
 from callimport.report.summary import Reckoning
 from callimport.transform.counts import Tally
-from callimport.transform.deduplicate import Twins
 from tests import making
 from tests.fake_crm import FakeCrm, Reply, Request, reply
 from tests.shown import virtual_clock
@@ -63,11 +62,9 @@ class Nights:
         batch = making.batch(f"{self.night}.csv", **shaping)
         run_id = f"run-{self.night}"
         self.ledger.start_run(run_id)
-        twins = Twins(id_is_unique=True)
-        twins.see(0, making.frame(calls))
         with self.ledger.enrolment(run_id, batch) as enrolment:
             enrolment.see(_sighting(one, with_mark) for one in calls)
-            enrolled = enrolment.enter(twins.judged())
+            enrolled = enrolment.enter()
         return self._night(settings, enrolled, batch, run_id, calls)
 
     def goes_on(self, settings: Settings = SETTINGS) -> "Night":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from callimport.core import errors, models, row_origin
 from callimport.core.models import ItemStatus
 from callimport.ledger import Enrolled, Ledger, queries
-from callimport.transform.deduplicate import Twins
+from callimport.transform.deduplicate import Duplicates
 from tests import making
 
 _X, _Y = "o" + "a" * 20, "o" + "b" * 20
@@ -25,25 +26,36 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
+@dataclass(frozen=True, slots=True)
+class _Entered(Enrolled):
+    duplicate: int = 0
+
+
 def _enrol(
     ledger: Ledger, name: str, *calls: models.Call, mended: _Noted = (), repeated: _Noted = (), ids: bool = True
-) -> Enrolled:
+) -> _Entered:
     batch = making.batch(name)
     told = row_origin.Origins(
         known=ledger.origins("main"),
         mended={call.place: mark for call, mark in mended},
         repeated={call.place: mark for call, mark in repeated},
     )
-    judge = Twins(id_is_unique=ids)
-    judge.see(0, making.frame(calls))
+    places = {call.place for call in calls}
+    pairs = [(place, instead) for place, instead in told.stand_ins() if {place, instead} <= places]
+    duplicates = Duplicates(frozenset(), pairs, told.replaced())
+    judged = duplicates.judge(making.staged(calls, ids=ids))
+    own = set(judged.calls["_row"])
+    left = [call for call in calls if call.place.row in own]
     with ledger.enrolment("run-1", batch) as enrolment:
-        enrolment.see(making.sighting(one, ids=ids) for one in calls)
+        enrolment.see(making.sighting(one, ids=ids) for one in left)
         enrolment.note_origins(told.mended_calls(), told.repeated_calls())
-        enrolled = enrolment.enter(judge.judged(told))
-    summary = making.reckoned(ledger, enrolled, batch, *calls)
+        enrolled = enrolment.enter()
+    summary = making.reckoned(ledger, enrolled, batch, *left)
     assert summary.calls.adds_up(summary.rows)
     assert summary.rows.adds_up()
-    return enrolled
+    twins = tuple(duplicates.rejects(judged, lambda place, other: f"row {other.row}"))
+    its = {name: getattr(enrolled, name) for name in Enrolled.__slots__ if name != "rejects"}
+    return _Entered(**its, rejects=(*enrolled.rejects, *twins), duplicate=judged.copies.height)
 
 
 def _rules(enrolled: Enrolled) -> list[str]:
