@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import polars as pl
 from callimport.core import endings, errors, mapping, models
 from callimport.core.models import ItemStatus
 from callimport.ledger import Binding, Enrolled, Ledger
+from callimport.profiles import profile
+from callimport.profiles.exports import ProfileFiles
 from callimport.report.summary import Reckoning
 from callimport.transform import deduplicate, staging
 from callimport.transform.counts import Tally
@@ -81,12 +84,21 @@ def frame(calls: Sequence[models.Call]) -> pl.DataFrame:
     )
 
 
-def staged(calls: Sequence[models.Call], *, ids: bool = True) -> pl.DataFrame:
-    """Calls as they are staged, one partition of them."""
-    named = frame(calls).with_columns(
-        pl.lit("main").alias("_system"), (pl.col("call_id") if ids else pl.lit(None, pl.String)).alias("_id")
+def files(*sources: int, system: str = "main", ids: bool = True) -> ProfileFiles:
+    """Files of a profile whose ids are unique, or not."""
+    return ProfileFiles(replace(profile.load("canonical"), identity=ids), system, None, sources)
+
+
+def staged(calls: Sequence[models.Call], *several: ProfileFiles) -> pl.DataFrame:
+    """Calls of these files as they are staged, all in one partition."""
+    made = frame(calls)
+    parts = [made.filter(pl.col("_source").is_in(its.sources)) for its in several]
+    return pl.concat(
+        part.with_columns(
+            deduplicate.key_hash(its.system, part["call_id"], id_is_unique=its.profile.identity).alias(staging.HASH)
+        )
+        for its, part in zip(several, parts, strict=True)
     )
-    return named.with_columns(deduplicate.key_hash(has_ids=False).alias(staging.HASH))
 
 
 def sighting(of: models.Call, *, ids: bool = True) -> models.Sighting:

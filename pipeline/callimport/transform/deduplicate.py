@@ -10,6 +10,7 @@ import polars as pl
 
 from callimport.core import models, places, plurals
 from callimport.core.places import PLACE
+from callimport.profiles.exports import ProfileFiles
 from callimport.transform.staging import HASH
 
 _SHOWN = 5
@@ -18,13 +19,13 @@ _CONTENT_SEED = 1
 _KEY = ("_system", "_id", "_at", "_direction", "_phone")
 
 
-def key_hash(*, has_ids: bool) -> pl.Expr:
-    """Hash the key of staged calls. `has_ids`: all of them have an id."""
-    by_id = pl.struct("_system", "_id").hash()
-    if has_ids:
+def key_hash(system: str, call_id: pl.Series, *, id_is_unique: bool) -> pl.Expr:
+    """Hash the key of staged calls of one system. `call_id` are their ids."""
+    by_id = pl.struct(pl.lit(system).alias("_system"), "call_id").hash()
+    if id_is_unique and not call_id.has_nulls():
         return by_id
-    by_instant = pl.struct("_system", "started_at", "direction", "customer_phone").hash()
-    return pl.when(pl.col("_id").is_not_null()).then(by_id).otherwise(by_instant)
+    by_instant = pl.struct(pl.lit(system).alias("_system"), "started_at", "direction", "customer_phone").hash()
+    return pl.when(pl.col("call_id").is_not_null()).then(by_id).otherwise(by_instant) if id_is_unique else by_instant
 
 
 @dataclass(slots=True)
@@ -80,14 +81,15 @@ class Duplicates:
         self._minute_copies: list[models.Place] = []
         self._minute_count = 0
 
-    def judge(self, calls: pl.DataFrame) -> Judged:
-        """Judge a partition of staged calls."""
+    def judge(self, calls: pl.DataFrame, by_profile: Iterable[ProfileFiles]) -> Judged:
+        """Judge a partition of staged calls. `by_profile` says which system each file is of, and whether its ids are
+        unique."""
         stood_in_for = self._stood_in_for.join(calls, on=PLACE, how="semi")
         calls = _without(calls, stood_in_for)
         suspects = calls.filter(pl.col(HASH).is_duplicated())
         if suspects.is_empty():
             return Judged(calls, stood_in_for, suspects)
-        several = _keyed(suspects)
+        several = _keyed(suspects, by_profile)
         twins = several.filter("_is_twin")
         named = _without(_named(twins), self._replaced)
         equal = _without(several.filter(~pl.col("_is_twin")), self._replaced)
@@ -139,14 +141,21 @@ def reason(other: str, *, has_id: bool, unit: str = "second") -> models.Reason:
     return models.Reason("twin", f"{same} {other}, but other content; keep the right one{another}")
 
 
-def _keyed(suspects: pl.DataFrame) -> pl.DataFrame:
+def _keyed(suspects: pl.DataFrame, by_profile: Iterable[ProfileFiles]) -> pl.DataFrame:
     """The calls that share their key, by place; with the columns of _KEY, `_content`, `_first_content` and
     `_is_twin`."""
     has_no_id = pl.col("_id").is_null()
     content = [name for name in suspects.columns if name not in (*PLACE, HASH)]
+    system, known_by = pl.lit(None, pl.String), pl.lit(None, pl.String)
+    for its in by_profile:
+        is_its = pl.col("_source").is_in(its.sources)
+        system = pl.when(is_its).then(pl.lit(its.system)).otherwise(system)
+        known_by = pl.when(is_its & its.profile.identity).then("call_id").otherwise(known_by)
     return (
         suspects.with_columns(
-            pl.struct(content).hash(_CONTENT_SEED).alias("_content"),
+            pl.struct(content).hash(_CONTENT_SEED).alias("_content"), system.alias("_system"), known_by.alias("_id")
+        )
+        .with_columns(
             pl.when(has_no_id).then("started_at").alias("_at"),
             pl.when(has_no_id).then("direction").alias("_direction"),
             pl.when(has_no_id).then("customer_phone").alias("_phone"),

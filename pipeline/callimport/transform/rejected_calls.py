@@ -33,7 +33,14 @@ class InQuestion:
             moment = moment.str.to_datetime("%+", time_zone="UTC", strict=False)
         call_id = pl.col("call_id") if id_is_unique else pl.lit(None, pl.String)
         self._rows.append(
-            rows.select("_source", "_row", pl.lit(system).alias("system"), call_id.alias("call_id"), "customer_phone", moment.dt.epoch("s"))
+            rows.select(
+                "_source",
+                "_row",
+                pl.lit(system).alias("system"),
+                call_id.alias("call_id"),
+                "customer_phone",
+                moment.dt.epoch("s"),
+            )
         )
 
     def among(self, calls: Iterable[models.Sighting], rejected: Collection[models.Place]) -> set[str]:

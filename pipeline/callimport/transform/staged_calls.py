@@ -149,7 +149,7 @@ class StagedCalls:
         """Yield the wanted calls, one partition at a time: no duplicate, no contradiction. Each way through counts in
         the `tally` that is given."""
         for partition in self._calls.read():
-            judged = duplicates.judge(partition)
+            judged = duplicates.judge(partition, self.exports.by_profile)
             tally.duplicate += judged.copies.height
             if self.origins:
                 self.origins.copied(_pairs(judged.copies))
@@ -272,13 +272,12 @@ class StagedCalls:
             self.tally.skip(models.Skip(str(why)), calls)
 
     def _stage(self, its: ProfileFiles, calls: pl.DataFrame) -> None:
-        known_by = pl.col("call_id") if its.profile.identity else pl.lit(None, pl.String)
-        staged = calls.select(*PLACE, *CONTENT, pl.lit(its.system).alias("_system"), known_by.alias("_id"))
+        staged = calls.select(*PLACE, *CONTENT)
         self._sources.see(staged)
         if self.origins:
             marked = {place for place, _ in (*self.origins.mended_calls(), *self.origins.repeated_calls())}
             self._marked |= marked & set(map(models.Place._make, staged.select(PLACE).iter_rows()))
-        self._calls.add(staged, deduplicate.key_hash(has_ids=not staged["_id"].has_nulls()))
+        self._calls.add(staged, deduplicate.key_hash(its.system, staged["call_id"], id_is_unique=its.profile.identity))
 
     # Legs
 

@@ -19,14 +19,14 @@ import filelock
 import polars as pl
 
 from callimport.core import errors, files, readahead
+from callimport.core.places import PLACE
 
 # So many rows stay in memory, and so many make a partition.
 ROWS_IN_MEMORY = 100_000
 # The column that says which rows belong together. It is valid within one process: Polars may hash otherwise tomorrow.
 HASH = "_hash"
-_ORDER = "_order"
 _HASHES = 2**64
-_ROW_GROUP = 8_192
+_ROW_GROUP = 16_384
 
 
 class Staging:
@@ -37,6 +37,7 @@ class Staging:
         self._root = state / "staging"
         self._folder: Path | None = None
         self._lock: filelock.BaseFileLock | None = None
+        self._written = 0
         self.rows_in_memory = rows_in_memory or ROWS_IN_MEMORY
 
     def __enter__(self) -> Self:
@@ -62,12 +63,13 @@ class Staging:
         """Return a new, empty place for rows of one schema."""
         return Partitions(self)
 
-    def write(self, name: str, frame: pl.DataFrame) -> Path:
-        """Write a file. Raises ImporterError if that fails, such as on a full disk."""
+    def write(self, frame: pl.DataFrame) -> Path:
+        """Write a file of its own. Raises ImporterError if that fails, such as on a full disk."""
         packed = io.BytesIO()
-        frame.write_parquet(packed, compression="lz4", row_group_size=_ROW_GROUP)
+        frame.write_parquet(packed, compression="uncompressed", row_group_size=_ROW_GROUP)
         try:
-            path = self._made() / name
+            self._written += 1
+            path = self._made() / f"{self._written}.parquet"
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(packed.getbuffer())
         except (OSError, filelock.Timeout) as error:
@@ -103,40 +105,44 @@ def _delete_if_dead(folder: Path) -> None:
 
 
 class Partitions:
-    """Rows of one schema. Rows with equal hashes come back in the same partition."""
-
-    _count = 0
+    """Rows of one schema, with their places (`_source`, `_row`). Rows with equal hashes come back together."""
 
     def __init__(self, staging: Staging) -> None:
-        self._staging = staging
+        self.staging = staging
         self._waiting: list[pl.DataFrame] = []
-        self._files: list[Path] = []
         self._waiting_rows = self.rows = 0
-        Partitions._count += 1
-        self._name = f"{Partitions._count}"
+        self._files: list[Path] = []
+        # Of the first frame. None: no frame was added.
+        self._schema: pl.Schema | None = None
 
     def add(self, frame: pl.DataFrame, of: pl.Expr) -> None:
         """Add rows. `of` is an expression of UInt64: the hash of what rows of one partition have in common."""
-        order = pl.int_range(self.rows, self.rows + frame.height, dtype=pl.Int64, eager=True)
-        self._waiting.append(frame.with_columns(of.alias(HASH), order.alias(_ORDER)))
-        self.rows += frame.height
-        self._waiting_rows += frame.height
-        if self._waiting_rows > self._staging.rows_in_memory:
+        frame = frame.with_columns(of.alias(HASH))
+        self._schema = self._schema or frame.schema
+        if self._waiting_rows + frame.height > self.staging.rows_in_memory:
             self._spill()
+        self._waiting.append(frame)
+        self._waiting_rows += frame.height
+        self.rows += frame.height
 
     def read(self) -> Iterator[pl.DataFrame]:
         """See `read_together`."""
         return (part for (part,) in read_together(self))
 
     def part(self, number: int, count: int) -> pl.DataFrame | None:
-        """Return a partition of `count`, with HASH. The rows are in the order in which they were added. None if no
-        frame was added."""
-        if not self._waiting and not self._files:
+        """Return a partition of `count`, with HASH, sorted by place. None if no frame was added."""
+        if self._schema is None:
             return None
         first, last = number * _HASHES // count, (number + 1) * _HASHES // count - 1
         is_meant = pl.col(HASH).is_between(pl.lit(first, pl.UInt64), pl.lit(last, pl.UInt64))
-        found = pl.concat([*self._waiting, *self._read(is_meant)])
-        return (found if count == 1 else found.filter(is_meant)).sort(_ORDER).drop(_ORDER)
+        found = [frame if count == 1 else frame.filter(is_meant) for frame in self._waiting]
+        for path in self._files:
+            stored = pl.scan_parquet(path).filter(is_meant).collect()
+            blank = [
+                pl.lit(None, kind).alias(name) for name, kind in self._schema.items() if name not in stored.columns
+            ]
+            found.append(stored.with_columns(blank).select(list(self._schema)))
+        return pl.concat(found or [pl.DataFrame(schema=self._schema)]).sort(PLACE)
 
     def clear(self) -> None:
         """Delete all rows."""
@@ -144,13 +150,13 @@ class Partitions:
             path.unlink(missing_ok=True)
         self._waiting, self._files, self.rows, self._waiting_rows = [], [], 0, 0
 
-    def _read(self, is_meant: pl.Expr) -> list[pl.DataFrame]:
-        return [pl.scan_parquet(path).filter(is_meant).collect() for path in self._files]
-
     def _spill(self) -> None:
-        rows = pl.concat(self._waiting).sort(HASH)
-        self._files.append(self._staging.write(f"{self._name}-{len(self._files)}.parquet", rows))
-        self._waiting, self._waiting_rows = [rows.clear()], 0
+        if self._waiting_rows:
+            rows = pl.concat(self._waiting).sort(HASH)
+            # A column without a value is not stored.
+            filled = [column.name for column in rows if column.null_count() < rows.height]
+            self._files.append(self.staging.write(rows.select(filled)))
+            self._waiting, self._waiting_rows = [], 0
 
 
 def read_together(*several: Partitions) -> Iterator[tuple[pl.DataFrame, ...]]:
@@ -158,12 +164,12 @@ def read_together(*several: Partitions) -> Iterator[tuple[pl.DataFrame, ...]]:
 
     Can be called several times. Yields nothing if to one of them no frame was added.
     """
-    count = max(1, *(math.ceil(one.rows / one._staging.rows_in_memory) for one in several))
-    return readahead.one_ahead(_parts(several, count))
+    most = max(math.ceil(one.rows / one.staging.rows_in_memory) for one in several)
+    return readahead.one_ahead(_parts(several, max(1, most)))
 
 
 def _parts(several: tuple[Partitions, ...], count: int) -> Generator[tuple[pl.DataFrame, ...], None, None]:
     for number in range(count):
-        parts = [one.part(number, count) for one in several]
-        if found := tuple(part for part in parts if part is not None):
-            yield found
+        parts = [part for one in several if (part := one.part(number, count)) is not None]
+        if len(parts) == len(several):
+            yield tuple(parts)

@@ -43,7 +43,8 @@ def _enrol(
     places = {call.place for call in calls}
     pairs = [(place, instead) for place, instead in told.stand_ins() if {place, instead} <= places]
     duplicates = Duplicates(frozenset(), pairs, told.replaced())
-    judged = duplicates.judge(making.staged(calls, ids=ids))
+    its = making.files(0, ids=ids)
+    judged = duplicates.judge(making.staged(calls, its), [its])
     own = set(judged.calls["_row"])
     left = [call for call in calls if call.place.row in own]
     with ledger.enrolment("run-1", batch) as enrolment:
@@ -54,8 +55,8 @@ def _enrol(
     assert summary.calls.adds_up(summary.rows)
     assert summary.rows.adds_up()
     twins = tuple(duplicates.rejects(judged, lambda place, other: f"row {other.row}"))
-    its = {name: getattr(enrolled, name) for name in Enrolled.__slots__ if name != "rejects"}
-    return _Entered(**its, rejects=(*enrolled.rejects, *twins), duplicate=judged.copies.height)
+    counts = {name: getattr(enrolled, name) for name in Enrolled.__slots__ if name != "rejects"}
+    return _Entered(**counts, rejects=(*enrolled.rejects, *twins), duplicate=judged.copies.height)
 
 
 def _rules(enrolled: Enrolled) -> list[str]:

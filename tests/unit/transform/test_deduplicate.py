@@ -7,15 +7,17 @@ import polars as pl
 import pytest
 
 from callimport.core import models
+from callimport.transform import staging
 from callimport.transform.deduplicate import Duplicates, Judged, Sources
 from tests import exporting, making
 
 
 def _judge(calls: list[models.Call], *, ids: bool = True) -> tuple[Duplicates, Judged]:
-    staged, sources = making.staged(calls, ids=ids), Sources()
+    its, sources = making.files(0, 1, ids=ids), Sources()
+    staged = making.staged(calls, its)
     sources.see(staged)
     duplicates = Duplicates(sources.in_minutes())
-    return duplicates, duplicates.judge(staged)
+    return duplicates, duplicates.judge(staged, [its])
 
 
 def _copies(judged: Judged) -> list[int]:
@@ -45,9 +47,10 @@ def test_calls_with_one_key_and_other_content_are_all_rejects() -> None:
 
 
 def test_calls_of_two_systems_are_never_compared() -> None:
-    staged = making.staged([making.call(row=2), making.call(row=3, duration_seconds=1)])
-    systems = staged.with_columns(pl.Series("_system", ["north", "south"]))
-    assert Duplicates().judge(systems).calls.height == 2
+    north, south = making.files(0, system="north"), making.files(1, system="south")
+    staged = making.staged([making.call(row=2), making.call(row=2, source=1, duration_seconds=1)], north, south)
+    one_partition = staged.with_columns(pl.lit(7, pl.UInt64).alias(staging.HASH))
+    assert Duplicates().judge(one_partition, [north, south]).calls.height == 2
 
 
 @pytest.mark.parametrize("ids", [True, False])
