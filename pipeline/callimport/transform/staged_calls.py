@@ -290,7 +290,7 @@ class StagedCalls:
             skipped.add(_skipped(validated), _BY_GROUP)
             yield
         for parts in staging.read_together(*stores):
-            of_rows, of_skipped, of_internal = (part.drop(HASH) for part in parts)
+            of_rows, of_skipped, of_internal = (part.drop(HASH).sort(PLACE) for part in parts)
             if of_internal.height:
                 attached = legs.attach_internal(of_internal, of_rows["_group"]).sort(PLACE)
                 validated = self._validate(rules, attached)

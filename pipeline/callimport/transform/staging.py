@@ -19,7 +19,6 @@ import filelock
 import polars as pl
 
 from callimport.core import errors, files, readahead
-from callimport.core.places import PLACE
 
 # So many rows stay in memory, and so many make a partition.
 ROWS_IN_MEMORY = 100_000
@@ -105,7 +104,7 @@ def _delete_if_dead(folder: Path) -> None:
 
 
 class Partitions:
-    """Rows of one schema, with their places (`_source`, `_row`). Rows with equal hashes come back together."""
+    """Rows of one schema. Rows with equal hashes come back together, in any order."""
 
     def __init__(self, staging: Staging) -> None:
         self.staging = staging
@@ -130,7 +129,7 @@ class Partitions:
         return (part for (part,) in read_together(self))
 
     def part(self, number: int, count: int) -> pl.DataFrame | None:
-        """Return a partition of `count`, with HASH, sorted by place. None if no frame was added."""
+        """Return a partition of `count`, with HASH, in any order. None if no frame was added."""
         if self._schema is None:
             return None
         first, last = number * _HASHES // count, (number + 1) * _HASHES // count - 1
@@ -142,7 +141,7 @@ class Partitions:
                 pl.lit(None, kind).alias(name) for name, kind in self._schema.items() if name not in stored.columns
             ]
             found.append(stored.with_columns(blank).select(list(self._schema)))
-        return pl.concat(found or [pl.DataFrame(schema=self._schema)]).sort(PLACE)
+        return pl.concat(found or [pl.DataFrame(schema=self._schema)])
 
     def clear(self) -> None:
         """Delete all rows."""
