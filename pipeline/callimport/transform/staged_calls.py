@@ -283,7 +283,8 @@ class StagedCalls:
 
     def _stage_joined(self, rules: _Rules, rule: profile.Legs) -> Iterator[None]:
         """Gather the rows of all files of a profile by call, then join one partition at a time."""
-        stores = rows, skipped, internal = tuple(self._area.partitions() for _ in range(3))
+        # To join rows takes several times their memory.
+        stores = rows, skipped, internal = tuple(self._area.partitions(share=2) for _ in range(3))
         for validated in self._validated(rules, internal):
             self._count(validated)
             rows.add(_legs(validated), _BY_CHAIN)

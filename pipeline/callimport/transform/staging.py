@@ -20,7 +20,7 @@ import polars as pl
 
 from callimport.core import errors, files, readahead
 
-# So many rows stay in memory, and so many make a partition.
+# So many rows stay in memory. If there are more, so many are a partition.
 ROWS_IN_MEMORY = 100_000
 # The column that says which rows belong together. It is valid within one process: Polars may hash otherwise tomorrow.
 HASH = "_hash"
@@ -58,9 +58,9 @@ class Staging:
             self._lock.release()
             self._folder = None
 
-    def partitions(self) -> "Partitions":
-        """Return a new, empty place for rows of one schema."""
-        return Partitions(self)
+    def partitions(self, share: int = 1) -> "Partitions":
+        """Return a new, empty place for rows of one schema. A partition has a `share`-th of the usual rows."""
+        return Partitions(self, share)
 
     def write(self, frame: pl.DataFrame) -> Path:
         """Write a file of its own. Raises ImporterError if that fails, such as on a full disk."""
@@ -106,8 +106,9 @@ def _delete_if_dead(folder: Path) -> None:
 class Partitions:
     """Rows of one schema. Rows with equal hashes come back together, in any order."""
 
-    def __init__(self, staging: Staging) -> None:
-        self.staging = staging
+    def __init__(self, staging: Staging, share: int) -> None:
+        self._staging = staging
+        self._share = share
         self._waiting: list[pl.DataFrame] = []
         self._waiting_rows = self.rows = 0
         self._files: list[Path] = []
@@ -118,7 +119,7 @@ class Partitions:
         """Add rows. `of` is an expression of UInt64: the hash of what rows of one partition have in common."""
         frame = frame.with_columns(of.alias(HASH))
         self._schema = self._schema or frame.schema
-        if self._waiting_rows + frame.height > self.staging.rows_in_memory:
+        if self._waiting_rows + frame.height > self._staging.rows_in_memory:
             self._spill()
         self._waiting.append(frame)
         self._waiting_rows += frame.height
@@ -127,6 +128,11 @@ class Partitions:
     def read(self) -> Iterator[pl.DataFrame]:
         """See `read_together`."""
         return (part for (part,) in read_together(self))
+
+    @property
+    def parts(self) -> int:
+        """How many partitions keep memory low: one if all rows are in memory."""
+        return math.ceil(self.rows / self._staging.rows_in_memory * self._share) if self._files else 1
 
     def part(self, number: int, count: int) -> pl.DataFrame | None:
         """Return a partition of `count`, with HASH, in any order. None if no frame was added."""
@@ -154,7 +160,7 @@ class Partitions:
             rows = pl.concat(self._waiting).sort(HASH)
             # A column without a value is not stored.
             filled = [column.name for column in rows if column.null_count() < rows.height]
-            self._files.append(self.staging.write(rows.select(filled)))
+            self._files.append(self._staging.write(rows.select(filled)))
             self._waiting, self._waiting_rows = [], 0
 
 
@@ -163,8 +169,7 @@ def read_together(*several: Partitions) -> Iterator[tuple[pl.DataFrame, ...]]:
 
     Can be called several times. Yields nothing if to one of them no frame was added.
     """
-    most = max(math.ceil(one.rows / one.staging.rows_in_memory) for one in several)
-    return readahead.one_ahead(_parts(several, max(1, most)))
+    return readahead.one_ahead(_parts(several, max(one.parts for one in several)))
 
 
 def _parts(several: tuple[Partitions, ...], count: int) -> Generator[tuple[pl.DataFrame, ...], None, None]:
