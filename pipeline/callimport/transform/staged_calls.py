@@ -275,8 +275,9 @@ class StagedCalls:
         staged = calls.select(*PLACE, *CONTENT)
         self._sources.see(staged)
         if self.origins:
-            marked = {place for place, _ in (*self.origins.mended_calls(), *self.origins.repeated_calls())}
-            self._marked |= marked & set(map(models.Place._make, staged.select(PLACE).iter_rows()))
+            marked = [place for place, _ in (*self.origins.mended_calls(), *self.origins.repeated_calls())]
+            found = pl.DataFrame(marked, schema=SCHEMA, orient="row").join(staged, on=PLACE, how="semi")
+            self._marked |= set(map(models.Place._make, found.iter_rows()))
         self._calls.add(staged, deduplicate.key_hash(its.system, staged["call_id"], id_is_unique=its.profile.identity))
 
     # Legs

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from callimport.core import errors, models, row_origin
 from callimport.core.models import ItemStatus
 from callimport.ledger import Enrolled, Ledger, queries
-from callimport.transform.deduplicate import Duplicates
 from tests import making
 
 _X, _Y = "o" + "a" * 20, "o" + "b" * 20
@@ -26,37 +24,21 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-@dataclass(frozen=True, slots=True)
-class _Entered(Enrolled):
-    duplicate: int = 0
-
-
 def _enrol(
     ledger: Ledger, name: str, *calls: models.Call, mended: _Noted = (), repeated: _Noted = (), ids: bool = True
-) -> _Entered:
+) -> making.Entered:
     batch = making.batch(name)
     told = row_origin.Origins(
         known=ledger.origins("main"),
         mended={call.place: mark for call, mark in mended},
         repeated={call.place: mark for call, mark in repeated},
     )
-    places = {call.place for call in calls}
-    pairs = [(place, instead) for place, instead in told.stand_ins() if {place, instead} <= places]
-    duplicates = Duplicates(frozenset(), pairs, told.replaced())
-    its = making.files(0, ids=ids)
-    judged = duplicates.judge(making.staged(calls, its), [its])
-    own = set(judged.calls["_row"])
-    left = [call for call in calls if call.place.row in own]
     with ledger.enrolment("run-1", batch) as enrolment:
-        enrolment.see(making.sighting(one, ids=ids) for one in left)
-        enrolment.note_origins(told.mended_calls(), told.repeated_calls())
-        enrolled = enrolment.enter()
-    summary = making.reckoned(ledger, enrolled, batch, *left)
+        enrolled = making.enter(enrolment, *calls, ids=ids, origins=told)
+    summary = making.reckoned(ledger, enrolled, batch, *calls)
     assert summary.calls.adds_up(summary.rows)
     assert summary.rows.adds_up()
-    twins = tuple(duplicates.rejects(judged, lambda place, other: f"row {other.row}"))
-    counts = {name: getattr(enrolled, name) for name in Enrolled.__slots__ if name != "rejects"}
-    return _Entered(**counts, rejects=(*enrolled.rejects, *twins), duplicate=judged.copies.height)
+    return enrolled
 
 
 def _rules(enrolled: Enrolled) -> list[str]:
