@@ -12,7 +12,9 @@ from rich.console import Console
 from callimport import importer, report
 from callimport.core import endings, models
 from callimport.core.settings import Settings
-from callimport.resolve.intake import Intake
+from callimport.resolve.inputs import Inputs
+from callimport.resolve.resolution import Resolution
+from callimport.transform.staging import Staging
 from tests import making
 from tests.rehearsal import ROOT
 
@@ -65,23 +67,36 @@ def assert_adds_up(result: endings.Result) -> None:
     assert result.error is None
 
 
-def intake(*files: Path, **changes: Any) -> Intake:
-    """With a lead for every number, beside the first file."""
+def inputs(*files: Path, **changes: Any) -> Inputs:
+    """With a lead for every number, beside the first file. The state folder lies there, too."""
     changes.setdefault("leads", leads(files[0].parent))
-    return Intake(settings(*files, **changes), NOW)
+    its = settings(*files, **changes)
+    return Inputs(its, NOW, Staging(its.state_dir or files[0].parent / "state"))
 
 
-def calls(of: Intake) -> list[Mapping[str, Any]]:
-    """The calls in the order of files and rows, by the columns of `Intake.frames`, and `_source`."""
-    return [call | {"_source": position} for position, frame in of.frames() for call in frame.to_dicts()]
+def resolution(of: Inputs, marks: frozenset[str] = frozenset()) -> Resolution:
+    """A way through the calls of the files, which are read first."""
+    for _ in of.staged.stage(marks):
+        pass
+    return of.resolution()
+
+
+def resolved(*files: Path, **changes: Any) -> Resolution:
+    return resolution(inputs(*files, **changes))
+
+
+def calls(of: Resolution) -> list[Mapping[str, Any]]:
+    """The calls in the order of files and rows, by the columns of `mapping.CALL_COLUMNS`."""
+    found = [call for part in of.parts() for call in part.calls.to_dicts()]
+    return sorted(found, key=lambda call: (call["_source"], call["_row"]))
 
 
 def calls_of(*files: Path, **changes: Any) -> list[Mapping[str, Any]]:
-    return calls(intake(*files, **changes))
+    return calls(resolved(*files, **changes))
 
 
-def sightings(of: Intake, account_id: int = 77) -> list[models.Sighting]:
-    return [one for some in of.sightings(account_id) for one in some]
+def sightings(of: Resolution, account_id: int = 77) -> list[models.Sighting]:
+    return sorted(one for part in of.parts() for one in of.sightings(part, account_id))
 
 
 def told(found: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Any, ...]]:

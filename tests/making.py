@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,15 @@ import polars as pl
 
 from callimport.core import endings, errors, mapping, models
 from callimport.core.models import ItemStatus
-from callimport.ledger import Binding, Enrolled, Ledger
+from callimport.core.places import PLACE
+from callimport.core.row_origin import Origins
+from callimport.ledger import Binding, Enrolled, Enrolment, Ledger
+from callimport.profiles import profile
+from callimport.profiles.exports import ProfileFiles
 from callimport.report.summary import Reckoning
+from callimport.transform import deduplicate, staging
 from callimport.transform.counts import Tally
-from callimport.transform.deduplicate import Twins
+from callimport.transform.deduplicate import Duplicates
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STARTED = datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)
@@ -67,22 +73,40 @@ def batch(*names: str, **settings: str) -> models.Batch:
 
 
 def frame(calls: Sequence[models.Call]) -> pl.DataFrame:
-    """Calls of one source as intake has them."""
+    """Calls as they come to the ledger."""
     rows = [
         (
-            one.place.row, one.call_id, one.lead_id, one.direction.value, one.status.value, one.started_at,
+            *one.place, one.call_id, one.lead_id, one.direction.value, one.status.value, one.started_at,
             one.duration_seconds, one.customer_phone, one.executed_by, one.description, one.recording, one.legs,
         )
         for one in calls
     ]  # fmt: skip
     made = pl.DataFrame(rows, schema=mapping.CALL_COLUMNS, orient="row", infer_schema_length=None)
     return made.with_columns(
-        pl.col("call_id", "description", "recording", "_legs").cast(pl.String), pl.col("executed_by").cast(pl.Int64)
+        pl.col("call_id", "description", "recording", "_legs").cast(pl.String),
+        pl.col("_source", "_row", "executed_by").cast(pl.Int64),
     )
 
 
-def sighting(of: models.Call, *, ids: bool = True) -> models.Sighting:
-    return mapping.sighting(of, id_is_unique=ids, account_id=ACCOUNT.id, with_mark=True)
+def files(*sources: int, system: str = "main", ids: bool = True) -> ProfileFiles:
+    """Files of a profile whose ids are unique, or not."""
+    return ProfileFiles(replace(profile.load("canonical"), identity=ids), system, None, sources)
+
+
+def staged(calls: Sequence[models.Call], *several: ProfileFiles) -> pl.DataFrame:
+    """Calls of these files as they are staged, all in one partition."""
+    made = frame(calls)
+    parts = [made.filter(pl.col("_source").is_in(list(its.sources))) for its in several]
+    return pl.concat(
+        part.with_columns(
+            deduplicate.key_hash(its.system, part["call_id"], id_is_unique=its.profile.identity).alias(staging.HASH)
+        )
+        for its, part in zip(several, parts, strict=True)
+    )
+
+
+def sighting(of: models.Call, *, ids: bool = True, with_mark: bool = True) -> models.Sighting:
+    return mapping.sighting(of, id_is_unique=ids, account_id=ACCOUNT.id, with_mark=with_mark)
 
 
 def key(of: models.Call, *, ids: bool = True) -> str:
@@ -93,23 +117,67 @@ def ledger(path: Path) -> Ledger:
     return Ledger.open(path, clock(), BINDING)
 
 
+@dataclass(frozen=True, slots=True)
+class Entered(Enrolled):
+    """With what the calls are to one another: duplicates, and the rejects of calls that contradict each other."""
+
+    duplicate: int = 0
+    twins: int = 0
+
+
+def enter(
+    enrolment: Enrolment,
+    *calls: models.Call,
+    ids: bool = True,
+    origins: Origins | None = None,
+    with_mark: bool = True,
+    of: models.Batch | None = None,
+) -> Entered:
+    """Enter calls as a run does: without duplicates and calls that contradict each other."""
+    places = {call.place for call in calls}
+    origins = origins or Origins()
+    pairs = [(place, instead) for place, instead in origins.stand_ins() if {place, instead} <= places]
+    duplicates = Duplicates(frozenset(), pairs, origins.replaced())
+    its = files(*sorted({place.source for place in places}), ids=ids)
+    judged = duplicates.judge(staged(calls, its), [its])
+    left = set(judged.calls.select(PLACE).iter_rows())
+    twins = set(judged.contradicting.select(PLACE).iter_rows())
+    enrolment.see(sighting(call, ids=ids, with_mark=with_mark) for call in calls if call.place in left)
+    enrolment.note_origins(origins.mended_calls(), origins.repeated_calls())
+    enrolment.note_contradicted({key(call, ids=ids) for call in calls if call.place in twins})
+    enrolled = enrolment.enter()
+    counts = {field.name: getattr(enrolled, field.name) for field in fields(Enrolled)}
+    sources = of.sources if of else ()
+
+    def name(place: models.Place, other: models.Place) -> str:
+        return f"row {other.row}" + (f" of {sources[other.source].name}" if other.source != place.source else "")
+
+    rejects = duplicates.rejects(judged, name)
+    counts["rejects"] = (*rejects, *enrolled.rejects)
+    return Entered(**counts, duplicate=judged.copies.height, twins=len(twins))
+
+
 def enrol(
     into: Ledger, its_batch: models.Batch, *calls: models.Call, ids: bool = True, run_id: str | None = None
-) -> Enrolled:
-    twins = Twins(id_is_unique=ids)
-    for number in sorted({one.place.source for one in calls}):
-        twins.see(number, frame([one for one in calls if one.place.source == number]))
+) -> Entered:
     with into.enrolment(run_id, its_batch) as enrolment:
-        enrolment.see(sighting(one, ids=ids) for one in calls)
-        return enrolment.enter(twins.judged())
+        return enter(enrolment, *calls, ids=ids, of=its_batch)
+
+
+def tally(calls: int, enrolled: Enrolled) -> Tally:
+    """The counts of a run that read so many calls."""
+    duplicate, twins = (enrolled.duplicate, enrolled.twins) if isinstance(enrolled, Entered) else (0, 0)
+    return Tally(read=calls, calls=calls - duplicate - twins, duplicate=duplicate)
 
 
 def reckoned(of: Ledger, enrolled: Enrolled, its_batch: models.Batch, *calls: models.Call) -> endings.Summary:
     """The summary of a run that read these calls; a run without files read none."""
-    tally = Tally(read=len(calls), calls=len(calls))
+    counts = tally(len(calls), enrolled)
     for rejected in enrolled.rejects:
-        tally.reject(rejected)
-    return Reckoning(of, enrolled, its_batch.id, tally, its_batch.sources, 0.0).result().summary
+        counts.reject(rejected)
+    of_ledger = enrolled.rejects[enrolled.twins :] if isinstance(enrolled, Entered) else enrolled.rejects
+    enrolled = replace(enrolled, rejects=of_ledger)
+    return Reckoning(of, enrolled, its_batch.id, counts, its_batch.sources, 0.0).result().summary
 
 
 def bring(of: Ledger, its_key: str, run_id: str, status: ItemStatus, *, communication_id: int = 900) -> None:

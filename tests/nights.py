@@ -19,8 +19,6 @@ from callimport.crm.retry import Courier
 from callimport.ledger import Enrolled, Ledger
 from callimport.load.updates import Updating
 from callimport.report.summary import Reckoning
-from callimport.transform.counts import Tally
-from callimport.transform.deduplicate import Twins
 from tests import making
 from tests.fake_crm import FakeCrm, Reply, Request, reply
 from tests.shown import virtual_clock
@@ -63,11 +61,8 @@ class Nights:
         batch = making.batch(f"{self.night}.csv", **shaping)
         run_id = f"run-{self.night}"
         self.ledger.start_run(run_id)
-        twins = Twins(id_is_unique=True)
-        twins.see(0, making.frame(calls))
         with self.ledger.enrolment(run_id, batch) as enrolment:
-            enrolment.see(_sighting(one, with_mark) for one in calls)
-            enrolled = enrolment.enter(twins.judged())
+            enrolled = making.enter(enrolment, *calls, with_mark=with_mark)
         return self._night(settings, enrolled, batch, run_id, calls)
 
     def goes_on(self, settings: Settings = SETTINGS) -> "Night":
@@ -116,7 +111,7 @@ class Night:
 
     def result(self, limit: int | None = None, stopped_by: errors.ImporterError | None = None) -> endings.Result:
         reckoning = Reckoning(
-            self.nights.ledger, self.enrolled, self.batch.id, Tally(read=self.rows, calls=self.rows),
+            self.nights.ledger, self.enrolled, self.batch.id, making.tally(self.rows, self.enrolled),
             self.batch.sources, 0.0, run_id=self.run_id, work_may_be_left=limit is not None, stopped_by=stopped_by,
             updates=self.updating.account(),
         )  # fmt: skip

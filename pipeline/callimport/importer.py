@@ -1,8 +1,9 @@
 """The story of an import, top to bottom.
 
-check  read → recipe → validate → find lead and agent → map → judge together → report; no network, no ledger
-run    the same, then: whose CRM is it → its ledger, held by this run alone → enrol whole → does the CRM know more than
-       the ledger? → deliver → look up what came into doubt → change what changed → report
+check  stage the calls of the files → find lead and agent → report; no network, no ledger
+run    open the files → whose CRM is it → its ledger, held by this run alone → stage the calls → find lead and agent →
+       enrol whole → does the CRM know more than the ledger? → deliver → look up what came into doubt → change what
+       changed → report
 plan   run without the delivery, on a copy of the ledger
 """
 
@@ -39,9 +40,11 @@ from callimport.load.updates import Updating
 from callimport.report import output_files
 from callimport.report.summary import Reckoning
 from callimport.resolve.crm_questions import Inquiry
-from callimport.resolve.intake import Intake
+from callimport.resolve.inputs import Inputs
+from callimport.resolve.resolution import Resolution
 from callimport.resolve.waiting_calls import Latecomers
 from callimport.transform.counts import Tally
+from callimport.transform.staging import Staging
 
 _USUAL_RATE = config.rate(config.DEFAULT_RATE)
 
@@ -60,35 +63,41 @@ class Tools:
 
 def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) -> endings.Result:
     """What an import would make of these files, seen offline. Raises ImporterError where they cannot be read."""
+    with Staging(config.state_path(settings)) as area:
+        return _check(settings, tools, area, html)
+
+
+def _check(settings: config.Settings, tools: Tools, area: Staging, html: Path | None) -> endings.Result:
     output_files.refuse_unfit(settings, html)
     began = tools.clock.monotonic()
-    intake = Intake(settings, tools.clock.wall())
-    _say_what_it_is(intake, tools)
-    if not intake.finds_leads:
+    inputs = Inputs(settings, tools.clock.wall(), area)
+    _say_what_it_is(inputs, tools)
+    if not inputs.finds_leads:
         tools.talk.warn("no lead_id column and no --leads FILE: the rows are checked, but no call could find its lead")
-    hearing = AudioCheck.of(settings, intake)
-    for position, calls in intake.frames():
-        # Counted on their way; what they are to one another shows when all have passed.
+    hearing = AudioCheck.of(settings, inputs.by_profile)
+    for _ in inputs.staged.stage():
+        pass
+    resolution = inputs.resolution()
+    for part in resolution.parts():
         if hearing is not None:
-            hearing.see(position, calls)
-    judged = intake.judged()
-    enrolled = Enrolled(duplicate=judged.copies.height, rejects=judged.rejects(intake.batch.name_beside))
-    too_many = _too_many_rejects(settings, intake, enrolled)
-    written = output_files.write(settings, intake, enrolled)
+            hearing.see(part.calls)
+    enrolled = Enrolled()
+    too_many = _too_many_rejects(settings, resolution, enrolled)
+    written = output_files.write(settings, inputs, resolution, enrolled)
     reckoning = Reckoning(
         Ledger.of_nothing(tools.clock),
         enrolled,
-        intake.batch.id,
-        intake.tally,
-        intake.sources,
+        inputs.batch.id,
+        resolution.tally,
+        inputs.sources,
         tools.clock.monotonic() - began,
-        would_be_sent=intake.tally.calls - judged.copies.height - len(judged.twins),
+        would_be_sent=resolution.tally.calls,
         audio=hearing.found(settings.rates or (_USUAL_RATE,)) if hearing else None,
         told=(
-            *intake.unused_told,
-            *intake.agents.told(),
-            *judged.told(intake.batch.name_of),
-            *_numbers_to_look_up(settings, intake),
+            *inputs.unused_told,
+            *resolution.agents.told(),
+            *resolution.duplicates.told(inputs.exports.name_of),
+            *_numbers_to_look_up(settings, resolution),
             *written,
         ),
         stopped_by=too_many,
@@ -96,7 +105,7 @@ def check(settings: config.Settings, tools: Tools, *, html: Path | None = None) 
     )
     result = reckoning.result(rejects=settings.rejects)
     if html is not None:
-        report.write_html(html, result, files=tuple(opened.name for opened in intake.sources))
+        report.write_html(html, result, files=tuple(opened.name for opened in inputs.sources))
         result = replace(result, told=(*result.told, f"page {html}: the report, for whoever made the export"))
     return result
 
@@ -115,9 +124,16 @@ async def run(settings: config.Settings, tools: Tools) -> endings.Result:
 
 
 async def _run(settings: config.Settings, tools: Tools, interruption: Interruption) -> endings.Result:
+    with Staging(config.state_path(settings)) as area:
+        return await _run_staged(settings, tools, interruption, area)
+
+
+async def _run_staged(
+    settings: config.Settings, tools: Tools, interruption: Interruption, area: Staging
+) -> endings.Result:
     began = tools.clock.monotonic()
     with interruptible():
-        intake, target = _prepare(settings, tools)
+        inputs, target = _prepare(settings, tools, area)
     pacer, drift = Pacer(settings.rates, tools.clock.monotonic, tools.rng), Drift(tools.clock)
     async with tools.connect(target.base_url, target.token, connections=settings.concurrency) as crm:
         whose = account.choose(await Courier(crm, pacer, tools.rng).accounts(), settings.account)
@@ -125,12 +141,14 @@ async def _run(settings: config.Settings, tools: Tools, interruption: Interrupti
             account.confirm(target, whose, settings, tools.ask)
         with account_ledger.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
             inquiry = Inquiry(settings, Courier(crm, pacer, tools.rng), whose, tools.clock.wall(), tools.talk)
-            crossing = Crossing(settings, tools, interruption, began, intake, whose, crm, pacer, drift, ledger, inquiry)
+            crossing = Crossing(
+                settings, tools, interruption, began, inputs, area, whose, crm, pacer, drift, ledger, inquiry
+            )
             return await (crossing.plan() if settings.dry_run else crossing.deliver())
 
 
-def _prepare(settings: config.Settings, tools: Tools) -> tuple[Intake | None, config.Target]:
-    """Check the settings and read the files: all work that needs neither the CRM nor the ledger."""
+def _prepare(settings: config.Settings, tools: Tools, area: Staging) -> tuple[Inputs | None, config.Target]:
+    """Check the settings and open the files: all work that needs neither the CRM nor the ledger."""
     output_files.refuse_unfit(settings)
     if settings.resume and settings.files:
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
@@ -143,15 +161,15 @@ def _prepare(settings: config.Settings, tools: Tools) -> tuple[Intake | None, co
         raise errors.ConfigError("--pilot says how many calls are sent, and so does --limit: leave one out")
     if settings.adopt and settings.plan:
         raise errors.ConfigError("--adopt changes what is left to send: adopt without --plan, then plan the rest")
-    intake = Intake(settings, tools.clock.wall()) if settings.files else None
-    if intake is not None and not intake.finds_leads:
+    inputs = Inputs(settings, tools.clock.wall(), area) if settings.files else None
+    if inputs is not None and not inputs.finds_leads:
         raise errors.SchemaMismatch(
-            f"{intake.sources[0].name} has no lead_id column, so no call can find its lead: "
+            f"{inputs.sources[0].name} has no lead_id column, so no call can find its lead: "
             "give --leads FILE with the columns phone and lead_id, or --find-leads"
         )
-    if intake is not None:
-        _say_what_it_is(intake, tools)
-    return intake, config.target(settings)
+    if inputs is not None:
+        _say_what_it_is(inputs, tools)
+    return inputs, config.target(settings)
 
 
 @dataclass(slots=True)
@@ -162,22 +180,24 @@ class Crossing:
     tools: Tools
     interruption: Interruption
     began: float
-    intake: Intake | None
+    inputs: Inputs | None
+    area: Staging
     account: models.Account
     crm: Destination
     pacer: Pacer
     drift: Drift
     ledger: Ledger
     inquiry: Inquiry
+    resolution: Resolution | None = None
     late: Latecomers | None = None
     told: tuple[str, ...] = ()
     existing: Existing = field(init=False)
 
     async def plan(self) -> endings.Result:
         """What `deliver` would do. The ledger of a dry run is a copy already."""
-        enrolled, batch_id = await self._enrol(self.ledger, None, self.intake)
-        stopped_by = _too_many_rejects(self.settings, self.intake, enrolled)
-        self.told += output_files.write(self.settings, self.intake, enrolled)
+        enrolled, batch_id = await self._enrol(self.ledger, None)
+        stopped_by = _too_many_rejects(self.settings, self.resolution, enrolled)
+        self._write_files(enrolled)
         updating = self._updating(self.ledger, enrolled, batch_id)
         sending = self._sending(updating, batch_id)
         try:
@@ -187,7 +207,7 @@ class Crossing:
         except errors.GuardStopped as error:
             # The counts are worth having all the same.
             stopped_by = stopped_by or error
-        uploading = self._uploading(self.ledger, self.intake, batch_id)
+        uploading = self._uploading(self.ledger, batch_id)
         uploaded = await uploading.run(None, plan_only=True)
         self._close_latecomers(is_plan=True)
         code = self._code(self.ledger, updating, uploading.due, batch_id)
@@ -200,7 +220,7 @@ class Crossing:
     async def deliver(self) -> endings.Result:
         """Enrol whole, then send, and tell what became of every call."""
         await self._hold_to_the_plan()
-        if self.intake is None:
+        if self.inputs is None:
             self._batch_to_go_on_with()
         run_id = new_run_id(self.tools)
         found = self.ledger.start_run(run_id)
@@ -209,15 +229,17 @@ class Crossing:
                 f"{plurals.calls(found)} under way when an earlier run ended: in doubt until they are looked up"
             )
         with self._end_recorded(run_id):
-            enrolled, batch_id = await self._enrol(self.ledger, run_id, self.intake)
-            self.told += output_files.write(self.settings, self.intake, enrolled)
+            enrolled, batch_id = await self._enrol(self.ledger, run_id)
+            self._write_files(enrolled)
+            # Sending may take days.
+            self.area.close()
             only = self.settings.recordings_only
             updating = self._updating(self.ledger, enrolled, batch_id)
             sending = self._sending(updating, batch_id)
             stopped_by = sending.names_only() if only else await sending.run(run_id, batch_id)
             if self.settings.adopt and not only:
                 self.ledger.acknowledge_others()
-            uploading = self._uploading(self.ledger, self.intake, batch_id)
+            uploading = self._uploading(self.ledger, batch_id)
             uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
             stopped_by = stopped_by or uploaded.stopped_by
             self._close_latecomers(is_plan=False)
@@ -238,33 +260,41 @@ class Crossing:
                 self.ledger.end_run(run_id, code or errors.ExitCode.STOPPED, why)
             raise
 
-    async def _enrol(self, ledger: Ledger, run_id: str | None, intake: Intake | None) -> tuple[Enrolled, str]:
-        if intake is None:
+    def _write_files(self, enrolled: Enrolled) -> None:
+        self.told += output_files.write(self.settings, self.inputs, self.resolution, enrolled)
+
+    async def _enrol(self, ledger: Ledger, run_id: str | None) -> tuple[Enrolled, str]:
+        inputs = self.inputs
+        if inputs is None:
             batch_id = self._batch_to_go_on_with()
             return ledger.resume(run_id, batch_id), batch_id
+        marks = frozenset[str]().union(*(ledger.origins(its.system) for its in inputs.by_profile))
+        for _ in inputs.staged.stage(marks):
+            # Between two chunks Ctrl-C is heard.
+            await anyio.lowlevel.checkpoint()
+        resolution = self.resolution = inputs.resolution()
         late = self.late = None
         if self.settings.find_leads or self.settings.leads:
             now, grace = self.tools.clock.wall(), self.settings.lead_grace
-            late = self.late = Latecomers(ledger, intake, now, grace, asks_crm=self.settings.find_leads)
-        await self.inquiry.answer(intake, ledger, late.numbers if late else ())
-        batch = late.batch() if late else intake.batch
+            asks_crm = self.settings.find_leads
+            late = self.late = Latecomers(ledger, inputs, resolution, now, grace, asks_crm=asks_crm)
+        await self.inquiry.answer(inputs, resolution, ledger, late.numbers if late else ())
+        batch = late.batch() if late else inputs.batch
         with ledger.enrolment(run_id, batch) as enrolment:
-            marks = frozenset[str]().union(*(ledger.origins(its.system) for its in intake.by_profile))
-            for sightings in intake.sightings(self.account.id, marks):
-                enrolment.see(sightings)
+            for part in resolution.parts():
+                enrolment.see(resolution.sightings(part, self.account.id))
                 if late is not None:
-                    late.gather(self.account.id)
-                # Between two chunks Ctrl-C is heard; the ledger is then as it was before.
+                    late.gather(resolution.leadless(part, self.account.id))
+                # Ctrl-C is heard here, too; the ledger is then as it was before.
                 await anyio.lowlevel.checkpoint()
-            enrolment.note_origins(intake.origins.mended_calls(), intake.origins.repeated_calls())
+            enrolment.note_origins(resolution.origins.mended_calls(), resolution.origins.repeated_calls())
+            enrolment.note_contradicted(resolution.contradicted)
             if late is not None:
                 late.see(enrolment, batch)
-            judged = intake.judged()
-            self.told += judged.told(batch.name_of)
-            enrolled = enrolment.enter(judged)
-            if run_id is not None and (too_many := _too_many_rejects(self.settings, intake, enrolled)):
+            enrolled = enrolment.enter()
+            if run_id is not None and (too_many := _too_many_rejects(self.settings, resolution, enrolled)):
                 # Said with every reason at hand, and the ledger is as it was.
-                output_files.write(self.settings, intake, enrolled)
+                self._write_files(enrolled)
                 raise too_many
             if late is not None:
                 enrolled = late.entered(enrolled, batch)
@@ -289,11 +319,9 @@ class Crossing:
         """With --plan: nothing but that plan is sent."""
         if self.settings.plan is None:
             return
-        with interruptible():
-            intake = Intake(self.settings, self.tools.clock.wall()) if self.settings.files else None
         copy = self.ledger.snapshot()
-        enrolled, batch_id = await self._enrol(copy, None, intake)
-        due = await self._uploading(copy, intake, batch_id).look()
+        enrolled, batch_id = await self._enrol(copy, None)
+        due = await self._uploading(copy, batch_id).look()
         code = self._code(copy, self._updating(copy, enrolled, batch_id), due, batch_id)
         if code != self.settings.plan.upper():
             raise errors.GuardStopped(
@@ -329,14 +357,20 @@ class Crossing:
             self.ledger, updating, self.existing,
         )  # fmt: skip
 
-    def _uploading(self, ledger: Ledger, intake: Intake | None, batch_id: str) -> Uploading:
-        tools = self.tools
-        if intake is not None:
-            naming = {its.system: Names.of(its.profile, its.zone, self.settings.dialling) for its in intake.by_profile}
+    def _uploading(self, ledger: Ledger, batch_id: str) -> Uploading:
+        tools, inputs = self.tools, self.inputs
+        if inputs is not None:
+            naming = {its.system: Names.of(its.profile, its.zone, self.settings.dialling) for its in inputs.by_profile}
         else:
             naming = recordings_due.names_of_batch(ledger.database, batch_id, self.settings.dialling)
         courier = Courier(self.crm, self.pacer, tools.rng)
         return Uploading(self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, ledger, naming)
+
+    def _told_of_files(self) -> Iterator[str]:
+        if self.inputs is not None and self.resolution is not None:
+            yield from self.inputs.unused_told
+            yield from self.resolution.agents.told()
+            yield from self.resolution.duplicates.told(self.inputs.exports.name_of)
 
     def _close_latecomers(self, *, is_plan: bool) -> None:
         """A step of its own: what was sent by now is accounted for, whatever becomes of this."""
@@ -360,8 +394,8 @@ class Crossing:
             ledger=ledger,
             enrolled=enrolled,
             batch_id=batch_id,
-            tally=self.intake.tally if self.intake else Tally(),
-            sources=self.intake.sources if self.intake else (),
+            tally=self.resolution.tally if self.resolution else Tally(),
+            sources=self.inputs.sources if self.inputs else (),
             elapsed_seconds=self.tools.clock.monotonic() - self.began,
             run_id=run_id,
             requests=self.pacer.requests,
@@ -375,7 +409,7 @@ class Crossing:
             recordings=uploaded.counts,
             unattached=uploaded.unattached,
             told=(
-                *(self.intake.unused_told + self.intake.agents.told() if self.intake else ()),
+                *self._told_of_files(),
                 *self.told,
                 *self.existing.told,
             ),
@@ -383,23 +417,22 @@ class Crossing:
 
 
 def _too_many_rejects(
-    settings: config.Settings, intake: Intake | None, enrolled: Enrolled
+    settings: config.Settings, resolution: Resolution | None, enrolled: Enrolled
 ) -> errors.GuardStopped | None:
-    if settings.max_rejects is None or intake is None:
+    if settings.max_rejects is None or resolution is None:
         return None
-    return settings.max_rejects.guard(len(intake.tally.rejects) + len(enrolled.rejects), intake.tally.read)
+    return settings.max_rejects.guard(len(resolution.tally.rejects) + len(enrolled.rejects), resolution.tally.read)
 
 
-def _numbers_to_look_up(settings: config.Settings, intake: Intake) -> tuple[str, ...]:
-    numbers = len(intake.unknown_callers.numbers()) if settings.find_leads else 0
-    told = (
-        f"{plurals.calls(intake.tally.skipped[models.Skip.NO_LEAD])} of {numbers:,} numbers have no lead in the files"
-    )
+def _numbers_to_look_up(settings: config.Settings, resolution: Resolution) -> tuple[str, ...]:
+    numbers = len(resolution.unknown_callers.numbers()) if settings.find_leads else 0
+    leadless = plurals.calls(resolution.tally.skipped[models.Skip.NO_LEAD])
+    told = f"{leadless} of {numbers:,} numbers have no lead in the files"
     return (f"{told}: run looks them up in the CRM (--find-leads)",) if numbers else ()
 
 
-def _say_what_it_is(intake: Intake, tools: Tools) -> None:
-    for line in intake.told:
+def _say_what_it_is(inputs: Inputs, tools: Tools) -> None:
+    for line in inputs.told:
         tools.talk.say(line)
 
 

@@ -21,7 +21,9 @@ import polars as pl
 
 from callimport.core import models, settings
 from callimport.ledger import Binding, Ledger
-from callimport.resolve import intake
+from callimport.resolve.inputs import Inputs
+from callimport.resolve.resolution import Resolution
+from callimport.transform.staging import Staging
 from tests.benchmarks.calls_file import write
 from tests.rehearsal import ROOT, installed
 
@@ -96,8 +98,8 @@ def _told(what: str, path: Path, sunk: Path, most: float) -> bool:
 def _enrolled(source: Path, place: Path, rows: int) -> bool:
     clock = models.Clock(wall=lambda: datetime.now(UTC), monotonic=time.monotonic)
     binding = Binding("benchmark.example", models.Account(77, "Benchmark"))
-    read = _intake(source)
-    sightings = [list(chunk) for chunk in read.sightings(77)]
+    batch, read = _read(source, place.parent)
+    sightings = [list(read.sightings(part, 77)) for part in read.parts()]
     # A run holds one chunk at a time; this million is only held here, and not to be looked through for garbage.
     gc.collect()
     gc.freeze()
@@ -105,20 +107,20 @@ def _enrolled(source: Path, place: Path, rows: int) -> bool:
         ledger.start_run("first")
 
         def enrol() -> None:
-            with ledger.enrolment("first", read.batch) as enrolment:
+            with ledger.enrolment("first", batch) as enrolment:
                 for chunk in sightings:
                     enrolment.see(chunk)
-                enrolment.enter(read.judged())
+                enrolment.enter()
 
         seconds = _seconds(enrol)
-        again = _intake(source)
         ledger.start_run("second")
 
         def enrol_again() -> None:
-            with ledger.enrolment("second", again.batch) as enrolment:
-                for chunk in again.sightings(77):
-                    enrolment.see(chunk)
-                enrolment.enter(again.judged())
+            _, again = _read(source, place.parent)
+            with ledger.enrolment("second", batch) as enrolment:
+                for part in again.parts():
+                    enrolment.see(again.sightings(part, 77))
+                enrolment.enter()
 
         seconds_again = _seconds(enrol_again)
     print(f"enrolling: {rows / seconds:,.0f} calls/s (at least {LEAST_CALLS_A_SECOND:,.0f})")
@@ -126,8 +128,11 @@ def _enrolled(source: Path, place: Path, rows: int) -> bool:
     return rows / seconds >= LEAST_CALLS_A_SECOND and seconds_again <= LONGEST_AGAIN * rows / 1_000_000
 
 
-def _intake(source: Path) -> intake.Intake:
-    return intake.Intake(settings.Settings(files=(str(source),)), datetime.now(UTC))
+def _read(source: Path, state: Path) -> tuple[models.Batch, Resolution]:
+    inputs = Inputs(settings.Settings(files=(str(source),)), datetime.now(UTC), Staging(state))
+    for _ in inputs.staged.stage():
+        pass
+    return inputs.batch, inputs.resolution()
 
 
 if __name__ == "__main__":

@@ -154,6 +154,7 @@ Examples:
 @click.option(
     "--draft-agents", type=options.PATH, metavar="FILE", help="Write everybody named as an agent there, for --agents."
 )
+@options.state_dir
 @options.answering
 def check(html: Path | None, **given: Any) -> ExitCode:
     """Say what is wrong with FILES and what an import would send. Files only: no network, no ledger."""

@@ -108,6 +108,14 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
+state_dir = click.option(
+    "--state-dir",
+    type=PATH,
+    metavar="DIR",
+    help="Where ledgers and locks lie by default, and calls while they are read.",
+)
+
+
 def shaping(command: Command) -> Command:
     """What makes calls of rows: two runs with the same ones belong together."""
     return _together(
@@ -181,7 +189,7 @@ def placing(command: Command) -> Command:
         click.option(
             "--ledger", type=PATH, metavar="PATH", help="The ledger (default: one an account, in the state folder)."
         ),
-        click.option("--state-dir", type=PATH, metavar="DIR", help="Where ledgers and locks lie by default."),
+        state_dir,
     )(command)
 
 

@@ -17,13 +17,11 @@ KEY_VERSION = "k1"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _REFERENCE = re.compile(rf"\s*\[ref ([{_CROCKFORD}]{{4}}-[{_CROCKFORD}]{{4}}-[{_CROCKFORD}]{{2}})\]")
 _PAYLOAD_FIELDS = tuple(field.name for field in fields(models.Communication))
-_DIRECTIONS = {one.value: one for one in models.Direction}
-_STATUSES = {one.value: one for one in models.CallStatus}
 # As `_instant` writes it, for Polars.
 _INSTANT = "%Y-%m-%dT%H:%M:%S+00:00"
-# Of the frame in which calls travel, from intake to here.
+# Of the frame in which calls travel, from resolve to here.
 CALL_COLUMNS = (
-    "_row", "call_id", "lead_id", "direction", "status", "started_at", "duration_seconds", "customer_phone",
+    "_source", "_row", "call_id", "lead_id", "direction", "status", "started_at", "duration_seconds", "customer_phone",
     "executed_by", "description", "recording", "_legs",
 )  # fmt: skip
 _PAIRS = tuple(low + high for high in _CROCKFORD for low in _CROCKFORD)
@@ -87,13 +85,12 @@ def payload(of: models.Communication) -> dict[str, Any]:
 def sighting(call: models.Call, *, id_is_unique: bool, account_id: int, with_mark: bool) -> models.Sighting:
     """Everything the ledger keeps of a call, the payload included."""
     row = (
-        call.place.row, call.call_id, call.lead_id, call.direction.value, call.status.value, call.duration_seconds,
+        *call.place, call.call_id, call.lead_id, call.direction.value, call.status.value, call.duration_seconds,
         call.customer_phone, call.executed_by, call.description, call.recording, call.legs,
         _instant(call.started_at), int(call.started_at.timestamp()),
     )  # fmt: skip
     (made,) = _sightings(
         (row,),
-        source=call.place.source,
         system=call.system,
         id_is_unique=id_is_unique,
         account_id=account_id,
@@ -103,14 +100,13 @@ def sighting(call: models.Call, *, id_is_unique: bool, account_id: int, with_mar
 
 
 def sightings(
-    frame: pl.DataFrame, *, source: int, system: str, id_is_unique: bool, account_id: int, with_mark: bool
+    frame: pl.DataFrame, *, system: str, id_is_unique: bool, account_id: int, with_mark: bool
 ) -> Iterator[models.Sighting]:
-    """The same of the rows of one source's `frame` (see `Intake.frames`), with no object made of each on the way."""
+    """The same of the rows of one system's `frame` (columns: CALL_COLUMNS), with no object made of each on the way."""
     instants = frame["started_at"].dt
     columns = [frame[name].to_list() for name in CALL_COLUMNS if name != "started_at"]
     return _sightings(
         zip(*columns, instants.to_string(_INSTANT).to_list(), instants.epoch("s").to_list(), strict=True),
-        source=source,
         system=system,
         id_is_unique=id_is_unique,
         account_id=account_id,
@@ -118,17 +114,11 @@ def sightings(
     )
 
 
-def calls(frame: pl.DataFrame, *, source: int, system: str) -> list[models.Call]:
-    """The rows of one source's `frame` (see `Intake.frames`) as calls."""
-    columns = (frame[name].to_list() for name in CALL_COLUMNS)
-    return [
-        models.Call(
-            models.Place(source, row), system, call_id, lead_id, _DIRECTIONS[direction], _STATUSES[status], started_at,
-            seconds, phone, executed_by, description, recording, legs,
-        )
-        for row, call_id, lead_id, direction, status, started_at, seconds, phone, executed_by, description, recording,
-        legs in zip(*columns, strict=True)
-    ]  # fmt: skip
+def keys(frame: pl.DataFrame, *, system: str, id_is_unique: bool) -> list[str]:
+    """The keys of the rows of one system's `frame`. Columns: call_id, started_at, direction, customer_phone."""
+    instants = frame["started_at"].dt.to_string(_INSTANT)
+    columns = (frame["call_id"], instants, frame["direction"], frame["customer_phone"])
+    return [_key(system, call_id if id_is_unique else None, *told) for call_id, *told in zip(*columns, strict=True)]
 
 
 def communications(frame: pl.DataFrame) -> pl.DataFrame:
@@ -183,11 +173,12 @@ def short_code(text: str, *, length: int) -> str:
 
 
 def _sightings(
-    rows: Iterable[tuple[Any, ...]], *, source: int, system: str, id_is_unique: bool, account_id: int, with_mark: bool
+    rows: Iterable[tuple[Any, ...]], *, system: str, id_is_unique: bool, account_id: int, with_mark: bool
 ) -> Iterator[models.Sighting]:
     """Of rows as CALL_COLUMNS has them, but with the instant as text and in Unix seconds at the end."""
     for (
-        row, named, lead_id, direction, status, seconds, phone, executed_by, description, recording, legs, instant, at,
+        source, row, named, lead_id, direction, status, seconds, phone, executed_by, description, recording, legs,
+        instant, at,
     ) in rows:  # fmt: skip
         call_id = named if id_is_unique else None
         its_key = _key(system, call_id, instant, direction, phone)

@@ -306,16 +306,6 @@ class Batch:
     settings: dict[str, str]
     settings_fingerprint: str
 
-    def name_beside(self, place: Place, other: Place) -> str:
-        """How the row at `other` is called where the row at `place` is told about."""
-        of = "" if other.source == place.source else f" of {self.sources[other.source].name}"
-        return f"row {other.row}{of}"
-
-    def name_of(self, place: Place) -> str:
-        """Name a row; with its file if the batch has several files."""
-        of = f" of {self.sources[place.source].name}" if len(self.sources) > 1 else ""
-        return f"row {place.row}{of}"
-
 
 @dataclass(frozen=True, slots=True)
 class Listed:

@@ -114,6 +114,10 @@ class Origins:
     mended: dict[models.Place, str] = field(default_factory=dict)
     repeated: dict[models.Place, str] = field(default_factory=dict)
     _into: dict[models.Place, models.Place] = field(default_factory=dict)
+    _copies: dict[models.Place, models.Place] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.mended or self.repeated)
 
     def see(self, source: int, frame: pl.DataFrame) -> None:
         """A chunk's frame, as it was read; `source` counts the sources of the batch from 0."""
@@ -130,13 +134,19 @@ class Origins:
             if place in self.mended or place in self.repeated:
                 self._into[place] = into
 
+    def copied(self, places: Iterable[tuple[models.Place, models.Place]]) -> None:
+        """Calls that are duplicates, each with the call that it equals: a mark of the first is one of the second."""
+        self._copies |= dict(places)
+
     def settles(self, rejected: models.RejectedRow) -> bool:
         """Whether a row that is rejected again is known by its mark: it is a call that is unchanged, and no reject."""
         return rejected.place in self.repeated and not any(reason.rule in _TELLS_NO_CALL for reason in rejected.reasons)
 
     def mended_calls(self) -> Iterator[tuple[models.Place, str]]:
         """Where a call lies that replaces the row of that mark."""
-        return ((self._into.get(place, place), mark) for place, mark in self.mended.items())
+        for place, mark in self.mended.items():
+            call = self._into.get(place, place)
+            yield self._copies.get(call, call), mark
 
     def repeated_calls(self) -> Iterator[tuple[models.Place, str]]:
         """Where a call lies that has a row of that mark in it."""

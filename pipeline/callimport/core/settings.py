@@ -218,9 +218,14 @@ def timezone(name: str | None) -> str | None:
 
 def state_dir(settings: Settings) -> Path:
     """Where ledgers, locks, the index and the rehearsal CRM's address lie: never the working directory."""
-    folder = settings.state_dir or platformdirs.user_state_path("callimport")
+    folder = state_path(settings)
     private_files.make_private(folder)
     return folder
+
+
+def state_path(settings: Settings) -> Path:
+    """The same folder, which may not exist yet."""
+    return settings.state_dir or platformdirs.user_state_path("callimport")
 
 
 def target(settings: Settings) -> Target:

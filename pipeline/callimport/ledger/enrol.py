@@ -14,12 +14,10 @@ from typing import Any
 from callimport.core import models
 from callimport.ledger import checksum, held_updates, look_alikes, recordings, row_origins, waiting_items
 from callimport.ledger.database import Database
-from callimport.transform import deduplicate
 
 REUSED_AFTER_SECONDS = 24 * 3600
 # So many rows are entered in no time either way.
 SMALL = 10_000
-_NO_TWINS = deduplicate.Judged()
 
 # The columns of models.Sighting, and what a sighting was found to be.
 _SIGHTING = """
@@ -62,6 +60,7 @@ _AGAIN = """
 """
 # The items of this run by their row numbers, counted at its end by where they then stand.
 _MEMBER = "CREATE TEMP TABLE member (item INTEGER PRIMARY KEY, carried INTEGER NOT NULL) STRICT"
+_CONTRADICTED = "CREATE TEMP TABLE contradicted (key TEXT PRIMARY KEY) STRICT"
 _ID_REUSED = models.Reason(
     "id_reused",
     "this call_id belongs to another call already (other number or direction, or more than 24 hours away); if the "
@@ -81,7 +80,6 @@ class Enrolled:
     """What became of the sightings: counts by ending, and the rows that cannot be calls after all. `parked` counts the
     calls of the whole ledger beside which another story lies."""
 
-    duplicate: int = 0
     unchanged: int = 0
     changed: int = 0
     withdrawn: int = 0
@@ -129,13 +127,17 @@ class Enrolment:
         """Where rows lie that replace rejected ones, and where rows that are known by their own mark; see `Origins`."""
         row_origins.note(self._database, mended, repeated)
 
-    def enter(self, judged: deduplicate.Judged = _NO_TWINS) -> Enrolled:
-        """Judge, then enter what is left. Once, as the last thing in the transaction. `judged` is what the sightings
-        are to one another.
+    def note_contradicted(self, keys: Iterable[str]) -> None:
+        """Rows that contradict one another have these keys: items with these keys stay as they are."""
+        self._database.execute_many("INSERT INTO temp.contradicted VALUES (?)", ((key,) for key in keys))
+
+    def enter(self) -> Enrolled:
+        """Judge, then enter what is left. Once, as the last thing in the transaction.
 
         Raises GuardStopped where the calls are known ones in another time zone.
         """
-        self._mark(judged)
+        if self._database.one("SELECT EXISTS (SELECT 1 FROM leadless WHERE withdrawn_at IS NOT NULL)"):
+            waiting_items.judge_withdrawn(self._database)
         row_origins.judge_repeated(self._database)
         self._find_known()
         self._judge_reused_ids()
@@ -157,7 +159,6 @@ class Enrolment:
         by_verdict = "SELECT verdict, count(*) FROM temp.sighting WHERE verdict IS NOT NULL GROUP BY verdict"
         counts = dict(self._database.rows(by_verdict))
         return Enrolled(
-            duplicate=counts.get("duplicate", 0),
             unchanged=counts.get("unchanged", 0) + counts.get("replaced", 0),
             changed=changed,
             withdrawn=counts.get("withdrawn", 0),
@@ -165,29 +166,8 @@ class Enrolment:
             gone=counts.get("gone", 0),
             carried=carried + found,
             parked=parked,
-            rejects=(
-                *judged.rejects(self._batch.name_beside),
-                *self._reused_ids(),
-                *row_origins.rejects(self._database),
-            ),
+            rejects=(*self._reused_ids(), *row_origins.rejects(self._database)),
         )
-
-    def _mark(self, judged: deduplicate.Judged) -> None:
-        """Those that are no calls of their own, and those that a person gave up while they waited for a lead."""
-        self._database.execute("DROP TABLE IF EXISTS temp.judged")
-        self._database.execute("CREATE TEMP TABLE judged (source INTEGER, row INTEGER, verdict TEXT)")
-        self._database.execute_many("INSERT INTO temp.judged VALUES (?, ?, ?)", judged.verdicts())
-        has_judged, has_withdrawn = self._database.rows(
-            "SELECT EXISTS (SELECT 1 FROM temp.judged), EXISTS (SELECT 1 FROM leadless WHERE withdrawn_at IS NOT NULL)"
-        )[0]
-        if has_judged:
-            self._database.execute("CREATE UNIQUE INDEX temp.judged_by_place ON judged (source, row)")
-            self._run("""
-                UPDATE temp.sighting SET verdict = judged.verdict FROM temp.judged
-                WHERE judged.source = sighting.source AND judged.row = sighting.row
-            """)
-        if has_withdrawn:
-            waiting_items.judge_withdrawn(self._database)
 
     def _find_known(self) -> None:
         """Nothing needs to be done about a pending item of this very batch whose row tells what it told before: a
@@ -370,7 +350,7 @@ def _carry_pending(database: Database, batch_id: str) -> int:
         WHERE item.status IN ('pending', 'in_doubt')
             AND batch.settings_fingerprint = (SELECT settings_fingerprint FROM batch WHERE id = ?)
             AND item.rowid NOT IN (SELECT item FROM temp.member)
-            AND key NOT IN (SELECT key FROM temp.sighting WHERE verdict = 'twin')
+            AND key NOT IN (SELECT key FROM temp.contradicted)
         """,
         (batch_id,),
     )
@@ -385,9 +365,9 @@ def _carry_pending(database: Database, batch_id: str) -> int:
 def begin(database: Database) -> None:
     """Nothing was seen yet, and no item is of this run."""
     database.execute("DROP VIEW IF EXISTS temp.again")
-    for table in ("sighting", "batch_source", "known", "member"):
+    for table in ("sighting", "batch_source", "known", "member", "contradicted"):
         database.execute(f"DROP TABLE IF EXISTS temp.{table}")
-    for creation in (_SIGHTING, _BATCH_SOURCE, _KNOWN, _AGAIN, _MEMBER):
+    for creation in (_SIGHTING, _BATCH_SOURCE, _KNOWN, _AGAIN, _MEMBER, _CONTRADICTED):
         database.execute(creation)
     row_origins.begin(database)
 

@@ -48,7 +48,7 @@ def note(
 
 
 def judge_repeated(database: Database) -> None:
-    """Rows that a call has replaced count as unchanged, whatever they tell now (their twins: see `Twins.judged`)."""
+    """Rows that a call has replaced count as unchanged, whatever they tell now."""
     if not _any(database, "repeated"):
         return
     database.execute(
@@ -134,7 +134,7 @@ def keep(database: Database) -> None:
                 JOIN temp.sighting ON sighting.source = mended.source AND sighting.row = mended.row
                 JOIN item ON item.key = sighting.key
             WHERE sighting.verdict IS NULL
-                OR sighting.verdict IN ('duplicate', 'unchanged', 'existing', 'withdrawn', 'gone')
+                OR sighting.verdict IN ('unchanged', 'existing', 'withdrawn', 'gone')
             ON CONFLICT DO NOTHING
             """
         )

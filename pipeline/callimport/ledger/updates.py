@@ -23,7 +23,8 @@ _WAITS = """
 _OF_THIS_RUN = f"""
     FROM item JOIN source ON source.sha256 = item.source_sha256 JOIN batch ON batch.id = item.next_batch_id
     WHERE {_WAITS} AND batch.settings_fingerprint = (SELECT settings_fingerprint FROM batch WHERE id = :batch)
-        AND item.key NOT IN (SELECT key FROM temp.sighting WHERE verdict IN ('twin', 'id_reused'))
+        AND item.key NOT IN (SELECT key FROM temp.contradicted)
+        AND item.key NOT IN (SELECT key FROM temp.sighting WHERE verdict = 'id_reused')
         AND {checksum.is_sound()}
         AND NOT EXISTS (
             SELECT 1 FROM update_attempt

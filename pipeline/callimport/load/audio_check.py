@@ -1,7 +1,7 @@
 """What a check finds in the recordings folder: whose each file is, what is not fit, and how long it takes."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +11,7 @@ from callimport.core.settings import Settings
 from callimport.load.audio_files import MEBIBYTE, Audio, File, Folder, Unfit
 from callimport.load.recording_names import Names, merge_owners, owners
 from callimport.load.recordings_due import unclaimed
-from callimport.resolve.intake import Intake
+from callimport.profiles.exports import ProfileFiles
 
 EXAMPLES = 5
 
@@ -22,45 +22,46 @@ class AudioCheck:
     def __init__(self, root: Path, largest_mb: float, names: Mapping[int, Names]) -> None:
         self._folder = Folder(root, round(largest_mb * MEBIBYTE))
         self._names = names
-        self._asked: set[str] = set()
+        # Each file that a call names, with the first call that names it; and why a file cannot be used.
+        self._asked: dict[str, models.Place] = {}
+        self._wrong: dict[str, str] = {}
         self._nameless: list[models.Nameless[models.Place]] = []
         self._matched: dict[str, int] = {}
         self._missing = 0
         self._unfit = Counter[str]()
-        self._examples: list[str] = []
 
     @classmethod
-    def of(cls, settings: Settings, intake: Intake) -> "AudioCheck | None":
+    def of(cls, settings: Settings, by_profile: Iterable[ProfileFiles]) -> "AudioCheck | None":
         """None where no recordings are asked for. Raises ConfigError where their folder cannot be used."""
         if settings.recordings is None:
             return None
         names = {
-            source: Names.of(its.profile, its.zone, settings.dialling)
-            for its in intake.by_profile
-            for source in its.sources
+            source: Names.of(its.profile, its.zone, settings.dialling) for its in by_profile for source in its.sources
         }
         return cls(settings.recordings, settings.max_recording, names)
 
-    def see(self, position: int, calls: pl.DataFrame) -> None:
-        """A frame of calls as `Intake.frames` yields it."""
-        for name in calls["recording"].drop_nulls().unique(maintain_order=True):
+    def see(self, calls: pl.DataFrame) -> None:
+        """Columns: those of `mapping.CALL_COLUMNS`."""
+        named = calls.select("recording", "_source", "_row").drop_nulls("recording").sort("_source", "_row")
+        for name, *place in named.unique("recording", keep="first", maintain_order=True).iter_rows():
             if name not in self._asked:
-                self._asked.add(name)
                 self._judge(name, self._folder.look(name))
-        if self._names[position]:
-            nameless = calls.filter(pl.col("recording").is_null()).select(
-                "_row", "call_id", "direction", "customer_phone", pl.col("started_at").dt.epoch("s"), "_legs"
-            )
-            self._nameless += [
-                models.Nameless(models.Place(position, row), *told) for row, *told in nameless.iter_rows()
-            ]
+            self._asked[name] = min(models.Place(*place), self._asked.get(name, models.Place(*place)))
+        by_name = [source for source, names in self._names.items() if names]
+        nameless = calls.filter(pl.col("recording").is_null() & pl.col("_source").is_in(by_name)).select(
+            "_source", "_row", "call_id", "direction", "customer_phone", pl.col("started_at").dt.epoch("s"), "_legs"
+        )
+        self._nameless += [
+            models.Nameless(models.Place(source, row), *told) for source, row, *told in nameless.iter_rows()
+        ]
 
     def found(self, rates: Sequence[models.Rate]) -> endings.AudioFolder:
         """`rates` are those of requests, all kept at once."""
-        files = unclaimed(self._folder, self._asked | set(self._matched))
+        files = unclaimed(self._folder, {*self._asked, *self._matched})
         if self._nameless:
+            nameless = sorted(self._nameless, key=lambda one: one.key)
             owned = merge_owners(
-                owners(names.read(files), [one for one in self._nameless if self._names[one.key.source] is names])
+                owners(names.read(files), [one for one in nameless if self._names[one.key.source] is names])
                 for names in dict.fromkeys(self._names.values())
             )
             for path in owned.path_of.values():
@@ -76,7 +77,7 @@ class AudioCheck:
             orphan=len(files),
             unfit=dict(sorted(self._unfit.items())),
             seconds=len(self._matched) * max(rate.seconds / rate.limit for rate in rates),
-            examples=tuple(self._examples),
+            examples=tuple(self._wrong[name] for name in self._by_place(self._wrong)[:EXAMPLES]),
         )
 
     def _judge(self, name: str, found: File | Unfit | None) -> None:
@@ -93,5 +94,8 @@ class AudioCheck:
             self._unfit[found.kind] += 1
         else:
             self._missing += 1
-        if len(self._examples) < EXAMPLES:
-            self._examples.append(why)
+        self._wrong[name] = why
+
+    def _by_place(self, names: Iterable[str]) -> list[str]:
+        """By the first call that names each; files that no call names come last."""
+        return sorted(names, key=lambda name: (name not in self._asked, self._asked.get(name, ())))

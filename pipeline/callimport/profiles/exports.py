@@ -57,6 +57,16 @@ class Exports:
         """The profile's files that this file belongs to."""
         return next(its for its in self.by_profile if source in its.sources)
 
+    def name_beside(self, place: models.Place, other: models.Place) -> str:
+        """How the row at `other` is called where the row at `place` is told about."""
+        of = "" if other.source == place.source else f" of {self.sources[other.source].name}"
+        return f"row {other.row}{of}"
+
+    def name_of(self, place: models.Place) -> str:
+        """Name a row; with its file if there are several files."""
+        of = f" of {self.sources[place.source].name}" if len(self.sources) > 1 else ""
+        return f"row {place.row}{of}"
+
     @property
     def told(self) -> tuple[str, ...]:
         """How each file was recognised, and what its export lacks; each thing once."""

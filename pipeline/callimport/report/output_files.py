@@ -16,7 +16,8 @@ from callimport.extract import reader
 from callimport.ledger import Enrolled
 from callimport.profiles.exports import sources_of
 from callimport.resolve import agents_draft, unknown_callers
-from callimport.resolve.intake import Intake
+from callimport.resolve.inputs import Inputs
+from callimport.resolve.resolution import Resolution
 from callimport.transform import rejects
 
 # Of a workbook, the part that says when it was written.
@@ -53,35 +54,37 @@ def refuse_unfit(settings: Settings, html: Path | None = None) -> None:
         files.refuse_existing(path, force=settings.force or is_of_before, is_table=path != html)
 
 
-def write(settings: Settings, intake: Intake | None, enrolled: Enrolled) -> tuple[str, ...]:
+def write(
+    settings: Settings, inputs: Inputs | None, resolution: Resolution | None, enrolled: Enrolled
+) -> tuple[str, ...]:
     """What to say of them, but for the rejects: those are told with their number."""
-    if intake is None:
+    if inputs is None or resolution is None:
         return ()
     told: list[str] = []
     for rejected in enrolled.rejects:
-        intake.tally.reject(rejected)
-    intake.take_legs_back()
+        resolution.tally.reject(rejected)
+    resolution.reject_legs()
     if settings.rejects is not None:
-        _place(settings.rejects, lambda path: _write_rejects(path, intake), force=settings.force)
-    callers = intake.unknown_callers
+        _place(settings.rejects, lambda path: _write_rejects(path, inputs, resolution), force=settings.force)
+    callers = resolution.unknown_callers
     if settings.unknown_callers is not None:
-        count = _place(settings.unknown_callers, lambda path: callers.write(path, intake.zone), force=settings.force)
+        count = _place(settings.unknown_callers, lambda path: callers.write(path, inputs.zone), force=settings.force)
         told.append(f"unknown callers {settings.unknown_callers}: {count:,} without a lead, most calls first")
-    agents = intake.agents_found
+    agents = resolution.agents_found
     if settings.draft_agents is not None and agents is not None:
-        known = intake.agents.file
-        count = _place(settings.draft_agents, lambda path: agents.write(path, intake.zone, known), force=settings.force)
+        known = inputs.agents.file
+        count = _place(settings.draft_agents, lambda path: agents.write(path, inputs.zone, known), force=settings.force)
         told.append(f"agents {settings.draft_agents}: {count:,}; fill in email or user_id, then give it to --agents")
     return tuple(told)
 
 
-def _write_rejects(path: Path, intake: Intake) -> int:
+def _write_rejects(path: Path, inputs: Inputs, resolution: Resolution) -> int:
     return rejects.write(
         path,
-        intake.exports.chunks(),
-        intake.tally.rejects,
-        several_sources=len(intake.sources) > 1,
-        profiles=[intake.exports.of(number).profile for number in range(len(intake.sources))],
+        inputs.exports.chunks(),
+        resolution.tally.rejects,
+        several_sources=len(inputs.sources) > 1,
+        profiles=[inputs.exports.of(number).profile for number in range(len(inputs.sources))],
     )
 
 

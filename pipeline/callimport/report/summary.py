@@ -127,10 +127,12 @@ class Reckoning:
         return endings.Recordings(missing=self.audio.missing, pending=self.audio.matched)
 
     def _rows(self) -> endings.Rows:
-        """The ledger's rejects are in the tally by now: twins and reused ids show only when all rows are known."""
+        """The ledger's rejects, such as reused ids, are in the tally by now."""
         rejected = len(self.tally.rejects)
         tally = self.tally
-        calls = tally.calls + tally.replaced + sum(tally.skipped.values()) - len(self.enrolled.rejects)
+        calls = (
+            tally.calls + tally.duplicate + tally.replaced + sum(tally.skipped.values()) - len(self.enrolled.rejects)
+        )
         dropped = sum(self.tally.dropped.values())
         return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
 
@@ -142,7 +144,7 @@ class Reckoning:
         return endings.Calls(
             total=self._rows().calls + self.enrolled.carried + updates.carried,
             carried=self.enrolled.carried + updates.carried,
-            duplicate=self.enrolled.duplicate,
+            duplicate=self.tally.duplicate,
             skipped=sum(self._skipped(stand).values()),
             # Until an update of it ended otherwise, a known call is among these.
             unchanged=self.enrolled.unchanged + self.tally.replaced - updates.known + updates.unchanged - known,

@@ -85,6 +85,7 @@ class Agents:
             )
         self.unknown = unknown
         self.file = file
+        self._of_days = zone
         self.users: tuple[models.User, ...] | None = None
         self._entries = file.entries if file else ()
         self._names_emails = file is not None and file.names_emails
@@ -99,6 +100,10 @@ class Agents:
         """As asked for. Raises ConfigError and what `agents_file.read` raises."""
         file = agents_file.read(settings.agents) if settings.agents else None
         return cls(UnknownAgent.parse(settings.unknown_agent), file, zone)
+
+    def anew(self) -> "Agents":
+        """Return the same without counts and without users."""
+        return Agents(self.unknown, self.file, self._of_days)
 
     @property
     def has_open(self) -> bool:

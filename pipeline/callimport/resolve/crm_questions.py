@@ -12,8 +12,9 @@ from callimport.core.settings import Settings
 from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, known_leads, lead_cache
 from callimport.resolve import leads
-from callimport.resolve.intake import Intake
+from callimport.resolve.inputs import Inputs
 from callimport.resolve.lead_search import Found, LeadSearch
+from callimport.resolve.resolution import Resolution
 
 
 @dataclass(slots=True)
@@ -31,25 +32,27 @@ class Inquiry:
     # Numbers without an answer, and why: asked for again by the next run.
     _undecided: dict[str, str] = field(default_factory=dict)
 
-    async def answer(self, intake: Intake, ledger: Ledger, besides: Iterable[str] = ()) -> None:
-        """Give the intake what it needs to know of the CRM; `besides` are numbers that no file of today needs to have.
-        What is found is kept in the lead cache. Raises DestinationUnusable."""
-        intake.pins = lambda keys: known_leads.pins(ledger.database, keys)
-        intake.sent = lambda keys: known_leads.sent(ledger.database, keys)
-        if intake.may_need_users and await self._needs_users(intake):
-            intake.agents.users = await self._active_users()
-        elif intake.may_check_users:
-            intake.agents.users = await self._users_if_shown()
+    async def answer(self, inputs: Inputs, resolution: Resolution, ledger: Ledger, besides: Iterable[str] = ()) -> None:
+        """Give the resolution what it needs to know of the CRM; `besides` are numbers that no file of today needs to
+        have. What is found is kept in the lead cache. Raises DestinationUnusable."""
+        resolution.pins = lambda keys: known_leads.pins(ledger.database, keys)
+        resolution.sent = lambda keys: known_leads.sent(ledger.database, keys)
+        if inputs.may_need_users and await self._needs_users(inputs, resolution):
+            resolution.agents.users = await self._active_users()
+        elif inputs.may_check_users:
+            resolution.agents.users = await self._users_if_shown()
         if self.settings.find_leads:
-            earlier = dict.fromkeys(one for one in besides if not intake.knows_lead(one))
-            await self._look_up({**earlier, **await self._numbers_without_lead(intake)}, ledger)
-            intake.found = leads.Leads.of_the_crm(self._leads, self.settings.several_leads, self._undecided)
+            earlier = dict.fromkeys(one for one in besides if not resolution.knows_lead(one))
+            # A number is asked for once, however many calls it has; the last of them has to be later than no answer.
+            numbers = (await _resolved(resolution)).unknown_callers.last_calls()
+            await self._look_up({**earlier, **numbers}, ledger)
+            resolution.found = leads.Leads.of_the_crm(self._leads, self.settings.several_leads, self._undecided)
 
-    async def _needs_users(self, intake: Intake) -> bool:
+    async def _needs_users(self, inputs: Inputs, resolution: Resolution) -> bool:
         """Where rows may name a user by number as well, whether there is one that does not."""
-        if self._users is not None or not intake.exports.has("agent_id"):
+        if self._users is not None or not inputs.exports.has("agent_id"):
             return True
-        return bool((await self._survey(intake)).agents.has_open)
+        return (await _resolved(resolution)).agents.has_open
 
     async def _active_users(self) -> tuple[models.User, ...]:
         if self._users is None:
@@ -74,18 +77,6 @@ class Inquiry:
                     "are active is not known"
                 )
         return self._users
-
-    async def _numbers_without_lead(self, intake: Intake) -> dict[str, datetime]:
-        """A number is asked for once, however many calls it has; the last of them has to be later than no answer."""
-        return (await self._survey(intake)).unknown_callers.last_calls()
-
-    async def _survey(self, intake: Intake) -> Intake:
-        """A way through the files before the one that counts."""
-        survey = Intake(self.settings, self.now)
-        survey.agents.users, survey.pins, survey.sent = intake.agents.users, intake.pins, intake.sent
-        for _ in survey.frames():
-            await anyio.lowlevel.checkpoint()
-        return survey
 
     async def _look_up(self, wanted: Mapping[str, datetime | None], ledger: Ledger) -> None:
         kept = lead_cache.known(ledger.lead_cache, wanted, self.now, self.talk.warn)
@@ -120,3 +111,11 @@ class Inquiry:
                     f"whose {privacy.mask_phone(phone)} is the CRM does not say ({why}): its calls have no lead in "
                     "this run; name it in a leads file (--leads FILE)"
                 )
+
+
+async def _resolved(resolution: Resolution) -> Resolution:
+    """What is known of the staged calls before the CRM is asked."""
+    before = resolution.anew()
+    for _ in before.parts():
+        await anyio.lowlevel.checkpoint()
+    return before

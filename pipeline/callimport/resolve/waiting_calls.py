@@ -1,14 +1,15 @@
 """Calls of earlier files that had no lead, and may have one now. They are kept in the ledger for as long as it may take
 a salesperson to enter a lead, and go to the CRM with the first run that finds it, whatever files that one has."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from callimport.core import mapping, models, plurals, privacy
 from callimport.ledger import Enrolled, Enrolment, Ledger, row_origins, waiting_items
-from callimport.resolve.intake import Intake
+from callimport.resolve.inputs import Inputs
+from callimport.resolve.resolution import Resolution
 
 # So many numbers of several leads are told one by one.
 _TOLD_AT_MOST = 10
@@ -17,15 +18,24 @@ _TOLD_AT_MOST = 10
 class Latecomers:
     """Of one run, for one enrolment."""
 
-    def __init__(self, ledger: Ledger, intake: Intake, now: datetime, grace: timedelta, *, asks_crm: bool) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        inputs: Inputs,
+        resolution: Resolution,
+        now: datetime,
+        grace: timedelta,
+        *,
+        asks_crm: bool,
+    ) -> None:
         self._database = ledger.database
-        self._intake = intake
+        self._inputs = inputs
+        self._resolution = resolution
         self._now = now
         self._grace = grace
         self._asks_crm = asks_crm
-        intake.keeps_leadless = True
         # By profile: its calls wait for a run with files of this profile. That run may have files of other profiles.
-        self._sources_of = {mapping.settings_fingerprint(intake.shape(its)): its.sources for its in intake.by_profile}
+        self._sources_of = {mapping.settings_fingerprint(inputs.shape(its)): its.sources for its in inputs.by_profile}
         self._shapes = tuple(self._sources_of)
         waiting_items.begin(self._database)
 
@@ -38,23 +48,23 @@ class Latecomers:
         """What is enrolled: the files of this run, and those that the calls came from which have found their lead."""
         if self._grace:
             waiting_items.find(self._database, self._shapes, self._whose)
-        files = self._intake.batch.sources
+        files = self._inputs.batch.sources
         known = {source.sha256 for source in files}
         more = (
             models.Source(Path(name), sha256, size, 0)
             for sha256, (name, size) in waiting_items.sources(self._database).items()
         )
-        return replace(self._intake.batch, sources=(*files, *(one for one in more if one.sha256 not in known)))
+        return replace(self._inputs.batch, sources=(*files, *(one for one in more if one.sha256 not in known)))
 
     def _whose(self, phone: str, started_at: int) -> int | None:
-        leads = self._intake.leads_with(phone)
+        leads = self._resolution.leads_with(phone)
         if leads is None or not leads.knows(phone):
             return None
         return leads.lead_of(phone, datetime.fromtimestamp(started_at, UTC)) or waiting_items.SEVERAL
 
-    def gather(self, account_id: int) -> None:
-        """Between two chunks of the files: take what has come by without a lead."""
-        waiting_items.see(self._database, self._intake.leadless(account_id))
+    def gather(self, leadless: Iterable[models.Sighting]) -> None:
+        """Take calls of today's files that have no lead."""
+        waiting_items.see(self._database, leadless)
 
     def see(self, enrolment: Enrolment, batch: models.Batch) -> None:
         """Bring in those that have found their lead, after the calls of the files: what these have, or reject, is
@@ -62,11 +72,13 @@ class Latecomers:
         held beside it.
         """
         places = places_in(batch)
-        waiting_items.pass_over(self._database, self._intake.origins.replaced())
+        waiting_items.pass_over(self._database, self._resolution.origins.replaced())
         if self._grace:
             waiting_items.make_whole(self._database, self._shapes)
         waiting_items.stand_back_today(self._database)
-        waiting_items.stand_back(self._database, self._intake.in_question(waiting_items.coming(self._database, places)))
+        coming = waiting_items.coming(self._database, places)
+        rejects = self._resolution.tally.rejects
+        waiting_items.stand_back(self._database, self._resolution.in_question.among(coming, rejects))
         waiting_items.stand_apart(self._database)
         enrolment.see(waiting_items.coming(self._database, places))
         self._sift()
@@ -75,17 +87,17 @@ class Latecomers:
     def _sift(self) -> None:
         """Those of today's files that begin to wait: none that is a row known under another key."""
         waiting_items.sift(self._database)
-        marks = list(self._intake.origins.mended_calls())
+        marks = list(self._resolution.origins.mended_calls())
         mended = waiting_items.mended_today(self._database)
         rejects = [
             rejected
-            for its in self._intake.by_profile
+            for its in self._inputs.by_profile
             for rejected in row_origins.rejects_of_leadless(
                 self._database, mended, [one for one in marks if one[0].source in its.sources], its.system
             )
         ]
         for rejected in rejects:
-            self._intake.reject_leadless(rejected)
+            self._resolution.reject_leadless(rejected)
         waiting_items.pass_over(self._database, (rejected.place for rejected in rejects))
         waiting_items.drop_passed_over(self._database)
 
@@ -102,7 +114,7 @@ class Latecomers:
         """At the end of the run: give up those whose time is over, and say what became of all; a plan says what would.
         Not before: who is killed on the way tells nobody, and the next run would find nothing to tell of."""
         over = self._now - self._grace
-        found = self._intake.found
+        found = self._resolution.found
         undecided = found.undecided if found is not None and self._grace else ()
         given_up = waiting_items.give_up(
             self._database, self._shapes, over, asked_crm=self._asks_crm, undecided=undecided
@@ -124,7 +136,7 @@ class Latecomers:
         """Nobody is given up for having too many leads: a person decides, however late."""
         found = waiting_items.undecided(self._database)
         for phone, calls in found[:_TOLD_AT_MOST]:
-            leads = self._intake.leads_with(phone)
+            leads = self._resolution.leads_with(phone)
             why = leads.why_undecided(phone) if leads is not None else "several leads have this number"
             yield f"{plurals.calls(calls)} of {privacy.mask_phone(phone)} {would}kept: {why}"
         if more := found[_TOLD_AT_MOST:]:

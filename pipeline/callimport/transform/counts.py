@@ -1,12 +1,14 @@
 """What has been met on the way from rows to calls: every row is counted once."""
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Self
 
 import polars as pl
 
-from callimport.core import endings, models
+from callimport.core import endings, models, places
 
 # So many places of each kind are remembered of what is left out, for whoever wonders.
 EXAMPLES = 3
@@ -15,13 +17,14 @@ EXAMPLES = 3
 @dataclass(slots=True)
 class Tally:
     """`rejects` are kept whole: they are what the reject file is made of. `calls` are those that go on to the ledger;
-    `skipped` ones are calls, too, and so are `replaced` ones: rejected rows that were mended, and sent so, before.
-    `blanked` counts, by column and word, the cells that were read as blank because the word means nothing. `lines`
-    counts the lines of each source; a source that is read again is not counted again."""
+    `skipped` and `duplicate` ones are calls, too, and so are `replaced` ones: rejected rows that were mended, and sent
+    so, before. `blanked` counts, by column and word, the cells that were read as blank because the word means nothing.
+    `lines` counts the lines of each source; a source that is read again is not counted again."""
 
     read: int = 0
     joined: int = 0
     calls: int = 0
+    duplicate: int = 0
     replaced: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -30,20 +33,24 @@ class Tally:
     lines: dict[int, models.Lines] = field(default_factory=dict)
     _first: dict[str, list[models.Place]] = field(default_factory=dict)
 
+    def copy(self) -> Self:
+        """Return counts that can grow apart from these."""
+        return type(self)(*(copy.copy(getattr(self, one.name)) for one in fields(self)))
+
     def reject(self, rejected: models.RejectedRow) -> None:
         """Note why a row is no call. One that was rejected before keeps what was said of it first."""
         self.rejects.setdefault(rejected.place, rejected.reasons)
 
-    def drop(self, kind: str, source: int, rows: pl.Series) -> None:
-        """`rows` of a source (see `models.Place`) are no calls of a customer."""
-        self.dropped[kind] += len(rows)
-        self._note(kind, source, rows)
+    def drop(self, kind: str, rows: pl.DataFrame) -> None:
+        """`rows` (columns `_source`, `_row`) are no calls of a customer."""
+        self.dropped[kind] += rows.height
+        self._note(kind, rows)
 
-    def skip(self, why: models.Skip, source: int, rows: pl.Series) -> None:
-        """The calls in `rows` of a source are not sent."""
-        if len(rows):
-            self.skipped[why] += len(rows)
-            self._note(why, source, rows)
+    def skip(self, why: models.Skip, rows: pl.DataFrame) -> None:
+        """The calls in `rows` (columns `_source`, `_row`) are not sent."""
+        if rows.height:
+            self.skipped[why] += rows.height
+            self._note(why, rows)
 
     def unskip(self, why: models.Skip, place: models.Place) -> None:
         """Something else became of a skipped call."""
@@ -67,9 +74,11 @@ class Tally:
         """The lines of all sources together."""
         return sum(self.lines.values(), start=models.Lines())
 
-    def _note(self, kind: str, source: int, rows: pl.Series) -> None:
-        first = self._first.setdefault(kind, [])
-        first += [models.Place(source, row) for row in rows.sort().head(EXAMPLES - len(first))]
+    def _note(self, kind: str, rows: pl.DataFrame) -> None:
+        """Keep the first places by file and row, in whatever order they come."""
+        first = rows.select(places.PLACE).bottom_k(EXAMPLES, by=places.PLACE).iter_rows()
+        known = self._first.get(kind, [])
+        self._first[kind] = sorted([*known, *(models.Place(*place) for place in first)])[:EXAMPLES]
 
 
 def told_of_blanks(blanked: Counter[tuple[str, str]]) -> tuple[str, ...]:

@@ -1,68 +1,137 @@
-"""Rows of one batch that are the same call: exact copies, of which the first counts, and twins, of which none does.
+"""Remove duplicates among staged calls. Calls with equal keys and different content contradict each other: rejects.
 
-Equal in key but not in content: which of them is the call is not ours to guess. Of each row only hashes are kept, 35
-bytes of them: a million rows are 35 MB, and for a moment three times that when they are judged.
+Calls with equal keys have equal hashes, so one partition is judged at a time.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from callimport.core import models, plurals, row_origin
+from callimport.core import models, places, plurals
+from callimport.core.places import PLACE
+from callimport.profiles.exports import ProfileFiles
+from callimport.transform.staging import HASH
 
-_SEEDS = (1, 2, 3)
 _SHOWN = 5
-_PLACE = {"source": pl.UInt16, "_row": pl.Int64}
+_CONTENT_SEED = 1
+# What makes a key: of a call with an id that is unique the first two, of another call all but `_id`.
+_KEY = ("_system", "_id", "_at", "_direction", "_phone")
+
+
+def key_hash(system: str, call_id: pl.Series, *, id_is_unique: bool) -> pl.Expr:
+    """Hash the key of staged calls of one system. `call_id` are their ids."""
+    by_id = pl.struct(pl.lit(system).alias("_system"), "call_id").hash()
+    if id_is_unique and not call_id.has_nulls():
+        return by_id
+    by_instant = pl.struct(pl.lit(system).alias("_system"), "started_at", "direction", "customer_phone").hash()
+    return pl.when(pl.col("call_id").is_not_null()).then(by_id).otherwise(by_instant) if id_is_unique else by_instant
+
+
+@dataclass(slots=True)
+class Sources:
+    """What the calls of each file have in common. Starts in a file of several calls without any second are not exact:
+    only the minute is known."""
+
+    rows: dict[int, int] = field(default_factory=dict)
+    with_seconds: set[int] = field(default_factory=set)
+
+    def see(self, calls: pl.DataFrame) -> None:
+        """Columns: `_source`, started_at."""
+        seen = calls.group_by("_source").agg(pl.len(), (pl.col("started_at").dt.second() != 0).any().alias("exact"))
+        for source, rows, is_exact in seen.iter_rows():
+            self.rows[source] = self.rows.get(source, 0) + rows
+            if is_exact:
+                self.with_seconds.add(source)
+
+    def in_minutes(self) -> frozenset[int]:
+        return frozenset(source for source, rows in self.rows.items() if rows > 1 and source not in self.with_seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """`copies` are the places (columns source and _row) of the rows that are exact copies of an earlier one, or have
-    another one in their stead; a twin is named with whether both have an id, and with another of its kind. The
-    starts in `minute_sources` have no seconds. `minute_copies` are copies in these sources that have no id either."""
+    """`calls` are calls of their own. `copies` are the places of duplicates, and `_into…`: the place of the call that
+    each equals. `contradicting` are the calls that differ from another one of their key, `twins` the places of these
+    with whether both have an id, and the place of one that it differs from."""
 
-    copies: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_PLACE))
+    calls: pl.DataFrame
+    copies: pl.DataFrame
+    contradicting: pl.DataFrame
     twins: tuple[tuple[models.Place, bool, models.Place], ...] = ()
-    minute_sources: frozenset[int] = frozenset()
-    minute_copies: tuple[models.Place, ...] = ()
 
-    def __add__(self, other: "Judged") -> "Judged":
+
+class Duplicates:
+    """Judges the calls of a run, and remembers what to say of them."""
+
+    def __init__(
+        self,
+        in_minutes: frozenset[int] = frozenset(),
+        stand_ins: Iterable[tuple[models.Place, models.Place]] = (),
+        replaced: Iterable[models.Place] = (),
+    ) -> None:
+        """`in_minutes` are the sources whose starts have no seconds.
+
+        `stand_ins` are calls whose mended row is another call of this run, each with that call: they count as its
+        copies. A call in `replaced` is an item already: it is neither copy nor twin, but a call that differs from it is
+        its twin.
+        """
+        self._in_minutes = in_minutes
+        self._stood_in_for = _frame((*place, *instead) for place, instead in stand_ins)
+        self._replaced = _frame((*place, *place) for place in replaced).select(PLACE)
+        self._minute_copies: list[models.Place] = []
+        self._minute_count = 0
+
+    def judge(self, calls: pl.DataFrame, by_profile: Iterable[ProfileFiles]) -> Judged:
+        """Judge a partition of staged calls. `by_profile` says which system each file is of, and whether its ids are
+        unique."""
+        stood_in_for = self._stood_in_for.join(calls, on=PLACE, how="semi")
+        calls = _without(calls, stood_in_for)
+        suspects = calls.filter(pl.col(HASH).is_duplicated())
+        if suspects.is_empty():
+            return Judged(calls, stood_in_for, suspects)
+        several = _keyed(suspects, by_profile)
+        twins = several.filter("_is_twin")
+        named = _without(_named(twins), self._replaced)
+        equal = _without(several.filter(~pl.col("_is_twin")), self._replaced)
+        kept = [pl.col(name).first().over(_KEY).alias(f"_into{name}") for name in PLACE]
+        copies = equal.with_columns(kept).filter(~pl.struct(_KEY).is_first_distinct())
+        self._note_minutes(copies.filter(pl.col("_id").is_null() & pl.col("_source").is_in(list(self._in_minutes))))
+        copies = pl.concat([stood_in_for, copies.select(stood_in_for.columns)])
         return Judged(
-            pl.concat([self.copies, other.copies]),
-            self.twins + other.twins,
-            self.minute_sources | other.minute_sources,
-            self.minute_copies + other.minute_copies,
+            _without(_without(calls, copies), named),
+            copies,
+            calls.join(named, on=PLACE, how="semi", maintain_order="left"),
+            tuple(
+                (models.Place(source, row), has_id, models.Place(other_source, other_row))
+                for source, row, has_id, other_source, other_row in named.iter_rows()
+            ),
         )
 
-    def verdicts(self) -> Iterator[tuple[int, int, str]]:
-        """Source, row and what it is, of every row that is no call of its own."""
-        yield from ((source, row, "duplicate") for source, row in self.copies.iter_rows())
-        yield from ((place.source, place.row, "twin") for place, _, _ in self.twins)
-
-    def rejects(self, name: Callable[[models.Place, models.Place], str]) -> tuple[models.RejectedRow, ...]:
+    def rejects(
+        self, judged: Judged, name: Callable[[models.Place, models.Place], str]
+    ) -> Iterable[models.RejectedRow]:
         """`name(place, other)` is how the other row is called where the first one is told about."""
-        return tuple(
-            models.RejectedRow(place, (reason(name(place, other), has_id=has_id, unit=self._unit(place, other)),))
-            for place, has_id, other in self.twins
-        )
+        for place, has_id, other in judged.twins:
+            unit = "minute" if {place.source, other.source} & self._in_minutes else "second"
+            yield models.RejectedRow(place, (reason(name(place, other), has_id=has_id, unit=unit),))
 
     def told(self, name: Callable[[models.Place], str]) -> tuple[str, ...]:
         """Warn if two calls of one minute may have been taken for one. `name(place)` is how a row is called."""
-        if not self.minute_copies:
+        if not self._minute_count:
             return ()
-        rows = ", ".join(name(place) for place in self.minute_copies[:_SHOWN])
-        more = ", …" if len(self.minute_copies) > _SHOWN else ""
+        rows = ", ".join(name(place) for place in self._minute_copies)
+        more = ", …" if self._minute_count > _SHOWN else ""
         told = (
-            f"{plurals.calls(len(self.minute_copies))} without an id equal an earlier call and count as duplicates: "
+            f"{plurals.calls(self._minute_count)} without an id equal an earlier call and count as duplicates: "
             f"{rows}{more}. The starts have no seconds, so there may have been two calls in that minute. Export the "
             "start with its seconds, or the id of the call"
         )
         return (told,)
 
-    def _unit(self, *places: models.Place) -> str:
-        return "minute" if any(place.source in self.minute_sources for place in places) else "second"
+    def _note_minutes(self, copies: pl.DataFrame) -> None:
+        self._minute_count += copies.height
+        first = copies.select(PLACE).bottom_k(_SHOWN, by=PLACE).iter_rows()
+        self._minute_copies = sorted([*self._minute_copies, *(models.Place(*place) for place in first)])[:_SHOWN]
 
 
 def reason(other: str, *, has_id: bool, unit: str = "second") -> models.Reason:
@@ -72,115 +141,60 @@ def reason(other: str, *, has_id: bool, unit: str = "second") -> models.Reason:
     return models.Reason("twin", f"{same} {other}, but other content; keep the right one{another}")
 
 
-class Twins:
-    """Sees every call of a batch, then judges."""
-
-    def __init__(self, *, id_is_unique: bool) -> None:
-        self._id_is_unique = id_is_unique
-        self._seen: list[pl.DataFrame] = []
-        self._rows: Counter[int] = Counter()
-        self._with_seconds: set[int] = set()
-
-    def see(self, source: int, calls: pl.DataFrame) -> None:
-        """`calls` as `Intake.frames` gives them; `source` counts the sources of the batch from 0."""
-        self._rows[source] += calls.height
-        if (calls["started_at"].dt.second() != 0).any():
-            self._with_seconds.add(source)
-        has_id = pl.col("call_id").is_not_null() if self._id_is_unique else pl.lit(False)
-        by_id, by_instant = pl.struct("call_id"), pl.struct("started_at", "direction", "customer_phone")
-        if self._id_is_unique and not calls["call_id"].has_nulls():
-            # Nearly every system names all of its calls: nothing is to be looked for in their instants.
-            by_instant = by_id
-        first, second = (pl.when(has_id).then(by_id.hash(seed)).otherwise(by_instant.hash(seed)) for seed in _SEEDS[:2])
-        self._seen.append(
-            calls.select(
-                pl.lit(source, dtype=pl.UInt16).alias("source"),
-                "_row",
-                has_id.alias("has_id"),
-                first.alias("key"),
-                second.alias("key_too"),
-                pl.struct(pl.all().exclude("_row")).hash(_SEEDS[2]).alias("content"),
-            )
-        )
-
-    def judged(self, origins: row_origin.Origins | None = None) -> Judged:
-        """Once all calls were seen.
-
-        By `origins`, a row whose mended form is a call of this batch counts as a copy of that; one that an item has
-        replaced already is neither copy nor twin, but who differs from it is its twin.
-        """
-        if not self._seen:
-            return Judged()
-        seen = pl.concat(self._seen, rechunk=False)
-        if seen["key"].n_unique() == seen.height and (origins is None or not origins.repeated):
-            return Judged()
-        stood_in_for = seen.clear().select(list(_PLACE))
-        replaced = stood_in_for
-        if origins is not None and origins.repeated:
-            stood_in_for = _stood_in_for(seen, origins)
-            seen = seen.join(stood_in_for, on=list(_PLACE), how="anti", maintain_order="left")
-            replaced = _places(origins.replaced())
-        key = ("has_id", "key", "key_too")
-        # Most are told apart by the first hash; of all three together, all rows would need several times the memory.
-        several = (
-            seen.filter(pl.col("key").is_duplicated())
-            .filter(pl.struct(key).is_duplicated())
-            .sort("source", "_row")
-            .with_columns(
-                pl.col("content").first().over(key).alias("first_content"),
-                (pl.col("content").n_unique().over(key) > 1).alias("is_twin"),
-            )
-        )
-        named = _named(several.filter("is_twin"), key).join(
-            replaced, on=list(_PLACE), how="anti", maintain_order="left"
-        )
-        equal = several.filter(~pl.col("is_twin")).join(replaced, on=list(_PLACE), how="anti", maintain_order="left")
-        copies = equal.filter(~pl.struct(key).is_first_distinct())
-        in_minutes = [source for source, rows in self._rows.items() if rows > 1 and source not in self._with_seconds]
-        of_minutes = copies.filter(~pl.col("has_id") & pl.col("source").is_in(in_minutes)).select(list(_PLACE))
-        return Judged(
-            pl.concat([copies.select(list(_PLACE)), stood_in_for]),
-            tuple(
-                (models.Place(source, row), has_id, models.Place(other_source, other_row))
-                for source, row, has_id, other_source, other_row in named.iter_rows()
-            ),
-            frozenset(in_minutes),
-            tuple(models.Place(source, row) for source, row in of_minutes.iter_rows()),
-        )
-
-
-def _named(twins: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Source, _row and has_id of each twin, with other_source and other_row of one that differs from it."""
-    firsts = twins.unique(key, keep="first", maintain_order=True).select(
-        *key, pl.col("source").alias("first_source"), pl.col("_row").alias("first_row")
-    )
-    others = (
-        twins.filter(pl.col("content") != pl.col("first_content"))
-        .unique(key, keep="first", maintain_order=True)
-        .select(*key, pl.col("source").alias("other_source"), pl.col("_row").alias("other_row"))
-    )
-    is_as_first = pl.col("content") == pl.col("first_content")
-    return twins.join(firsts, on=key).join(others, on=key).select(
-        "source", "_row", "has_id",
-        pl.when(is_as_first).then("other_source").otherwise("first_source").alias("other_source"),
-        pl.when(is_as_first).then("other_row").otherwise("first_row").alias("other_row"),
-    ).sort("source", "_row")  # fmt: skip
-
-
-def _stood_in_for(seen: pl.DataFrame, origins: row_origin.Origins) -> pl.DataFrame:
-    """The places of those whose mended row is among the calls, too."""
-    pairs = list(origins.stand_ins())
-    beside = _places(place for place, _ in pairs).hstack(
-        _places(instead for _, instead in pairs).select(pl.all().name.prefix("its_"))
-    )
-    calls = seen.select(list(_PLACE))
+def _keyed(suspects: pl.DataFrame, by_profile: Iterable[ProfileFiles]) -> pl.DataFrame:
+    """The calls that share their key, by place; with the columns of _KEY, `_content`, `_first_content` and
+    `_is_twin`."""
+    has_no_id = pl.col("_id").is_null()
+    content = [name for name in suspects.columns if name not in (*PLACE, HASH)]
+    system, known_by = pl.lit(None, pl.String), pl.lit(None, pl.String)
+    for its in by_profile:
+        is_its = pl.col("_source").is_in(its.sources)
+        system = pl.when(is_its).then(pl.lit(its.system)).otherwise(system)
+        known_by = pl.when(is_its & its.profile.identity).then("call_id").otherwise(known_by)
     return (
-        beside.join(calls, left_on=["its_source", "its__row"], right_on=list(_PLACE), how="semi")
-        .join(calls, on=list(_PLACE), how="semi")
-        .select(list(_PLACE))
-        .unique(maintain_order=True)
+        suspects.with_columns(
+            pl.struct(content).hash(_CONTENT_SEED).alias("_content"), system.alias("_system"), known_by.alias("_id")
+        )
+        .with_columns(
+            pl.when(has_no_id).then("started_at").alias("_at"),
+            pl.when(has_no_id).then("direction").alias("_direction"),
+            pl.when(has_no_id).then("customer_phone").alias("_phone"),
+        )
+        .filter(pl.struct(_KEY).is_duplicated())
+        .sort(PLACE)
+        .with_columns(
+            pl.col("_content").first().over(_KEY).alias("_first_content"),
+            (pl.col("_content").n_unique().over(_KEY) > 1).alias("_is_twin"),
+        )
     )
 
 
-def _places(places: Iterable[models.Place]) -> pl.DataFrame:
-    return pl.DataFrame(list(places), schema=_PLACE, orient="row")
+def _named(twins: pl.DataFrame) -> pl.DataFrame:
+    """Place and `_has_id` of each twin, and the place of one that differs from it."""
+    firsts = twins.unique(_KEY, keep="first", maintain_order=True).select(*_KEY, *_as("_first", PLACE))
+    differing = twins.filter(pl.col("_content") != pl.col("_first_content"))
+    others = differing.unique(_KEY, keep="first", maintain_order=True).select(*_KEY, *_as("_other", PLACE))
+    is_as_first = pl.col("_content") == pl.col("_first_content")
+    beside = twins.join(firsts, on=_KEY, nulls_equal=True).join(others, on=_KEY, nulls_equal=True)
+    return beside.select(
+        *PLACE,
+        pl.col("_id").is_not_null().alias("_has_id"),
+        *(
+            pl.when(is_as_first).then(f"_other{name}").otherwise(f"_first{name}").alias(f"_into{name}")
+            for name in PLACE
+        ),
+    ).sort(PLACE)
+
+
+def _as(prefix: str, names: Sequence[str]) -> list[pl.Expr]:
+    return [pl.col(name).alias(prefix + name) for name in names]
+
+
+def _without(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    return rows.join(others, on=PLACE, how="anti", maintain_order="left") if others.height else rows
+
+
+def _frame(pairs: Iterable[tuple[int, int, int, int]]) -> pl.DataFrame:
+    into = {f"_into{name}": pl.Int64 for name in PLACE}
+    found = pl.DataFrame(list(pairs), schema={**places.SCHEMA, **into}, orient="row")
+    return found.unique(PLACE, keep="first", maintain_order=True)

@@ -41,16 +41,16 @@ class Wanted:
             min_seconds=settings.min_duration,
         )
 
-    def of_calls(self, source: int, calls: pl.DataFrame, tally: Tally) -> pl.DataFrame:
-        """`calls` (canonical, valid) of a source without those that are not wanted."""
+    def of_calls(self, calls: pl.DataFrame, tally: Tally) -> pl.DataFrame:
+        """`calls` (canonical, valid) without those that are not wanted."""
         is_in_time = (pl.col("started_at") >= self.since) & (pl.col("started_at") < self.until)
-        tally.skip(models.Skip.OUTSIDE_DATES, source, calls.filter(~is_in_time)["_row"])
+        tally.skip(models.Skip.OUTSIDE_DATES, calls.filter(~is_in_time))
         in_time = calls.filter(is_in_time)
         left_out = pl.col("customer_phone").is_in(list(self.excluded)) | (pl.col("duration_seconds") < self.min_seconds)
         for column, words in (("direction", self.directions), ("status", self.statuses)):
             if words:
                 left_out |= ~pl.col(column).is_in(words)
-        tally.skip(models.Skip.EXCLUDED, source, in_time.filter(left_out)["_row"])
+        tally.skip(models.Skip.EXCLUDED, in_time.filter(left_out))
         return in_time.filter(~left_out)
 
 

@@ -31,6 +31,7 @@ _GIVEN: list[tuple[str, Sequence[str], str, str, Any]] = [
     ("agent", ["first"], "first", '"first"', "first"),
     ("agents", ["who.csv"], "who.csv", '"who.csv"', Path("who.csv")),
     ("draft-agents", ["draft.csv"], "draft.csv", '"draft.csv"', Path("draft.csv")),
+    ("state-dir", ["there"], "there", '"there"', Path("there")),
     ("unknown-agent", ["omit"], "omit", '"omit"', "omit"),
     ("no-reference", [], "1", "true", False),
     ("region", ["FR"], "FR", '"FR"', "FR"),

@@ -266,8 +266,9 @@ def test_what_is_made_of_a_frame_is_what_is_made_of_each_call(
 ) -> None:
     """Byte by byte: a key that came out otherwise is a call sent a second time."""
     frame = making.frame(calls)
-    assert mapping.calls(frame, source=0, system="Montréal") == calls
-    made = mapping.sightings(frame, source=0, system="Montréal", id_is_unique=ids, account_id=77, with_mark=with_mark)
+    keys = [mapping.key(call, id_is_unique=ids) for call in calls]
+    assert mapping.keys(frame, system="Montréal", id_is_unique=ids) == keys
+    made = mapping.sightings(frame, system="Montréal", id_is_unique=ids, account_id=77, with_mark=with_mark)
     for call, one in zip(calls, made, strict=True):
         key = mapping.key(call, id_is_unique=ids)
         mark = mapping.reference(key, 77)

@@ -28,7 +28,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def _counts(enrolled: Enrolled) -> dict[str, int]:
     """Only what is not nothing."""
     names = ("duplicate", "unchanged", "changed", "withdrawn", "gone", "carried")
-    return {name: found for name in names if (found := getattr(enrolled, name))} | (
+    return {name: found for name in names if (found := getattr(enrolled, name, 0))} | (
         {"rejects": len(enrolled.rejects)} if enrolled.rejects else {}
     )
 

@@ -174,5 +174,5 @@ def _sighting(folder: Path, ident: str, rows: tuple[int, ...]) -> models.Sightin
             writer.writerow([name, "CA0", "inbound", "completed", start, number, making.PHONE, making.OTHER_PHONE])
     twilio = (ROOT / "schemas" / "callimport_schemas" / "profiles" / "twilio.toml").read_text("utf-8")
     recipe.write_text(twilio.replace('call_id = "sid"', 'call_id = "parent_call_sid"'), "utf-8")
-    (one,) = exporting.sightings(exporting.intake(path, profile=str(recipe)))
+    (one,) = exporting.sightings(exporting.resolved(path, profile=str(recipe)))
     return one

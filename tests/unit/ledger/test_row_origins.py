@@ -10,7 +10,6 @@ import pytest
 from callimport.core import errors, models, row_origin
 from callimport.core.models import ItemStatus
 from callimport.ledger import Enrolled, Ledger, queries
-from callimport.transform.deduplicate import Twins
 from tests import making
 
 _X, _Y = "o" + "a" * 20, "o" + "b" * 20
@@ -27,19 +26,15 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def _enrol(
     ledger: Ledger, name: str, *calls: models.Call, mended: _Noted = (), repeated: _Noted = (), ids: bool = True
-) -> Enrolled:
+) -> making.Entered:
     batch = making.batch(name)
     told = row_origin.Origins(
         known=ledger.origins("main"),
         mended={call.place: mark for call, mark in mended},
         repeated={call.place: mark for call, mark in repeated},
     )
-    judge = Twins(id_is_unique=ids)
-    judge.see(0, making.frame(calls))
     with ledger.enrolment("run-1", batch) as enrolment:
-        enrolment.see(making.sighting(one, ids=ids) for one in calls)
-        enrolment.note_origins(told.mended_calls(), told.repeated_calls())
-        enrolled = enrolment.enter(judge.judged(told))
+        enrolled = making.enter(enrolment, *calls, ids=ids, origins=told)
     summary = making.reckoned(ledger, enrolled, batch, *calls)
     assert summary.calls.adds_up(summary.rows)
     assert summary.rows.adds_up()

@@ -22,7 +22,7 @@ EPOCH = int(making.STARTED.timestamp())
 
 def found(root: Path, *calls: models.Call, names: Names = FREEPBX) -> endings.AudioFolder:
     check = AudioCheck(root, 0.001, {0: names})
-    check.see(0, making.frame(calls))
+    check.see(making.frame(calls))
     return check.found(RATE)
 
 

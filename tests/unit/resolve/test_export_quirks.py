@@ -163,13 +163,13 @@ def test_quirk_03_several_rows_of_one_call_are_one_call(tmp_path: Path) -> None:
         _freepbx("1717178712.2", "5145550123", "600", start="2024-05-31 14:05:12", **group),
         _freepbx("1717178720.3", "101", "5145550124", start="2024-05-31 14:05:20"),
     )
-    intake = exporting.intake(path)
-    found = exporting.calls(intake)
+    found_in = exporting.resolved(path)
+    found = exporting.calls(found_in)
     assert told(found, "call_id", "started_at", "duration_seconds", "status", "_legs") == [
         ("1717178709.1", "2024-05-31T18:05:09Z", 62, "answered", "1717178709.1\n1717178712.2"),
         ("1717178720.3", "2024-05-31T18:05:20Z", 62, "answered", "1717178720.3"),
     ]
-    assert (intake.tally.read, intake.tally.joined) == (3, 1)
+    assert (found_in.tally.read, found_in.tally.joined) == (3, 1)
 
 
 def test_quirk_03_the_same_row_twice_is_one_call_also_over_files(tmp_path: Path) -> None:
@@ -295,12 +295,12 @@ def test_quirk_08_direction_is_inferred_where_no_column_tells(tmp_path: Path) ->
         _freepbx("1717178719.2", "5145550124", "101", dcontext="from-trunk", start="2024-05-31 14:05:19"),
         _freepbx("1717178729.3", "101", "102", dcontext="from-internal", start="2024-05-31 14:05:29"),
     )
-    intake = exporting.intake(path)
-    assert told(exporting.calls(intake), "direction", "customer_phone") == [
+    found_in = exporting.resolved(path)
+    assert told(exporting.calls(found_in), "direction", "customer_phone") == [
         ("outgoing", "+15145550123"),
         ("incoming", "+15145550124"),
     ]
-    assert intake.tally.dropped == {"internal": 1}
+    assert found_in.tally.dropped == {"internal": 1}
 
 
 def test_quirk_08_a_third_word_is_internal_manual_or_a_reject(tmp_path: Path) -> None:
@@ -366,9 +366,9 @@ def test_quirk_10_a_header_may_stand_behind_a_preamble_or_be_two_lines(tmp_path:
     assert told(calls_of(log), "_row", "customer_phone") == [(5, "+15145550123")]
     header, types, row, *_ = (exporting.SAMPLES[0].parent / "cucm-two-lines.csv").read_text("utf-8").splitlines()
     cucm = write(tmp_path / "cucm.csv", header, types, row)
-    intake = exporting.intake(cucm)
-    assert told(exporting.calls(intake), "_row", "customer_phone") == [(3, "+15145550123")]
-    assert intake.tally.read == 1
+    found_in = exporting.resolved(cucm)
+    assert told(exporting.calls(found_in), "_row", "customer_phone") == [(3, "+15145550123")]
+    assert found_in.tally.read == 1
 
 
 def test_quirk_11_the_order_of_day_and_month_is_told_by_the_whole_column(tmp_path: Path) -> None:

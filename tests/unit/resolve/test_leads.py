@@ -341,7 +341,7 @@ def test_a_report_lists_the_rows_that_are_not_used_and_their_calls_have_no_lead(
     bad, blank = (line for line in result.told if "leads.csv" in line)
     assert "1 of 4 rows is not used: line 3: Phone has no area code; state it with --area-code, or write it" in bad
     assert blank.endswith("1 of 4 rows is not used: no phone in line 4")
-    assert exporting.intake(calls, leads=leads).told[-1].endswith("leads.csv: read Phone as phone")
+    assert exporting.inputs(calls, leads=leads).told[-1].endswith("leads.csv: read Phone as phone")
 
 
 def test_a_leads_file_in_which_a_quote_takes_in_other_rows_is_refused(tmp_path: Path) -> None:

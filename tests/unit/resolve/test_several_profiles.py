@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callimport.core import errors
-from callimport.resolve.intake import Intake
+from callimport.resolve.resolution import Resolution
 from tests import exporting
-from tests.exporting import check, intake, write
+from tests.exporting import check, inputs, resolved, write
 from tests.rehearsal import ROOT
 
 _NUMBER = itertools.count()
@@ -45,12 +45,12 @@ def _canonical(number: int, at: str = "14:05:09", call_id: str = "7") -> str:
     return f"{call_id},incoming,2024-05-31T{at}-04:00,60,+15145550{number}"
 
 
-def _seen(of: Intake) -> Counter[tuple[Any, ...]]:
+def _seen(of: Resolution) -> Counter[tuple[Any, ...]]:
     """Keys and payloads of the calls, each with the file and the row that it comes from."""
-    return Counter((of.sources[one.source].name, *one[1:]) for one in exporting.sightings(of))
+    return Counter((of.exports.sources[one.source].name, *one[1:]) for one in exporting.sightings(of))
 
 
-def _told(runs: Iterable[Intake]) -> tuple[int, int, Counter[str], Counter[str], Counter[Any]]:
+def _told(runs: Iterable[Resolution]) -> tuple[int, int, Counter[str], Counter[str], Counter[Any]]:
     """The counts of one run or several, and the rejects."""
     tallies = [(of, of.tally) for of in runs]
     return (
@@ -59,7 +59,7 @@ def _told(runs: Iterable[Intake]) -> tuple[int, int, Counter[str], Counter[str],
         sum((tally.dropped for _, tally in tallies), Counter()),
         sum((tally.skipped for _, tally in tallies), Counter()),
         Counter(
-            (of.sources[place.source].name, place.row, reasons)
+            (of.exports.sources[place.source].name, place.row, reasons)
             for of, tally in tallies
             for place, reasons in tally.rejects.items()
         ),
@@ -77,14 +77,10 @@ def test_a_run_of_several_systems_makes_the_calls_that_runs_of_their_own_make(
     all_files = [path for some in files.values() for path in some]
     chance.shuffle(all_files)
     leads = exporting.leads(folder)
-    together = intake(*all_files, leads=leads)
-    apart = [intake(*some, leads=leads) for some in files.values()]
+    together = resolved(*all_files, leads=leads)
+    apart = [resolved(*some, leads=leads) for some in files.values()]
     assert _seen(together) == sum((_seen(one) for one in apart), Counter())
     assert _told([together]) == _told(apart)
-    twins = Counter((together.sources[place.source].name, place.row) for place, _, _ in together.judged().twins)
-    assert twins == Counter(
-        (one.sources[place.source].name, place.row) for one in apart for place, _, _ in one.judged().twins
-    )
 
 
 def _split(name: str, folder: Path, chance: random.Random) -> list[Path]:
@@ -137,27 +133,27 @@ def test_system_cannot_name_the_installations_of_two_profiles(tmp_path: Path) ->
     with pytest.raises(
         errors.ConfigError, match=r"of 2 profiles \(3cx, freepbx\): import each system in a run of its own"
     ):
-        intake(ours, theirs, system="north")
-    assert intake(ours, write(tmp_path / "c.csv", _THREE_CX), system="north").by_profile[0].system == "north"
+        inputs(ours, theirs, system="north")
+    assert inputs(ours, write(tmp_path / "c.csv", _THREE_CX), system="north").by_profile[0].system == "north"
 
 
 def test_a_file_that_no_profile_knows_refuses_the_run(tmp_path: Path) -> None:
     ours = write(tmp_path / "a.csv", _THREE_CX, _three_cx(123))
     with pytest.raises(errors.SchemaMismatch, match=r"^odd.csv: no profile fits"):
-        intake(ours, write(tmp_path / "odd.csv", "when,who", "2024-05-31,Ana"))
+        inputs(ours, write(tmp_path / "odd.csv", "when,who", "2024-05-31,Ana"))
 
 
 def test_profile_says_that_all_files_are_of_one(tmp_path: Path) -> None:
     ours, theirs = write(tmp_path / "a.csv", _THREE_CX, _three_cx(123)), write(tmp_path / "b.csv", _FREEPBX)
     with pytest.raises(errors.SchemaMismatch, match=r"^b.csv: it is not what profile 3cx says"):
-        intake(ours, theirs, profile="3cx")
+        inputs(ours, theirs, profile="3cx")
 
 
 def test_the_batch_of_one_profile_is_named_as_before_and_that_of_several_does_not_hang_on_the_order(
     tmp_path: Path,
 ) -> None:
     ours, theirs = write(tmp_path / "a.csv", _THREE_CX, _three_cx(123)), write(tmp_path / "b.csv", _FREEPBX)
-    alone, two, too = intake(ours), intake(ours, theirs), intake(theirs, ours)
+    alone, two, too = inputs(ours), inputs(ours, theirs), inputs(theirs, ours)
     assert two.batch.id == too.batch.id
     assert {name for name in alone.batch.settings if name[-1].isdigit()} == set()
     assert (two.batch.settings["system"], two.batch.settings["system 2"]) == ("3cx", "freepbx")
@@ -167,7 +163,7 @@ def test_the_batch_of_one_profile_is_named_as_before_and_that_of_several_does_no
 def test_a_stated_zone_in_place_of_a_profiles_own_is_told(tmp_path: Path) -> None:
     ours = write(tmp_path / "a.csv", _THREE_CX, _three_cx(123))
     other = write(tmp_path / "t.csv", _TWILIO)
-    (told,) = [line for line in intake(ours, other).exports.told if "--timezone" in line]
+    (told,) = [line for line in inputs(ours, other).exports.told if "--timezone" in line]
     assert told.startswith("twilio: times without an offset are read in America/Toronto (--timezone), not in UTC")
 
 
@@ -186,8 +182,8 @@ def test_a_reject_file_of_several_systems_is_mended_and_read_again(tmp_path: Pat
     for slip in ("soon", "late", "then"):
         text = text.replace(slip, "14:05:09")
     rejects.write_text(text, "utf-8")
-    mended = intake(rejects, leads=leads)
-    wanted = intake(
+    mended = resolved(rejects, leads=leads)
+    wanted = resolved(
         write(tmp_path / "a2.csv", _THREE_CX, _three_cx(123)),
         write(tmp_path / "b2.csv", _FREEPBX, _freepbx(124)),
         write(tmp_path / "c2.csv", _CANONICAL, _canonical(125)),
@@ -206,4 +202,4 @@ def test_a_row_of_a_reject_file_that_names_no_profile_refuses_the_file(tmp_path:
     check(ours, theirs, leads=exporting.leads(tmp_path), rejects=rejects)
     rejects.write_text(rejects.read_text("utf-8-sig").replace(",freepbx,", ",,"), "utf-8")
     with pytest.raises(errors.SchemaMismatch, match=r"rejects.csv: row 3: _profile names no profile; copy it"):
-        intake(rejects)
+        inputs(rejects)

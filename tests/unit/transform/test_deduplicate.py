@@ -3,37 +3,60 @@
 from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from callimport.core import models
-from callimport.transform.deduplicate import Judged, Twins
+from callimport.transform import staging
+from callimport.transform.deduplicate import Duplicates, Judged, Sources
 from tests import exporting, making
 
 
-def _judged(calls: list[models.Call], *, ids: bool = True) -> Judged:
-    twins = Twins(id_is_unique=ids)
-    for source in sorted({one.place.source for one in calls}):
-        twins.see(source, making.frame([one for one in calls if one.place.source == source]))
-    return twins.judged()
+def _judge(calls: list[models.Call], *, ids: bool = True) -> tuple[Duplicates, Judged]:
+    its, sources = making.files(0, 1, ids=ids), Sources()
+    staged = making.staged(calls, its)
+    sources.see(staged)
+    duplicates = Duplicates(sources.in_minutes())
+    return duplicates, duplicates.judge(staged, [its])
 
 
-def test_a_file_without_calls_has_no_twins() -> None:
-    assert Twins(id_is_unique=True).judged().twins == ()
+def _copies(judged: Judged) -> list[int]:
+    return judged.copies["_row"].to_list()
+
+
+def _beside(place: models.Place, other: models.Place) -> str:
+    return f"row {other.row}"
+
+
+def _name(place: models.Place) -> str:
+    return f"row {place.row}"
 
 
 def test_of_equal_rows_all_but_the_first_are_duplicates() -> None:
-    judged = _judged([making.call(row=row) for row in (2, 3, 9)])
-    assert (judged.copies.rows(), judged.twins) == ([(0, 3), (0, 9)], ())
+    _, judged = _judge([making.call(row=row) for row in (2, 3, 9)])
+    assert (_copies(judged), judged.twins, judged.calls["_row"].to_list()) == ([3, 9], (), [2])
+    assert judged.copies.select("_into_source", "_into_row").rows() == [(0, 2), (0, 2)]
 
 
-def test_every_twin_names_another_of_its_kind() -> None:
+def test_calls_with_one_key_and_other_content_are_all_rejects() -> None:
     calls = [making.call(row=2), making.call(row=3, duration_seconds=1), making.call(row=4), making.call("B", row=5)]
-    assert [(place.row, other.row) for place, _, other in _judged(calls).twins] == [(2, 3), (3, 2), (4, 3)]
+    _, judged = _judge(calls)
+    assert [(place.row, other.row) for place, _, other in judged.twins] == [(2, 3), (3, 2), (4, 3)]
+    assert (judged.calls["_row"].to_list(), _copies(judged)) == ([5], [])
+    assert judged.contradicting["_row"].to_list() == [2, 3, 4]
+
+
+def test_calls_of_two_systems_are_never_compared() -> None:
+    north, south = making.files(0, system="north"), making.files(1, system="south")
+    staged = making.staged([making.call(row=2), making.call(row=2, source=1, duration_seconds=1)], north, south)
+    one_partition = staged.with_columns(pl.lit(7, pl.UInt64).alias(staging.HASH))
+    assert Duplicates().judge(one_partition, [north, south]).calls.height == 2
 
 
 @pytest.mark.parametrize("ids", [True, False])
-def test_twins_are_told_by_what_makes_them_twins(ids: bool) -> None:
-    ((place, has_id, other), _) = _judged([making.call(row=2), making.call(row=2, source=1, lead_id=1)], ids=ids).twins
+def test_a_reject_says_what_the_two_calls_share(ids: bool) -> None:
+    _, judged = _judge([making.call(row=2), making.call(row=2, source=1, status=models.CallStatus.ERROR)], ids=ids)
+    ((place, has_id, other), _) = judged.twins
     assert (place, has_id, other) == (models.Place(0, 2), ids, models.Place(1, 2))
 
 
@@ -42,29 +65,27 @@ def test_twins_are_told_by_what_makes_them_twins(ids: bool) -> None:
 _MINUTE = making.STARTED.replace(second=0)
 
 
-def _names(judged: Judged) -> list[str]:
-    rejects = judged.rejects(making.batch("a.csv", "b.csv").name_beside)
-    return [reason.message for rejected in rejects for reason in rejected.reasons]
+def _names(calls: list[models.Call]) -> list[str]:
+    duplicates, judged = _judge(calls)
+    return [reason.message for rejected in duplicates.rejects(judged, _beside) for reason in rejected.reasons]
 
 
 def test_where_starts_have_no_seconds_twins_are_of_the_same_minute() -> None:
     twins = [making.call(None, row=row, started_at=_MINUTE, duration_seconds=row) for row in (2, 3)]
-    judged = _judged(twins)
-    assert len(judged.twins) == 2
-    assert all(message.startswith("same minute, direction and number as row") for message in _names(judged))
+    assert len(_names(twins)) == 2
+    assert all(message.startswith("same minute, direction and number as row") for message in _names(twins))
     exact = making.call(None, row=4, started_at=making.STARTED)
-    assert all(message.startswith("same second") for message in _names(_judged([*twins, exact])))
+    assert all(message.startswith("same second") for message in _names([*twins, exact]))
     # The other file has no seconds, so nothing is known of the second of its call.
     other = [making.call(None, row=row, source=1, started_at=_MINUTE + timedelta(hours=row)) for row in (2, 3)]
     mixed = [exact, twins[0], making.call(None, row=9, source=1, started_at=_MINUTE, duration_seconds=9), *other]
-    assert all(message.startswith("same minute") for message in _names(_judged(mixed)))
+    assert all(message.startswith("same minute") for message in _names(mixed))
 
 
 def test_equal_rows_without_seconds_are_duplicates_of_which_a_person_is_told() -> None:
-    calls = [making.call(None, row=row, started_at=_MINUTE) for row in (2, 3, 9)]
-    judged = _judged(calls)
-    assert (judged.copies.rows(), judged.twins) == ([(0, 3), (0, 9)], ())
-    (told,) = judged.told(making.batch("a.csv").name_of)
+    duplicates, judged = _judge([making.call(None, row=row, started_at=_MINUTE) for row in (2, 3, 9)])
+    assert (_copies(judged), judged.twins) == ([3, 9], ())
+    (told,) = duplicates.told(_name)
     assert told.startswith("2 calls without an id equal an earlier call and count as duplicates")
     assert "row 3, row 9" in told
 
@@ -79,7 +100,8 @@ def test_equal_rows_without_seconds_are_duplicates_of_which_a_person_is_told() -
     ids=["ids", "seconds", "different"],
 )
 def test_nobody_is_warned_where_a_duplicate_is_sure(calls: list[models.Call]) -> None:
-    assert _judged(calls).told(making.batch("a.csv").name_of) == ()
+    duplicates, _ = _judge(calls)
+    assert duplicates.told(_name) == ()
 
 
 def test_a_check_warns_of_equal_calls_in_one_minute(tmp_path: Path) -> None:

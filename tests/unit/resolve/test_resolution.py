@@ -21,7 +21,7 @@ from callimport.core import errors, models
 from callimport.extract import reader
 from callimport.transform.counts import Tally
 from tests import exporting
-from tests.exporting import calls, calls_of, check, intake, told, write
+from tests.exporting import calls, calls_of, check, inputs, resolved, told, write
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -102,7 +102,7 @@ _PACKINGS: dict[str, Callable[[bytes], bytes]] = {
 
 def _seen(path: Path) -> tuple[list[tuple[Any, ...]], list[tuple[str, ...]], int]:
     """What becomes of a file: its calls in full but for the physical row, what is wrong with the others, rows read."""
-    found = intake(path, leads=None, timezone=None, profile="canonical")
+    found = resolved(path, leads=None, timezone=None, profile="canonical")
     some = [tuple(one)[2:] for one in exporting.sightings(found)]
     rejects = [tuple(reason.rule for reason in reasons) for _, reasons in sorted(found.tally.rejects.items())]
     return some, rejects, found.tally.read
@@ -164,10 +164,10 @@ def _counted(tally: Tally) -> dict[str, Any]:
 @pytest.mark.parametrize("sample", exporting.SAMPLES, ids=lambda path: path.stem)
 def test_chunks_change_nothing(tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, leads = exporting.profile_of(sample), exporting.leads(tmp_path)
-    in_chunks = intake(sample, profile=name, leads=leads)
+    in_chunks = resolved(sample, profile=name, leads=leads)
     found = calls(in_chunks)
     monkeypatch.undo()
-    whole = intake(sample, profile=name, leads=leads)
+    whole = resolved(sample, profile=name, leads=leads)
     assert found == calls(whole)
     assert _counted(in_chunks.tally) == _counted(whole.tally)
 
@@ -192,7 +192,7 @@ def _leg(number: int, group: int, *, talk: str = "0", src: str = "5145550123") -
 def test_a_call_split_over_chunks_is_one(tmp_path: Path) -> None:
     other = _leg(7, 2, talk="9", src="5145550124")
     path = write(tmp_path / "cdr.csv", _FREEPBX, _leg(0, 1), _leg(1, 1), other, _leg(2, 1, talk="40"), _leg(3, 1))
-    found = intake(path)
+    found = resolved(path)
     assert told(calls(found), "_row", "call_id", "started_at", "duration_seconds") == [
         (4, "1717178700.2", "2024-05-31T18:05:35Z", 9),
         (5, "1717178700.1", "2024-05-31T18:05:00Z", 40),
@@ -206,7 +206,7 @@ def test_a_call_split_over_files_is_one(tmp_path: Path) -> None:
     one = write(tmp_path / "1.csv", _FREEPBX, _leg(0, 1), _leg(1, 1))
     two = write(tmp_path / "2.csv", _FREEPBX, _leg(2, 1, talk="40"), _leg(7, 2, talk="9", src="5145550124"))
     for paths, at in (((one, two), 1), ((two, one), 0)):
-        found = intake(*paths)
+        found = resolved(*paths)
         assert told(calls(found), "_source", "_row", "started_at", "duration_seconds") == [
             (at, 2, "2024-05-31T18:05:00Z", 40),
             (at, 3, "2024-05-31T18:05:35Z", 9),
@@ -257,7 +257,7 @@ def test_an_anonymous_call_of_several_rows_is_skipped_once(tmp_path: Path) -> No
 def test_a_call_of_one_row_and_one_of_several_keep_the_ids_of_their_rows(tmp_path: Path) -> None:
     """Which rows a call was made of is what tomorrow's window is compared with."""
     path = write(tmp_path / "cdr.csv", _FREEPBX, _leg(0, 1), _leg(1, 1, talk="9"), _leg(2, 2, src="5145550124"))
-    legs = [one.legs for one in exporting.sightings(intake(path))]
+    legs = [one.legs for one in exporting.sightings(resolved(path))]
     assert legs == ["1717178700.0\n1717178705.1", "1717178710.2"]
 
 
@@ -295,7 +295,7 @@ def test_what_is_not_wanted_is_skipped_and_counted(
     tmp_path: Path, asked: dict[str, Any], kept: tuple[int, ...], why: models.Skip | None
 ) -> None:
     path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
-    found = intake(path, leads=None, **asked)
+    found = resolved(path, leads=None, **asked)
     assert [call["lead_id"] - 5000 for call in calls(found)] == list(kept)
     summary = check(path, **asked).summary
     assert summary.skipped == ({why: 5 - len(kept)} if why else {})
@@ -324,7 +324,7 @@ def test_a_number_of_the_house_is_not_the_customer_on_either_side(tmp_path: Path
         "CA2,outbound-api,completed,2024-05-31T18:15:09Z,5,+15145550124,+15145550199",
         "CA3,inbound,completed,2024-05-31T18:25:09Z,5,+15145550123,+15145550199",
     )
-    found = intake(path, own_numbers=("5145550199",))
+    found = resolved(path, own_numbers=("5145550199",))
     assert told(calls(found), "call_id", "customer_phone") == [("CA3", "+15145550123")]
     assert found.tally.skipped == {models.Skip.OWN_NUMBER: 2}
 
@@ -387,13 +387,13 @@ def test_a_wrong_word_is_one_line(tmp_path: Path, asked: dict[str, Any], says: s
 def test_whoever_is_left_out_is_part_of_the_batch(tmp_path: Path, one: dict[str, Any], other: dict[str, Any]) -> None:
     """Another choice is another batch: what is pending of the first is not taken along unasked."""
     path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
-    assert intake(path, leads=None, **one).batch.id != intake(path, leads=None, **other).batch.id
-    assert intake(path, leads=None, **one).batch.id == intake(path, leads=None, **one).batch.id
+    assert inputs(path, leads=None, **one).batch.id != inputs(path, leads=None, **other).batch.id
+    assert inputs(path, leads=None, **one).batch.id == inputs(path, leads=None, **one).batch.id
 
 
 def test_dialling_options_that_are_not_stated_are_no_part_of_the_batch(tmp_path: Path) -> None:
     path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
-    assert not {"outside-line", "area-code"} & intake(path, leads=None).batch.settings.keys()
+    assert not {"outside-line", "area-code"} & inputs(path, leads=None).batch.settings.keys()
 
 
 @pytest.mark.parametrize(
@@ -429,6 +429,6 @@ def test_seven_digits_have_the_stated_area_code_in_every_list(tmp_path: Path) ->
 def test_the_same_numbers_written_otherwise_are_the_same_batch(tmp_path: Path) -> None:
     path = write(tmp_path / "calls.csv", _CANONICAL, *_FIVE)
     house = write(tmp_path / "house.txt", "+15145550198", "(514) 555-0199")
-    stated = intake(path, leads=None, own_numbers=("5145550199", "514 555-0198")).batch
-    assert stated.id == intake(path, leads=None, own_numbers=(str(house),)).batch.id
+    stated = inputs(path, leads=None, own_numbers=("5145550199", "514 555-0198")).batch
+    assert stated.id == inputs(path, leads=None, own_numbers=(str(house),)).batch.id
     assert "0199" not in str(stated.settings)
