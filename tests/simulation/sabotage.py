@@ -15,7 +15,7 @@ import anyio
 
 from callimport.core import errors, models, normal_form
 from callimport.crm import client, matching, rate_limit
-from callimport.ledger import Database, Ledger
+from callimport.ledger import Database, Ledger, database
 from callimport.ledger.recordings import Evidence, Recordings
 from callimport.load import deliver, existing_calls, reconcile
 from callimport.load.audio_files import Audio
@@ -128,7 +128,15 @@ def _taken_twice() -> list[Any]:
     def lax(self: Database, sql: str, values: Any = ()) -> int:
         return execute(self, sql.replace("communication_id INTEGER UNIQUE", "communication_id INTEGER"), values)
 
-    return [*_taken_not_excluded(), mock.patch.object(Database, "execute", lax)]
+    # A ledger that is opened is compared with the schema.
+    objects = database._objects_of_schema()
+    rows = Database.rows
+
+    def as_made(self: Database, sql: str, values: Any = ()) -> list[Any]:
+        return objects if sql == database._OBJECTS else rows(self, sql, values)
+
+    as_ever = mock.patch.object(Database, "rows", as_made)
+    return [*_taken_not_excluded(), mock.patch.object(Database, "execute", lax), as_ever]
 
 
 def _set_instead_of_multiset() -> list[Any]:
@@ -232,7 +240,7 @@ SABOTAGES = {
     "gate not read again": Sabotage(_gate_not_read_again, "default", 21, "gate"),
     "in flight sent again": Sabotage(_in_flight_sent_again, "late", 16, "duplicated"),
     "intent after the answer": Sabotage(_intent_after_the_answer, "late", 16, "duplicated"),
-    "ledger errors ignored": Sabotage(_ledger_errors_ignored, "bad-disk", 19, "undurable"),
+    "ledger errors ignored": Sabotage(_ledger_errors_ignored, "bad-disk", 76, "undurable"),
     "no id floor": Sabotage(_no_id_floor, "no-reference-live", 41, "lost"),
     "no settle": Sabotage(_no_settle, "late", 5, "duplicated"),
     "one read": Sabotage(_one_read, "incomplete-reads", 10, "duplicated"),

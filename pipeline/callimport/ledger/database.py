@@ -99,6 +99,10 @@ class Database:
         try:
             with database._translating():
                 database._refuse_other_programs()
+                if database.one("SELECT 1 FROM sqlite_master LIMIT 1") is None:
+                    # The run that made the file was stopped before it made the tables.
+                    database.close()
+                    return cls.in_memory()
                 database._set_up(is_new_allowed=False)
         except BaseException:
             database.close()
