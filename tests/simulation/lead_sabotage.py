@@ -57,7 +57,7 @@ def _duplicates_chosen() -> list[Any]:
 SABOTAGES = {
     "chosen anew each night": Sabotage(_chosen_anew_each_night, _PROFILE, 89, "moved"),
     "duplicates chosen": Sabotage(_duplicates_chosen, _PROFILE, 1, "wrong lead"),
-    "half pages believed": Sabotage(_half_pages_believed, _PROFILE, 17, "forgotten"),
+    "half pages believed": Sabotage(_half_pages_believed, _PROFILE, 52, "forgotten"),
     "held back, not spared": Sabotage(_held_back_not_spared, _PROFILE, 10, "given up"),
     "none remembered for ever": Sabotage(_none_remembered_for_ever, _PROFILE, 0, "forgotten"),
     "waiting calls all at once": Sabotage(_near_ones_all_at_once, _PROFILE, 15, "twice"),
