@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from rich.console import Console
 
 from callimport import importer, report
-from callimport.core import endings, models
+from callimport.core import endings
+from callimport.core.decisions import CALLS
 from callimport.core.settings import Settings
 from callimport.resolve.inputs import Inputs
 from callimport.resolve.resolution import Resolution
@@ -74,9 +76,9 @@ def inputs(*files: Path, **changes: Any) -> Inputs:
     return Inputs(its, NOW, Staging(its.state_dir or files[0].parent / "state"))
 
 
-def resolution(of: Inputs, marks: frozenset[str] = frozenset()) -> Resolution:
+def resolution(of: Inputs) -> Resolution:
     """A way through the calls of the files, which are read first."""
-    for _ in of.staged.stage(marks):
+    for _ in of.staged.stage():
         pass
     return of.resolution()
 
@@ -95,8 +97,11 @@ def calls_of(*files: Path, **changes: Any) -> list[Mapping[str, Any]]:
     return calls(resolved(*files, **changes))
 
 
-def sightings(of: Resolution, account_id: int = 77) -> list[models.Sighting]:
-    return sorted(one for part in of.parts() for one in of.sightings(part, account_id))
+def planned(of: Resolution, account_id: int = 77) -> list[dict[str, Any]]:
+    """The calls as the plan takes them (CALLS; the marks as one text), in the order of files and rows."""
+    of.account_id = account_id
+    found = pl.concat([pl.DataFrame(schema=CALLS), *(part.planned for part in of.parts())])
+    return found.with_columns(pl.col("marks").list.join(" ")).sort("source", "row").to_dicts()
 
 
 def told(found: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Any, ...]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,15 @@ from typing import Any
 import polars as pl
 
 from callimport.core import endings, errors, mapping, models
+from callimport.core.decisions import Entered
 from callimport.core.models import ItemStatus
-from callimport.core.places import PLACE
-from callimport.core.row_origin import Origins
-from callimport.ledger import Binding, Enrolled, Enrolment, Ledger
+from callimport.ledger import Binding, Ledger
 from callimport.profiles import profile
 from callimport.profiles.exports import ProfileFiles
 from callimport.report.summary import Reckoning
 from callimport.transform import deduplicate, staging
 from callimport.transform.counts import Tally
-from callimport.transform.deduplicate import Duplicates
+from tests import planning
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STARTED = datetime(2024, 5, 31, 14, 5, 9, tzinfo=UTC)
@@ -105,10 +104,6 @@ def staged(calls: Sequence[models.Call], *several: ProfileFiles) -> pl.DataFrame
     )
 
 
-def sighting(of: models.Call, *, ids: bool = True, with_mark: bool = True) -> models.Sighting:
-    return mapping.sighting(of, id_is_unique=ids, account_id=ACCOUNT.id, with_mark=with_mark)
-
-
 def key(of: models.Call, *, ids: bool = True) -> str:
     return mapping.key(of, id_is_unique=ids)
 
@@ -117,74 +112,38 @@ def ledger(path: Path) -> Ledger:
     return Ledger.open(path, clock(), BINDING)
 
 
-@dataclass(frozen=True, slots=True)
-class Entered(Enrolled):
-    """With what the calls are to one another: duplicates, and the rejects of calls that contradict each other."""
-
-    duplicate: int = 0
-    twins: int = 0
+def reference(of: models.Call) -> str:
+    return mapping.reference(key(of), ACCOUNT.id)
 
 
 def enter(
-    enrolment: Enrolment,
+    into: Ledger,
+    its_batch: models.Batch,
     *calls: models.Call,
     ids: bool = True,
-    origins: Origins | None = None,
-    with_mark: bool = True,
-    of: models.Batch | None = None,
+    run_id: str | None = None,
+    **settings: Any,
 ) -> Entered:
-    """Enter calls as a run does: without duplicates and calls that contradict each other."""
-    places = {call.place for call in calls}
-    origins = origins or Origins()
-    pairs = [(place, instead) for place, instead in origins.stand_ins() if {place, instead} <= places]
-    duplicates = Duplicates(frozenset(), pairs, origins.replaced())
-    its = files(*sorted({place.source for place in places}), ids=ids)
-    judged = duplicates.judge(staged(calls, its), [its])
-    left = set(judged.calls.select(PLACE).iter_rows())
-    twins = set(judged.contradicting.select(PLACE).iter_rows())
-    enrolment.see(sighting(call, ids=ids, with_mark=with_mark) for call in calls if call.place in left)
-    enrolment.note_origins(origins.mended_calls(), origins.repeated_calls())
-    enrolment.note_contradicted({key(call, ids=ids) for call in calls if call.place in twins})
-    enrolled = enrolment.enter()
-    counts = {field.name: getattr(enrolled, field.name) for field in fields(Enrolled)}
-    sources = of.sources if of else ()
-
-    def name(place: models.Place, other: models.Place) -> str:
-        return f"row {other.row}" + (f" of {sources[other.source].name}" if other.source != place.source else "")
-
-    rejects = duplicates.rejects(judged, name)
-    counts["rejects"] = (*rejects, *enrolled.rejects)
-    return Entered(**counts, duplicate=judged.copies.height, twins=len(twins))
+    """Plan these calls as a run does, and write the plan down."""
+    return planning.enter(into, its_batch, calls, ids=ids, run_id=run_id, **settings)
 
 
-def enrol(
-    into: Ledger, its_batch: models.Batch, *calls: models.Call, ids: bool = True, run_id: str | None = None
-) -> Entered:
-    with into.enrolment(run_id, its_batch) as enrolment:
-        return enter(enrolment, *calls, ids=ids, of=its_batch)
-
-
-def tally(calls: int, enrolled: Enrolled) -> Tally:
-    """The counts of a run that read so many calls."""
-    duplicate, twins = (enrolled.duplicate, enrolled.twins) if isinstance(enrolled, Entered) else (0, 0)
-    return Tally(read=calls, calls=calls - duplicate - twins, duplicate=duplicate)
-
-
-def reckoned(of: Ledger, enrolled: Enrolled, its_batch: models.Batch, *calls: models.Call) -> endings.Summary:
+def reckoned(of: Ledger, entered: Entered, its_batch: models.Batch, *calls: models.Call) -> endings.Summary:
     """The summary of a run that read these calls; a run without files read none."""
-    counts = tally(len(calls), enrolled)
-    for rejected in enrolled.rejects:
-        counts.reject(rejected)
-    of_ledger = enrolled.rejects[enrolled.twins :] if isinstance(enrolled, Entered) else enrolled.rejects
-    enrolled = replace(enrolled, rejects=of_ledger)
-    return Reckoning(of, enrolled, its_batch.id, counts, its_batch.sources, 0.0).result().summary
+    leadless = [one for one in calls if one.lead_id == 0]
+    tally = Tally(read=len(calls), calls=len(calls) - len(leadless))
+    tally.skip(models.Skip.NO_LEAD, frame(leadless))
+    for rejected in entered.rejects:
+        tally.reject(rejected)
+    return Reckoning(of, entered, its_batch.id, tally, its_batch.sources, 0.0).result().summary
 
 
 def bring(of: Ledger, its_key: str, run_id: str, status: ItemStatus, *, communication_id: int = 900) -> None:
-    """Take a pending item to `status`, by the verbs where there are any, else as a later piece will."""
+    """Take a pending item to `status`, by the verbs where there are any, else as a later piece will. An item that waits
+    begins as one: its call has the lead 0."""
     database = of.database
     match status:
-        case ItemStatus.PENDING:
+        case ItemStatus.PENDING | ItemStatus.WAITING:
             return
         case ItemStatus.FAILED:
             of.failed(its_key, "refused connections three times")

@@ -2,7 +2,7 @@
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,19 +11,23 @@ from typing import Any
 
 import anyio
 
-from callimport.core import endings, errors, mapping, models
+from callimport.core import endings, errors, models
+from callimport.core.decisions import Entered
 from callimport.core.settings import Settings
 from callimport.core.signals import Interruption
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
-from callimport.ledger import Enrolled, Ledger
+from callimport.ledger import Ledger
 from callimport.load.updates import Updating
 from callimport.report.summary import Reckoning
-from tests import making
+from callimport.transform.counts import Tally
+from tests import making, planning
 from tests.fake_crm import FakeCrm, Reply, Request, reply
 from tests.shown import virtual_clock
 
 SETTINGS = Settings(files=())
+# The brake of updates is tested on its own: here the plan lets all of them through.
+ANY_NUMBER = 10**9
 HOUSE = reply(200, {"data": [{"id": 77, "name": "Garage Tremblay"}]})
 
 
@@ -39,9 +43,7 @@ class Nights:
 
     def delivered(self, *calls: models.Call, with_mark: bool = True) -> None:
         """The calls of the first night, each in the CRM as it was sent."""
-        with self.ledger.enrolment("run-1", making.batch("1.csv")) as enrolment:
-            enrolment.see(_sighting(one, with_mark) for one in calls)
-            enrolment.enter()
+        planning.enter(self.ledger, making.batch("1.csv"), calls, run_id="run-1", with_mark=with_mark)
         for one in calls:
             self._deliver(making.key(one))
 
@@ -54,34 +56,42 @@ class Nights:
         self.ledger.delivered(key, attempt, models.Echo(stored["id"], dict(stored)))
 
     def tells(
-        self, *calls: models.Call, settings: Settings = SETTINGS, with_mark: bool = True, **shaping: str
+        self,
+        *calls: models.Call,
+        settings: Settings = SETTINGS,
+        with_mark: bool = True,
+        questioned: Collection[str] = (),
+        **shaping: str,
     ) -> "Night":
-        """The export of another night."""
+        """The export of another night. Rows of it contradict one another about the keys in `questioned`."""
         self.night += 1
         batch = making.batch(f"{self.night}.csv", **shaping)
         run_id = f"run-{self.night}"
         self.ledger.start_run(run_id)
-        with self.ledger.enrolment(run_id, batch) as enrolment:
-            enrolled = making.enter(enrolment, *calls, with_mark=with_mark)
-        return self._night(settings, enrolled, batch, run_id, calls)
+        entered = planning.enter(
+            self.ledger, batch, calls, run_id=run_id, with_mark=with_mark, questioned=questioned,
+            allow_updates=ANY_NUMBER,
+        )  # fmt: skip
+        return self._night(settings, entered, batch, run_id, calls)
 
     def goes_on(self, settings: Settings = SETTINGS) -> "Night":
         """A run without files."""
         self.night += 1
         batch, run_id = making.batch(f"{self.night - 1}.csv"), f"run-{self.night}"
         self.ledger.start_run(run_id)
-        return self._night(settings, self.ledger.resume(run_id, batch.id), batch, run_id, ())
+        entered = Entered(carried=self.ledger.resume(run_id, batch.id))
+        return self._night(settings, entered, batch, run_id, ())
 
     def _night(
         self,
         settings: Settings,
-        enrolled: Enrolled,
+        entered: Entered,
         batch: models.Batch,
         run_id: str,
         calls: tuple[models.Call, ...],
     ) -> "Night":
-        updating = Updating(settings, virtual_clock(), self.said.append, self.ledger, enrolled, batch.id)
-        return Night(self, updating, enrolled, batch, run_id, len(calls))
+        updating = Updating(settings, virtual_clock(), self.said.append, self.ledger, entered, batch.id)
+        return Night(self, updating, entered, batch, run_id, len(calls))
 
     def row(self, call: models.Call | None = None) -> dict[str, Any]:
         return making.row(self.ledger, making.key(call or making.call()))
@@ -91,7 +101,7 @@ class Nights:
 class Night:
     nights: Nights
     updating: Updating
-    enrolled: Enrolled
+    entered: Entered
     batch: models.Batch
     run_id: str
     rows: int
@@ -111,17 +121,13 @@ class Night:
 
     def result(self, limit: int | None = None, stopped_by: errors.ImporterError | None = None) -> endings.Result:
         reckoning = Reckoning(
-            self.nights.ledger, self.enrolled, self.batch.id, making.tally(self.rows, self.enrolled),
+            self.nights.ledger, self.entered, self.batch.id, Tally(read=self.rows, calls=self.rows),
             self.batch.sources, 0.0, run_id=self.run_id, work_may_be_left=limit is not None, stopped_by=stopped_by,
             updates=self.updating.account(),
         )  # fmt: skip
         result = reckoning.result()
         assert result.summary.calls.adds_up(result.summary.rows)
         return result
-
-
-def _sighting(call: models.Call, with_mark: bool = True) -> models.Sighting:
-    return mapping.sighting(call, id_is_unique=True, account_id=making.ACCOUNT.id, with_mark=with_mark)
 
 
 @contextmanager

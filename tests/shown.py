@@ -13,12 +13,12 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from callimport.core import errors, mapping, models, normal_form
+from callimport.core import errors, models, normal_form
 from callimport.crm.client import Destination
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.ledger import Ledger
-from tests import making
+from tests import making, planning
 from tests.making import NOW
 
 Answer = Sequence[models.Stored] | Exception
@@ -26,11 +26,11 @@ Answer = Sequence[models.Stored] | Exception
 
 def doubt(call_id: str = "A-1", *, with_mark: bool = True, sent: datetime = NOW, **changes: Any) -> models.Doubt:
     """The call of that id, sent at `sent`, in doubt."""
-    its = mapping.sighting(making.call(call_id), id_is_unique=True, account_id=77, with_mark=with_mark)
+    its = planning.row(making.call(call_id), with_mark=with_mark)
     known = models.Doubt(
-        key=its.key,
-        reference=its.reference,
-        communication=models.Communication(**json.loads(its.payload)),
+        key=its["key"],
+        reference=its["reference"],
+        communication=models.Communication(**json.loads(its["payload"])),
         intended_at=sent,
         id_floor=0,
         since=0.0,
@@ -87,9 +87,7 @@ def ledger_with(folder: Path, *calls: models.Call, with_mark: bool = True) -> It
     """A ledger with these calls pending in run-1, on the virtual clock."""
     ledger = Ledger.open(folder / "ledger.sqlite3", virtual_clock(), making.BINDING)
     ledger.start_run("run-1")
-    with ledger.enrolment("run-1", making.batch()) as enrolment:
-        enrolment.see(mapping.sighting(one, id_is_unique=True, account_id=77, with_mark=with_mark) for one in calls)
-        enrolment.enter()
+    planning.enter(ledger, making.batch(), calls, run_id="run-1", with_mark=with_mark)
     try:
         yield ledger
     finally:

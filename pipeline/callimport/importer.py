@@ -9,7 +9,6 @@ plan   run without the delivery, on a copy of the ledger
 
 import contextlib
 import functools
-import itertools
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,12 +21,14 @@ from callimport import report
 from callimport.core import endings, errors, mapping, models, plurals
 from callimport.core import settings as config
 from callimport.core.clock import Drift
+from callimport.core.decisions import Entered, Plan, PlanSettings
+from callimport.core.errors import ExitCode
 from callimport.core.signals import Interruption, interruptible
 from callimport.crm import account
 from callimport.crm.client import Destination, connected
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
-from callimport.ledger import Enrolled, Ledger, queries
+from callimport.ledger import Ledger, queries
 from callimport.load import account_ledger, recordings_due
 from callimport.load.audio_check import AudioCheck
 from callimport.load.audio_files import Folder
@@ -37,12 +38,13 @@ from callimport.load.load import Sending
 from callimport.load.recording_names import Names
 from callimport.load.recordings import Uploaded, Uploading
 from callimport.load.updates import Updating
+from callimport.plan.planner import Planner
 from callimport.report import output_files
 from callimport.report.summary import Reckoning
 from callimport.resolve.crm_questions import Inquiry
 from callimport.resolve.inputs import Inputs
 from callimport.resolve.resolution import Resolution
-from callimport.resolve.waiting_calls import Latecomers
+from callimport.resolve.waiting_calls import WaitingCalls
 from callimport.transform.counts import Tally
 from callimport.transform.staging import Staging
 
@@ -81,12 +83,12 @@ def _check(settings: config.Settings, tools: Tools, area: Staging, html: Path | 
     for part in resolution.parts():
         if hearing is not None:
             hearing.see(part.calls)
-    enrolled = Enrolled()
-    too_many = _too_many_rejects(settings, resolution, enrolled)
-    written = output_files.write(settings, inputs, resolution, enrolled)
+    resolution.reject()
+    too_many = _too_many_rejects(settings, resolution)
+    written = output_files.write(settings, inputs, resolution)
     reckoning = Reckoning(
         Ledger.of_nothing(tools.clock),
-        enrolled,
+        Entered(),
         inputs.batch.id,
         resolution.tally,
         inputs.sources,
@@ -189,16 +191,19 @@ class Crossing:
     ledger: Ledger
     inquiry: Inquiry
     resolution: Resolution | None = None
-    late: Latecomers | None = None
+    waiting: WaitingCalls | None = None
+    # Of the rows that this run rejects.
+    fingerprints: dict[models.Place, str] = field(default_factory=dict)
     told: tuple[str, ...] = ()
     existing: Existing = field(init=False)
 
     async def plan(self) -> endings.Result:
-        """What `deliver` would do. The ledger of a dry run is a copy already."""
-        enrolled, batch_id = await self._enrol(self.ledger, None)
-        stopped_by = _too_many_rejects(self.settings, self.resolution, enrolled)
-        self._write_files(enrolled)
-        updating = self._updating(self.ledger, enrolled, batch_id)
+        """What `deliver` would do. The ledger of a dry run is a copy."""
+        plan = await self._made_plan()
+        entered, batch_id = self._enter(None, plan)
+        stopped_by = (plan.stopped_by if plan else None) or _too_many_rejects(self.settings, self.resolution)
+        self._write_files()
+        updating = self._updating(entered, batch_id)
         sending = self._sending(updating, batch_id)
         try:
             updating.brake()
@@ -207,20 +212,19 @@ class Crossing:
         except errors.GuardStopped as error:
             # The counts are worth having all the same.
             stopped_by = stopped_by or error
-        uploading = self._uploading(self.ledger, batch_id)
-        uploaded = await uploading.run(None, plan_only=True)
-        self._close_latecomers(is_plan=True)
-        code = self._code(self.ledger, updating, uploading.due, batch_id)
-        return self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, stopped_by=stopped_by).result(
+        uploaded = await self._uploading(batch_id).run(None, plan_only=True)
+        self._close_waiting(is_plan=True)
+        has_code = not (self.settings.adopt or self.settings.recordings_only or stopped_by)
+        return self._reckoning(entered, batch_id, updating, uploaded, stopped_by=stopped_by).result(
             rejects=self.settings.rejects,
-            plan=None if self.settings.adopt or self.settings.recordings_only or stopped_by else code,
+            plan=plan.code if plan and has_code else None,
             destination=self.settings.destination,
         )
 
     async def deliver(self) -> endings.Result:
-        """Enrol whole, then send, and tell what became of every call."""
-        await self._hold_to_the_plan()
-        if self.inputs is None:
+        """Plan and write the plan down; then send, and tell what became of every call."""
+        goes_on = self._goes_on_with_the_plan()
+        if self.inputs is None and not goes_on:
             self._batch_to_go_on_with()
         run_id = new_run_id(self.tools)
         found = self.ledger.start_run(run_id)
@@ -229,22 +233,26 @@ class Crossing:
                 f"{plurals.calls(found)} under way when an earlier run ended: in doubt until they are looked up"
             )
         with self._end_recorded(run_id):
-            enrolled, batch_id = await self._enrol(self.ledger, run_id)
-            self._write_files(enrolled)
+            plan = None if goes_on else await self._made_plan()
+            if plan is not None:
+                self._refuse(plan)
+            entered, batch_id = self._enter(run_id, plan)
+            self._write_files()
             # Sending may take days.
             self.area.close()
             only = self.settings.recordings_only
-            updating = self._updating(self.ledger, enrolled, batch_id)
+            updating = self._updating(entered, batch_id)
             sending = self._sending(updating, batch_id)
             stopped_by = sending.names_only() if only else await sending.run(run_id, batch_id)
             if self.settings.adopt and not only:
                 self.ledger.acknowledge_others()
-            uploading = self._uploading(self.ledger, batch_id)
+            uploading = self._uploading(batch_id)
             uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
             stopped_by = stopped_by or uploaded.stopped_by
-            self._close_latecomers(is_plan=False)
-            reckoning = self._reckoning(self.ledger, enrolled, batch_id, updating, uploaded, run_id, stopped_by)
+            self._close_waiting(is_plan=False)
+            reckoning = self._reckoning(entered, batch_id, updating, uploaded, run_id, stopped_by)
             result = reckoning.result(rejects=self.settings.rejects, destination=self.settings.destination)
+            self._note_rejects(ExitCode(result.summary.exit_code))
             self.ledger.end_run(run_id, result.summary.exit_code, result.error)
         return result
 
@@ -260,45 +268,119 @@ class Crossing:
                 self.ledger.end_run(run_id, code or errors.ExitCode.STOPPED, why)
             raise
 
-    def _write_files(self, enrolled: Enrolled) -> None:
-        self.told += output_files.write(self.settings, self.inputs, self.resolution, enrolled)
+    # Plan
 
-    async def _enrol(self, ledger: Ledger, run_id: str | None) -> tuple[Enrolled, str]:
+    async def _made_plan(self) -> Plan | None:
+        """Stage the calls of the files, find lead and agent, and decide on each. None for a run without files."""
         inputs = self.inputs
         if inputs is None:
-            batch_id = self._batch_to_go_on_with()
-            return ledger.resume(run_id, batch_id), batch_id
-        marks = frozenset[str]().union(*(ledger.origins(its.system) for its in inputs.by_profile))
-        for _ in inputs.staged.stage(marks):
+            return None
+        for _ in inputs.staged.stage(self.ledger.settled_rows()):
             # Between two chunks Ctrl-C is heard.
             await anyio.lowlevel.checkpoint()
         resolution = self.resolution = inputs.resolution()
-        late = self.late = None
-        if self.settings.find_leads or self.settings.leads:
-            now, grace = self.tools.clock.wall(), self.settings.lead_grace
-            asks_crm = self.settings.find_leads
-            late = self.late = Latecomers(ledger, inputs, resolution, now, grace, asks_crm=asks_crm)
-        await self.inquiry.answer(inputs, resolution, ledger, late.numbers if late else ())
-        batch = late.batch() if late else inputs.batch
-        with ledger.enrolment(run_id, batch) as enrolment:
-            for part in resolution.parts():
-                enrolment.see(resolution.sightings(part, self.account.id))
-                if late is not None:
-                    late.gather(resolution.leadless(part, self.account.id))
-                # Ctrl-C is heard here, too; the ledger is then as it was before.
-                await anyio.lowlevel.checkpoint()
-            enrolment.note_origins(resolution.origins.mended_calls(), resolution.origins.repeated_calls())
-            enrolment.note_contradicted(resolution.contradicted)
-            if late is not None:
-                late.see(enrolment, batch)
-            enrolled = enrolment.enter()
-            if run_id is not None and (too_many := _too_many_rejects(self.settings, resolution, enrolled)):
-                # Said with every reason at hand, and the ledger is as it was.
-                self._write_files(enrolled)
-                raise too_many
-            if late is not None:
-                enrolled = late.entered(enrolled, batch)
-            return enrolled, batch.id
+        resolution.account_id = self.account.id
+        waiting = self.waiting = self._waiting_calls(inputs)
+        numbers = self.ledger.waiting_numbers(waiting.shapes) if waiting else set()
+        await self.inquiry.answer(inputs, resolution, self.ledger, numbers)
+        known = self.ledger.known_calls()
+        settings = self._plan_settings(inputs)
+        compares = bool(numbers) or len({its.system for its in inputs.by_profile}) > 1
+        planner = Planner(settings, self.area.partitions(), self.area.partitions(), compares)
+        for part in resolution.parts():
+            view = known.view(part.planned)
+            calls = waiting.made_whole(resolution, part.planned, view.items) if waiting else part.planned
+            known.bring_along(planner.see(calls, view))
+            await anyio.lowlevel.checkpoint()
+        known.question(resolution.contradicted)
+        for some in known.waiting(waiting.shapes) if waiting else ():
+            found = waiting.with_lead(resolution, some) if waiting else None
+            if found is not None and found.calls.height:
+                planner.find(found.calls, found.places, known.view(found.calls))
+        for items in known.carried(settings.batch.settings_fingerprint, settings.plan):
+            planner.carry(items)
+        for items in known.parked(settings.batch.settings_fingerprint):
+            planner.park(items)
+        plan = planner.plan(resolution.in_question.rows(resolution.tally.rejects))
+        resolution.reject(plan.rejects, plan.leadless_rejects)
+        self.fingerprints = resolution.fingerprints()
+        known_rejects = self.ledger.known_rejects(self.fingerprints.values())
+        resolution.tally.known_rejects |= {place for place, one in self.fingerprints.items() if one in known_rejects}
+        return plan
+
+    def _waiting_calls(self, inputs: Inputs) -> WaitingCalls | None:
+        """Where leads are looked for, they are also looked for of the calls that wait."""
+        if not (self.settings.find_leads or self.settings.leads):
+            return None
+        return WaitingCalls({mapping.settings_fingerprint(inputs.shape(its)): its for its in inputs.by_profile})
+
+    def _plan_settings(self, inputs: Inputs) -> PlanSettings:
+        its = self.settings
+        shapes = self.waiting.shapes if self.waiting else {}
+        return PlanSettings(
+            batch=inputs.batch,
+            account_id=self.account.id,
+            now=self.tools.clock.wall(),
+            of_minute=inputs.staged.of_minute,
+            on_change=its.on_change,
+            overwrite=its.overwrite,
+            allow_updates=its.allow_updates,
+            shapes={source: shape for shape, of in shapes.items() for source in of.sources},
+            keeps_waiting=self.waiting is not None and bool(its.lead_grace),
+            asks_crm=its.find_leads,
+            plan=its.plan.upper() if its.plan else None,
+        )
+
+    def _refuse(self, plan: Plan) -> None:
+        """Raise GuardStopped where the plan must not be carried out; the ledger is as it was."""
+        if plan.stopped_by is not None:
+            raise plan.stopped_by
+        if self.settings.plan is not None and plan.code != self.settings.plan.upper():
+            raise errors.GuardStopped(
+                f"the plan is {plan.code} now, not {self.settings.plan}: files, settings or ledger changed since, or "
+                "the plan was begun: look at run --dry-run again, then give the new code"
+            )
+        if too_many := _too_many_rejects(self.settings, self.resolution):
+            # Said with every reason at hand.
+            self._write_files()
+            raise too_many
+
+    def _enter(self, run_id: str | None, plan: Plan | None) -> tuple[Entered, str]:
+        """Write the plan down; or take up a batch of before. Returns what the calls came to, and the batch."""
+        if plan is None:
+            approved = self.settings.plan.upper() if self.settings.plan else None
+            batch_id = (queries.batch_of_plan(self.ledger.database, approved) if approved else None) or (
+                self._batch_to_go_on_with()
+            )
+            return Entered(carried=self.ledger.resume(run_id, batch_id, approved)), batch_id
+        plan = replace(plan, is_bound=self.settings.plan is not None)
+        return replace(Entered.by(plan), carried=self.ledger.enter(run_id, plan)), plan.settings.batch.id
+
+    def _goes_on_with_the_plan(self) -> bool:
+        """Whether the plan that is asked for was begun: it goes on from the ledger. Raises GuardStopped where other
+        files or settings are given."""
+        if self.settings.plan is None:
+            return False
+        code = self.settings.plan.upper()
+        batch_id = queries.batch_of_plan(self.ledger.database, code)
+        if batch_id is None and self.inputs is None:
+            raise errors.ConfigError(f"the ledger knows no plan {code}: name the files that it is of")
+        if batch_id is not None and self.inputs is not None and self.inputs.batch.id != batch_id:
+            raise errors.GuardStopped(
+                f"the plan {code} was approved for other files or other settings (batch {batch_id}): give the same "
+                "ones, or no files at all; for these, look at run --dry-run and give its code"
+            )
+        if batch_id is not None:
+            self.told += tuple(queries.left_plan(self.ledger.database, code))
+        return batch_id is not None
+
+    def _write_files(self) -> None:
+        self.told += output_files.write(self.settings, self.inputs, self.resolution)
+
+    def _note_rejects(self, exit_code: ExitCode) -> None:
+        """What this run has reported needs no report by the next one."""
+        if exit_code in (ExitCode.ROWS_FAILED, ExitCode.IN_DOUBT):
+            self.ledger.note_rejects(self.fingerprints.values())
 
     def _batch_to_go_on_with(self) -> str:
         batch_id = (self.settings.resume or "").upper() or queries.last_batch(self.ledger.database)
@@ -315,37 +397,12 @@ class Crossing:
             )
         return batch_id
 
-    async def _hold_to_the_plan(self) -> None:
-        """With --plan: nothing but that plan is sent."""
-        if self.settings.plan is None:
-            return
-        copy = self.ledger.snapshot()
-        enrolled, batch_id = await self._enrol(copy, None)
-        due = await self._uploading(copy, batch_id).look()
-        code = self._code(copy, self._updating(copy, enrolled, batch_id), due, batch_id)
-        if code != self.settings.plan.upper():
-            raise errors.GuardStopped(
-                f"the plan is {code} now, not {self.settings.plan}: files, settings or ledger changed since, or "
-                "the plan was begun: look at run --dry-run again, then give the new code"
-            )
-
     def _stops_early(self) -> bool:
         its = self.settings
         return any((its.limit, its.pilot, its.recordings_only, its.max_duration))
 
-    def _code(self, ledger: Ledger, updating: Updating, due: recordings_due.Due, batch_id: str) -> str:
-        """Of a plan: what it would create, what it would change and upload, and over what it would write."""
-        its = self.settings
-        planned = itertools.chain(
-            queries.to_send(ledger.database, batch_id),
-            updating.to_send(),
-            due.planned(),
-            [("known calls", f"{its.on_change} overwrite={its.overwrite}")],
-        )
-        return mapping.plan_code(batch_id, self.account.id, planned)
-
-    def _updating(self, ledger: Ledger, enrolled: Enrolled, batch_id: str) -> Updating:
-        return Updating(self.settings, self.tools.clock, self.tools.talk.say, ledger, enrolled, batch_id)
+    def _updating(self, entered: Entered, batch_id: str) -> Updating:
+        return Updating(self.settings, self.tools.clock, self.tools.talk.say, self.ledger, entered, batch_id)
 
     def _sending(self, updating: Updating, batch_id: str) -> Sending:
         tools = self.tools
@@ -357,8 +414,8 @@ class Crossing:
             self.ledger, updating, self.existing,
         )  # fmt: skip
 
-    def _uploading(self, ledger: Ledger, batch_id: str) -> Uploading:
-        tools, inputs = self.tools, self.inputs
+    def _uploading(self, batch_id: str) -> Uploading:
+        tools, inputs, ledger = self.tools, self.inputs, self.ledger
         if inputs is not None:
             naming = {its.system: Names.of(its.profile, its.zone, self.settings.dialling) for its in inputs.by_profile}
         else:
@@ -372,18 +429,29 @@ class Crossing:
             yield from self.resolution.agents.told()
             yield from self.resolution.duplicates.told(self.inputs.exports.name_of)
 
-    def _close_latecomers(self, *, is_plan: bool) -> None:
-        """A step of its own: what was sent by now is accounted for, whatever becomes of this."""
-        if self.late is not None:
-            try:
-                self.told = (*self.late.close(is_plan=is_plan), *self.told)
-            except errors.LedgerError as error:
-                self.told += (f"which calls wait for a lead is not known, and none was given up: {error}",)
+    def _told_of_plans(self) -> list[str]:
+        """Without files, a batch goes on whole."""
+        if self.inputs is None and self.settings.plan is None:
+            return []
+        return queries.bound_elsewhere(self.ledger.database, self.settings.plan and self.settings.plan.upper())
+
+    def _close_waiting(self, *, is_plan: bool) -> None:
+        """A step of its own, at the end: what was sent by now is accounted for, whatever becomes of this. Whoever is
+        killed on the way tells nobody of calls that were given up, and the next run would find nothing to tell of."""
+        if self.waiting is None or self.resolution is None:
+            return
+        now, grace = self.tools.clock.wall(), self.settings.lead_grace
+        try:
+            told = self.waiting.closed(
+                self.ledger, self.resolution, now, grace, asked_crm=self.settings.find_leads, is_plan=is_plan
+            )
+            self.told = (*told, *self.told)
+        except errors.LedgerError as error:
+            self.told += (f"which calls wait for a lead is not known, and none was given up: {error}",)
 
     def _reckoning(
         self,
-        ledger: Ledger,
-        enrolled: Enrolled,
+        entered: Entered,
         batch_id: str,
         updating: Updating,
         uploaded: Uploaded,
@@ -391,8 +459,8 @@ class Crossing:
         stopped_by: errors.ImporterError | None = None,
     ) -> Reckoning:
         return Reckoning(
-            ledger=ledger,
-            enrolled=enrolled,
+            ledger=self.ledger,
+            entered=entered,
             batch_id=batch_id,
             tally=self.resolution.tally if self.resolution else Tally(),
             sources=self.inputs.sources if self.inputs else (),
@@ -412,16 +480,15 @@ class Crossing:
                 *self._told_of_files(),
                 *self.told,
                 *self.existing.told,
+                *self._told_of_plans(),
             ),
         )
 
 
-def _too_many_rejects(
-    settings: config.Settings, resolution: Resolution | None, enrolled: Enrolled
-) -> errors.GuardStopped | None:
+def _too_many_rejects(settings: config.Settings, resolution: Resolution | None) -> errors.GuardStopped | None:
     if settings.max_rejects is None or resolution is None:
         return None
-    return settings.max_rejects.guard(len(resolution.tally.rejects) + len(enrolled.rejects), resolution.tally.read)
+    return settings.max_rejects.guard(len(resolution.tally.rejects), resolution.tally.read)
 
 
 def _numbers_to_look_up(settings: config.Settings, resolution: Resolution) -> tuple[str, ...]:

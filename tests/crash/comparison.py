@@ -55,7 +55,7 @@ class Finding:
 
 
 def items(world: World) -> dict[str, Item]:
-    """By the phone system's id."""
+    """The items that have a lead, by the phone system's id."""
     with world.ledger() as ledger:
         found = ledger.execute("""
             SELECT call_id, status, lead_id, phone, communication_id, json_extract(payload, '$.call_duration'),
@@ -64,7 +64,7 @@ def items(world: World) -> dict[str, Item]:
                 EXISTS (SELECT 1 FROM attempt JOIN outcome ON outcome.attempt_id = attempt.id
                     WHERE attempt.key = item.key AND outcome.kind = 'in_doubt'),
                 instr(json_extract(payload, '$.description'), reference) > 0
-            FROM item ORDER BY call_id
+            FROM item WHERE payload IS NOT NULL ORDER BY call_id
         """).fetchall()
     return {row[0]: Item(*row) for row in found}
 
@@ -178,7 +178,7 @@ def _leadless(world: World) -> list[tuple[str, bool]]:
     """Those that wait, and those that a person gave up."""
     with world.ledger() as ledger:
         return ledger.execute("""
-            SELECT call_id, withdrawn_at IS NOT NULL FROM leadless WHERE key NOT IN (SELECT key FROM item) ORDER BY 1
+            SELECT call_id, status = 'withdrawn' FROM item WHERE payload IS NULL ORDER BY 1
         """).fetchall()
 
 

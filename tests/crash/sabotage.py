@@ -7,15 +7,15 @@ from typing import Any
 from unittest import mock
 
 from callimport.core import models
-from callimport.ledger import Database, Ledger, waiting_items
+from callimport.core.decisions import PlannedCalls
+from callimport.ledger import Database, Ledger
+from callimport.ledger.entry import Entering
 from callimport.ledger.recordings import Evidence, Recordings
 from callimport.load import lost_ledger_check
 from callimport.load.audio_files import Audio
 from callimport.load.recordings import Uploading
 from callimport.load.recordings_due import Errand
 from callimport.plan import changes
-from callimport.resolve import waiting_calls
-from callimport.resolve.waiting_calls import Latecomers
 from tests.crash import commands
 
 
@@ -125,20 +125,19 @@ def _uploaded_before_it_is() -> list[Any]:
 
 
 def _forgotten_when_found() -> list[Any]:
-    """Who waited is struck off before it is an item."""
-    batch, coming = Latecomers.batch, waiting_items.coming
-    taken: list[models.Sighting] = []
+    """A waiting call is struck off before it is pending."""
+    enter = Entering._enter_found
 
-    def struck_off(self: Latecomers) -> models.Batch:
-        found = batch(self)
-        taken[:] = coming(self._database, waiting_calls.places_in(found))
-        self._database.execute("DELETE FROM leadless WHERE key IN (SELECT key FROM temp.latecomer)")
-        return found
+    def struck_off(self: Entering, found: PlannedCalls) -> None:
+        waiting = self._database.rows("SELECT * FROM item WHERE status = 'waiting'")
+        self._database.execute("DELETE FROM item WHERE status = 'waiting'")
+        self._database.execute("COMMIT")
+        self._database.execute("BEGIN IMMEDIATE")
+        for item in waiting:
+            self._database.execute(f"INSERT INTO item VALUES ({', '.join('?' * len(item))})", item)  # noqa: S608
+        enter(self, found)
 
-    def remembered(*_: object) -> list[models.Sighting]:
-        return taken
-
-    return [mock.patch.object(Latecomers, "batch", struck_off), mock.patch.object(waiting_items, "coming", remembered)]
+    return [mock.patch.object(Entering, "_enter_found", struck_off)]
 
 
 SABOTAGES = {

@@ -355,7 +355,7 @@ def _of_look_ups() -> list[Scene]:
         "all leads read": (Act(run, pages, leads=four),),
         "a lead a day later": (Act(run), Act(quiet, (_lost(Kind.DROPPED),), leads=there, days=1)),
         "two ids wait": (
-            Act(run), Act(tomorrow), Act(quiet, leads=there, days=1), Act(quiet, code=_DOUBT, leads=there),
+            Act(run), Act(tomorrow), Act(quiet, code=_DOUBT, leads=there, days=1), Act(quiet, leads=there),
         ),
         "a newer lead": (Act(run, doubt, _DOUBT, leads=there), Act(run, leads=newer, days=1)),
         "no lead in time": (Act(run), Act(quiet, days=3), Act(quiet, leads=there, days=1)),

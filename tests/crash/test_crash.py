@@ -59,7 +59,7 @@ def steps() -> set[str]:
 def test_every_verb_that_writes_is_a_point(steps: set[str]) -> None:
     verbs = {name for name, verb in inspect.getmembers(Ledger, inspect.isfunction) if ".transaction()" in _text(verb)}
     public = {name for name in verbs if not name.startswith("_")}
-    assert {"intend", "delivered", "in_doubt", "settle", "enrolment"} <= public
+    assert {"intend", "delivered", "in_doubt", "settle", "enter"} <= public
     # The verbs on delivered calls have names of other verbs, some of them.
     assert {f"ledger {verb}: INSERT update_outcome" for verb in ("taken", "refused", "failed", "gone")} <= steps
     assert "ledger intend: INSERT update_attempt" in steps

@@ -280,14 +280,12 @@ class _CasePlayer:
 
     def _standing(self) -> dict[str, str]:
         ledgers = list((self._folder / "state").rglob("*.sqlite3"))
-        waiting: dict[str, str] = {}
         found: dict[str, str] = {}
         # A wrong account id in an answer makes another ledger.
         for path in ledgers:
             with contextlib.closing(sqlite3.connect(path)) as database:
-                waiting |= dict(database.execute("SELECT call_id, 'waiting' FROM leadless"))
                 found |= dict(database.execute("SELECT call_id, status FROM item"))
-        return waiting | found
+        return found
 
     # Files
 

@@ -23,7 +23,7 @@ _Image = dict[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """An item as the synced ledger has it."""
+    """An item with a lead as the synced ledger has it."""
 
     reference: str
     lead_id: int
@@ -39,7 +39,7 @@ class OnDisk:
 _EVERY_ITEM = """
     SELECT key, reference, lead_id, payload, status, communication_id, reason, adopted,
         existing_id, EXISTS (SELECT 1 FROM unresolved WHERE unresolved.key = item.key)
-    FROM item ORDER BY key
+    FROM item WHERE payload IS NOT NULL ORDER BY key
 """
 
 

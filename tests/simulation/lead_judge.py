@@ -1,5 +1,6 @@
 """What must be true of calls that look for their lead, told from what the CRM had at each moment."""
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -111,10 +112,9 @@ class LeadJudge:
                 self.judge.find("wrong lead", f"{key} has lead {item.lead_id}, not one of {right}")
 
     def _call(self, payload: str) -> Call:
-        found = re.search(r'"type": "(\w+)", "executed_at": "([^"]+)".*"call_phone": "([^"]+)"', payload)
-        assert found is not None, payload
-        direction, at, phone = found.groups()
-        moment = (datetime.fromisoformat(at) - START).total_seconds()
+        body = json.loads(payload)
+        direction, phone = body["type"], body["call_phone"]
+        moment = (datetime.fromisoformat(body["executed_at"]) - START).total_seconds()
         return next(
             one
             for one in self.callers.calls()

@@ -1,10 +1,13 @@
 """Breakages of what finds leads and keeps calls that wait, which the judge of leads must notice."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
+import polars as pl
+
 from callimport.ledger import known_leads, lead_cache, waiting_items
+from callimport.plan import look_alikes
 from callimport.resolve import lead_search, leads
 from tests.simulation.sabotage import Sabotage
 
@@ -23,18 +26,17 @@ def _chosen_anew_each_night() -> list[Any]:
 
 
 def _near_ones_all_at_once() -> list[Any]:
-    def nobody(*_: object) -> None:
-        pass
+    def as_different_ones(calls: pl.DataFrame, rejected: pl.DataFrame) -> look_alikes.Compared:
+        return look_alikes.Compared(pl.DataFrame(schema={"key": pl.String, "evidence": pl.String}))
 
-    return [mock.patch.object(waiting_items, name, nobody) for name in ("stand_apart", "stand_back_today")]
+    return [mock.patch.object(look_alikes, "within_batch", as_different_ones)]
 
 
 def _held_back_not_spared() -> list[Any]:
     real = waiting_items.give_up
 
-    def all_of_them(database: Any, shape: str, before: datetime, **told: Any) -> int:
-        database.execute("DELETE FROM temp.latecomer")
-        return real(database, shape, before, **told)
+    def all_of_them(*those: Any, **told: Any) -> int:
+        return real(*those, **{**told, "undecided": ()})
 
     return [mock.patch.object(waiting_items, "give_up", all_of_them)]
 
@@ -58,7 +60,7 @@ SABOTAGES = {
     "chosen anew each night": Sabotage(_chosen_anew_each_night, _PROFILE, 89, "moved"),
     "duplicates chosen": Sabotage(_duplicates_chosen, _PROFILE, 1, "wrong lead"),
     "half pages believed": Sabotage(_half_pages_believed, _PROFILE, 52, "forgotten"),
-    "held back, not spared": Sabotage(_held_back_not_spared, _PROFILE, 10, "given up"),
+    "held back, not spared": Sabotage(_held_back_not_spared, _PROFILE, 50, "given up"),
     "none remembered for ever": Sabotage(_none_remembered_for_ever, _PROFILE, 0, "forgotten"),
     "waiting calls all at once": Sabotage(_near_ones_all_at_once, _PROFILE, 15, "twice"),
 }

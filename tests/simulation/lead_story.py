@@ -182,18 +182,19 @@ class _Story:
         with self.disk.copied() as path, contextlib.closing(sqlite3.connect(path)) as ledger:
             if not ledger.execute("SELECT 1 FROM sqlite_master WHERE name = 'item'").fetchone():
                 return Seen({}, {}, {})
-            items = ledger.execute("SELECT call_id, phone, direction, started_at, status FROM item").fetchall()
-            leadless = ledger.execute("""
-                SELECT call_id, phone, direction, started_at, first_seen_at FROM leadless
-                WHERE key NOT IN (SELECT key FROM item)
-            """).fetchall()
+            items = ledger.execute(
+                "SELECT call_id, phone, direction, started_at, status FROM item WHERE payload IS NOT NULL"
+            ).fetchall()
+            waiting = ledger.execute(
+                "SELECT call_id, phone, direction, started_at, entered_at FROM item WHERE payload IS NULL"
+            ).fetchall()
         asked_at: list[tuple[str, str]] = []
         for path in self.disk.folder.glob("*.leads"):
             with contextlib.closing(sqlite3.connect(path)) as cache:
                 asked_at = cache.execute("SELECT phone, looked_up_at FROM answer").fetchall()
         return Seen(
             dict(zip(names([one[:4] for one in items]), (one[4] for one in items), strict=True)),
-            dict(zip(names([one[:4] for one in leadless]), (second(one[4]) for one in leadless), strict=True)),
+            dict(zip(names([one[:4] for one in waiting]), (second(one[4]) for one in waiting), strict=True)),
             {phone: second(moment) for phone, moment in asked_at},
         )
 

@@ -99,7 +99,7 @@ def test_the_crm_ends_with_what_the_source_told_last(tmp_path: Path, seed: int) 
 
 def mapping_of(call: models.Call) -> dict[str, Any]:
     """What the CRM must keep of a call."""
-    mark = f"[ref {making.sighting(call).reference}]"
+    mark = f"[ref {making.reference(call)}]"
     return {
         "lead_id": call.lead_id,
         "call_duration": call.duration_seconds,

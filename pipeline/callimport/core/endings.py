@@ -103,6 +103,7 @@ class Summary:
     dropped: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     changed: int = 0
+    known_rejects: int = 0
     recordings: Recordings = NO_RECORDINGS
     lines: dict[str, int] = field(default_factory=lambda: models.Lines().counts())
 

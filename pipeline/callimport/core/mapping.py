@@ -57,7 +57,7 @@ def without_reference(description: str) -> str:
 
 def facts(call: models.Call) -> str:
     """Equal as long as the source tells the same story: lead, agent and reference are ours and not part of it."""
-    return _facts(
+    return facts_of(
         _instant(call.started_at), call.direction, call.status, call.duration_seconds, call.description, call.recording
     )
 
@@ -154,12 +154,10 @@ def batch(sources: tuple[models.Source, ...], settings: dict[str, str]) -> model
     return models.Batch(f"{letters[:4]}-{letters[4:]}", sources, settings, fingerprint)
 
 
-def plan_code(batch_id: str, account_id: int, items: Iterable[tuple[str, str]]) -> str:
-    """The code of a plan: equal only where the very same payloads would go to the very same account."""
-    digest = hashlib.blake2b(f"{batch_id}/{account_id}".encode(), digest_size=16)
-    for its_key, payload in items:
-        digest.update(f"\n{its_key} {payload}".encode())
-    letters = short_code(digest.hexdigest(), length=8)
+def plan_code(batch_id: str, account_id: int, digest: int) -> str:
+    """The code of a plan: equal only where the very same payloads would go to the very same account. `digest` is of
+    what would be created and updated."""
+    letters = short_code(f"{batch_id}/{account_id}/{digest:032x}", length=8)
     return f"{letters[:4]}-{letters[4:]}"
 
 
@@ -189,7 +187,7 @@ def _sightings(
             row,
             its_key,
             mark,
-            _facts(instant, direction, status, seconds, description, recording),
+            facts_of(instant, direction, status, seconds, description, recording),
             _payload_text(lead_id, direction, instant, executed_by, sent, status, seconds, phone),
             system,
             call_id,
@@ -210,7 +208,7 @@ def _key(system: str, call_id: str | None, instant: str, direction: str, phone: 
     return f"{KEY_VERSION}:{_digest(identity)}"
 
 
-def _facts(
+def facts_of(
     instant: str, direction: str, status: str, seconds: int, description: str | None, recording: str | None
 ) -> str:
     return _digest(f'["{instant}","{direction}","{status}",{seconds},{_json(description)},{_json(recording)}]')

@@ -40,6 +40,7 @@ class Skip(StrEnum):
 class ItemStatus(StrEnum):
     """Where an item stands on its way. The moves between them are the ledger's to allow."""
 
+    WAITING = "waiting"
     PENDING = "pending"
     IN_FLIGHT = "in_flight"
     IN_DOUBT = "in_doubt"

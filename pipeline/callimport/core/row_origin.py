@@ -1,32 +1,23 @@
 """Which rejected row a row stands for: the mark of a row is a digest of its cells as they were.
 
-A reject file has each row's mark in the column `_origin`. Whoever mends the row leaves the mark alone, and so the call
-that it becomes is known as the replacement of that row, also when the row itself comes again with tomorrow's export:
+A reject file has each row's mark in the column `_origin`. Whoever mends the row leaves the mark alone. The ledger keeps
+a fingerprint of the mark: of each rejected row that a run has reported, and of each that a mended row has replaced.
 
-- A row whose own mark is that of an item is that call already. Valid or rejected again, it counts as unchanged, and
-  it changes nothing: what a person wrote stands above what the phone system goes on writing. Only a row without a time
-  is told again, as it may be any call.
-- With a call_id the mended row has the key that its original would have had; without one its key is made of what was
-  mended. The mark holds either way, within one system: it is looked for beside the key, never instead of it.
-- A row mended twice: with the same key it is the same item (a later story replaces a pending one, as ever). With
-  another key it would be a second call of one row, so it is a reject that names the first; it is let in where that one
-  surely never reached the CRM (refused, failed, withdrawn), or where the person clears `_origin`: then it is another
-  call.
-- Twins: those that are both mended are two items with a mark each, and the two rows of tomorrow are both unchanged.
-  Where one was mended and the other deleted, the deleted one is a reject again for as long as the export shows it:
-  nobody has said what it is. It never changes the mended one.
+- Entering a mended row settles its original. Whenever the original comes again, valid or not, it is a known reject and
+  never a call: what a person wrote stands above what the phone system goes on writing.
+- A row mended twice: with the same key it is the same item. With another key it would be a second call of one row, so
+  it is a reject that names the first; it is let in where that one surely never reached the CRM (refused, failed,
+  withdrawn), or where the person clears `_origin`: then it is another call.
 - Rows that are equal in all cells have one mark, as they are one call by all other rules, too.
-- Mended and corrected at the source, too: the corrected row has other cells and hence no mark that is known. With the
-  same key it is the same item and tells a newer story; with another one, the look-alikes are what finds it.
-- Original and mended row in one batch: the original counts as a duplicate (as unchanged, where it is rejected).
+- A row that was corrected at the source has other cells, and hence another mark. With the same key it is the same item;
+  with another one, the look-alikes are what finds it.
 - A mended row that is rejected again keeps the mark of its original.
 
-A row of several joined ones has the marks of all of them. The mark does not tell the place of a row, nor the order of
+A call of several joined rows has the marks of all of them. The mark does not tell the place of a row, nor the order of
 its columns, nor blanks: exports shift, and get new columns.
 """
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -49,8 +40,6 @@ _LINES = r" \(lines [0-9]+ to [0-9]+\)(: a quote .* opens on line [0-9]+)?"
 _NO_MARK = (
     "_origin is not a mark of callimport; copy it from the reject file again, or clear the cell if this is another call"
 )
-# Without a time, a row does not tell which of several calls it is.
-_TELLS_NO_CALL = ("started_at_missing",)
 
 
 def marks(frame: pl.DataFrame) -> pl.Series:
@@ -100,65 +89,61 @@ def _stated(frame: pl.DataFrame, *, is_sound: bool) -> Iterator[tuple[int, str]]
     return found.filter(pl.col(COLUMN) != "", is_mark if is_sound else ~is_mark).iter_rows()
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The rejected rows that mended rows have replaced, by fingerprint. `secret` is the ledger's: without it, nobody
+    can tell a row by its fingerprint."""
+
+    secret: str = ""
+    fingerprints: frozenset[str] = frozenset()
+
+    def fingerprint(self, system: str, mark: str) -> str:
+        """Of a row of a phone system, by its mark."""
+        return hashlib.blake2b(f"{system}\n{mark}".encode(), digest_size=16, key=self.secret.encode()).hexdigest()
+
+
 @dataclass(slots=True)
 class Origins:
-    """What the rows of a batch tell of marks; as much memory as there are mended rows and rows known by their mark.
+    """What the rows of a batch tell of marks. `announced` are those that mended rows of the batch state; `mended` has
+    them by the place of the mended row. A row's own mark is made only where there is something to compare it with: a
+    million of them are two seconds."""
 
-    `known` are the marks of the items of this system (`Ledger.origins`), `announced` those of the mended rows of the
-    batch itself. The rows' own marks are made only where there are any: a million of them are two seconds. `mended` and
-    `repeated` hold, by the place of the row, the mark that it states and the mark that it has itself and is known by.
-    """
-
-    known: frozenset[str] = frozenset()
     announced: frozenset[str] = frozenset()
+    settled: Settled = field(default_factory=Settled)
     mended: dict[models.Place, str] = field(default_factory=dict)
-    repeated: dict[models.Place, str] = field(default_factory=dict)
     _into: dict[models.Place, models.Place] = field(default_factory=dict)
     _copies: dict[models.Place, models.Place] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.mended or self.repeated)
+        return bool(self.mended)
 
-    def see(self, source: int, frame: pl.DataFrame) -> None:
-        """A chunk's frame, as it was read; `source` counts the sources of the batch from 0."""
+    def see(self, source: int, system: str, frame: pl.DataFrame) -> list[int]:
+        """A chunk's frame, as it was read. Returns the rows that are settled."""
         if COLUMN in frame.columns:
             self.mended |= {models.Place(source, row): mark for row, mark in stated(frame).items()}
-        elif wanted := self.known | self.announced:
-            own = frame.select("_row").with_columns(marks(frame))
-            ours = own.filter(pl.col(COLUMN).is_in(list(wanted)))
-            self.repeated |= {models.Place(source, row): mark for row, mark in ours.iter_rows()}
+            return []
+        if not self.announced and not self.settled.fingerprints:
+            return []
+        return [
+            row
+            for row, mark in zip(frame["_row"], marks(frame), strict=True)
+            if mark in self.announced or self.settled.fingerprint(system, mark) in self.settled.fingerprints
+        ]
 
     def joined(self, places: Iterable[tuple[models.Place, models.Place]]) -> None:
         """Rows, each with the row whose call it was joined to."""
-        for place, into in places:
-            if place in self.mended or place in self.repeated:
-                self._into[place] = into
+        self._into |= {place: into for place, into in places if place in self.mended}
 
     def copied(self, places: Iterable[tuple[models.Place, models.Place]]) -> None:
         """Calls that are duplicates, each with the call that it equals: a mark of the first is one of the second."""
         self._copies |= dict(places)
 
-    def settles(self, rejected: models.RejectedRow) -> bool:
-        """Whether a row that is rejected again is known by its mark: it is a call that is unchanged, and no reject."""
-        return rejected.place in self.repeated and not any(reason.rule in _TELLS_NO_CALL for reason in rejected.reasons)
-
-    def mended_calls(self) -> Iterator[tuple[models.Place, str]]:
-        """Where a call lies that replaces the row of that mark."""
+    def of_calls(self, system: str) -> pl.DataFrame:
+        """The fingerprints of the rows that mended rows of a system replace, by the place of their call. Columns:
+        `_source`, `_row`, marks."""
+        rows = []
         for place, mark in self.mended.items():
             call = self._into.get(place, place)
-            yield self._copies.get(call, call), mark
-
-    def repeated_calls(self) -> Iterator[tuple[models.Place, str]]:
-        """Where a call lies that has a row of that mark in it."""
-        return ((self._into.get(place, place), mark) for place, mark in self.repeated.items())
-
-    def replaced(self) -> set[models.Place]:
-        """Where calls lie that items of the ledger have replaced."""
-        return {place for place, mark in self.repeated_calls() if mark in self.known}
-
-    def stand_ins(self) -> Iterator[tuple[models.Place, models.Place]]:
-        """Where calls lie whose mended rows are of this batch, each with such a row's call."""
-        mended: dict[str, list[models.Place]] = defaultdict(list)
-        for place, mark in self.mended_calls():
-            mended[mark].append(place)
-        return ((place, instead) for place, mark in self.repeated_calls() for instead in mended.get(mark, ()))
+            rows.append((*self._copies.get(call, call), self.settled.fingerprint(system, mark)))
+        schema = {"_source": pl.Int64, "_row": pl.Int64, "marks": pl.String}
+        return pl.DataFrame(rows, schema=schema, orient="row").group_by("_source", "_row").agg(pl.col("marks").sort())

@@ -4,12 +4,11 @@ database       the file: private, exclusive, synced at every commit
 schema.sql     the tables and the triggers that refuse an illegal move
 checksum       of an item: what is damaged is neither changed, nor sent, nor shown as proof
 damage         which calls are damaged
-enrol          phase one: every call of a batch becomes an item, whole or not at all
+known_calls    what the plan must know of the calls of a run
+entry          a plan is written down, whole or not at all
 lead_cache     what the CRM said about numbers, in a file of its own
 known_leads    which leads the calls of the ledger have
 waiting_items  calls that wait for a lead
-row_origins    rows that were mended, and the rejected rows that they replace
-look_alikes    new calls that are known under another key: look-alikes, another time zone
 moves          one guarded statement that must hit one row
 verdicts       what ends a doubt, with what it rests on
 updates        delivered calls whose source tells another story
@@ -25,7 +24,6 @@ locking        one run a ledger, one run an account
 """
 
 from callimport.ledger.database import Database
-from callimport.ledger.enrol import Enrolled, Enrolment
 from callimport.ledger.items import Binding, Ledger
 
-__all__ = ["Binding", "Database", "Enrolled", "Enrolment", "Ledger"]
+__all__ = ["Binding", "Database", "Ledger"]

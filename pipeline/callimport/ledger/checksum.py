@@ -15,16 +15,17 @@ Damaged = set[tuple[str, int]]
 
 # The columns of each table but the checksum itself.
 COLUMNS = {
-    "binding": ("one", "host", "account_id", "account_name", "bound_at"),
+    "binding": ("one", "host", "account_id", "account_name", "bound_at", "secret"),
     "acknowledged": ("up_to_id", "noted_at"),
-    "source": ("sha256", "name", "size"),
+    "source": ("sha256", "name", "size", "has_seconds"),
     "batch": ("id", "settings", "settings_fingerprint", "enrolled_at", "withdrawn_at"),
+    "plan": ("code", "batch_id", "approved_at"),
     "run": ("id", "batch_id", "started_at", "ended_at", "exit_code", "stopped_by"),
     "item": (
         "key", "reference", "batch_id", "source_sha256", "source_row", "system", "call_id", "lead_id", "direction",
-        "phone", "started_at", "facts", "payload", "legs", "status", "applied", "communication_id", "echo", "adopted",
-        "existing_id", "reason", "next_facts", "next_payload", "next_legs", "next_batch_id", "update_refused",
-        "moved_at",
+        "phone", "started_at", "facts", "payload", "staged", "shape", "asks_crm", "legs", "entered_at", "plan",
+        "left_plan", "status", "applied", "communication_id", "echo", "adopted", "existing_id", "reason", "next_facts",
+        "next_payload", "next_legs", "next_batch_id", "update_refused", "moved_at",
     ),
     "attempt": ("id", "key", "run_id", "intended_at", "id_floor"),
     "outcome": ("attempt_id", "kind", "http_status", "evidence", "ended_at"),
@@ -35,14 +36,15 @@ COLUMNS = {
     "held_update": ("key", "facts", "evidence", "held_at", "decision", "decided_at"),
     "recording": ("key", "name", "status", "path", "size", "modified_ns", "sha256", "reason", "moved_at"),
     "next_recording": ("key", "facts", "name"),
-    "leadless": (
-        "key", "shape", "batch_id", "source_sha256", "source_row", "reference", "facts", "payload", "system", "call_id",
-        "direction", "phone", "started_at", "legs", "recording", "first_seen_at", "withdrawn_at", "asks_crm",
-    ),
-    "origin": ("mark", "key"),
-    "leadless_origin": ("mark", "key"),
+    "rejected_row": ("fingerprint", "seen_at", "became"),
 }  # fmt: skip
-_NEW_ITEM = {**dict.fromkeys(COLUMNS["item"], "NULL"), "status": "'pending'", "applied": "0", "adopted": "0"}
+_NEW_ITEM = {
+    **dict.fromkeys(COLUMNS["item"], "NULL"),
+    "status": "'pending'",
+    "applied": "0",
+    "adopted": "0",
+    "asks_crm": "0",
+}
 
 
 def of_new_item(values: Mapping[str, str]) -> str:

@@ -99,11 +99,13 @@ class Database:
         try:
             with database._translating():
                 database._refuse_other_programs()
-                if database.one("SELECT 1 FROM sqlite_master LIMIT 1") is None:
-                    # The run that made the file was stopped before it made the tables.
+                if database.one("SELECT 1 FROM sqlite_master") is None:
+                    # The process that began to make it was killed: nothing is in it.
                     database.close()
-                    return cls.in_memory()
-                database._set_up(is_new_allowed=False)
+                    database = cls(sqlite3.connect(_MEMORY, isolation_level=None), _MEMORY, named=str(path))
+                    database._set_up()
+                else:
+                    database._set_up(is_new_allowed=False)
         except BaseException:
             database.close()
             raise
@@ -165,9 +167,10 @@ class Database:
         with self._translating():
             return self._connection.execute(sql, values).rowcount
 
-    def execute_many(self, sql: str, values: Iterable[tuple[Any, ...]]) -> None:
+    def execute_many(self, sql: str, values: Iterable[tuple[Any, ...]]) -> int:
+        """Run one statement for each of the values; the number of rows that were changed in all."""
         with self._translating():
-            self._connection.executemany(sql, values)
+            return self._connection.executemany(sql, values).rowcount
 
     def insert(self, sql: str, values: Values) -> int:
         """Run one INSERT; the id of the new row."""

@@ -19,8 +19,8 @@ COLUMNS = (
 
 # Each term is one way to name an item; what is no number, or no phone number, is null, and equals nothing.
 _NAMED = """
-    (item.reference = :reference OR item.key = :text OR item.call_id = :text OR item.communication_id = :number
-        OR item.lead_id = :number OR item.phone = :phone)
+    item.payload IS NOT NULL AND (item.reference = :reference OR item.key = :text OR item.call_id = :text
+        OR item.communication_id = :number OR item.lead_id = :number OR item.phone = :phone)
 """
 
 
@@ -104,7 +104,7 @@ def rows(
             ifnull((SELECT evidence FROM held_story WHERE held_story.item = item.rowid AND item.status = 'delivered'),
                 item.reason)
         FROM item JOIN source ON source.sha256 = item.source_sha256
-        WHERE {" AND ".join(which)} AND {checksum.is_sound()} ORDER BY item.rowid
+        WHERE {" AND ".join(which)} AND item.payload IS NOT NULL AND {checksum.is_sound()} ORDER BY item.rowid
         """,
         values,
     )
@@ -139,11 +139,10 @@ def without_lead(database: Database, text: str, phone: str | None, *, limit: int
     """Calls that wait for a lead by reference, key, call id or phone; oldest call first."""
     found = database.rows(
         """
-        SELECT reference, source.name, source_row, system, batch_id, direction, phone, started_at, first_seen_at,
-            withdrawn_at IS NOT NULL
-        FROM leadless JOIN source ON source.sha256 = source_sha256
-        WHERE (reference = :reference OR key = :text OR call_id = :text OR phone = :phone)
-            AND key NOT IN (SELECT key FROM item)
+        SELECT reference, source.name, source_row, system, batch_id, direction, phone, started_at, entered_at,
+            status = 'withdrawn'
+        FROM item JOIN source ON source.sha256 = source_sha256
+        WHERE (reference = :reference OR key = :text OR call_id = :text OR phone = :phone) AND payload IS NULL
         ORDER BY started_at, key LIMIT :limit
         """,
         {"reference": text.upper(), "text": text, "phone": phone, "limit": limit},

@@ -1,14 +1,17 @@
 """What a run, and a person between runs, does to items. Each verb is on the disk when it returns."""
 
-import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import secrets
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from callimport.core import errors, models
-from callimport.ledger import checksum, enrol, held_updates, lead_cache, row_origins, updates, waiting_items
+from callimport.core.decisions import Plan
+from callimport.core.row_origin import Settled
+from callimport.ledger import checksum, entry, held_updates, lead_cache, rejected_rows, updates, waiting_items
 from callimport.ledger.database import Database
+from callimport.ledger.known_calls import KnownCalls
 from callimport.ledger.verdicts import Verdicts
 
 
@@ -30,6 +33,9 @@ class Ledger(Verdicts):
         self.lead_cache: Path | None = None
         # What hands out items: all of them, or those that were chosen.
         self._shelf = "item"
+        # The plan whose items are handed out; None hands out those that are bound to none, or, on demand, all.
+        self._shelf_of_plan: str | None = None
+        self._hands_out_bound = False
 
     @classmethod
     def open(cls, path: Path, clock: models.Clock, binding: Binding | None = None) -> "Ledger":
@@ -79,7 +85,7 @@ class Ledger(Verdicts):
     def of_nothing(cls, clock: models.Clock) -> "Ledger":
         """An empty ledger in memory, whose run has no items."""
         ledger = cls(Database.in_memory(), clock)
-        enrol.begin(ledger.database)
+        entry.begin(ledger.database)
         return ledger
 
     def snapshot(self) -> "Ledger":
@@ -123,23 +129,46 @@ class Ledger(Verdicts):
 
     # Phase one
 
-    def origins(self, system: str) -> frozenset[str]:
-        """The marks of the rejected rows of a system whose mended form is an item, see core/row_origin.py."""
-        return row_origins.known(self.database, system)
+    def known_calls(self) -> KnownCalls:
+        """What the ledger knows of the calls of a run, read anew."""
+        return KnownCalls(self.database)
 
-    @contextlib.contextmanager
-    def enrolment(self, run_id: str | None, batch: models.Batch) -> Iterator[enrol.Enrolment]:
-        """Gather and enter the sightings of a batch in this block; what interrupts it leaves the ledger as it was."""
-        with self.database.transaction():
-            yield enrol.Enrolment(self.database, batch, self._clock.wall(), self._found_in_flight)
-            self._take_up(run_id, batch.id)
+    def waiting_numbers(self, shapes: Collection[str]) -> set[str]:
+        """The numbers of the calls that wait for a lead under settings of these shapes."""
+        return waiting_items.numbers(self.database, shapes)
 
-    def resume(self, run_id: str | None, batch_id: str) -> enrol.Enrolled:
-        """Go on with a batch from the ledger alone. ConfigError for a batch it does not know."""
+    def settled_rows(self) -> Settled:
+        """The rejected rows that mended rows have replaced."""
+        return rejected_rows.settled(self.database)
+
+    def known_rejects(self, fingerprints: Iterable[str]) -> set[str]:
+        """Of these rejected rows, those that an earlier run has reported, or that a mended row has replaced."""
+        return rejected_rows.known(self.database, list(fingerprints))
+
+    def note_rejects(self, fingerprints: Iterable[str]) -> None:
+        """Remember the rejected rows that a run has reported; forget those that no run has reported for a year."""
         with self.database.transaction():
-            enrolled = enrol.resume(self.database, batch_id, self._found_in_flight)
+            rejected_rows.note(self.database, fingerprints, self._clock.wall())
+
+    def enter(self, run_id: str | None, plan: Plan) -> int:
+        """Write a plan down, whole or not at all. Returns how many items came along that no call of the files is.
+
+        LedgerError where the ledger is not as the plan has seen it.
+        """
+        with self.database.transaction():
+            entry.Entering(self.database, plan, self._now(), self._found_in_flight).enter()
+            self._take_up(run_id, plan.settings.batch.id)
+        self._shelf_of_plan = plan.code if plan.is_bound else None
+        return int(self.database.one("SELECT count(*) FROM temp.member WHERE carried = 1"))
+
+    def resume(self, run_id: str | None, batch_id: str, plan: str | None = None) -> int:
+        """Go on with a batch from the ledger alone; with the code of an approved plan only with what is bound to it.
+        Returns how many calls come along."""
+        with self.database.transaction():
+            carried = entry.resume(self.database, batch_id, plan, self._found_in_flight)
             self._take_up(run_id, batch_id)
-        return enrolled
+        self._hands_out_bound, self._shelf_of_plan = True, plan
+        return carried
 
     # Phase two
 
@@ -158,11 +187,11 @@ class Ledger(Verdicts):
         found = self.database.rows(
             f"""
             SELECT key, reference, lead_id, payload FROM {self._shelf}
-            WHERE batch_id = ? AND status = 'pending' AND {checksum.is_sound()} AND lead_id NOT IN ({marks})
-                AND lead_id NOT IN (SELECT lead_id FROM item WHERE status = 'in_doubt')
+            WHERE batch_id = ? AND status = 'pending' AND (plan IS ? OR ?) AND {checksum.is_sound()}
+                AND lead_id NOT IN ({marks}) AND lead_id NOT IN (SELECT lead_id FROM item WHERE status = 'in_doubt')
             ORDER BY started_at, key LIMIT 1
             """,
-            (batch_id, *sorted(busy_leads)),
+            (batch_id, self._shelf_of_plan, self._hands_out_bound and self._shelf_of_plan is None, *sorted(busy_leads)),
         )
         if not found:
             return None
@@ -253,10 +282,9 @@ class Ledger(Verdicts):
                 )
             withdrawn = self.database.execute(
                 "UPDATE item SET status = 'withdrawn', existing_id = NULL, reason = 'withdrawn by a person', "
-                "moved_at = ? WHERE batch_id = ? AND status = 'pending'",
+                "moved_at = ? WHERE batch_id = ? AND status IN ('pending', 'waiting')",
                 (self._now(), batch_id),
             )
-            withdrawn += waiting_items.withdraw(self.database, batch_id, self._now())
             return withdrawn + updates.withdraw(self.database, batch_id)
 
     def withdraw_one(self, reference: str) -> int:
@@ -264,12 +292,10 @@ class Ledger(Verdicts):
         CRM or not. If the call is delivered, give up its held update. Raises ConfigError for any other call."""
         with self.database.transaction():
             found = self.database.rows(
-                "SELECT key, status FROM item WHERE status IN ('held', 'refused', 'failed', 'pending') "
+                "SELECT key, status FROM item WHERE status IN ('held', 'refused', 'failed', 'pending', 'waiting') "
                 "AND (reference = ? OR key = ?)",
                 (reference.upper(), reference),
             )
-            if not found and waiting_items.withdraw_one(self.database, reference, self._now()):
-                return 1
             if not found and held_updates.withdraw(self.database, reference, self._now()):
                 return 1
             if not found:
@@ -281,7 +307,7 @@ class Ledger(Verdicts):
             if before is models.ItemStatus.HELD:
                 # By this, a retry finds it held again.
                 self._record_verdict(key, "withdraw", "a person gave it up")
-            elif before is not models.ItemStatus.PENDING:
+            elif before in (models.ItemStatus.REFUSED, models.ItemStatus.FAILED):
                 self._move(key, before, models.ItemStatus.PENDING)
                 before = models.ItemStatus.PENDING
             why = "withdrawn by a person"
@@ -304,7 +330,7 @@ class Ledger(Verdicts):
                 "status IN ('refused', 'failed', 'withdrawn') AND (reference = ? OR key = ?)",
                 (reference.upper(), reference),
             )
-            moved = moved or updates.retry(self.database, reference) or waiting_items.retry(self.database, reference)
+            moved = moved or updates.retry(self.database, reference)
             moved = moved or held_updates.retry(self.database, reference, self._now())
         if not moved:
             raise errors.ConfigError(
@@ -331,15 +357,17 @@ class Ledger(Verdicts):
 
     def _back_to_pending(self, which: str, values: tuple[str, ...]) -> int:
         return self.database.execute(
-            f"UPDATE item SET status = 'pending', reason = NULL, moved_at = ? WHERE {which}", (self._now(), *values)
+            "UPDATE item SET status = iif(payload IS NULL, 'waiting', 'pending'), reason = NULL, moved_at = ? "
+            f"WHERE {which}",
+            (self._now(), *values),
         )
 
     def _bind(self, binding: Binding) -> None:
         if not self._is_bound_to(binding):
             with self.database.transaction():
                 self.database.execute(
-                    "INSERT INTO binding VALUES (1, ?, ?, ?, ?, NULL)",
-                    (binding.host, binding.account.id, binding.account.name, self._now()),
+                    "INSERT INTO binding VALUES (1, ?, ?, ?, ?, ?, NULL)",
+                    (binding.host, binding.account.id, binding.account.name, self._now(), secrets.token_hex(32)),
                 )
 
     def _is_bound_to(self, binding: Binding) -> bool:

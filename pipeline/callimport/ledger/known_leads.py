@@ -25,7 +25,7 @@ def pins(database: Database, keys: Iterable[str]) -> dict[str, int]:
     """Of calls that are items, by key, the lead that each has; not of one that the CRM has refused with it."""
     found = database.rows(
         """
-        SELECT key, lead_id FROM item WHERE key IN (SELECT value FROM json_each(?)) AND (
+        SELECT key, lead_id FROM item WHERE key IN (SELECT value FROM json_each(?)) AND lead_id IS NOT NULL AND (
             status NOT IN ('pending', 'refused', 'failed')
             OR NOT EXISTS (SELECT 1 FROM attempt JOIN outcome ON outcome.attempt_id = attempt.id
                 WHERE attempt.key = item.key AND outcome.kind = 'refused'))
@@ -39,7 +39,7 @@ def sent(database: Database, keys: Iterable[str]) -> set[str]:
     """Of these calls those that went to the CRM, or may have, or that a person decides on: no run makes them anew."""
     found = database.rows(
         "SELECT key FROM item WHERE key IN (SELECT value FROM json_each(?)) "
-        "AND status NOT IN ('pending', 'refused', 'failed')",
+        "AND status NOT IN ('waiting', 'pending', 'refused', 'failed') AND payload IS NOT NULL",
         (json.dumps(list(keys)),),
     )
     return {key for (key,) in found}

@@ -5,16 +5,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from callimport.core import models
+from callimport.core import models, plurals
 from callimport.ledger import checksum, damage
 from callimport.ledger.database import Database
 
+_WAITING = models.ItemStatus.WAITING
+_NAMED_AT_MOST = 10
 _MEMBERS = "temp.member JOIN item ON item.rowid = member.item"
 
 
 def counts(database: Database) -> dict[models.ItemStatus, int]:
-    """Items of the whole ledger by where they stand; every status is there, 0 where there are none."""
-    return _by_status(database.rows("SELECT status, count(*) FROM item GROUP BY status"))
+    """Items with a lead by where they stand; every other status is there, 0 where there are none."""
+    found = _by_status(database.rows("SELECT status, count(*) FROM item WHERE payload IS NOT NULL GROUP BY status"))
+    return {status: count for status, count in found.items() if status is not models.ItemStatus.WAITING}
 
 
 def member_counts(database: Database) -> dict[models.ItemStatus, int]:
@@ -75,6 +78,42 @@ def bound_account(database: Database) -> models.Account | None:
     """Whose calls this ledger remembers."""
     found = database.rows("SELECT account_id, account_name FROM binding")
     return models.Account(*found[0]) if found else None
+
+
+def batch_of_plan(database: Database, code: str) -> str | None:
+    """The batch that an approved plan is of; None for a plan that was not begun."""
+    found: str | None = database.one("SELECT batch_id FROM plan WHERE code = ?", (code,))
+    return found
+
+
+def left_plan(database: Database, code: str) -> list[str]:
+    """What to say of items that have left an approved plan, because their files tell of other facts now."""
+    found = database.rows("SELECT reference FROM item WHERE left_plan = ? ORDER BY started_at, key", (code,))
+    if not found:
+        return []
+    named = ", ".join(reference for (reference,) in found[:_NAMED_AT_MOST])
+    more = ", …" if len(found) > _NAMED_AT_MOST else ""
+    calls = f"{plurals.calls(len(found))} {'has' if len(found) == 1 else 'have'} left the plan {code}"
+    return [f"{calls}, as a later run has changed what is sent: {named}{more}"]
+
+
+def bound_elsewhere(database: Database, code: str | None) -> list[str]:
+    """What to say of items of this run that are bound to an approved plan other than `code`, so that they stay
+    pending."""
+    found = database.rows(
+        f"SELECT plan, count(*) FROM {_MEMBERS} WHERE status = 'pending' AND plan IS NOT NULL AND plan IS NOT ? "
+        "GROUP BY plan ORDER BY plan",
+        (code,),
+    )
+    return [
+        f"{plurals.calls(count)} {'waits' if count == 1 else 'wait'} for the plan {plan}: run --plan {plan} sends them"
+        for plan, count in found
+    ]
+
+
+def has_parked(database: Database) -> bool:
+    """Whether new facts lie beside any call."""
+    return database.one("SELECT 1 FROM item WHERE next_facts IS NOT NULL LIMIT 1") is not None
 
 
 def knows_batch(database: Database, batch_id: str) -> bool:

@@ -126,8 +126,7 @@ class Recordings(Moves):
     def told_now(self) -> frozenset[str]:
         """The calls of which a row of this run tells, with the very name that is kept."""
         found = self.database.rows("""
-            SELECT key FROM temp.sighting JOIN recording USING (key)
-            WHERE (verdict IS NULL OR verdict = 'unchanged') AND name IS nullif(sighting.recording, '')
+            SELECT key FROM temp.told JOIN recording USING (key) WHERE name IS nullif(told.recording, '')
         """)
         return frozenset(key for (key,) in found)
 
@@ -139,8 +138,6 @@ class Recordings(Moves):
             SELECT key, call_id, direction, phone, started_at, ifnull(legs || char(10), '')
                 || iif(item.rowid IN (SELECT item FROM held_story), '', ifnull(next_legs, ''))
             FROM item WHERE system = ?1 AND NOT EXISTS (SELECT 1 FROM recording WHERE recording.key = item.key)
-            UNION ALL SELECT key, call_id, direction, phone, started_at, legs
-            FROM leadless WHERE system = ?1 AND key NOT IN (SELECT key FROM item)
             ORDER BY started_at, key
             """,
             (system,),
@@ -230,22 +227,20 @@ class Recordings(Moves):
         )
 
 
-def note(database: Database, now: str) -> None:
-    """What the sightings of an enrolment name, where the ledger took their story: a window that cuts a call in two may
-    name the recording of another leg. The name that a parked story tells is parked with it."""
-    named = """
-        FROM temp.sighting JOIN item ON item.key = sighting.key
-        WHERE sighting.recording <> '' AND (verdict IS NULL OR verdict = 'unchanged')
-    """
-    database.execute(
-        f"INSERT INTO recording (key, name, moved_at) SELECT sighting.key, sighting.recording, ? {named} "
-        f"AND sighting.facts = item.facts {_TAKES_THE_NAME}",
-        (now,),
+def note(database: Database, named: Iterable[tuple[str, str, str]], now: str) -> None:
+    """Note the recordings that calls name: key, name and facts of each. A name belongs to the facts that it came with:
+    a window that cuts a call in two may name the recording of another leg, and parked facts have their name parked."""
+    names = list(named)
+    database.execute_many(
+        "INSERT INTO recording (key, name, moved_at) SELECT ?1, ?2, ?4 FROM item WHERE key = ?1 AND facts = ?3 "
+        f"{_TAKES_THE_NAME}",
+        ((*one, now) for one in names),
     )
-    database.execute(
-        f"INSERT INTO next_recording SELECT sighting.key, sighting.facts, sighting.recording, NULL {named} "
-        "AND sighting.facts = item.next_facts AND sighting.facts <> item.facts "
-        "ON CONFLICT (key) DO UPDATE SET facts = excluded.facts, name = excluded.name"
+    database.execute_many(
+        "INSERT INTO next_recording (key, name, facts) SELECT ?1, ?2, ?3 FROM item "
+        "WHERE key = ?1 AND next_facts = ?3 AND facts <> ?3 "
+        "ON CONFLICT (key) DO UPDATE SET facts = excluded.facts, name = excluded.name",
+        names,
     )
 
 

@@ -10,6 +10,8 @@ CREATE TABLE binding (
     account_id INTEGER NOT NULL,
     account_name TEXT NOT NULL,
     bound_at TEXT NOT NULL,
+    -- The key of the fingerprints of rejected rows, so that nobody who has the ledger can guess rows.
+    secret TEXT NOT NULL,
     checksum INTEGER
 ) STRICT;
 
@@ -24,6 +26,8 @@ CREATE TABLE source (
     sha256 TEXT PRIMARY KEY CHECK (length(sha256) = 64),
     name TEXT NOT NULL,
     size INTEGER NOT NULL CHECK (size > 0),
+    -- Whether any start in the file has seconds.
+    has_seconds INTEGER NOT NULL CHECK (has_seconds IN (0, 1)),
     checksum INTEGER
 ) STRICT;
 
@@ -33,6 +37,14 @@ CREATE TABLE batch (
     settings_fingerprint TEXT NOT NULL,
     enrolled_at TEXT NOT NULL,
     withdrawn_at TEXT,
+    checksum INTEGER
+) STRICT;
+
+-- Approved plans. The items that a plan would send are bound to it by its code.
+CREATE TABLE plan (
+    code TEXT PRIMARY KEY,
+    batch_id TEXT NOT NULL REFERENCES batch,
+    approved_at TEXT NOT NULL,
     checksum INTEGER
 ) STRICT;
 
@@ -50,7 +62,7 @@ CREATE TABLE run (
 
 CREATE TABLE item_status (name TEXT PRIMARY KEY) STRICT;
 INSERT INTO item_status VALUES
-    ('pending'), ('in_flight'), ('in_doubt'), ('held'), ('delivered'), ('refused'), ('failed'), ('withdrawn'), ('gone');
+    ('waiting'), ('pending'), ('in_flight'), ('in_doubt'), ('held'), ('delivered'), ('refused'), ('failed'), ('withdrawn'), ('gone');
 
 CREATE TABLE legal_move (
     before TEXT NOT NULL REFERENCES item_status (name),
@@ -58,6 +70,7 @@ CREATE TABLE legal_move (
     PRIMARY KEY (before, after)
 ) STRICT;
 INSERT INTO legal_move VALUES
+    ('waiting', 'pending'), ('waiting', 'withdrawn'), ('withdrawn', 'waiting'),
     ('pending', 'in_flight'), ('pending', 'failed'), ('pending', 'held'), ('pending', 'withdrawn'),
     ('pending', 'delivered'),
     ('in_flight', 'delivered'), ('in_flight', 'pending'), ('in_flight', 'refused'), ('in_flight', 'failed'),
@@ -77,12 +90,24 @@ CREATE TABLE item (
     source_row INTEGER NOT NULL,
     system TEXT NOT NULL,
     call_id TEXT,
-    lead_id INTEGER NOT NULL CHECK (lead_id > 0),
+    -- Null while the call waits for a lead.
+    lead_id INTEGER CHECK (lead_id > 0),
     direction TEXT NOT NULL CHECK (direction IN ('outgoing', 'incoming')),
     phone TEXT NOT NULL,
     started_at INTEGER NOT NULL,
     facts TEXT NOT NULL,
-    payload TEXT NOT NULL,
+    -- The communication as JSON. Null while the call waits for a lead.
+    payload TEXT,
+    -- The staged call as JSON, and a fingerprint of the settings that made it; kept for a call that waits for a lead.
+    staged TEXT,
+    shape TEXT,
+    -- Whether a run that kept the call asked the CRM for its lead. Only a run that asks may give such a call up.
+    asks_crm INTEGER NOT NULL DEFAULT 0 CHECK (asks_crm IN (0, 1)),
+    entered_at TEXT NOT NULL,
+    -- The approved plan that the item is bound to.
+    plan TEXT REFERENCES plan (code),
+    -- The approved plan that the item has left, because what is sent of it has changed.
+    left_plan TEXT REFERENCES plan (code),
     -- The ids of the rows that the call was joined from, sorted, one a line. Null if its profile joins none.
     legs TEXT,
     status TEXT NOT NULL DEFAULT 'pending' REFERENCES item_status (name),
@@ -107,6 +132,10 @@ CREATE TABLE item (
     moved_at TEXT NOT NULL,
     checksum INTEGER NOT NULL,
     CHECK ((communication_id IS NOT NULL) = (status IN ('delivered', 'gone'))),
+    CHECK ((lead_id IS NULL) = (payload IS NULL)),
+    CHECK ((payload IS NULL) = (staged IS NOT NULL AND shape IS NOT NULL)),
+    CHECK (status IN ('waiting', 'withdrawn') OR payload IS NOT NULL),
+    CHECK (status <> 'waiting' OR payload IS NULL),
     CHECK ((next_facts IS NULL) = (next_payload IS NULL))
 ) STRICT;
 CREATE INDEX item_to_send ON item (batch_id, status, started_at, key);
@@ -116,10 +145,11 @@ CREATE INDEX item_by_phone ON item (phone, direction, started_at);
 CREATE INDEX item_by_lead ON item (lead_id, status);
 CREATE INDEX item_with_a_story ON item (status) WHERE next_facts IS NOT NULL;
 
-CREATE TRIGGER items_begin_pending BEFORE INSERT ON item WHEN NEW.status <> 'pending'
-BEGIN SELECT RAISE(ABORT, 'an item begins as pending'); END;
+CREATE TRIGGER items_begin_unsent BEFORE INSERT ON item WHEN NEW.status NOT IN ('pending', 'waiting')
+BEGIN SELECT RAISE(ABORT, 'an item begins as pending or waiting'); END;
 
-CREATE TRIGGER items_stay BEFORE DELETE ON item BEGIN SELECT RAISE(ABORT, 'items are kept'); END;
+CREATE TRIGGER items_stay BEFORE DELETE ON item WHEN OLD.status <> 'waiting'
+BEGIN SELECT RAISE(ABORT, 'items are kept, unless they wait for a lead'); END;
 
 CREATE TRIGGER only_legal_moves BEFORE UPDATE OF status ON item
 WHEN NEW.status <> OLD.status AND NOT EXISTS (
@@ -137,7 +167,7 @@ BEGIN SELECT RAISE(ABORT, 'the communication of an item cannot change'); END;
 
 CREATE TRIGGER pins_hold BEFORE UPDATE OF direction, phone, lead_id ON item
 WHEN NEW.direction <> OLD.direction OR NEW.phone <> OLD.phone
-    OR (NEW.lead_id <> OLD.lead_id AND OLD.status NOT IN ('pending', 'failed', 'refused'))
+    OR (NEW.lead_id IS NOT OLD.lead_id AND OLD.status NOT IN ('waiting', 'pending', 'failed', 'refused'))
 BEGIN SELECT RAISE(ABORT, 'lead, direction and phone of an item are pinned'); END;
 
 CREATE TRIGGER adopted_is_for_ever BEFORE UPDATE OF adopted ON item
@@ -383,58 +413,14 @@ BEGIN SELECT RAISE(ABORT, 'a recording is of one call for ever'); END;
 CREATE TRIGGER recordings_stay BEFORE DELETE ON recording
 BEGIN SELECT RAISE(ABORT, 'recordings are kept'); END;
 
--- Calls that wait for a lead: everything of an item but the lead. `shape` is of the settings that made them: a run with
--- other settings leaves them alone. They leave with the item that they become, or when they have waited long enough. A
--- call that a person gave up stays, so that no file brings it back. `batch_id` is the last that showed the call.
-
-CREATE TABLE leadless (
-    key TEXT PRIMARY KEY CHECK (key GLOB 'k1:*'),
-    shape TEXT NOT NULL,
-    batch_id TEXT NOT NULL REFERENCES batch,
-    source_sha256 TEXT NOT NULL REFERENCES source,
-    source_row INTEGER NOT NULL,
-    reference TEXT NOT NULL,
-    facts TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    system TEXT NOT NULL,
-    call_id TEXT,
-    direction TEXT NOT NULL,
-    phone TEXT NOT NULL,
-    started_at INTEGER NOT NULL,
-    legs TEXT,
-    recording TEXT,
-    first_seen_at TEXT NOT NULL,
-    withdrawn_at TEXT,
-    -- Whether a run that kept the call asks the CRM for its lead. Only a run that asks may give such a call up.
-    asks_crm INTEGER NOT NULL CHECK (asks_crm IN (0, 1)),
+-- Rejected rows that a run has reported, by a fingerprint of the row. `became` is the call that its mended form became:
+-- it settles the row for good.
+CREATE TABLE rejected_row (
+    fingerprint TEXT PRIMARY KEY,
+    seen_at TEXT NOT NULL,
+    became TEXT REFERENCES item ON DELETE SET NULL,
     checksum INTEGER
 ) STRICT;
+CREATE INDEX rejected_row_by_call ON rejected_row (became) WHERE became IS NOT NULL;
+CREATE INDEX rejected_row_by_age ON rejected_row (seen_at);
 
--- Rejected rows that were mended and imported again: the mark of the row as it first was, and the call that it became. A
--- call that is joined of several mended rows has the marks of all of them.
-
-CREATE TABLE origin (
-    mark TEXT NOT NULL CHECK (mark GLOB 'o*' AND length(mark) = 21),
-    key TEXT NOT NULL REFERENCES item,
-    checksum INTEGER,
-    PRIMARY KEY (mark, key)
-) STRICT;
-CREATE INDEX origin_by_key ON origin (key);
-
-CREATE TABLE leadless_origin (
-    mark TEXT NOT NULL CHECK (mark GLOB 'o*' AND length(mark) = 21),
-    key TEXT NOT NULL REFERENCES leadless ON DELETE CASCADE,
-    checksum INTEGER,
-    PRIMARY KEY (mark, key)
-) STRICT;
-CREATE INDEX leadless_origin_by_key ON leadless_origin (key);
-
-CREATE VIEW mended_call AS
-    SELECT mark, key, reference, system, status, existing_id FROM origin JOIN item USING (key)
-    UNION ALL
-    SELECT mark, key, reference, system, iif(withdrawn_at IS NULL, 'pending', 'withdrawn'), NULL
-    FROM leadless_origin JOIN leadless USING (key);
-
-CREATE TRIGGER origins_stay BEFORE DELETE ON origin BEGIN SELECT RAISE(ABORT, 'origins are kept'); END;
-CREATE TRIGGER origins_are_fixed BEFORE UPDATE ON origin WHEN OLD.checksum IS NOT NULL
-BEGIN SELECT RAISE(ABORT, 'origins are kept'); END;

@@ -23,8 +23,7 @@ _WAITS = """
 _OF_THIS_RUN = f"""
     FROM item JOIN source ON source.sha256 = item.source_sha256 JOIN batch ON batch.id = item.next_batch_id
     WHERE {_WAITS} AND batch.settings_fingerprint = (SELECT settings_fingerprint FROM batch WHERE id = :batch)
-        AND item.key NOT IN (SELECT key FROM temp.contradicted)
-        AND item.key NOT IN (SELECT key FROM temp.sighting WHERE verdict = 'id_reused')
+        AND item.key NOT IN (SELECT key FROM temp.questioned)
         AND {checksum.is_sound()}
         AND NOT EXISTS (
             SELECT 1 FROM update_attempt
@@ -33,6 +32,7 @@ _OF_THIS_RUN = f"""
             SELECT 1 FROM held_update
             WHERE held_update.key = item.key AND NOT {checksum.is_sound("held_update")})
 """
+_IS_TOLD = "item.key IN (SELECT key FROM temp.told WHERE is_known)"
 _UPDATE = """
     item.key, item.reference, communication_id, payload, next_payload, next_facts, echo, source.name, source_row,
     lead_id, direction, phone, started_at, (
@@ -59,8 +59,7 @@ class Updates(Moves):
     def all(self) -> Iterator[tuple[models.Update, bool]]:
         """The same in full, one at a time, each with whether a row of this run tells of it."""
         for *row, is_seen in self.database.stream(
-            f"SELECT {_UPDATE}, item.key IN (SELECT key FROM temp.sighting WHERE verdict = 'unchanged') {_OF_THIS_RUN} "
-            "ORDER BY item.started_at, item.key",
+            f"SELECT {_UPDATE}, {_IS_TOLD} {_OF_THIS_RUN} ORDER BY item.started_at, item.key",
             {"batch": self._batch_id},
         ):
             yield _update(row), bool(is_seen)
@@ -70,10 +69,8 @@ class Updates(Moves):
         calls = list(listed)
         found = self.database.rows(
             """
-            SELECT sighting.reference, source.name, sighting.row
-            FROM temp.sighting JOIN temp.batch_source USING (source)
-                JOIN source ON source.sha256 = batch_source.sha256
-            WHERE verdict = 'unchanged' AND reference IN (SELECT value FROM json_each(?))
+            SELECT reference, told.source_name, told.row FROM temp.told JOIN item USING (key)
+            WHERE is_known AND reference IN (SELECT value FROM json_each(?))
             """,
             (_json([one.reference for one in calls]),),
         )
@@ -89,7 +86,7 @@ class Updates(Moves):
                 WHERE made.key = item.key AND kind = 'refused' ORDER BY made.id DESC LIMIT 1)
             FROM item JOIN source ON source.sha256 = item.source_sha256
             WHERE item.status = 'delivered' AND item.next_facts = item.update_refused
-                AND item.key IN (SELECT key FROM temp.sighting WHERE verdict = 'unchanged') AND {checksum.is_sound()}
+                AND {_IS_TOLD} AND {checksum.is_sound()}
             ORDER BY item.started_at, item.key
         """)
         return [replace(_update(row).listed, reason=why) for *row, why in found]

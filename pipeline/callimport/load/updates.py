@@ -13,11 +13,12 @@ from datetime import timedelta
 import anyio
 
 from callimport.core import endings, errors, models, plurals, privacy
+from callimport.core.decisions import Entered
 from callimport.core.settings import Settings
 from callimport.core.signals import Interruption
 from callimport.crm.failure_budget import Patience
 from callimport.crm.retry import Courier
-from callimport.ledger import Enrolled, Ledger
+from callimport.ledger import Ledger, queries
 from callimport.ledger.updates import Updates
 from callimport.plan import changes
 
@@ -58,17 +59,18 @@ class Updating:
         clock: models.Clock,
         say: Callable[[str], None],
         ledger: Ledger,
-        enrolled: Enrolled,
+        entered: Entered,
         batch_id: str,
     ) -> None:
         """Makes the plan from the ledger alone; where no other story lies there, without asking it."""
         self._settings = settings
         self._clock = clock
         self._say = say
-        self._enrolled = enrolled
+        self._entered = entered
         self._opened_at = clock.monotonic()
         self._record = Updates(ledger.database, clock, batch_id)
-        self._plan = self._made_plan() if enrolled.parked and settings.on_change != "skip" else changes.Plan()
+        self._has_parked = queries.has_parked(ledger.database)
+        self._plan = self._made_plan() if self._has_parked and settings.on_change != "skip" else changes.Plan()
         self._came = _Came()
 
     def brake(self) -> None:
@@ -87,7 +89,7 @@ class Updating:
 
     def set_aside(self) -> None:
         """What the brake has stopped comes again with its file, and not with whatever is imported next."""
-        if self._enrolled.unchanged:
+        if self._entered.unchanged:
             self._record.set_aside()
 
     def brake_recordings(self, keys: Sequence[str]) -> None:
@@ -107,17 +109,10 @@ class Updating:
             self.brake_recordings([*self._plan.nothing])
             self._record.taken_as_known(self._plan.nothing)
 
-    def to_send(self) -> Iterator[tuple[str, str]]:
-        """What the code of a plan covers of them: the key, and what the source tells otherwise."""
-        if self._is_asked_for and self._plan.to_make:
-            for update, _ in self._record.all():
-                if wanted := changes.wanted(update):
-                    yield f"update {update.key}", repr(sorted(wanted.items()))
-
     def account(self) -> endings.Updates:
         """What became of them so far; what was not taken up is pending."""
         if not self._is_asked_for:
-            return endings.Updates(waiting=self._enrolled.changed, changed=tuple(self._plan.listed))
+            return endings.Updates(waiting=self._entered.changed, changed=tuple(self._plan.listed))
         came, planned = self._came, [*self._plan.to_make.values(), *self._plan.nothing.values()]
         return endings.Updates(
             known=sum(planned) + len(self._plan.refused),
@@ -139,7 +134,7 @@ class Updating:
 
         Raises the ImporterError that made it stop; what was under way then has ended and is on the disk.
         """
-        if not self._is_asked_for or not self._enrolled.parked:
+        if not self._is_asked_for or not self._has_parked:
             return
         self._record.taken_as_known(self._plan.nothing)
         by_lead: dict[int, list[str]] = defaultdict(list)
@@ -176,11 +171,11 @@ class Updating:
             raise maker.stopped_by
 
     def _is_too_much(self, count: int) -> bool:
-        is_much = count >= BRAKE_FROM and count > BRAKE_SHARE * self._enrolled.unchanged
+        is_much = count >= BRAKE_FROM and count > BRAKE_SHARE * self._entered.unchanged
         return self._is_asked_for and is_much and count > (self._settings.allow_updates or 0)
 
     def _of_known(self, count: int) -> str:
-        return f" of {self._enrolled.unchanged:,}" if count <= self._enrolled.unchanged else ""
+        return f" of {self._entered.unchanged:,}" if count <= self._entered.unchanged else ""
 
     @property
     def _is_asked_for(self) -> bool:
@@ -197,7 +192,7 @@ class Updating:
             plan.fields.update(wanted.keys())
             plan.example = plan.example or _told(update, wanted)
             if len(plan.listed) < LISTED_AT_MOST:
-                plan.listed.append(replace(update.listed, reason=changes.in_words(update, wanted)))
+                plan.listed.append(replace(update.listed, reason=changes.in_words(update.sent, wanted)))
         if self._settings.on_change == "report":
             plan.listed = self._record.as_told_now(plan.listed)
         return plan
@@ -389,5 +384,5 @@ class _Attempt:
 
 def _told(update: models.Update, wanted: dict[str, object]) -> str:
     """One of them as an example."""
-    listed, what = update.listed, changes.in_words(update, wanted)
+    listed, what = update.listed, changes.in_words(update.sent, wanted)
     return f"the call of {listed.started_at:%Y-%m-%d %H:%M:%S}Z, {privacy.mask_phone(listed.phone)}: {what}"

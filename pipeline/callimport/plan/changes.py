@@ -9,7 +9,7 @@ is documented for a create only. A field that the source tells as before is nobo
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,27 +30,36 @@ class Comparison:
 
 def wanted(update: models.Update) -> dict[str, Any]:
     """The new value of each field of which the source tells otherwise than the CRM was told, or may have been."""
+    return changed(update.sent, update.story, update.unanswered, update.reference)
+
+
+def changed(
+    sent: models.Communication,
+    story: models.Communication,
+    unanswered: Sequence[Mapping[str, object]],
+    reference: str,
+) -> dict[str, Any]:
+    """The same of a call that was sent as `sent`, where `unanswered` updates may have been made since."""
     found: dict[str, Any] = {}
     for name in FIELDS:
-        now = getattr(update.story, name)
-        told = (getattr(update.sent, name), *(one[name] for one in update.unanswered if name in one))
-        if any(_without_mark(one, update) != _without_mark(now, update) for one in told):
-            found[name] = _with_mark(now, update) if name == "description" else now
+        now = getattr(story, name)
+        told = (getattr(sent, name), *(one[name] for one in unanswered if name in one))
+        if any(_without_mark(one, reference) != _without_mark(now, reference) for one in told):
+            found[name] = _with_mark(now, sent, reference) if name == "description" else now
     return found
 
 
-def in_words(update: models.Update, new: Mapping[str, object]) -> str:
+def in_words(sent: models.Communication, new: Mapping[str, object]) -> str:
     """Each of these fields as it was and as it would be; of a description only that, as its text may name people."""
     return ", ".join(
-        name if name == "description" else f"{name} {getattr(update.sent, name)} → {value}"
-        for name, value in new.items()
+        name if name == "description" else f"{name} {getattr(sent, name)} → {value}" for name, value in new.items()
     )
 
 
 def is_overtaken(update: models.Update) -> bool:
     """An update that may still be under way tells another story than the one that is to be told now."""
     return any(
-        _without_mark(value, update) != _without_mark(getattr(update.story, name), update)
+        _without_mark(value, update.reference) != _without_mark(getattr(update.story, name), update.reference)
         for one in update.unanswered
         for name, value in one.items()
     )
@@ -88,21 +97,21 @@ def kept(update: models.Update, body: Mapping[str, object], comparison: Comparis
 def _is_edited(update: models.Update, name: str, value: object, shown: object) -> bool:
     """Neither what the CRM last told us, nor what it may have been told since."""
     ours = (update.kept[name], value, *(one[name] for one in update.unanswered if name in one))
-    return all(_without_mark(shown, update) != _without_mark(one, update) for one in ours)
+    return all(_without_mark(shown, update.reference) != _without_mark(one, update.reference) for one in ours)
 
 
-def _without_mark(value: object, update: models.Update) -> object:
+def _without_mark(value: object, reference: str) -> object:
     """As it is compared; a person who takes our reference out has not changed what is described."""
     if isinstance(value, str):
-        value = value.replace(mapping.with_reference(None, update.reference), "")
+        value = value.replace(mapping.with_reference(None, reference), "")
     return normal_form.form(value)
 
 
-def _with_mark(description: str | None, update: models.Update) -> str | None:
+def _with_mark(description: str | None, sent: models.Communication, reference: str) -> str | None:
     """The text with the reference, where the call was sent with one, whatever this run's setting is."""
-    mark = mapping.with_reference(None, update.reference)
+    mark = mapping.with_reference(None, reference)
     text = (description or "").replace(mark, "").strip() or None
-    return mapping.with_reference(text, update.reference) if mark in (update.sent.description or "") else text
+    return mapping.with_reference(text, reference) if mark in (sent.description or "") else text
 
 
 @dataclass(slots=True)

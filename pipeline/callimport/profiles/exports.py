@@ -117,6 +117,18 @@ class Exports:
             seen |= profile.evidence(its.profile, chunk.frame, source)
         return seen
 
+    def marks_of(self, places: Collection[models.Place]) -> Iterator[tuple[models.Place, str]]:
+        """The marks of these rows by their own cells, see core/row_origin.py: a row that was mended and is wrong again
+        is another row than its original. The files are read once more."""
+        sources = sorted({place.source for place in places})
+        for position, chunk in self.chunks(sources) if sources else ():
+            is_meant = pl.Series(
+                [models.Place(position, row) in places for row in chunk.frame["_row"]], dtype=pl.Boolean
+            )
+            rows = chunk.frame.filter(is_meant)
+            for row, mark in zip(rows["_row"], row_origin.marks(rows), strict=True):
+                yield models.Place(position, row), mark
+
     def marks(self) -> frozenset[str]:
         """Those of rejected rows that mended rows of these files replace, see core/row_origin.py."""
         found: set[str] = set()

@@ -13,7 +13,6 @@ from pathlib import Path
 from callimport.core import errors, files, table_file, workbook_writer
 from callimport.core.settings import Settings
 from callimport.extract import reader
-from callimport.ledger import Enrolled
 from callimport.profiles.exports import sources_of
 from callimport.resolve import agents_draft, unknown_callers
 from callimport.resolve.inputs import Inputs
@@ -55,15 +54,14 @@ def refuse_unfit(settings: Settings, html: Path | None = None) -> None:
 
 
 def write(
-    settings: Settings, inputs: Inputs | None, resolution: Resolution | None, enrolled: Enrolled
+    settings: Settings,
+    inputs: Inputs | None,
+    resolution: Resolution | None,
 ) -> tuple[str, ...]:
     """What to say of them, but for the rejects: those are told with their number."""
     if inputs is None or resolution is None:
         return ()
     told: list[str] = []
-    for rejected in enrolled.rejects:
-        resolution.tally.reject(rejected)
-    resolution.reject_legs()
     if settings.rejects is not None:
         _place(settings.rejects, lambda path: _write_rejects(path, inputs, resolution), force=settings.force)
     callers = resolution.unknown_callers

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from callimport.core import endings, errors, limits, models, plurals
+from callimport.core.decisions import Entered
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus, Skip
-from callimport.ledger import Enrolled, Ledger, damage, held_updates, queries
+from callimport.ledger import Ledger, damage, held_updates, queries
 from callimport.ledger.held_updates import HeldUpdate
 from callimport.transform.counts import Tally, told_of_blanks
 
@@ -21,7 +22,7 @@ class Reckoning:
     what a check counts, of which no ledger knows."""
 
     ledger: Ledger
-    enrolled: Enrolled
+    entered: Entered
     batch_id: str
     tally: Tally
     sources: tuple[models.Source, ...]
@@ -67,6 +68,7 @@ class Reckoning:
             calls=calls,
             dropped=dict(sorted(self.tally.dropped.items())),
             skipped=skipped,
+            known_rejects=len(self.tally.known_rejects),
             changed=self.updates.waiting,
             recordings=self._recordings(),
             lines=self.tally.all_lines().counts(),
@@ -85,6 +87,7 @@ class Reckoning:
             waiting=tuple(queries.waiting(database, besides=self.batch_id)),
             told=(
                 *self._not_rows(),
+                *self._known_rejects(),
                 *told_of_blanks(self.tally.blanked),
                 *self.told,
                 *self._left(summary),
@@ -112,6 +115,11 @@ class Reckoning:
         if told := ", ".join(kind for kind, count in kinds.items() if count):
             yield f"not rows: {told}"
 
+    def _known_rejects(self) -> Iterator[str]:
+        if known := len(self.tally.known_rejects):
+            rows = f"{known:,} row{'' if known == 1 else 's'}"
+            yield f"known rejects: {rows} that an earlier run has reported, or that a mended row has replaced"
+
     def _left(self, summary: endings.Summary) -> Iterator[str]:
         """What is left to do, where the exit code has something graver to tell than that."""
         pending = summary.calls.pending
@@ -130,9 +138,7 @@ class Reckoning:
         """The ledger's rejects, such as reused ids, are in the tally by now."""
         rejected = len(self.tally.rejects)
         tally = self.tally
-        calls = (
-            tally.calls + tally.duplicate + tally.replaced + sum(tally.skipped.values()) - len(self.enrolled.rejects)
-        )
+        calls = tally.calls + tally.duplicate + sum(tally.skipped.values()) - len(self.entered.rejects)
         dropped = sum(self.tally.dropped.values())
         return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
 
@@ -142,12 +148,12 @@ class Reckoning:
         of_run = [one for one in held if one.is_of_run]
         known, held_adopted = len(held) - len(of_run), sum(one.is_adopted for one in of_run)
         return endings.Calls(
-            total=self._rows().calls + self.enrolled.carried + updates.carried,
-            carried=self.enrolled.carried + updates.carried,
+            total=self._rows().calls + self.entered.carried + updates.carried,
+            carried=self.entered.carried + updates.carried,
             duplicate=self.tally.duplicate,
             skipped=sum(self._skipped(stand).values()),
             # Until an update of it ended otherwise, a known call is among these.
-            unchanged=self.enrolled.unchanged + self.tally.replaced - updates.known + updates.unchanged - known,
+            unchanged=self.entered.unchanged - updates.known + updates.unchanged - known,
             delivered=stand[ItemStatus.DELIVERED] - adopted - (len(of_run) - held_adopted),
             updated=updates.updated,
             adopted=adopted - held_adopted,
@@ -160,12 +166,12 @@ class Reckoning:
 
     def _skipped(self, stand: Mapping[ItemStatus, int]) -> dict[str, int]:
         skipped = {str(skip): count for skip, count in sorted(self.tally.skipped.items())}
-        gone = self.enrolled.gone + self.updates.gone + stand[ItemStatus.GONE]
+        gone = self.entered.gone + self.updates.gone + stand[ItemStatus.GONE]
         # Within a run, nothing else is withdrawn than what was found to be there.
-        existing = self.enrolled.existing + stand[ItemStatus.WITHDRAWN]
+        existing = self.entered.existing + stand[ItemStatus.WITHDRAWN]
         given_up = {
             str(Skip.EXISTING): existing,
-            str(Skip.WITHDRAWN): self.enrolled.withdrawn,
+            str(Skip.WITHDRAWN): self.entered.withdrawn,
             str(Skip.GONE): gone,
         }
         return skipped | {skip: count for skip, count in given_up.items() if count}
@@ -184,7 +190,12 @@ class Reckoning:
         if calls.in_doubt or calls.held:
             earned.append(ExitCode.IN_DOUBT)
         troubles = (calls.refused, calls.failed, self.updates.late_troubles)
-        if rows.rejected or any(troubles) or self.recordings.refused or self.recordings.failed:
+        if (
+            rows.rejected > len(self.tally.known_rejects)
+            or any(troubles)
+            or self.recordings.refused
+            or self.recordings.failed
+        ):
             earned.append(ExitCode.ROWS_FAILED)
         if limits.is_failing(self.fail_on, skipped, duplicate=calls.duplicate, changed=self.updates.waiting):
             earned.append(ExitCode.ROWS_FAILED)
@@ -194,9 +205,9 @@ class Reckoning:
 
 
 def findings(tally: Tally, sources: tuple[models.Source, ...]) -> tuple[endings.Finding, ...]:
-    """The rules that rows broke, the most frequent first."""
+    """The rules that rows broke, the most frequent first. Known rejects were told before."""
     by_rule: dict[str, list[tuple[models.Place, str]]] = defaultdict(list)
-    for place in sorted(tally.rejects):
+    for place in sorted(tally.rejects.keys() - tally.known_rejects):
         for reason in tally.rejects[place]:
             by_rule[reason.rule].append((place, reason.message))
     found = [

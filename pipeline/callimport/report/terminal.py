@@ -64,6 +64,7 @@ _MEANING = {
 
 # Of a call, by where it stands.
 MEANINGS = _ENDINGS | {
+    "waiting": "no lead found for the number yet; later runs look again",
     "in_flight": "under way when the run ended",
     "withdrawn": "given up by a person, or in the CRM before",
     "gone": "deleted in the CRM by a person",

@@ -1,14 +1,15 @@
 """Find lead and agent of staged calls: calls with a lead are ready for the ledger, others wait for one."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 from callimport.core import mapping, models
+from callimport.core.decisions import CALLS
 from callimport.core.places import numbered, placed
 from callimport.profiles.exports import ProfileFiles
-from callimport.resolve import leads
+from callimport.resolve import leads, payload
 from callimport.resolve.agents import Agents
 from callimport.resolve.agents_draft import AgentsFound
 from callimport.resolve.unknown_callers import UnknownCallers
@@ -20,12 +21,13 @@ Reasons = Mapping[int, tuple[models.Reason, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Calls of one profile's files. Columns: `mapping.CALL_COLUMNS`; lead_id is null in `leadless`, executed_by where
-    nobody is named."""
+    """Calls of one profile's files: with a lead, and without. Columns: PLACE, CONTENT and executed_by (null: nobody is
+    named). `planned` are all of them as the plan takes them (CALLS), where it is known whose CRM it is."""
 
     its: ProfileFiles
     calls: pl.DataFrame
     leadless: pl.DataFrame
+    planned: pl.DataFrame
 
 
 class Resolution:
@@ -41,6 +43,8 @@ class Resolution:
         self._in_file = in_file
         self._with_mark = with_mark
         self.agents = agents.anew()
+        # Whose CRM it is; without it there is no key to a call, and none is planned.
+        self.account_id: int | None = None
         # What the CRM knows of leads, and the ledger, by keys, of the leads of calls and of their having been sent.
         self.found: leads.Leads | None = None
         self.pins: Callable[[list[str]], Mapping[str, int]] = _no_pins
@@ -59,24 +63,14 @@ class Resolution:
         staged, in_file, agents, drafts_agents, with_mark = self._given
         one = Resolution(staged, in_file, agents, drafts_agents=drafts_agents, with_mark=with_mark)
         one.agents.users, one.pins, one.sent = self.agents.users, self.pins, self.sent
+        one.found, one.account_id = self.found, self.account_id
         return one
 
     def parts(self) -> Iterator[Resolved]:
         """Yield all calls, one partition at a time. To be gone through once."""
         for part in self._staged.calls(self.tally, self.in_question, self.duplicates):
             self.contradicted.update(self._keys(part.its, part.contradicting))
-            yield self._resolved(part.its, part.calls)
-
-    def sightings(self, part: Resolved, account_id: int) -> Iterator[models.Sighting]:
-        """The calls with a lead, ready to be enrolled."""
-        return self._mapped(part.its, part.calls, account_id)
-
-    def leadless(self, part: Resolved, account_id: int) -> Iterator[models.Sighting]:
-        """The calls without a lead that would be fit to be sent; `lead_id` is 0."""
-        calls, places = numbered(part.leadless.with_columns(pl.lit(1, pl.Int64).alias("lead_id")))
-        broken = validate.validate_communications(mapping.communications(calls))
-        fit = placed(calls.filter(~pl.col("_row").is_in(list(broken))), places)
-        return self._mapped(part.its, fit.with_columns(pl.lit(0).alias("lead_id")), account_id)
+            yield self.resolved(part.its, part.calls)
 
     def knows_lead(self, phone: str) -> bool:
         """Whether the leads file says whose a number is, or that it is of several."""
@@ -86,27 +80,63 @@ class Resolution:
         """Who tells whose a number is: the leads file, or else the CRM where it was asked."""
         return self._in_file if self.knows_lead(phone) else self.found
 
-    def reject_leadless(self, rejected: models.RejectedRow) -> None:
-        """One of the calls without a lead may not wait after all."""
-        self.tally.unskip(models.Skip.NO_LEAD, rejected.place)
-        self.tally.reject(rejected)
-
-    def reject_legs(self) -> None:
-        """Once all rejects are known: see `StagedCalls.reject_legs`."""
+    def reject(self, by_plan: Iterable[models.RejectedRow] = (), leadless: Iterable[models.RejectedRow] = ()) -> None:
+        """Once all rejects are known, those of the plan, too: reject the rows that were joined to one of them."""
+        for rejected in leadless:
+            self.tally.unskip(models.Skip.NO_LEAD, rejected.place)
+        for rejected in (*by_plan, *leadless):
+            self.tally.reject(rejected)
         self._staged.reject_legs(self.tally)
 
-    def _resolved(self, its: ProfileFiles, staged: pl.DataFrame) -> Resolved:
+    def fingerprints(self) -> dict[models.Place, str]:
+        """Of the rejected rows: by these the ledger knows them again. The files are read once more."""
+        settled = self._staged.origins.settled
+        return {
+            place: settled.fingerprint(self.exports.of(place.source).system, mark)
+            for place, mark in self.exports.marks_of(self.tally.rejects.keys())
+        }
+
+    def resolved(self, its: ProfileFiles, staged: pl.DataFrame) -> Resolved:
+        """Find lead and agent of staged calls of one profile's files (PLACE, CONTENT), and make their payloads."""
         calls, places = numbered(staged)
         calls = self._with_lead_and_agent(its, calls, places)
         has_lead = pl.col("lead_id").is_not_null()
         known, leadless = calls.filter(has_lead), placed(calls.filter(~has_lead), places)
         self.tally.skip(models.Skip.NO_LEAD, leadless)
         self.unknown_callers.see(leadless)
-        # Nothing leaves that would break the vendor's rules, whichever part of ours let it through.
-        unfit = validate.validate_communications(mapping.communications(known))
-        known = placed(self._without(its, known, places, unfit), places)
+        known, payloads = self._with_payload(its, known, places)
         self.tally.calls += known.height
-        return Resolved(its, known.select(mapping.CALL_COLUMNS), leadless.select(mapping.CALL_COLUMNS))
+        return Resolved(its, known, leadless, self._planned(its, known, payloads, leadless))
+
+    def _with_payload(
+        self, its: ProfileFiles, calls: pl.DataFrame, places: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.Series]:
+        """The calls that are fit to be sent, placed, and what would be sent of each."""
+        identified = self._identified(its, placed(calls, places)).with_columns(calls["_row"].alias("_row"))
+        messages = payload.communications(identified, with_reference=self._with_mark and self.account_id is not None)
+        # Nothing leaves that would break the vendor's rules, whichever part of ours let it through.
+        unfit = validate.validate_communications(messages)
+        self._without(its, calls, places, unfit)
+        is_fit = ~pl.col("_row").is_in(list(unfit))
+        return placed(identified.filter(is_fit), places), payload.as_text(messages.filter(is_fit))
+
+    def _planned(
+        self, its: ProfileFiles, calls: pl.DataFrame, payloads: pl.Series, leadless: pl.DataFrame
+    ) -> pl.DataFrame:
+        if self.account_id is None:
+            return pl.DataFrame(schema=CALLS)
+        return pl.concat([payload.for_plan(calls, payloads), payload.for_plan(self._identified(its, leadless), None)])
+
+    def _identified(self, its: ProfileFiles, calls: pl.DataFrame) -> pl.DataFrame:
+        if self.account_id is None:
+            return calls
+        return payload.identified(
+            calls,
+            system=its.system,
+            id_is_unique=its.profile.identity,
+            account_id=self.account_id,
+            marks=self.origins.of_calls(its.system) if self.origins else None,
+        )
 
     def _with_lead_and_agent(self, its: ProfileFiles, calls: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
         """The calls whose lead and agent are known, or whose lead nobody is; the others are rejected."""
@@ -152,20 +182,11 @@ class Resolution:
         is_rejected = pl.col("_row").is_in(list(rejects))
         self.in_question.see(placed(calls.filter(is_rejected), places), its.system, id_is_unique=its.profile.identity)
         for row, reasons in rejects.items():
-            self._staged.reject(self.tally, models.RejectedRow(models.Place(*places.row(row)), reasons))
+            self.tally.reject(models.RejectedRow(models.Place(*places.row(row)), reasons))
         return calls.filter(~is_rejected)
 
     def _keys(self, its: ProfileFiles, calls: pl.DataFrame) -> list[str]:
         return mapping.keys(calls, system=its.system, id_is_unique=its.profile.identity)
-
-    def _mapped(self, its: ProfileFiles, calls: pl.DataFrame, account_id: int) -> Iterator[models.Sighting]:
-        return mapping.sightings(
-            calls,
-            system=its.system,
-            id_is_unique=its.profile.identity,
-            account_id=account_id,
-            with_mark=self._with_mark,
-        )
 
 
 def _no_pins(_: list[str]) -> Mapping[str, int]:

@@ -1,150 +1,138 @@
-"""Calls of earlier files that had no lead, and may have one now. They are kept in the ledger for as long as it may take
-a salesperson to enter a lead, and go to the CRM with the first run that finds it, whatever files that one has."""
+"""Calls of earlier files that had no lead, and may have one now.
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+They wait in the ledger for as long as it may take a salesperson to enter a lead, and go to the CRM with the first run
+that finds it, whatever files that run has.
+"""
 
-from callimport.core import mapping, models, plurals, privacy
-from callimport.ledger import Enrolled, Enrolment, Ledger, row_origins, waiting_items
-from callimport.resolve.inputs import Inputs
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from callimport.core import plurals, privacy
+from callimport.core.decisions import CALLS
+from callimport.ledger import Ledger, waiting_items
+from callimport.profiles.exports import ProfileFiles
 from callimport.resolve.resolution import Resolution
+from callimport.transform.staged_calls import STAGED
 
 # So many numbers of several leads are told one by one.
 _TOLD_AT_MOST = 10
+_PLACES = ("source_name", "source_row", "is_of_minute")
 
 
-class Latecomers:
-    """Of one run, for one enrolment."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Waiting calls that have a lead now: as the plan takes them (CALLS), and where each was seen last."""
 
-    def __init__(
+    calls: pl.DataFrame
+    places: pl.DataFrame
+
+
+@dataclass(slots=True)
+class WaitingCalls:
+    """The waiting calls of one run. `shapes` tells of the fingerprint of the settings that made a call, by which of the
+    run's profiles it is read. `several` counts the calls of each number that several leads have; `found` are the
+    numbers that have a lead."""
+
+    shapes: Mapping[str, ProfileFiles]
+    several: Counter[str] = field(default_factory=Counter)
+    found: set[str] = field(default_factory=set)
+    found_keys: set[str] = field(default_factory=set)
+
+    def with_lead(self, resolution: Resolution, waiting: pl.DataFrame) -> Found:
+        """Those of some waiting calls that have a lead by now. Columns: key, shape, staged, phone and _PLACES."""
+        parts = [
+            self._resolved(resolution, self.shapes[str(shape)], calls)
+            for (shape,), calls in waiting.partition_by("shape", as_dict=True).items()
+        ]
+        calls = pl.concat([pl.DataFrame(schema=CALLS), *parts])
+        self.found |= set(calls["phone"])
+        self.found_keys |= set(calls["key"])
+        places = calls.select("key").join(waiting, on="key", how="left", maintain_order="left").select(_PLACES)
+        return Found(calls, places)
+
+    def made_whole(self, resolution: Resolution, calls: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+        """Calls of today (CALLS) that show a part of a call that waits (`items`: ITEMS) tell of the whole call, with
+        the lead that it has found."""
+        waiting = items.filter(pl.col("status") == "waiting").select("key", "staged", pl.col("legs").alias("_legs"))
+        parts = calls.filter(pl.col("payload").is_not_null()).join(waiting, on="key", suffix="_known")
+        parts = parts.filter(_lacks_legs())
+        if parts.is_empty():
+            return calls
+        of_source = {source: its for its in self.shapes.values() for source in its.sources}
+        whole = pl.concat(
+            self._resolved(
+                resolution, of_source[int(str(source))], rows.with_columns(pl.col("staged_known").alias("staged"))
+            )
+            for (source,), rows in parts.partition_by("source", as_dict=True).items()
+        )
+        kept = parts.select("key", "source", "row", "marks")
+        whole = whole.drop("source", "row", "marks").join(kept, on="key").select(list(CALLS))
+        return pl.concat([calls.filter(~pl.col("key").is_in(whole["key"].implode())), whole])
+
+    def closed(
         self,
         ledger: Ledger,
-        inputs: Inputs,
         resolution: Resolution,
         now: datetime,
         grace: timedelta,
         *,
-        asks_crm: bool,
-    ) -> None:
-        self._database = ledger.database
-        self._inputs = inputs
-        self._resolution = resolution
-        self._now = now
-        self._grace = grace
-        self._asks_crm = asks_crm
-        # By profile: its calls wait for a run with files of this profile. That run may have files of other profiles.
-        self._sources_of = {mapping.settings_fingerprint(inputs.shape(its)): its.sources for its in inputs.by_profile}
-        self._shapes = tuple(self._sources_of)
-        waiting_items.begin(self._database)
-
-    @property
-    def numbers(self) -> Iterator[str]:
-        """Of those that wait; however long: none is given up by a run that has not looked for its lead once more."""
-        return waiting_items.numbers(self._database, self._shapes) if self._grace else iter(())
-
-    def batch(self) -> models.Batch:
-        """What is enrolled: the files of this run, and those that the calls came from which have found their lead."""
-        if self._grace:
-            waiting_items.find(self._database, self._shapes, self._whose)
-        files = self._inputs.batch.sources
-        known = {source.sha256 for source in files}
-        more = (
-            models.Source(Path(name), sha256, size, 0)
-            for sha256, (name, size) in waiting_items.sources(self._database).items()
-        )
-        return replace(self._inputs.batch, sources=(*files, *(one for one in more if one.sha256 not in known)))
-
-    def _whose(self, phone: str, started_at: int) -> int | None:
-        leads = self._resolution.leads_with(phone)
-        if leads is None or not leads.knows(phone):
-            return None
-        return leads.lead_of(phone, datetime.fromtimestamp(started_at, UTC)) or waiting_items.SEVERAL
-
-    def gather(self, leadless: Iterable[models.Sighting]) -> None:
-        """Take calls of today's files that have no lead."""
-        waiting_items.see(self._database, leadless)
-
-    def see(self, enrolment: Enrolment, batch: models.Batch) -> None:
-        """Bring in those that have found their lead, after the calls of the files: what these have, or reject, is
-        theirs. Of those that may be one call only the first comes now: by the next run it is known, and the others are
-        held beside it.
-        """
-        places = places_in(batch)
-        waiting_items.pass_over(self._database, self._resolution.origins.replaced())
-        if self._grace:
-            waiting_items.make_whole(self._database, self._shapes)
-        waiting_items.stand_back_today(self._database)
-        coming = waiting_items.coming(self._database, places)
-        rejects = self._resolution.tally.rejects
-        waiting_items.stand_back(self._database, self._resolution.in_question.among(coming, rejects))
-        waiting_items.stand_apart(self._database)
-        enrolment.see(waiting_items.coming(self._database, places))
-        self._sift()
-        enrolment.note_origins(waiting_items.marks(self._database, places), ())
-
-    def _sift(self) -> None:
-        """Those of today's files that begin to wait: none that is a row known under another key."""
-        waiting_items.sift(self._database)
-        marks = list(self._resolution.origins.mended_calls())
-        mended = waiting_items.mended_today(self._database)
-        rejects = [
-            rejected
-            for its in self._inputs.by_profile
-            for rejected in row_origins.rejects_of_leadless(
-                self._database, mended, [one for one in marks if one[0].source in its.sources], its.system
-            )
-        ]
-        for rejected in rejects:
-            self._resolution.reject_leadless(rejected)
-        waiting_items.pass_over(self._database, (rejected.place for rejected in rejects))
-        waiting_items.drop_passed_over(self._database)
-
-    def entered(self, enrolled: Enrolled, batch: models.Batch) -> Enrolled:
-        """Once all is entered: keep the calls of today's files that have no lead. Those of earlier files are counted as
-        carried along, as they are no rows of this run."""
-        if self._grace:
-            for shape, sources in self._sources_of.items():
-                waiting_items.keep(self._database, batch, shape, sources, self._now, asks_crm=self._asks_crm)
-        waiting_items.forget_items(self._database)
-        return replace(enrolled, carried=enrolled.carried + waiting_items.came_along(self._database))
-
-    def close(self, *, is_plan: bool) -> tuple[str, ...]:
-        """At the end of the run: give up those whose time is over, and say what became of all; a plan says what would.
-        Not before: who is killed on the way tells nobody, and the next run would find nothing to tell of."""
-        over = self._now - self._grace
-        found = self._resolution.found
-        undecided = found.undecided if found is not None and self._grace else ()
+        asked_crm: bool,
+        is_plan: bool,
+    ) -> tuple[str, ...]:
+        """At the end of the run: give up the calls whose time is over, and say what became of all; a plan says what
+        would."""
+        database, shapes, over = ledger.database, tuple(self.shapes), now - grace
+        undecided = resolution.found.undecided if resolution.found is not None else ()
         given_up = waiting_items.give_up(
-            self._database, self._shapes, over, asked_crm=self._asks_crm, undecided=undecided
+            database, shapes, over, asked_crm=asked_crm, undecided={*undecided, *self.several, *self.found}
         )
         would = "would be " if is_plan else ""
         along = "would come along" if is_plan else "came along"
         back = "it may be the same as one of today's or a rejected row; tried again by the next run"
-        in_time, beyond = waiting_items.left(self._database, self._shapes, over)
+        in_time, beyond = waiting_items.left(database, shapes, over, {*self.several, *self.found})
+        stood_back = waiting_items.count_of(database, shapes, self.found)
         lines = (
-            (waiting_items.came_along(self._database), f"of earlier files found a lead and {along}"),
-            (waiting_items.stood_back(self._database), f"with a lead by now {would}held back: {back}"),
-            (in_time, f"without a lead {would}kept: tried again for {self._grace.days} days, whatever files a run has"),
+            (len(self.found_keys) - stood_back, f"of earlier files found a lead and {along}"),
+            (stood_back, f"with a lead by now {would}held back: {back}"),
+            (in_time, f"without a lead {would}kept: tried again for {grace.days} days, whatever files a run has"),
             (beyond, f"without a lead {would}kept until a run asks the CRM once more (--find-leads)"),
             (given_up, f"{would}given up: no lead has come within --lead-grace"),
         )
-        return (*(f"{plurals.calls(count)} {what}" for count, what in lines if count), *self._undecided(would))
+        return (*(f"{plurals.calls(count)} {what}" for count, what in lines if count), *self._told(resolution, would))
 
-    def _undecided(self, would: str) -> Iterator[str]:
+    def _told(self, resolution: Resolution, would: str) -> Iterator[str]:
         """Nobody is given up for having too many leads: a person decides, however late."""
-        found = waiting_items.undecided(self._database)
-        for phone, calls in found[:_TOLD_AT_MOST]:
-            leads = self._resolution.leads_with(phone)
+        ordered = sorted(self.several.items(), key=lambda one: (-one[1], one[0]))
+        for phone, calls in ordered[:_TOLD_AT_MOST]:
+            leads = resolution.leads_with(phone)
             why = leads.why_undecided(phone) if leads is not None else "several leads have this number"
             yield f"{plurals.calls(calls)} of {privacy.mask_phone(phone)} {would}kept: {why}"
-        if more := found[_TOLD_AT_MOST:]:
+        if more := ordered[_TOLD_AT_MOST:]:
             calls = sum(count for _, count in more)
             yield f"{plurals.calls(calls)} of {len(more):,} more numbers {would}kept: several leads have each of these"
 
+    def _resolved(self, resolution: Resolution, its: ProfileFiles, waiting: pl.DataFrame) -> pl.DataFrame:
+        """CALLS with a lead. What else a call lacks by now, such as an agent, leaves it waiting."""
+        apart = resolution.anew()
+        staged = waiting.select(pl.col("staged").str.json_decode(pl.Struct(STAGED)).struct.unnest()).with_columns(
+            pl.lit(_NO_SOURCE, pl.Int64).alias("_source"), pl.int_range(pl.len(), dtype=pl.Int64).alias("_row")
+        )
+        calls = apart.resolved(its, staged).planned.filter(pl.col("payload").is_not_null())
+        phones = waiting["phone"].to_list()
+        for place, reasons in apart.tally.rejects.items():
+            if any(reason.rule == "lead_several" for reason in reasons):
+                self.several[phones[place.row]] += 1
+        return calls
 
-def places_in(batch: models.Batch) -> Callable[[str, int], models.Place]:
-    """Where a row lies of the file with that hash."""
-    position = {source.sha256: number for number, source in enumerate(batch.sources)}
-    return lambda sha256, row: models.Place(position[sha256], row)
+
+# Waiting calls lie in no file of this run.
+_NO_SOURCE = -1
+
+
+def _lacks_legs() -> pl.Expr:
+    known = pl.col("_legs").fill_null("").str.split("\n").list.filter(pl.element() != "")
+    return known.list.set_difference(pl.col("legs").fill_null("").str.split("\n")).list.len() > 0

@@ -16,20 +16,21 @@ EXAMPLES = 3
 
 @dataclass(slots=True)
 class Tally:
-    """`rejects` are kept whole: they are what the reject file is made of. `calls` are those that go on to the ledger;
-    `skipped` and `duplicate` ones are calls, too, and so are `replaced` ones: rejected rows that were mended, and sent
-    so, before. `blanked` counts, by column and word, the cells that were read as blank because the word means nothing.
-    `lines` counts the lines of each source; a source that is read again is not counted again."""
+    """`rejects` are kept whole: they are what the reject file is made of. `known_rejects` are those of them that an
+    earlier run has reported, or that a mended row has replaced. `calls` are those that go on to the ledger; `skipped`
+    and `duplicate` ones are calls, too. `blanked` counts, by column and word, the cells that were read as blank because
+    the word means nothing. `lines` counts the lines of each source; a source that is read again is not counted again.
+    """
 
     read: int = 0
     joined: int = 0
     calls: int = 0
     duplicate: int = 0
-    replaced: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     blanked: Counter[tuple[str, str]] = field(default_factory=Counter)
     rejects: dict[models.Place, tuple[models.Reason, ...]] = field(default_factory=dict)
+    known_rejects: set[models.Place] = field(default_factory=set)
     lines: dict[int, models.Lines] = field(default_factory=dict)
     _first: dict[str, list[models.Place]] = field(default_factory=dict)
 
@@ -40,6 +41,11 @@ class Tally:
     def reject(self, rejected: models.RejectedRow) -> None:
         """Note why a row is no call. One that was rejected before keeps what was said of it first."""
         self.rejects.setdefault(rejected.place, rejected.reasons)
+
+    def settle(self, place: models.Place, why: models.Reason) -> None:
+        """Note a row that a mended row has replaced."""
+        self.rejects[place] = (why,)
+        self.known_rejects.add(place)
 
     def drop(self, kind: str, rows: pl.DataFrame) -> None:
         """`rows` (columns `_source`, `_row`) are no calls of a customer."""

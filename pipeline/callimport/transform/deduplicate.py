@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from callimport.core import models, places, plurals
-from callimport.core.places import PLACE
+from callimport.core import models, plurals
+from callimport.core.places import PLACE, SCHEMA
 from callimport.profiles.exports import ProfileFiles
 from callimport.transform.staging import HASH
 
 _SHOWN = 5
 _CONTENT_SEED = 1
+_PAIR = {**SCHEMA, **{f"_into{name}": pl.Int64 for name in PLACE}}
 # What makes a key: of a call with an id that is unique the first two, of another call all but `_id`.
 _KEY = ("_system", "_id", "_at", "_direction", "_phone")
 
@@ -63,43 +64,27 @@ class Judged:
 class Duplicates:
     """Judges the calls of a run, and remembers what to say of them."""
 
-    def __init__(
-        self,
-        in_minutes: frozenset[int] = frozenset(),
-        stand_ins: Iterable[tuple[models.Place, models.Place]] = (),
-        replaced: Iterable[models.Place] = (),
-    ) -> None:
-        """`in_minutes` are the sources whose starts have no seconds.
-
-        `stand_ins` are calls whose mended row is another call of this run, each with that call: they count as its
-        copies. A call in `replaced` is an item already: it is neither copy nor twin, but a call that differs from it is
-        its twin.
-        """
+    def __init__(self, in_minutes: frozenset[int] = frozenset()) -> None:
+        """`in_minutes` are the sources whose starts have no seconds."""
         self._in_minutes = in_minutes
-        self._stood_in_for = _frame((*place, *instead) for place, instead in stand_ins)
-        self._replaced = _frame((*place, *place) for place in replaced).select(PLACE)
         self._minute_copies: list[models.Place] = []
         self._minute_count = 0
 
     def judge(self, calls: pl.DataFrame, by_profile: Iterable[ProfileFiles]) -> Judged:
         """Judge a partition of staged calls. `by_profile` says which system each file is of, and whether its ids are
         unique."""
-        stood_in_for = self._stood_in_for.join(calls, on=PLACE, how="semi")
-        calls = _without(calls, stood_in_for)
         suspects = calls.filter(pl.col(HASH).is_duplicated())
         if suspects.is_empty():
-            return Judged(calls, stood_in_for, suspects)
+            return Judged(calls, pl.DataFrame(schema=_PAIR), suspects)
         several = _keyed(suspects, by_profile)
-        twins = several.filter("_is_twin")
-        named = _without(_named(twins), self._replaced)
-        equal = _without(several.filter(~pl.col("_is_twin")), self._replaced)
+        named = _named(several.filter("_is_twin"))
+        equal = several.filter(~pl.col("_is_twin"))
         kept = [pl.col(name).first().over(_KEY).alias(f"_into{name}") for name in PLACE]
         copies = equal.with_columns(kept).filter(~pl.struct(_KEY).is_first_distinct())
         self._note_minutes(copies.filter(pl.col("_id").is_null() & pl.col("_source").is_in(list(self._in_minutes))))
-        copies = pl.concat([stood_in_for, copies.select(stood_in_for.columns)])
         return Judged(
             _without(_without(calls, copies), named),
-            copies,
+            copies.select(list(_PAIR)),
             calls.join(named, on=PLACE, how="semi", maintain_order="left"),
             tuple(
                 (models.Place(source, row), has_id, models.Place(other_source, other_row))
@@ -192,9 +177,3 @@ def _as(prefix: str, names: Sequence[str]) -> list[pl.Expr]:
 
 def _without(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     return rows.join(others, on=PLACE, how="anti", maintain_order="left") if others.height else rows
-
-
-def _frame(pairs: Iterable[tuple[int, int, int, int]]) -> pl.DataFrame:
-    into = {f"_into{name}": pl.Int64 for name in PLACE}
-    found = pl.DataFrame(list(pairs), schema={**places.SCHEMA, **into}, orient="row")
-    return found.unique(PLACE, keep="first", maintain_order=True)

@@ -1,14 +1,14 @@
 """What the rejected rows of a run tell of the calls that they are, so that these are left alone."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Self
 
 import polars as pl
 
 from callimport.core import models
+from callimport.core.places import PLACE, SCHEMA
 
-# As near as a call without seconds may lie to another one of the same number.
-NEAR_SECONDS = 60
+_NOTHING = pl.DataFrame(schema={"system": pl.String, "call_id": pl.String, "phone": pl.String, "started_at": pl.Int64})
 
 
 class InQuestion:
@@ -43,19 +43,10 @@ class InQuestion:
             )
         )
 
-    def among(self, calls: Iterable[models.Sighting], rejected: Collection[models.Place]) -> set[str]:
-        """The keys of those that a rejected row may be: by its id, or by its number and about its time."""
-        ids: set[tuple[str, str | None]] = set()
-        times: dict[str | None, list[int | None]] = {}
-        for rows in self._rows:
-            for source, row, system, call_id, phone, at in rows.iter_rows():
-                if models.Place(source, row) in rejected:
-                    if call_id is not None:
-                        ids.add((system, call_id))
-                    times.setdefault(phone, []).append(at)
-        return {
-            call.key
-            for call in calls
-            if (call.system, call.call_id) in ids
-            or any(at is None or abs(at - call.started_at) <= NEAR_SECONDS for at in times.get(call.phone, ()))
-        }
+    def rows(self, rejected: Collection[models.Place]) -> pl.DataFrame:
+        """The rows that were rejected after all. Columns: system, call_id (null: no identity), phone, and started_at in
+        Unix seconds, null where it cannot be read."""
+        places = pl.DataFrame(list(rejected), schema=SCHEMA, orient="row")
+        found = [rows.join(places, on=PLACE, how="semi") for rows in self._rows]
+        columns = ("system", "call_id", pl.col("customer_phone").alias("phone"), "started_at")
+        return pl.concat([_NOTHING, *(rows.select(columns) for rows in found)])

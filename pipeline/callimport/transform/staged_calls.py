@@ -12,7 +12,7 @@ import polars as pl
 
 from callimport.core import models, number_lists, readahead, row_origin
 from callimport.core.places import PLACE, SCHEMA, numbered, of_source, placed
-from callimport.core.row_origin import Origins
+from callimport.core.row_origin import Origins, Settled
 from callimport.core.settings import Settings
 from callimport.profiles import blanks, profile, timestamps
 from callimport.profiles.exports import Exports, ProfileFiles
@@ -29,10 +29,17 @@ CONTENT = (
     "call_id", "lead_id", "direction", "status", "started_at", "duration_seconds", "customer_phone", "agent_id",
     "agent_email", "agent_name", "agent_extension", "description", "recording", "_legs",
 )  # fmt: skip
+# The same with types, as the ledger keeps it of a call that waits for a lead.
+STAGED: dict[str, pl.DataType | type[pl.DataType]] = {
+    **dict.fromkeys(CONTENT, pl.String),
+    **dict.fromkeys(("lead_id", "duration_seconds", "agent_id"), pl.Int64),
+    "started_at": pl.Datetime("us", "UTC"),
+}
 _AGENT = ("agent_id", "agent_email", "agent_name", "agent_extension")
 # The ledger keeps the ids of rows one a line and compares them as JSON; what is in a file's cell may be anything.
 _NOT_IN_IDS = r'[\x00-\x1f"\\]'
 _UNANSWERED = [word for word in call_log.STATUS_WORDS if word != "answered"]
+_SETTLED = models.Reason("settled", "this row was mended and imported: its mended form counts, so leave this one out")
 _BY_PLACE = pl.struct(PLACE).hash()
 _BY_GROUP = pl.when(pl.col("_group").is_not_null()).then(pl.col("_group").hash()).otherwise(_BY_PLACE)
 _BY_CHAIN = (
@@ -65,11 +72,13 @@ class _Validated:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Rows as they stand in a file, and what they are. `internal` has canonical rows that can be judged only beside all
-    rows of their group, see `legs.attach_internal`. `blanked` counts the words that were read as blank."""
+    """Rows of a file, and what they are. `internal` has canonical rows that can be judged only beside all rows of their
+    group, see `legs.attach_internal`. `settled` rows are mended already. `blanked` counts the words that were read as
+    blank."""
 
     source: int
-    frame: pl.DataFrame
+    height: int
+    settled: list[int]
     validated: _Validated
     internal: pl.DataFrame
     blanked: blanks.Counts
@@ -119,21 +128,14 @@ class StagedCalls:
         self._sources = deduplicate.Sources()
         # Rows with an _origin that cannot be read.
         self._unclear: dict[models.Place, models.Reason] = {}
-        # The calls of mended rows, and of rows that are known by their mark.
-        self._marked: set[models.Place] = set()
-        self._is_staged = False
         self.origins = Origins(announced=exports.marks())
         # Counted on the way to the staged calls; `calls` and what comes after it go on with copies.
         self.tally = Tally(lines=exports.lines)
         self.in_question = InQuestion()
 
-    def stage(self, marks: frozenset[str] = frozenset()) -> Iterator[None]:
-        """Read all files, chunk by chunk. Does nothing if they were read before. `marks` are the marks of the rejected
-        rows that the ledger knows as mended."""
-        if self._is_staged:
-            return
-        self._is_staged = True
-        self.origins.known = marks
+    def stage(self, settled: Settled | None = None) -> Iterator[None]:
+        """Read all files, chunk by chunk. `settled` are the rejected rows that the ledger knows as mended."""
+        self.origins.settled = settled or Settled()
         for rules in self._rules:
             if rules.its.profile.legs is None:
                 for validated in self._validated(rules):
@@ -166,10 +168,12 @@ class StagedCalls:
 
     def duplicates(self) -> Duplicates:
         """Return the judge of all staged calls."""
-        stand_ins = (
-            (place, instead) for place, instead in self.origins.stand_ins() if {place, instead} <= self._marked
-        )
-        return Duplicates(self._sources.in_minutes(), stand_ins, self.origins.replaced())
+        return Duplicates(self.of_minute)
+
+    @property
+    def of_minute(self) -> frozenset[int]:
+        """The sources whose starts have no seconds."""
+        return self._sources.in_minutes()
 
     def reject_legs(self, tally: Tally) -> None:
         """Reject the rows that were joined to a row that proved to be a reject: mended, the call is whole again."""
@@ -181,14 +185,7 @@ class StagedCalls:
             for place, into in _pairs(legs_of):
                 if place not in tally.rejects:
                     tally.joined -= 1
-                    self.reject(tally, self._with_its_leg(place, into))
-
-    def reject(self, tally: Tally, rejected: models.RejectedRow) -> None:
-        """Unless it is known by its mark: then a person has mended it, and it is a call that was sent so."""
-        if self.origins.settles(rejected):
-            tally.replaced += 1
-        else:
-            tally.reject(rejected)
+                    tally.reject(self._with_its_leg(place, into))
 
     # Rows
 
@@ -196,21 +193,25 @@ class StagedCalls:
         """Every chunk, read by the profile and validated. The next one is read while this one is counted and staged."""
         chunks = self.exports.chunks(rules.its.sources)
         for chunk in readahead.one_ahead(self._read(rules, source, chunk) for source, chunk in chunks):
-            self.tally.read += chunk.frame.height
+            self.tally.read += chunk.height
             self.tally.blanked += chunk.blanked
-            self.origins.see(chunk.source, chunk.frame)
+            for row in chunk.settled:
+                self.tally.settle(models.Place(chunk.source, row), _SETTLED)
             if internal is not None:
                 internal.add(chunk.internal, _BY_GROUP)
             yield chunk.validated
 
     def _read(self, rules: _Rules, source: int, chunk: models.Chunk) -> _Chunk:
         blanked: blanks.Counts = Counter()
-        canonical = profile.canonical(rules.its.profile, chunk.frame, self._given_of(rules, chunk), blanked)
+        settled = self.origins.see(source, rules.its.system, chunk.frame)
+        rows = chunk.frame.filter(~pl.col("_row").is_in(settled)) if settled else chunk.frame
+        canonical = profile.canonical(rules.its.profile, rows, self._given_of(rules, chunk), blanked)
         canonical = of_source(canonical, source)
-        for row, fault in row_origin.faults(chunk.frame).items():
+        for row, fault in row_origin.faults(rows).items():
             self._unclear[models.Place(source, row)] = fault
         validated = self._validate(rules, canonical.filter(~legs.is_internal()))
-        return _Chunk(source, chunk.frame, validated, canonical.filter(legs.is_internal()), blanked)
+        internal = canonical.filter(legs.is_internal())
+        return _Chunk(source, chunk.frame.height, settled, validated, internal, blanked)
 
     def _validate(self, rules: _Rules, canonical: pl.DataFrame) -> _Validated:
         canonical, places = numbered(canonical)
@@ -259,7 +260,7 @@ class StagedCalls:
             # A row whose cells do not stand in their columns says nothing about its agent.
             if is_nameless and reasons[0].rule not in call_log.WHOLE_ROW and self._no_agent:
                 reasons += (self._no_agent,)
-            self.reject(self.tally, models.RejectedRow(models.Place(source, row), reasons))
+            self.tally.reject(models.RejectedRow(models.Place(source, row), reasons))
 
     def _skip(self, rows: pl.DataFrame, groups: pl.Series | None = None) -> None:
         """Of several rows of one call the first stands for it, unless the call is in `groups` and has better ones."""
@@ -274,10 +275,6 @@ class StagedCalls:
     def _stage(self, its: ProfileFiles, calls: pl.DataFrame) -> None:
         staged = calls.select(*PLACE, *CONTENT)
         self._sources.see(staged)
-        if self.origins:
-            marked = [place for place, _ in (*self.origins.mended_calls(), *self.origins.repeated_calls())]
-            found = pl.DataFrame(marked, schema=SCHEMA, orient="row").join(staged, on=PLACE, how="semi")
-            self._marked |= set(map(models.Place._make, found.iter_rows()))
         self._calls.add(staged, deduplicate.key_hash(its.system, staged["call_id"], id_is_unique=its.profile.identity))
 
     # Legs
@@ -330,10 +327,10 @@ class StagedCalls:
             for place in (models.Place(*where) for where in one.places):
                 first, second = (self.exports.name_beside(place, other) for other in named)
                 why = models.Reason(one.rule, one.told.format(one=first, other=second))
-                self.reject(self.tally, models.RejectedRow(place, (why,)))
+                self.tally.reject(models.RejectedRow(place, (why,)))
         for place, faulty in _pairs(joined.rejected):
             if place != faulty:
-                self.reject(self.tally, self._with_its_leg(place, faulty))
+                self.tally.reject(self._with_its_leg(place, faulty))
 
     def _with_its_leg(self, place: models.Place, faulty: models.Place) -> models.RejectedRow:
         told = f"{self.exports.name_beside(place, faulty)} is a leg of the same call and is wrong; mend that row"

@@ -245,7 +245,7 @@ def test_a_ledger_on_a_network_is_warned_of(settings: Settings, tmp_path: Path, 
 def _ledger(folder: Path, settings: Settings) -> Settings:
     path = folder / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
-        making.enrol(ledger, making.batch(), making.call())
+        making.enter(ledger, making.batch(), making.call())
     return replace(settings, ledger=path)
 
 

@@ -26,7 +26,7 @@ def settings(tmp_path: Path) -> Settings:
     path = tmp_path / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, BATCH, *CALLS.values(), run_id="run-1")
+        making.enter(ledger, BATCH, *CALLS.values(), run_id="run-1")
         for status, call in CALLS.items():
             if status not in (ItemStatus.WITHDRAWN, ItemStatus.IN_FLIGHT):
                 making.bring(ledger, making.key(call), "run-1", status, communication_id=900 + call.place.row)

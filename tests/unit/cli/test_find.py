@@ -24,7 +24,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """One call that was in doubt, was proved absent, and was delivered; another that is pending."""
     with closing(making.ledger(tmp_path / "ledger.sqlite3")) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, making.batch(leads="3f2a9c01d4e5"), CALL, OTHER, run_id="run-1")
+        making.enter(ledger, making.batch(leads="3f2a9c01d4e5"), CALL, OTHER, run_id="run-1")
         key = making.key(CALL)
         ledger.in_doubt(key, ledger.intend(key, "run-1"), errors.InDoubt("no answer in time"))
         ledger.settle(key, models.Verdict("absent", "two reads show nothing of it"))
@@ -103,7 +103,7 @@ def test_attempts_and_verdicts_have_their_times(ledger: Ledger) -> None:
 def test_all_calls_of_a_lead_are_counted_and_the_first_are_told(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    making.enrol(ledger, making.batch("more.csv"), *(making.call(f"C-{row}", row=row) for row in range(2, 7)))
+    making.enter(ledger, making.batch("more.csv"), *(making.call(f"C-{row}", row=row) for row in range(2, 7)))
     monkeypatch.setattr(find, "MOST_TOLD", 3)
     found = _find(ledger, "5003")
     assert (found.count, len(found.histories)) == (6, 3)

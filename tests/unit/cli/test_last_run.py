@@ -14,7 +14,10 @@ from callimport.core.settings import Settings
 from callimport.ledger import Ledger
 from tests import making
 
-CALLS = {status: making.call(status.value, row=row) for row, status in enumerate(ItemStatus, start=2)}
+CALLS = {
+    status: making.call(status.value, row=row, lead_id=0 if status is ItemStatus.WAITING else 5003)
+    for row, status in enumerate(ItemStatus, start=2)
+}
 BATCH = making.batch("<calls> & more.csv", leads="3f2a9c01d4e5")
 
 
@@ -24,7 +27,7 @@ def settings(tmp_path: Path) -> Settings:
     path = tmp_path / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, BATCH, *CALLS.values(), run_id="run-1")
+        making.enter(ledger, BATCH, *CALLS.values(), run_id="run-1")
         for status, call in CALLS.items():
             if status not in (ItemStatus.WITHDRAWN, ItemStatus.IN_FLIGHT):
                 making.bring(ledger, making.key(call), "run-1", status, communication_id=900 + call.place.row)
@@ -48,6 +51,7 @@ def test_the_page_tells_how_the_last_import_ended_and_where_its_calls_stand(sett
     assert "20 refusals in a row" in page
     assert '<td class="n">1</td><td>delivered</td><td>in the CRM now</td>' in page
     assert '<td class="n">3</td><td>pending</td>' in page
+    assert '<td class="n">1</td><td>waiting</td><td>no lead found for the number yet; later runs look again' in page
     assert f'<td class="n">{len(CALLS)}</td><td>&lt;calls&gt; &amp; more.csv</td>' in page
     assert "<td>leads</td><td>3f2a9c01d4e5</td>" in page
 
@@ -72,7 +76,7 @@ def test_a_run_that_was_killed_is_said_to_have_no_end(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, BATCH, making.call(), run_id="run-1")
+        making.enter(ledger, BATCH, making.call(), run_id="run-1")
     page = _page(Settings(files=(), ledger=path), tmp_path / "report.html")
     assert "its end is not recorded" in page
     assert "<tr><td>none</td></tr>" in page

@@ -16,7 +16,10 @@ from callimport.ledger import Ledger, locking, queries
 from tests import making
 
 _BATCH = making.batch()
-_CALLS = {status: making.call(status.value, row=row) for row, status in enumerate(ItemStatus, start=2)}
+_CALLS = {
+    status: making.call(status.value, row=row, lead_id=0 if status is ItemStatus.WAITING else 5003)
+    for row, status in enumerate(ItemStatus, start=2)
+}
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def settings(tmp_path: Path) -> Settings:
     path = tmp_path / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, _BATCH, *_CALLS.values(), run_id="run-1")
+        making.enter(ledger, _BATCH, *_CALLS.values(), run_id="run-1")
         for status, call in _CALLS.items():
             if status not in (ItemStatus.WITHDRAWN, ItemStatus.IN_FLIGHT):
                 making.bring(ledger, making.key(call), "run-1", status, communication_id=900 + call.place.row)
@@ -49,9 +52,11 @@ def _look(settings: Settings) -> Ledger:
 def test_status_tells_everything_of_a_ledger_at_rest(settings: Settings) -> None:
     status = ledger_status.status(settings, making.clock())
     assert (status.running, status.account, status.changed) == (None, making.ACCOUNT, 0)
-    assert status.items == {**dict.fromkeys(ItemStatus, 1), ItemStatus.PENDING: 3, ItemStatus.IN_FLIGHT: 0} | {
+    with_lead = [one for one in ItemStatus if one is not ItemStatus.WAITING]
+    assert status.items == {**dict.fromkeys(with_lead, 1), ItemStatus.PENDING: 3, ItemStatus.IN_FLIGHT: 0} | {
         ItemStatus.WITHDRAWN: 0
     }
+    assert status.without_lead == 1
     assert status.last_run is not None
     assert (status.last_run["run_id"], status.last_run["batch"], status.last_run["exit_code"]) == (
         "run-1",
@@ -107,11 +112,12 @@ def test_nothing_is_decided_while_a_run_holds_the_ledger(
         ledger_status.retry(settings, making.clock(), statuses=(ItemStatus.FAILED,), keys=())
 
 
-def test_withdrawing_gives_up_what_is_pending_and_nothing_else(settings: Settings) -> None:
-    assert ledger_status.withdraw(settings, making.clock(), _BATCH.id.lower()) == 3
+def test_withdrawing_gives_up_what_is_pending_or_waits_and_nothing_else(settings: Settings) -> None:
+    assert ledger_status.withdraw(settings, making.clock(), _BATCH.id.lower()) == 4
     status = ledger_status.status(settings, making.clock())
     assert status.items is not None
     assert (status.items[ItemStatus.WITHDRAWN], status.items[ItemStatus.PENDING]) == (3, 0)
+    assert status.without_lead == 0
     assert status.waiting == ()
     with pytest.raises(errors.ConfigError, match="knows no batch"):
         ledger_status.withdraw(settings, making.clock(), "NOBO-DY00")
@@ -126,15 +132,15 @@ def test_what_was_refused_or_failed_is_tried_again(settings: Settings) -> None:
 
 
 def test_one_call_is_tried_again_by_its_reference(settings: Settings) -> None:
-    reference = making.sighting(_CALLS[ItemStatus.REFUSED]).reference
+    reference = making.reference(_CALLS[ItemStatus.REFUSED])
     assert ledger_status.retry(settings, making.clock(), statuses=(), keys=(reference,)).pending == 1
-    in_doubt = making.sighting(_CALLS[ItemStatus.IN_DOUBT]).reference
+    in_doubt = making.reference(_CALLS[ItemStatus.IN_DOUBT])
     with pytest.raises(errors.ConfigError, match=f"no refused, failed or withdrawn call has the key {in_doubt}"):
         ledger_status.retry(settings, making.clock(), statuses=(), keys=(in_doubt,))
 
 
 def test_a_held_call_that_was_given_up_is_held_again(settings: Settings) -> None:
-    reference = making.sighting(_CALLS[ItemStatus.HELD]).reference
+    reference = making.reference(_CALLS[ItemStatus.HELD])
     assert ledger_status.withdraw(settings, making.clock(), reference) == 1
     retried = ledger_status.retry(settings, making.clock(), statuses=(), keys=(reference,))
     assert (retried.pending, retried.held) == (0, 1)

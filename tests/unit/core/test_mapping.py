@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callimport.core import mapping, models
+from callimport.resolve import payload
 from tests import making
 
 _OUTGOING = models.Direction.OUTGOING
@@ -120,7 +121,8 @@ def test_an_id_means_something_only_within_its_system() -> None:
 
 def test_an_id_that_is_not_unique_is_not_used() -> None:
     assert making.key(making.call("1"), ids=False) == making.key(making.call("2"), ids=False)
-    assert making.sighting(making.call("1"), ids=False).call_id is None
+    (made,) = _made([making.call("1")], ids=False)
+    assert made["call_id"] is None
 
 
 @pytest.mark.parametrize("call_id", [None, ""])
@@ -134,7 +136,6 @@ def test_the_same_instant_in_another_offset_is_the_same_call(hours: float) -> No
     one, other = making.call(None), making.call(None, started_at=there)
     assert mapping.key(one, id_is_unique=False) == mapping.key(other, id_is_unique=False)
     assert mapping.facts(one) == mapping.facts(other)
-    assert making.sighting(one) == making.sighting(other)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,8 @@ def test_a_reference_can_be_read_aloud_and_depends_on_the_account() -> None:
 
 
 def test_the_communication_is_the_call_in_the_vendors_words() -> None:
-    assert json.loads(making.sighting(making.call()).payload) == {
+    (made,) = _made([making.call()])
+    assert json.loads(made["payload"]) == {
         "lead_id": 5003,
         "method": "phone",
         "type": "incoming",
@@ -221,17 +223,15 @@ def test_a_batch_id_is_frozen() -> None:
     assert making.batch("a.csv", "b.csv").id == "D09N-XBM6"
 
 
-def test_a_plan_is_its_very_payloads_in_their_account() -> None:
-    items = [("k1:a", "{}"), ("k1:b", "{}")]
-    code = mapping.plan_code("7K3Q-2M9D", 77, items)
-    assert code == "6HJK-EAQB"
+def test_code_of_a_plan_tells_of_its_batch_its_account_and_what_is_sent() -> None:
+    code = mapping.plan_code("7K3Q-2M9D", 77, 12)
+    assert code == "3BJ3-69P6"
     others = [
-        mapping.plan_code("7K3Q-2M9E", 77, items),
-        mapping.plan_code("7K3Q-2M9D", 78, items),
-        mapping.plan_code("7K3Q-2M9D", 77, items[:1]),
-        mapping.plan_code("7K3Q-2M9D", 77, [*items[:1], ("k1:b", '{"lead_id": 1}')]),
+        mapping.plan_code("7K3Q-2M9E", 77, 12),
+        mapping.plan_code("7K3Q-2M9D", 78, 12),
+        mapping.plan_code("7K3Q-2M9D", 77, 13),
     ]
-    assert len({code, *others}) == 5
+    assert len({code, *others}) == 4
 
 
 def test_a_fraction_of_a_second_is_cut_off() -> None:
@@ -268,11 +268,22 @@ def test_what_is_made_of_a_frame_is_what_is_made_of_each_call(
     frame = making.frame(calls)
     keys = [mapping.key(call, id_is_unique=ids) for call in calls]
     assert mapping.keys(frame, system="Montréal", id_is_unique=ids) == keys
-    made = mapping.sightings(frame, system="Montréal", id_is_unique=ids, account_id=77, with_mark=with_mark)
+    made = _made(calls, ids=ids, system="Montréal", with_reference=with_mark)
     for call, one in zip(calls, made, strict=True):
         key = mapping.key(call, id_is_unique=ids)
         mark = mapping.reference(key, 77)
-        payload = mapping.payload(mapping.communication(call, mark if with_mark else None))
-        assert (one.key, one.reference, one.facts) == (key, mark, mapping.facts(call))
-        assert one.payload == json.dumps(payload, ensure_ascii=False)
-        assert one == mapping.sighting(call, id_is_unique=ids, account_id=77, with_mark=with_mark)
+        sent = mapping.communication(call, mark if with_mark else None)
+        assert (one["key"], one["reference"], one["facts"]) == (key, mark, mapping.facts(call))
+        assert json.loads(one["payload"]) == mapping.payload(sent)
+        assert one["payload"] == payload.text_of(sent)
+        assert (one["legs"], one["recording"]) == (call.legs, call.recording)
+
+
+def _made(
+    calls: list[models.Call], *, ids: bool = True, system: str = "main", with_reference: bool = True
+) -> list[dict[str, Any]]:
+    """The calls as the plan takes them."""
+    known = payload.identified(making.frame(calls), system=system, id_is_unique=ids, account_id=77)
+    return payload.for_plan(
+        known, payload.as_text(payload.communications(known, with_reference=with_reference))
+    ).to_dicts()

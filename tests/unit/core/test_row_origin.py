@@ -23,10 +23,6 @@ def _mark(**changes: Any) -> str:
     return str(row_origin.marks(_frame({**_ROW, **changes})).item())
 
 
-def _rejected(place: models.Place, *rules: str) -> models.RejectedRow:
-    return models.RejectedRow(place, tuple(models.Reason(rule, "told") for rule in rules))
-
-
 def test_the_mark_is_frozen_and_no_spreadsheet_takes_it_for_a_number() -> None:
     """Ledgers hold these for years; a digest alone may be 12e4567890, which Excel calculates."""
     assert _mark() == "o2443ad859120ac713ce9"
@@ -79,35 +75,53 @@ def test_only_marks_are_taken_for_marks() -> None:
 # ── what a batch tells ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_rows_are_known_by_their_own_marks_and_by_those_they_state() -> None:
-    known = row_origin.Origins(frozenset({_mark()}))
-    known.see(0, _frame({**_ROW, "Id": "1"}, _ROW))
-    known.see(1, _frame({**_ROW, "_origin": "o" + "b" * 20}))
-    assert list(known.repeated_calls()) == [(models.Place(0, 3), _mark())]
-    assert list(known.mended_calls()) == [(models.Place(1, 2), "o" + "b" * 20)]
+_SECRET = "s"
+
+
+def _settled(*marks: str, system: str = "main", secret: str = _SECRET) -> row_origin.Settled:
+    none = row_origin.Settled(secret)
+    return row_origin.Settled(secret, frozenset(none.fingerprint(system, mark) for mark in marks))
+
+
+def _marks_of_calls(known: row_origin.Origins, system: str = "main") -> dict[models.Place, list[str]]:
+    return {models.Place(source, row): marks for source, row, marks in known.of_calls(system).iter_rows()}
+
+
+def test_row_that_a_mended_row_of_the_batch_or_of_before_replaces_is_settled() -> None:
+    rows = _frame({**_ROW, "Id": "1"}, _ROW)
+    assert row_origin.Origins(announced=frozenset({_mark()})).see(0, "main", rows) == [3]
+    assert row_origin.Origins(settled=_settled(_mark())).see(0, "main", rows) == [3]
+    assert row_origin.Origins(settled=_settled(_mark())).see(0, "other", rows) == []
+
+
+def test_mended_row_is_never_settled_and_names_the_row_that_it_replaces() -> None:
+    known = row_origin.Origins(announced=frozenset({_mark()}), settled=_settled(_mark()))
+    assert known.see(1, "main", _frame({**_ROW, "_origin": _mark()}, {**_ROW, "_origin": None})) == []
+    assert _marks_of_calls(known) == {models.Place(1, 2): list(_settled(_mark()).fingerprints)}
+
+
+def test_fingerprint_tells_the_system_and_nobody_has_it_without_the_secret() -> None:
+    told = {_settled(_mark(), system=system, secret=secret).fingerprints for system, secret in _OF_LEDGERS}
+    assert len(told) == len(_OF_LEDGERS)
+
+
+_OF_LEDGERS = (("main", _SECRET), ("other", _SECRET), ("main", "t"))
 
 
 def test_where_no_mark_is_known_none_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """A million digests are seconds, and most ledgers know of no mended row."""
     monkeypatch.setattr(row_origin, "marks", lambda frame: pytest.fail("made for nothing"))
     nothing = row_origin.Origins()
-    nothing.see(0, _frame(_ROW))
-    assert not nothing.repeated
-    assert not nothing.mended
+    assert nothing.see(0, "main", _frame(_ROW)) == []
+    assert not nothing
 
 
-def test_a_row_that_is_rejected_again_is_settled_but_one_without_a_time_is_told_again() -> None:
-    known = row_origin.Origins(frozenset({_mark()}))
-    known.see(0, _frame(_ROW, {**_ROW, "Id": "1"}))
-    assert known.settles(_rejected(models.Place(0, 2), "customer_phone_e164", "agent_unknown"))
-    assert not known.settles(_rejected(models.Place(0, 3), "customer_phone_e164"))
-    assert not known.settles(_rejected(models.Place(0, 2), "started_at_missing"))
-
-
-def test_a_joined_row_tells_of_the_call_that_it_was_joined_to() -> None:
-    known = row_origin.Origins(frozenset({_mark()}))
-    known.see(0, _frame(_ROW))
-    known.see(1, _frame({**_ROW, "_origin": "o" + "b" * 20}))
-    call = models.Place(1, 9)
-    known.joined([(models.Place(0, 2), call), (models.Place(1, 2), call), (models.Place(3, 3), call)])
-    assert [place for place, _ in (*known.mended_calls(), *known.repeated_calls())] == [call, call]
+def test_call_has_the_marks_of_the_rows_that_were_joined_to_it_and_of_its_duplicates() -> None:
+    known = row_origin.Origins()
+    known.see(1, "main", _frame(*({**_ROW, "_origin": "o" + digit * 20} for digit in "abc")))
+    leg, copy, call = (models.Place(1, row) for row in (2, 3, 4))
+    known.joined([(leg, call), (models.Place(3, 3), call)])
+    known.copied([(copy, call)])
+    expected = _settled(*("o" + digit * 20 for digit in "abc")).fingerprints
+    known.settled = _settled()
+    assert {place: set(marks) for place, marks in _marks_of_calls(known).items()} == {call: set(expected)}

@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, _BATCH, *_CALLS, run_id="run-1")
+        making.enter(ledger, _BATCH, *_CALLS, run_id="run-1")
     return path
 
 
@@ -67,10 +67,10 @@ def test_run_names_the_damaged_call_counts_it_and_ends_with_1(path: Path) -> Non
     _flip_payload(path, _KEYS[0])
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-2")
-        enrolled = making.enrol(ledger, _BATCH, *_CALLS, run_id="run-2")
+        entered = making.enter(ledger, _BATCH, *_CALLS, run_id="run-2")
         reference = making.row(ledger, _KEYS[0])["reference"]
         told = damage.told(ledger.database)
-        summary = making.reckoned(ledger, enrolled, _BATCH, *_CALLS)
+        summary = making.reckoned(ledger, entered, _BATCH, *_CALLS)
     assert told is not None
     assert told.startswith(f"1 call is damaged in the ledger {path} ({reference}, row 2 of calls.csv,")
     assert "restore the ledger from a backup" in told
@@ -112,7 +112,7 @@ def test_nothing_is_uploaded_to_a_damaged_call_or_from_a_damaged_name(tmp_path: 
     calls = [call._replace(recording=f"{call.call_id}.wav") for call in _CALLS]
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, _BATCH, *calls, run_id="run-1")
+        making.enter(ledger, _BATCH, *calls, run_id="run-1")
         for number, key in enumerate(_KEYS):
             making.bring(ledger, key, "run-1", ItemStatus.DELIVERED, communication_id=900 + number)
     _damage(path, "UPDATE item SET echo = '{}' WHERE key = ?", _KEYS[0])
@@ -128,15 +128,15 @@ def test_damaged_call_is_not_updated(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, _BATCH, *_CALLS, run_id="run-1")
+        making.enter(ledger, _BATCH, *_CALLS, run_id="run-1")
         for number, key in enumerate(_KEYS):
             making.bring(ledger, key, "run-1", ItemStatus.DELIVERED, communication_id=900 + number)
         new = making.batch("new.csv")
-        making.enrol(ledger, new, *(call._replace(description="Autre") for call in _CALLS), run_id="run-1")
+        making.enter(ledger, new, *(call._replace(description="Autre") for call in _CALLS), run_id="run-1")
         assert len(Updates(ledger.database, making.clock(), new.id).waiting()) == 3
     _damage(path, "UPDATE item SET next_payload = replace(next_payload, 'Autre', 'Autrf') WHERE key = ?", _KEYS[0])
     with closing(making.ledger(path)) as ledger:
-        making.enrol(ledger, new, *(call._replace(description="Autre") for call in _CALLS), run_id="run-1")
+        making.enter(ledger, new, *(call._replace(description="Autre") for call in _CALLS), run_id="run-1")
         waiting = Updates(ledger.database, making.clock(), new.id).waiting()
         assert {key for key, _ in waiting} == set(_KEYS[1:])
 

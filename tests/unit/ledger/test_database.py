@@ -22,7 +22,7 @@ CALL = making.call()
 def _made(path: Path) -> None:
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, making.batch(), CALL, run_id="run-1")
+        making.enter(ledger, making.batch(), CALL, run_id="run-1")
 
 
 def test_a_copy_holds_what_the_ledger_holds_and_leaves_it_as_it_was(tmp_path: Path) -> None:
@@ -45,12 +45,28 @@ def test_a_copy_of_a_ledger_that_is_not_there_is_an_empty_one(tmp_path: Path, co
         assert sum(queries.counts(copy.database).values()) == 0
 
 
+def test_ledger_whose_making_was_killed_is_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    for content in (b"", _begun(tmp_path / "begun.sqlite3")):
+        path.write_bytes(content)
+        with closing(Database.reading(path)) as found:
+            assert sum(queries.counts(found).values()) == 0
+        assert path.read_bytes() == content
+
+
+def _begun(path: Path) -> bytes:
+    """A file that has got its write-ahead log, and no table yet."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+    return path.read_bytes()
+
+
 def _killed(path: Path) -> None:
     """As a killed run leaves it: its last commits stand in the log alone."""
     alive = path.with_name("alive.sqlite3")
     with closing(making.ledger(alive)) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, making.batch(), CALL, run_id="run-1")
+        making.enter(ledger, making.batch(), CALL, run_id="run-1")
         for suffix in ("", "-wal"):
             shutil.copyfile(f"{alive}{suffix}", f"{path}{suffix}")
     alive.unlink()
@@ -200,7 +216,7 @@ def test_doubts_are_counted_by_what_was_seen(tmp_path: Path) -> None:
     other = making.call("B-1", row=3)
     with closing(making.ledger(tmp_path / "ledger.sqlite3")) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, making.batch(), CALL, other, run_id="run-1")
+        making.enter(ledger, making.batch(), CALL, other, run_id="run-1")
         for call in (CALL, other):
             making.bring(ledger, making.key(call), "run-1", ItemStatus.IN_DOUBT)
         assert queries.doubt_reasons(ledger.database) == {"no answer in time": 2}

@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from callimport.core import errors, models
+from callimport.core.decisions import Entered
 from callimport.core.models import ItemStatus
-from callimport.ledger import Binding, Database, Enrolled, Ledger, database, queries
-from tests import making
+from callimport.ledger import Binding, Database, Ledger, database, queries
+from tests import making, planning
 
 _LEGAL = {
+    ItemStatus.WAITING: {ItemStatus.PENDING, ItemStatus.WITHDRAWN},
     ItemStatus.PENDING: {
         ItemStatus.IN_FLIGHT, ItemStatus.FAILED, ItemStatus.HELD, ItemStatus.WITHDRAWN, ItemStatus.DELIVERED,
     },
@@ -34,7 +36,7 @@ _LEGAL = {
     ItemStatus.REFUSED: {ItemStatus.PENDING, ItemStatus.DELIVERED},
     ItemStatus.FAILED: {ItemStatus.PENDING, ItemStatus.DELIVERED},
     ItemStatus.DELIVERED: {ItemStatus.GONE},
-    ItemStatus.WITHDRAWN: {ItemStatus.PENDING, ItemStatus.DELIVERED},
+    ItemStatus.WITHDRAWN: {ItemStatus.PENDING, ItemStatus.WAITING, ItemStatus.DELIVERED, ItemStatus.HELD},
     ItemStatus.GONE: set(),
 }  # fmt: skip
 _CALL = making.call()
@@ -57,7 +59,7 @@ def path(tmp_path: Path) -> Path:
 def ledger(path: Path) -> Iterator[Ledger]:
     with closing(making.ledger(path)) as opened:
         opened.start_run("run-1")
-        making.enrol(opened, _BATCH, _CALL, run_id="run-1")
+        making.enter(opened, _BATCH, _CALL, run_id="run-1")
         yield opened
 
 
@@ -71,6 +73,17 @@ def _refused(ledger: Ledger, sql: str, *values: object, why: str) -> None:
     with pytest.raises(errors.LedgerError, match=why):
         _sql(ledger, sql, *values)
     assert making.everything(ledger) == before
+
+
+def _brought(ledger: Ledger, status: ItemStatus, *, waited: bool = False) -> str:
+    """The key of an item that stands so. `waited`: if it is withdrawn, it waited for a lead before."""
+    if status is not ItemStatus.WAITING and not (waited and status is ItemStatus.WITHDRAWN):
+        making.bring(ledger, _KEY, "run-1", status)
+        return _KEY
+    call = making.call("W-1", row=9, lead_id=0, customer_phone=making.OTHER_PHONE)
+    making.enter(ledger, making.batch("waiting.csv"), call, run_id="run-1")
+    making.bring(ledger, making.key(call), "run-1", status)
+    return making.key(call)
 
 
 # The moves
@@ -128,12 +141,14 @@ _DECIDED = {
     (ItemStatus.REFUSED, ItemStatus.DELIVERED): "adopted",
     (ItemStatus.FAILED, ItemStatus.DELIVERED): "adopted",
     (ItemStatus.WITHDRAWN, ItemStatus.DELIVERED): "adopted",
+    (ItemStatus.WITHDRAWN, ItemStatus.HELD): "held",
 }
+_FINDS_A_LEAD = ", lead_id = 5003, payload = '{}', staged = NULL, shape = NULL"
 
 
 @pytest.mark.parametrize(("before", "after"), list(itertools.permutations(ItemStatus, 2)))
 def test_only_legal_moves_pass_even_by_raw_sql(ledger: Ledger, before: ItemStatus, after: ItemStatus) -> None:
-    making.bring(ledger, _KEY, "run-1", before)
+    key = _brought(ledger, before, waited=after is ItemStatus.WAITING)
     # Whatever else a move needs is given, so that the walk meets the rule of the moves and no other.
     if before == ItemStatus.IN_FLIGHT:
         _sql(
@@ -141,21 +156,23 @@ def test_only_legal_moves_pass_even_by_raw_sql(ledger: Ledger, before: ItemStatu
             "INSERT INTO outcome SELECT id, 'not_applied', NULL, '', '', NULL FROM attempt",
         )
     if after == ItemStatus.IN_FLIGHT and before == ItemStatus.PENDING:
-        _sql(ledger, "INSERT INTO attempt (key, run_id, intended_at) VALUES (?, 'run-1', '')", _KEY)
+        _sql(ledger, "INSERT INTO attempt (key, run_id, intended_at) VALUES (?, 'run-1', '')", key)
     kind = _DECIDED.get((before, after))
     if kind is not None:
         verdict = (
             "INSERT INTO verdict (key, attempt_id, kind, evidence, decided_at) "
             "SELECT item.key, max(attempt.id), ?, '', '' FROM item LEFT JOIN attempt USING (key) WHERE item.key = ?"
         )
-        _sql(ledger, verdict, kind, _KEY)
+        _sql(ledger, verdict, kind, key)
     identity = 900 if after in (ItemStatus.DELIVERED, ItemStatus.GONE) else None
-    move = "UPDATE item SET adopted = ?, status = ?, communication_id = ? WHERE key = ?"
+    needs_lead = before is ItemStatus.WAITING and after is not ItemStatus.WITHDRAWN
+    more = _FINDS_A_LEAD if needs_lead else ""
+    move = f"UPDATE item SET adopted = ?, status = ?, communication_id = ?{more} WHERE key = ?"  # noqa: S608
     if after in _LEGAL[before]:
-        _sql(ledger, move, int(kind == "adopted"), after.value, identity, _KEY)
-        assert making.status(ledger, _KEY) == after
+        _sql(ledger, move, int(kind == "adopted"), after.value, identity, key)
+        assert making.status(ledger, key) == after
     else:
-        _refused(ledger, move, int(kind == "adopted"), after.value, identity, _KEY, why="ledger refused a change")
+        _refused(ledger, move, int(kind == "adopted"), after.value, identity, key, why="ledger refused a change")
 
 
 def test_a_status_that_does_not_exist_is_refused(ledger: Ledger) -> None:
@@ -180,7 +197,7 @@ def test_there_is_no_second_unresolved_attempt(ledger: Ledger) -> None:
     insert = "INSERT INTO attempt (key, run_id, intended_at) VALUES (?, 'run-1', '')"
     _refused(ledger, insert, _KEY, why="only a pending item without an unresolved attempt")
     # Not even where the first was written down and the item not yet moved.
-    making.enrol(ledger, _BATCH, _CALL, other := making.call("B", row=3, customer_phone=making.OTHER_PHONE))
+    making.enter(ledger, _BATCH, _CALL, other := making.call("B", row=3, customer_phone=making.OTHER_PHONE))
     _sql(ledger, insert, making.key(other))
     _refused(ledger, insert, making.key(other), why="only a pending item without an unresolved attempt")
     with pytest.raises(errors.LedgerError, match="only a pending item"):
@@ -189,10 +206,10 @@ def test_there_is_no_second_unresolved_attempt(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("status", [one for one in ItemStatus if one != ItemStatus.PENDING])
 def test_only_a_pending_item_is_attempted(ledger: Ledger, status: ItemStatus) -> None:
-    making.bring(ledger, _KEY, "run-1", status)
+    key = _brought(ledger, status)
     before = making.everything(ledger)
     with pytest.raises(errors.LedgerError, match="only a pending item"):
-        ledger.intend(_KEY, "run-1")
+        ledger.intend(key, "run-1")
     assert making.everything(ledger) == before
 
 
@@ -223,7 +240,7 @@ def test_what_is_known_to_be_stored_is_never_sent_again(ledger: Ledger) -> None:
 
 def test_a_communication_belongs_to_one_item_for_ever(ledger: Ledger) -> None:
     other = making.call("B", row=3, customer_phone=making.OTHER_PHONE)
-    making.enrol(ledger, making.batch("b.csv"), other)
+    making.enter(ledger, making.batch("b.csv"), other)
     making.bring(ledger, _KEY, "run-1", ItemStatus.DELIVERED)
     _refused(ledger, "UPDATE item SET communication_id = 901 WHERE key = ?", _KEY, why="cannot change")
     _refused(ledger, "UPDATE item SET communication_id = NULL WHERE key = ?", _KEY, why="refused a change")
@@ -284,7 +301,7 @@ def test_an_item_begins_as_pending(ledger: Ledger) -> None:
 
 
 def test_a_verb_that_hits_no_row_stops_the_run_and_changes_nothing(ledger: Ledger) -> None:
-    making.enrol(ledger, _BATCH, _CALL, other := making.call("B", row=3, customer_phone=making.OTHER_PHONE))
+    making.enter(ledger, _BATCH, _CALL, other := making.call("B", row=3, customer_phone=making.OTHER_PHONE))
     attempt = ledger.intend(making.key(other), "run-1")
     before = making.everything(ledger)
     for verb in (
@@ -316,7 +333,7 @@ def test_what_a_dead_run_left_in_flight_is_in_doubt_with_the_evidence(path: Path
     other = making.call("B", row=3, customer_phone=making.OTHER_PHONE)
     with closing(making.ledger(path)) as dead:
         dead.start_run("run-1")
-        making.enrol(dead, _BATCH, _CALL, other)
+        making.enter(dead, _BATCH, _CALL, other)
         dead.intend(_KEY, "run-1")
     with closing(making.ledger(path)) as ledger:
         assert ledger.start_run("run-2") == 1
@@ -348,7 +365,7 @@ def test_the_oldest_call_goes_first_and_never_one_of_a_busy_lead(ledger: Ledger)
     old = making.call("old", row=2, started_at=making.STARTED.replace(year=2020), lead_id=1)
     mid = making.call("mid", row=3, started_at=making.STARTED.replace(year=2021), lead_id=1)
     new = making.call("new", row=4, started_at=making.STARTED.replace(year=2022), lead_id=2)
-    making.enrol(ledger, batch, new, mid, old)
+    making.enter(ledger, batch, new, mid, old)
     first = ledger.next_item(batch.id, frozenset())
     assert first is not None
     assert (first.key, first.lead_id, first.communication.executed_at[:4]) == (making.key(old), 1, "2020")
@@ -357,7 +374,7 @@ def test_the_oldest_call_goes_first_and_never_one_of_a_busy_lead(ledger: Ledger)
     assert beside.key == making.key(new)
     assert ledger.next_item(batch.id, frozenset({1, 2, 3})) is None
     assert list(queries.to_send(ledger.database, batch.id)) == [
-        (making.key(one), making.sighting(one).payload) for one in (old, mid, new)
+        (making.key(one), planning.row(one)["payload"]) for one in (old, mid, new)
     ]
 
 
@@ -366,7 +383,7 @@ def test_all_calls_of_a_batch_go_in_the_order_of_their_time(ledger: Ledger) -> N
     calls = [
         making.call(f"X{year}", row=year, started_at=making.STARTED.replace(year=year)) for year in range(2010, 2024)
     ]
-    making.enrol(ledger, batch, *reversed(calls))
+    making.enter(ledger, batch, *reversed(calls))
     sent = []
     while (item := ledger.next_item(batch.id, frozenset())) is not None:
         sent.append(item.key)
@@ -378,7 +395,7 @@ def test_all_calls_of_a_batch_go_in_the_order_of_their_time(ledger: Ledger) -> N
 
 
 def test_what_is_withdrawn_is_only_what_was_pending(ledger: Ledger) -> None:
-    making.enrol(ledger, _BATCH, _CALL, making.call("B", row=3, customer_phone=making.OTHER_PHONE))
+    making.enter(ledger, _BATCH, _CALL, making.call("B", row=3, customer_phone=making.OTHER_PHONE))
     making.bring(ledger, _KEY, "run-1", ItemStatus.DELIVERED)
     assert ledger.withdraw(_BATCH.id) == 1
     assert ledger.next_item(_BATCH.id, frozenset()) is None
@@ -413,7 +430,7 @@ def test_a_call_that_comes_along_for_ever_can_be_given_up_by_name(ledger: Ledger
     making.bring(ledger, _KEY, "run-1", status)
     assert ledger.withdraw_one(making.row(ledger, _KEY)["reference"].lower()) == 1
     assert making.row(ledger, _KEY)["reason"] == "withdrawn by a person"
-    assert making.enrol(ledger, making.batch("again.csv"), _CALL).withdrawn == 1
+    assert making.enter(ledger, making.batch("again.csv"), _CALL).withdrawn == 1
     # Taken back, it stands where it can be sent from; what may be in the CRM is held as before.
     taken_back = ItemStatus.HELD if status is ItemStatus.HELD else ItemStatus.PENDING
     assert ledger.retry_one(_KEY) == making.status(ledger, _KEY) == taken_back
@@ -434,11 +451,11 @@ _TRIED_AGAIN = (ItemStatus.REFUSED, ItemStatus.FAILED, ItemStatus.WITHDRAWN)
 @pytest.mark.parametrize("status", [one for one in ItemStatus if one not in _TRIED_AGAIN])
 def test_nothing_else_can_be_tried_again(ledger: Ledger, status: ItemStatus) -> None:
     """What is in doubt or held may be stored already: it takes more than a retry to send it."""
-    making.bring(ledger, _KEY, "run-1", status)
+    key = _brought(ledger, status)
     before = making.everything(ledger)
     assert ledger.retry(status) == 0
     with pytest.raises(errors.ConfigError, match="no refused, failed or withdrawn call"):
-        ledger.retry_one(_KEY)
+        ledger.retry_one(key)
     assert making.everything(ledger) == before
 
 
@@ -545,7 +562,7 @@ def test_a_damaged_file_is_refused_after_an_unclean_end(path: Path, clean_end: b
     """After a clean end, the look at every page is spared: it takes minutes on a big ledger."""
     with closing(making.ledger(path)) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, _BATCH, *(making.call(str(row), row=row) for row in range(2, 300)))
+        making.enter(ledger, _BATCH, *(making.call(str(row), row=row) for row in range(2, 300)))
         if clean_end:
             ledger.end_run("run-1", 0)
         root = int(ledger.database.one("SELECT rootpage FROM sqlite_master WHERE name = 'item_by_reference'"))
@@ -566,7 +583,7 @@ def test_a_full_disk_is_a_ledger_error_and_loses_nothing(ledger: Ledger) -> None
     before = making.everything(ledger)
     many = [making.call(str(row), row=row, customer_phone=making.OTHER_PHONE) for row in range(2, 2000)]
     with pytest.raises(errors.LedgerError, match=r"full.*free the disk"):
-        making.enrol(ledger, making.batch("big.csv"), *many)
+        making.enter(ledger, making.batch("big.csv"), *many)
     assert making.everything(ledger) == before
     ledger.database.execute(f"PRAGMA max_page_count = {pages + 1000}")
     assert ledger.intend(_KEY, "run-1") == 1
@@ -585,11 +602,11 @@ def test_a_commit_that_fails_is_taken_back(ledger: Ledger) -> None:
 
 
 def test_a_snapshot_changes_nothing(ledger: Ledger) -> None:
-    making.enrol(ledger, making.batch("b.csv"), making.call("B", customer_phone=making.OTHER_PHONE))
+    making.enter(ledger, making.batch("b.csv"), making.call("B", customer_phone=making.OTHER_PHONE))
     before = making.everything(ledger)
     with closing(ledger.snapshot()) as copy:
         assert making.everything(copy) == before
-        making.enrol(copy, making.batch("c.csv"), making.call("C", row=3, customer_phone=making.OTHER_PHONE), _CALL)
+        making.enter(copy, making.batch("c.csv"), making.call("C", row=3, customer_phone=making.OTHER_PHONE), _CALL)
         copy.start_run("run-9")
         making.bring(copy, _KEY, "run-9", ItemStatus.DELIVERED)
         with pytest.raises(errors.LedgerError):
@@ -600,19 +617,19 @@ def test_a_snapshot_changes_nothing(ledger: Ledger) -> None:
 def test_a_ledger_of_nothing_is_on_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with closing(Ledger.of_nothing(making.clock())) as ledger:
-        making.enrol(ledger, _BATCH, _CALL)
+        making.enter(ledger, _BATCH, _CALL)
         assert queries.member_counts(ledger.database)[ItemStatus.PENDING] == 1
     assert not list(tmp_path.iterdir())
 
 
 def test_items_are_listed_oldest_first_with_their_place(ledger: Ledger) -> None:
     older = making.call("B", row=3, started_at=making.STARTED.replace(year=2020))
-    making.enrol(ledger, _BATCH, _CALL, older)
+    making.enter(ledger, _BATCH, _CALL, older)
     making.bring(ledger, _KEY, "run-1", ItemStatus.REFUSED)
     making.bring(ledger, making.key(older), "run-1", ItemStatus.REFUSED)
     first, second = queries.items(ledger.database, ItemStatus.REFUSED)
     assert second == models.Listed(
-        reference=making.sighting(_CALL).reference,
+        reference=making.reference(_CALL),
         source="calls.csv",
         row=2,
         status=ItemStatus.REFUSED,
@@ -647,7 +664,7 @@ class Lives(RuleBasedStateMachine):
         self.known_stored: set[str] = set()
         self.communications = itertools.count(900)
         self.flying: dict[str, int] = {}
-        self.counted: tuple[Enrolled, models.Batch, list[models.Call]] | None = None
+        self.counted: tuple[Entered, models.Batch, list[models.Call]] | None = None
         self.ledger = making.ledger(self.folder / "ledger.sqlite3")
         self.start()
 
@@ -666,13 +683,21 @@ class Lives(RuleBasedStateMachine):
     def run(self) -> str:
         return f"run-{self.runs}"
 
-    @rule(names=st.lists(ids, max_size=4), duration=durations, zone=st.sampled_from(["UTC", "Asia/Tokyo"]))
-    def enrol_files(self, names: list[str], duration: int, zone: str) -> None:
+    @rule(
+        names=st.lists(ids, unique=True),
+        duration=durations,
+        zone=st.sampled_from(["UTC", "Asia/Tokyo"]),
+        lead_id=st.sampled_from([0, 5003]),
+    )
+    def enter_files(self, names: list[str], duration: int, zone: str, lead_id: int) -> None:
         if self.flying:
             return
         calls = [making.call(name, row=row, duration_seconds=duration) for row, name in enumerate(names, start=2)]
+        # A call keeps the lead that it has once.
+        has_lead = {key for key, status in planning.statuses(self.ledger).items() if status != "waiting"}
+        calls = [one if making.key(one) in has_lead else one._replace(lead_id=lead_id) for one in calls]
         batch = making.batch(f"{names}{duration}.csv", timezone=zone)
-        self.counted = (making.enrol(self.ledger, batch, *calls, run_id=self.run), batch, calls)
+        self.counted = (making.enter(self.ledger, batch, *calls, run_id=self.run), batch, calls)
 
     @rule()
     def go_on(self) -> None:
@@ -680,7 +705,7 @@ class Lives(RuleBasedStateMachine):
         if last is not None and not self.flying:
             batch = making.batch()
             object.__setattr__(batch, "id", last)
-            self.counted = (self.ledger.resume(self.run, last), batch, [])
+            self.counted = (Entered(carried=self.ledger.resume(self.run, last)), batch, [])
 
     @precondition(lambda self: self.counted is not None)
     @rule()
@@ -754,8 +779,8 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def counts_add_up(self) -> None:
         if self.counted is not None:
-            enrolled, batch, calls = self.counted
-            summary = making.reckoned(self.ledger, enrolled, batch, *calls)
+            entered, batch, calls = self.counted
+            summary = making.reckoned(self.ledger, entered, batch, *calls)
             assert summary.calls.adds_up(summary.rows)
 
 
@@ -770,7 +795,7 @@ def test_a_ledger_remembers_calls_once_something_was_sent(path: Path) -> None:
     assert not path.exists()
     with closing(making.ledger(path)) as opened:
         opened.start_run("run-1")
-        making.enrol(opened, _BATCH, _CALL, run_id="run-1")
+        making.enter(opened, _BATCH, _CALL, run_id="run-1")
         assert not queries.remembers_calls(opened.database)
         making.bring(opened, _KEY, "run-1", ItemStatus.REFUSED)
     with closing(Ledger.reading(path, making.clock())) as glimpsed:

@@ -8,13 +8,15 @@ import csv
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from callimport.core import models
+from callimport.core.decisions import Entered
 from callimport.core.models import ItemStatus
-from callimport.ledger import Enrolled, Ledger, updates
-from tests import exporting, making
+from callimport.ledger import Ledger, updates
+from tests import exporting, making, planning
 from tests.rehearsal import ROOT
 
 _SETTLED = [ItemStatus.DELIVERED, ItemStatus.IN_FLIGHT, ItemStatus.IN_DOUBT, ItemStatus.HELD]
@@ -34,17 +36,17 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def _known(ledger: Ledger, status: ItemStatus) -> None:
-    making.enrol(ledger, making.batch("monday.csv"), _WHOLE)
+    making.enter(ledger, making.batch("monday.csv"), _WHOLE)
     making.bring(ledger, _KEY, "run-1", status)
 
 
-def _seen(ledger: Ledger, call: models.Call, name: str = "tuesday.csv", **settings: str) -> Enrolled:
-    """Enrolled as the run of another night does, and every call counted once."""
+def _seen(ledger: Ledger, call: models.Call, name: str = "tuesday.csv", **settings: str) -> Entered:
+    """Entered as the run of another night does, and every call counted once."""
     batch = making.batch(name, **settings)
-    enrolled = making.enrol(ledger, batch, call)
-    counted = making.reckoned(ledger, enrolled, batch, call)
+    entered = making.enter(ledger, batch, call)
+    counted = making.reckoned(ledger, entered, batch, call)
     assert counted.calls.adds_up(counted.rows)
-    return enrolled
+    return entered
 
 
 def _story(ledger: Ledger) -> tuple[object, ...]:
@@ -53,8 +55,8 @@ def _story(ledger: Ledger) -> tuple[object, ...]:
 
 
 def _told(call: models.Call) -> tuple[object, ...]:
-    told = making.sighting(call)
-    return told.facts, told.payload, told.legs
+    told = planning.row(call)
+    return told["facts"], told["payload"], told["legs"]
 
 
 @pytest.mark.parametrize("status", _SETTLED)
@@ -81,7 +83,7 @@ def test_the_same_rows_with_another_story_are_a_change(ledger: Ledger) -> None:
 
 
 def test_the_first_night_cuts_and_the_second_shows_the_whole(ledger: Ledger) -> None:
-    making.enrol(ledger, making.batch("monday.csv"), _CUT)
+    making.enter(ledger, making.batch("monday.csv"), _CUT)
     making.bring(ledger, _KEY, "run-1", ItemStatus.DELIVERED)
     assert _seen(ledger, _WHOLE).changed == 1
     # Nor does a part that comes in afterwards take the change back.
@@ -108,13 +110,13 @@ def test_a_pending_call_of_which_a_part_is_seen_is_sent_by_the_run_that_saw_it(l
 def test_a_part_does_not_bring_along_what_other_settings_made(ledger: Ledger) -> None:
     """Its story is of a zone, or of leads, that nobody stands by today; its own batch sends it, or nobody."""
     _known(ledger, ItemStatus.PENDING)
-    enrolled = _seen(ledger, _CUT, timezone="America/Toronto")
-    assert (enrolled.unchanged, enrolled.carried) == (1, 0)
+    entered = _seen(ledger, _CUT, timezone="America/Toronto")
+    assert (entered.unchanged, entered.carried) == (1, 0)
     assert making.row(ledger, _KEY)["batch_id"] == making.batch("monday.csv").id
 
 
 def test_the_whole_while_pending_replaces_a_part(ledger: Ledger) -> None:
-    making.enrol(ledger, making.batch("monday.csv"), _CUT)
+    making.enter(ledger, making.batch("monday.csv"), _CUT)
     _seen(ledger, _WHOLE)
     assert _story(ledger) == _told(_WHOLE)
 
@@ -140,7 +142,7 @@ def test_a_part_of_a_refused_call_is_no_reason_to_try_again(ledger: Ledger) -> N
 
 
 def test_a_call_that_was_not_made_of_rows_changes_as_ever(ledger: Ledger) -> None:
-    making.enrol(ledger, making.batch("monday.csv"), making.call())
+    making.enter(ledger, making.batch("monday.csv"), making.call())
     making.bring(ledger, _KEY, "run-1", ItemStatus.DELIVERED)
     assert _seen(ledger, _WHOLE).changed == 0
     assert _seen(ledger, making.call(duration_seconds=1), "wednesday.csv").changed == 1
@@ -148,21 +150,21 @@ def test_a_call_that_was_not_made_of_rows_changes_as_ever(ledger: Ledger) -> Non
 
 @pytest.mark.parametrize("ident", ['a"b', "a\\b", "a\\u0041", "a\tb", "é'", 'a","b', "a\x00b", "a\nb"])
 def test_ids_of_rows_may_hold_any_character(ledger: Ledger, tmp_path: Path, ident: str) -> None:
-    """They come out of the file as they are, and the ledger compares them as JSON."""
+    """They come out of the file as they are; in the ledger they are one text."""
     nights = {"monday.csv": (1, 2), "tuesday.csv": (2,), "wednesday.csv": (1, 2, 3)}
     changes = []
     for name, rows in nights.items():
-        batch, sighting = making.batch(name), _sighting(tmp_path, ident, rows)
-        with ledger.enrolment(None, batch) as enrolment:
-            enrolment.see([sighting])
-            changes.append(enrolment.enter().changed)
+        call = _call(tmp_path, ident, rows)
+        plan = planning.planned(ledger, [call], planning.settings_of(making.batch(name)))
+        ledger.enter(None, plan)
+        changes.append(Entered.by(plan).changed)
         if name == "monday.csv":
-            making.bring(ledger, sighting.key, "run-1", ItemStatus.DELIVERED)
+            making.bring(ledger, call["key"], "run-1", ItemStatus.DELIVERED)
     assert changes == [0, 0, 1]
 
 
-def _sighting(folder: Path, ident: str, rows: tuple[int, ...]) -> models.Sighting:
-    """Of a call whose rows are called by `ident` and a number; the longest of them is the last one."""
+def _call(folder: Path, ident: str, rows: tuple[int, ...]) -> dict[str, Any]:
+    """A call whose rows are called by `ident` and a number; the longest of them is the last one."""
     path, recipe = folder / "calls.csv", folder / "own.toml"
     header = ("sid", "parent_call_sid", "direction", "status", "start_time", "duration", "from", "to")
     start = "2024-05-31T18:05:09Z"
@@ -174,5 +176,5 @@ def _sighting(folder: Path, ident: str, rows: tuple[int, ...]) -> models.Sightin
             writer.writerow([name, "CA0", "inbound", "completed", start, number, making.PHONE, making.OTHER_PHONE])
     twilio = (ROOT / "schemas" / "callimport_schemas" / "profiles" / "twilio.toml").read_text("utf-8")
     recipe.write_text(twilio.replace('call_id = "sid"', 'call_id = "parent_call_sid"'), "utf-8")
-    (one,) = exporting.sightings(exporting.resolved(path, profile=str(recipe)))
-    return one
+    (one,) = exporting.planned(exporting.resolved(path, profile=str(recipe)))
+    return dict(one)

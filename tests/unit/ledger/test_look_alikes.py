@@ -1,4 +1,4 @@
-"""New calls that the ledger knows under another key."""
+"""Look-alikes in a real ledger: what is read of known calls, what a person decides, and two systems in one batch."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,15 +6,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from callimport.core import errors, models
+from callimport.core.decisions import CALLS
 from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger
-from tests import making
+from tests import making, planning
 from tests.making import STARTED
 
 KNOWN = making.call("A-1")
@@ -29,62 +31,56 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
-def _look(ledger: Ledger, seconds: int, *, at: Any = STARTED, **changes: Any) -> ItemStatus:
-    """Where a new call ends that is so many seconds after a known one."""
-    making.enrol(ledger, making.batch("a.csv"), making.call("A-1", started_at=at), run_id="run-1")
-    other = making.call("B-1", started_at=at + timedelta(seconds=seconds), **changes)
-    making.enrol(ledger, making.batch("b.csv"), other, run_id="run-1")
-    return making.status(ledger, making.key(other))
+def _look(ledger: Ledger, seconds: int) -> None:
+    """Enter a new call that is so many seconds after a known one."""
+    making.enter(ledger, making.batch("a.csv"), making.call("A-1"), run_id="run-1")
+    other = making.call("B-1", started_at=STARTED + timedelta(seconds=seconds))
+    making.enter(ledger, making.batch("b.csv"), other, run_id="run-1")
+
+
+# What is read of known calls
+
+
+def _neighbours(ledger: Ledger, call: models.Call) -> pl.DataFrame:
+    asked = pl.DataFrame([planning.row(call)], schema=CALLS, orient="row")
+    return ledger.known_calls().view(asked).neighbours
 
 
 @pytest.mark.parametrize(
-    ("seconds", "status"), [(0, "held"), (2, "held"), (-2, "held"), (3, "pending"), (-3, "pending")]
+    ("changes", "is_near"),
+    [
+        ({"started_at": STARTED + 26 * HOUR}, True),
+        ({"started_at": STARTED - 26 * HOUR}, True),
+        ({"started_at": STARTED + 26 * HOUR + timedelta(seconds=1)}, False),
+        ({"started_at": STARTED - 26 * HOUR - timedelta(seconds=1)}, False),
+        ({"customer_phone": making.OTHER_PHONE}, False),
+        ({"direction": models.Direction.OUTGOING}, False),
+        ({"system": "other"}, True),
+    ],
+    ids=str,
 )
-def test_a_new_call_within_two_seconds_of_a_known_one_is_for_a_person(
-    ledger: Ledger, seconds: int, status: str
+def test_items_of_the_same_phone_and_direction_within_26_hours_are_read(
+    ledger: Ledger, changes: dict[str, Any], is_near: bool
 ) -> None:
-    assert _look(ledger, seconds) == status
+    making.enter(ledger, making.batch("a.csv"), KNOWN)
+
+    assert _neighbours(ledger, making.call("B-1", **changes))["key"].to_list() == [making.key(KNOWN)] * is_near
 
 
-@pytest.mark.parametrize(("seconds", "status"), [(9, "held"), (60, "held"), (-60, "held"), (61, "pending")])
-def test_a_time_without_seconds_resembles_whatever_lies_within_its_minute(
-    ledger: Ledger, seconds: int, status: str
-) -> None:
-    assert _look(ledger, seconds, at=STARTED.replace(second=0)) == status
+def test_waiting_item_is_no_neighbour(ledger: Ledger) -> None:
+    making.enter(ledger, making.batch("a.csv"), KNOWN._replace(lead_id=0))
+
+    assert _neighbours(ledger, making.call("B-1")).is_empty()
 
 
-@pytest.mark.parametrize(
-    "changes", [{"customer_phone": making.OTHER_PHONE}, {"direction": models.Direction.OUTGOING}], ids=str
-)
-def test_another_number_or_direction_is_another_call(ledger: Ledger, changes: dict[str, Any]) -> None:
-    assert _look(ledger, 0, **changes) == "pending"
+@pytest.mark.parametrize("of_minute", [frozenset(), frozenset({0})])
+def test_ledger_remembers_whether_a_file_has_seconds(ledger: Ledger, of_minute: frozenset[int]) -> None:
+    making.enter(ledger, making.batch("a.csv"), KNOWN, of_minute=of_minute)
+
+    assert _neighbours(ledger, making.call("B-1"))["is_of_minute"].to_list() == [bool(of_minute)]
 
 
-@pytest.mark.parametrize("changes", [{"lead_id": 5009}, {"system": "other"}, {"duration_seconds": 1}], ids=str)
-def test_lead_system_and_duration_make_no_other_call(ledger: Ledger, changes: dict[str, Any]) -> None:
-    assert _look(ledger, 1, **changes) == "held"
-
-
-def test_two_calls_of_one_file_are_never_each_others_look_alike(ledger: Ledger) -> None:
-    calls = [making.call("A-1"), making.call("B-1", row=3)]
-    making.enrol(ledger, making.batch(), *calls, run_id="run-1")
-    assert {making.status(ledger, making.key(one)) for one in calls} == {ItemStatus.PENDING}
-
-
-def test_a_withdrawn_call_resembles_nothing(ledger: Ledger) -> None:
-    making.enrol(ledger, making.batch("a.csv"), KNOWN, run_id="run-1")
-    ledger.withdraw(making.batch("a.csv").id)
-    other = making.call("B-1")
-    making.enrol(ledger, making.batch("b.csv"), other, run_id="run-1")
-    assert making.status(ledger, making.key(other)) == ItemStatus.PENDING
-
-
-def test_a_look_alike_names_what_it_resembles(ledger: Ledger) -> None:
-    _look(ledger, 1)
-    reason = str(making.row(ledger, making.key(making.call("B-1")))["reason"])
-    assert str(making.row(ledger, making.key(KNOWN))["reference"]) in reason
-    assert "row 2 of a.csv" in reason
-    assert "1 s apart" in reason
+# A person decides
 
 
 def test_a_look_alike_is_held_again_by_no_later_run(ledger: Ledger) -> None:
@@ -92,7 +88,7 @@ def test_a_look_alike_is_held_again_by_no_later_run(ledger: Ledger) -> None:
     _look(ledger, 1)
     other = making.call("B-1", started_at=STARTED + timedelta(seconds=1))
     ledger.resend(str(making.row(ledger, making.key(other))["reference"]))
-    making.enrol(ledger, making.batch("b.csv"), other, run_id="run-1")
+    making.enter(ledger, making.batch("b.csv"), other, run_id="run-1")
     assert making.status(ledger, making.key(other)) == ItemStatus.PENDING
 
 
@@ -121,7 +117,7 @@ def test_what_was_held_when_it_was_given_up_is_held_again(ledger: Ledger) -> Non
 @pytest.mark.parametrize("applied", [False, True])
 def test_a_held_call_that_was_sent_can_be_given_up_and_is_not_sent_again(ledger: Ledger, applied: bool) -> None:
     """Be it in the CRM or not: nobody can find it, and it must not be on the list for ever."""
-    making.enrol(ledger, making.batch(), KNOWN, run_id="run-1")
+    making.enter(ledger, making.batch(), KNOWN, run_id="run-1")
     key = making.key(KNOWN)
     attempt = ledger.intend(key, "run-1")
     ledger.in_doubt(key, attempt, errors.InDoubt("no answer", applied=applied))
@@ -131,9 +127,6 @@ def test_a_held_call_that_was_sent_can_be_given_up_and_is_not_sent_again(ledger:
     assert making.status(ledger, key) == ItemStatus.WITHDRAWN
     assert ledger.unsent(reference) is None
     assert ledger.retry_one(reference) == ItemStatus.HELD
-
-
-# Another time zone
 
 
 def _calls(count: int, *, name: str, shifted: int, shift: timedelta, **changes: Any) -> list[models.Call]:
@@ -150,109 +143,6 @@ def _calls(count: int, *, name: str, shifted: int, shift: timedelta, **changes: 
     ]
 
 
-def _enrol_shifted(ledger: Ledger, count: int, shifted: int, shift: timedelta, **changes: Any) -> list[models.Call]:
-    known = _calls(count, name="known", shifted=count, shift=timedelta(0))
-    making.enrol(ledger, making.batch("a.csv"), *known, run_id="run-1")
-    again = _calls(count, name="again", shifted=shifted, shift=shift, **changes)
-    making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1")
-    return again
-
-
-def _deliver(ledger: Ledger, calls: list[models.Call]) -> None:
-    making.enrol(ledger, making.batch("a.csv"), *calls, run_id="run-1")
-    for number, call in enumerate(calls):
-        making.bring(ledger, making.key(call), "run-1", ItemStatus.DELIVERED, communication_id=900 + number)
-
-
-@pytest.mark.parametrize("new", [0, 1])
-def test_known_calls_at_one_offset_stop_new_ones_from_going_out_at_a_wrong_time(ledger: Ledger, new: int) -> None:
-    """With ids they are known, and would only count as changed. Where nothing is new, nothing would go out wrong."""
-    known = _calls(20, name="A", shifted=20, shift=timedelta(0))
-    _deliver(ledger, known)
-    again = [call._replace(started_at=call.started_at + 3 * HOUR) for call in known]
-    others = [making.call(f"B-{number}", row=900 + number, customer_phone="+15145550199") for number in range(new)]
-    if new:
-        with pytest.raises(errors.GuardStopped, match=r"20 of 20 known calls are 3 h later .* 1 new .* --timezone"):
-            making.enrol(ledger, making.batch("b.csv"), *again, *others, run_id="run-1")
-    else:
-        assert making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1").changed == 20
-
-
-@pytest.mark.parametrize(("known", "shifted"), [(19, 19), (41, 20)])
-def test_fewer_known_calls_at_one_offset_are_corrections(ledger: Ledger, known: int, shifted: int) -> None:
-    calls = _calls(known, name="A", shifted=known, shift=timedelta(0))
-    _deliver(ledger, calls)
-    again = [
-        call._replace(started_at=call.started_at + (HOUR if at < shifted else 0 * HOUR))
-        for at, call in enumerate(calls)
-    ]
-    other = making.call("B-1", row=900, customer_phone="+15145550199")
-    assert making.enrol(ledger, making.batch("b.csv"), *again, other, run_id="run-1").changed == shifted
-
-
-@pytest.mark.parametrize("hours", [4, -5, 0.25, 26])
-def test_half_of_the_new_calls_at_one_offset_is_another_time_zone(ledger: Ledger, hours: float) -> None:
-    with pytest.raises(errors.GuardStopped, match="time zone") as stopped:
-        _enrol_shifted(ledger, 20, 10, hours * HOUR)
-    assert f"10 of 20 new calls are {abs(hours):g} h {'after' if hours > 0 else 'before'}" in str(stopped.value)
-    assert ledger.database.one("SELECT count(*) FROM item") == 20
-
-
-@pytest.mark.parametrize(
-    ("count", "shifted", "shift"),
-    [
-        (19, 19, 4 * HOUR),
-        (20, 9, 4 * HOUR),
-        (20, 20, timedelta(minutes=14)),
-        (20, 20, 26.25 * HOUR),
-    ],
-)
-def test_fewer_less_even_or_farther_offsets_are_other_calls(
-    ledger: Ledger, count: int, shifted: int, shift: timedelta
-) -> None:
-    again = _enrol_shifted(ledger, count, shifted, shift)
-    assert {making.status(ledger, making.key(one)) for one in again} == {ItemStatus.PENDING}
-
-
-def test_another_system_is_the_way_past_the_shift_guard(ledger: Ledger) -> None:
-    again = _enrol_shifted(ledger, 20, 20, 4 * HOUR, system="other")
-    assert {making.status(ledger, making.key(one)) for one in again} == {ItemStatus.PENDING}
-
-
-def test_what_was_withdrawn_is_no_other_time_zone(ledger: Ledger) -> None:
-    making.enrol(
-        ledger, making.batch("a.csv"), *_calls(20, name="known", shifted=20, shift=timedelta(0)), run_id="run-1"
-    )
-    ledger.withdraw(making.batch("a.csv").id)
-    again = _calls(20, name="again", shifted=20, shift=4 * HOUR)
-    making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1")
-    assert {making.status(ledger, making.key(one)) for one in again} == {ItemStatus.PENDING}
-
-
-@pytest.mark.parametrize("count", [19, 20])
-def test_many_known_calls_under_other_ids_are_refused_before_anything_is_entered(ledger: Ledger, count: int) -> None:
-    """Another report of the same calls, or a mistyped system: nobody could decide them one by one."""
-    known = _calls(count, name="known", shifted=count, shift=timedelta(0))
-    making.enrol(ledger, making.batch("a.csv"), *known, run_id="run-1")
-    again = _calls(count, name="again", shifted=count // 2 + 1, shift=timedelta(0), system="east")
-    if count == 20:
-        with pytest.raises(errors.GuardStopped, match="--system"):
-            making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1")
-        assert ledger.database.one("SELECT count(*) FROM item") == 20
-    else:
-        making.enrol(ledger, making.batch("b.csv"), *again, run_id="run-1")
-        assert ledger.database.one("SELECT count(*) FROM item WHERE status = 'held'") == 10
-
-
-def test_a_redial_on_the_full_minute_is_another_call_where_its_file_has_seconds(ledger: Ledger) -> None:
-    first, later = STARTED.replace(second=5), STARTED.replace(second=0) + timedelta(minutes=1)
-    making.enrol(ledger, making.batch("a.csv"), making.call("A-1", started_at=first), run_id="run-1")
-    redial = making.call("B-1", row=3, started_at=later)
-    other = making.call("B-2", row=4, started_at=later + timedelta(seconds=7), customer_phone=making.OTHER_PHONE)
-    making.enrol(ledger, making.batch("b.csv"), redial, other, run_id="run-1")
-    assert making.status(ledger, making.key(redial)) == ItemStatus.PENDING
-
-
 # Two systems in one batch
 
 _BOTH = making.batch("main.csv", "east.csv")
@@ -261,50 +151,13 @@ _BOTH = making.batch("main.csv", "east.csv")
 def _of_two_systems(ledger: Ledger, *calls: models.Call) -> list[ItemStatus]:
     """Where the calls end; those of the second file are of the system `east`."""
     told = [call._replace(system="east") if call.place.source == 1 else call for call in calls]
-    making.enrol(ledger, _BOTH, *told, run_id="run-1")
+    making.enter(ledger, _BOTH, *told, run_id="run-1")
     return [making.status(ledger, making.key(call)) for call in told]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "status"), [(0, ["pending", "held"]), (2, ["pending", "held"]), (-1, ["held", "pending"])]
-)
-def test_the_later_of_two_calls_that_two_systems_recorded_is_held(
-    ledger: Ledger, seconds: int, status: list[str]
-) -> None:
-    first = making.call("A-1")
-    other = making.call("E-1", row=9, source=1, started_at=STARTED + timedelta(seconds=seconds))
-    assert _of_two_systems(ledger, first, other) == status
-    held, sent = (other, first) if seconds >= 0 else (first, other)
-    reason = str(making.row(ledger, making.key(held._replace(system="main" if held is first else "east")))["reason"])
-    key = making.key(sent._replace(system="main" if sent is first else "east"))
-    assert str(making.row(ledger, key)["reference"]) in reason
-    assert f"row {sent.place.row} of {'main.csv' if sent is first else 'east.csv'}" in reason
-
-
-def test_three_seconds_another_number_or_another_direction_is_another_call_of_another_system(ledger: Ledger) -> None:
-    calls = [
-        making.call("A-1"),
-        making.call("E-1", row=3, source=1, started_at=STARTED + timedelta(seconds=3)),
-        making.call("E-2", row=4, source=1, customer_phone=making.OTHER_PHONE),
-        making.call("E-3", row=5, source=1, direction=models.Direction.OUTGOING),
-    ]
-    assert set(_of_two_systems(ledger, *calls)) == {ItemStatus.PENDING}
-
-
-@pytest.mark.parametrize(("seconds", "status"), [(60, "held"), (61, "pending")])
-def test_a_system_without_seconds_resembles_another_within_its_minute(
-    ledger: Ledger, seconds: int, status: str
-) -> None:
-    minute = STARTED.replace(second=0)
-    first = making.call("A-1", started_at=minute)
-    other = making.call("E-1", source=1, started_at=minute + timedelta(seconds=seconds))
-    exact = making.call("E-2", row=3, source=1, started_at=STARTED, customer_phone=making.OTHER_PHONE)
-    assert _of_two_systems(ledger, first, other, exact)[:2] == [ItemStatus.PENDING, status]
-
-
 def test_a_look_alike_of_another_system_is_sent_once_a_person_said_so(ledger: Ledger) -> None:
-    other = making.call("E-1", source=1)
-    _of_two_systems(ledger, KNOWN, other)
+    other = making.call("E-1", source=1, started_at=STARTED + timedelta(seconds=1))
+    assert _of_two_systems(ledger, KNOWN, other) == [ItemStatus.PENDING, ItemStatus.HELD]
     key = making.key(other._replace(system="east"))
     ledger.resend(str(making.row(ledger, key)["reference"]))
     assert _of_two_systems(ledger, KNOWN, other) == [ItemStatus.PENDING, ItemStatus.PENDING]
@@ -341,7 +194,7 @@ def test_two_exports_of_the_same_calls_in_two_time_zones_are_refused(ledger: Led
 @examples(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 9)), min_size=2, max_size=8))
 def test_calls_of_two_systems_that_may_be_one_are_never_both_sent(drawn: list[tuple[int, int, int]]) -> None:
-    """And none of one system alone is held."""
+    """And none of one system alone is held. Of two that begin at the same time, the key decides."""
     calls = [
         making.call(
             f"A-{row}",
@@ -355,7 +208,7 @@ def test_calls_of_two_systems_that_may_be_one_are_never_both_sent(drawn: list[tu
     ]
     with contextlib.closing(Ledger.of_nothing(making.clock())) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, making.batch("0.csv", "1.csv", "2.csv"), *calls, run_id="run-1")
+        making.enter(ledger, making.batch("0.csv", "1.csv", "2.csv"), *calls, run_id="run-1")
         for call in calls:
             earlier = [
                 one
@@ -363,6 +216,6 @@ def test_calls_of_two_systems_that_may_be_one_are_never_both_sent(drawn: list[tu
                 if one.system != call.system
                 and one.customer_phone == call.customer_phone
                 and 0 <= (call.started_at - one.started_at).total_seconds() <= 2
-                and (one.started_at, one.place) < (call.started_at, call.place)
+                and (one.started_at, making.key(one)) < (call.started_at, making.key(call))
             ]
             assert making.status(ledger, making.key(call)) == (ItemStatus.HELD if earlier else ItemStatus.PENDING)

@@ -8,7 +8,7 @@ import pytest
 
 from callimport.core import errors, mapping
 from callimport.core.models import ItemStatus
-from callimport.ledger import Ledger, recordings, waiting_items
+from callimport.ledger import Ledger, recordings
 from callimport.ledger.recordings import Evidence, Known, Recordings
 from callimport.ledger.updates import Updates
 from tests import making
@@ -25,7 +25,7 @@ SEEN = Evidence("2024/a.wav", 100, 1, SHA)
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger = making.ledger(tmp_path / "ledger.sqlite3")
     ledger.start_run("run-1")
-    making.enrol(ledger, making.batch(), CALL, OTHER, run_id="run-1")
+    making.enter(ledger, making.batch(), CALL, OTHER, run_id="run-1")
     yield ledger
     ledger.close()
 
@@ -42,7 +42,7 @@ def known(book: Recordings) -> Known:
 
 
 def enrol_again(ledger: Ledger, name: str, **changes: Any) -> None:
-    making.enrol(ledger, making.batch(name), making.call(**{"recording": "a.wav", **changes}), OTHER)
+    making.enter(ledger, making.batch(name), making.call(**{"recording": "a.wav", **changes}), OTHER)
 
 
 def take_up(ledger: Ledger, book: Recordings, *keys: str) -> None:
@@ -60,7 +60,7 @@ def test_a_plain_run_writes_no_statement_more(tmp_path: Path) -> None:
     with_none = making.ledger(tmp_path / "plain.sqlite3")
     said: list[str] = []
     with_none.database._connection.set_trace_callback(said.append)
-    making.enrol(with_none, making.batch(), OTHER)
+    making.enter(with_none, making.batch(), OTHER)
     assert not [one for one in said if "INTO recording" in one]
     with_none.close()
 
@@ -111,7 +111,7 @@ def test_the_name_of_a_parked_story_is_parked_with_it(ledger: Ledger, book: Reco
 
 def test_a_name_that_comes_later_is_taken_up(ledger: Ledger, book: Recordings) -> None:
     making.bring(ledger, OTHER_KEY, "run-1", ItemStatus.DELIVERED, communication_id=901)
-    making.enrol(ledger, making.batch("tuesday.csv"), making.call("B-1", row=3, recording="late.wav"))
+    making.enter(ledger, making.batch("tuesday.csv"), making.call("B-1", row=3, recording="late.wav"))
     take_up(ledger, book, OTHER_KEY)
     assert {one.name for one in book.of_delivered()} == {"a.wav", "late.wav"}
 
@@ -120,9 +120,9 @@ def test_a_window_that_cuts_a_call_in_two_names_nothing(tmp_path: Path) -> None:
     """The legs it shows may be the ones with another recording."""
     ledger = making.ledger(tmp_path / "legs.sqlite3")
     ledger.start_run("run-1")
-    making.enrol(ledger, making.batch(), making.call(recording="a.wav", legs="1\n2"), run_id="run-1")
+    making.enter(ledger, making.batch(), making.call(recording="a.wav", legs="1\n2"), run_id="run-1")
     making.bring(ledger, KEY, "run-1", ItemStatus.DELIVERED)
-    making.enrol(ledger, making.batch("cut.csv"), making.call(recording="b.wav", legs="2", duration_seconds=3))
+    making.enter(ledger, making.batch("cut.csv"), making.call(recording="b.wav", legs="2", duration_seconds=3))
     assert known(Recordings(ledger.database, making.clock())).name == "a.wav"
     ledger.close()
 
@@ -209,14 +209,8 @@ def test_a_call_that_is_not_delivered_vies_for_a_file_and_gets_none(book: Record
 
 
 def test_a_call_that_waits_for_its_lead_vies_for_a_file(ledger: Ledger, book: Recordings) -> None:
-    waits = making.call("C-1", row=4)
-    sighting = mapping.sighting(waits, id_is_unique=True, account_id=making.ACCOUNT.id, with_mark=True)
-    with ledger.database.transaction():
-        waiting_items.begin(ledger.database)
-        waiting_items.see(ledger.database, [sighting])
-        waiting_items.keep(
-            ledger.database, making.batch(), "shape", (waits.place.source,), making.clock().wall(), asks_crm=True
-        )
+    waits = making.call("C-1", row=4, lead_id=0, customer_phone=making.OTHER_PHONE)
+    making.enter(ledger, making.batch(), waits)
     assert {one.key for one in book.nameless("main")} == {OTHER_KEY, making.key(waits)}
     assert book.to_claim({making.key(waits): "2024/b.wav"}, or_pending=True) == []
 
@@ -228,7 +222,7 @@ def test_a_communication_that_we_did_not_make_is_foreign(ledger: Ledger, how: st
         ledger.adopt(KEY, stored(900, mapping.communication(CALL, None)), "equal")
     else:
         making.bring(ledger, KEY, "run-1", ItemStatus.HELD)
-        ledger.accept(making.sighting(CALL).reference, 900)
+        ledger.accept(making.reference(CALL), 900)
     assert known(Recordings(ledger.database, making.clock())).is_foreign
 
 

@@ -11,7 +11,7 @@ from callimport.core import errors, models
 from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger, updates
 from callimport.ledger.updates import Updates
-from tests import making
+from tests import making, planning
 
 _CALL = making.call()
 _KEY = making.key(_CALL)
@@ -24,9 +24,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """One call delivered, and another story of it."""
     with closing(making.ledger(tmp_path / "ledger.sqlite3")) as opened:
         opened.start_run("run-1")
-        making.enrol(opened, making.batch("1.csv"), _CALL)
+        making.enter(opened, making.batch("1.csv"), _CALL)
         making.bring(opened, _KEY, "run-1", ItemStatus.DELIVERED)
-        making.enrol(opened, _BATCH, _TOLD, run_id="run-1")
+        making.enter(opened, _BATCH, _TOLD, run_id="run-1")
         yield opened
 
 
@@ -45,7 +45,7 @@ def test_the_story_that_waits_is_told_in_full(record: Updates) -> None:
     assert record.waiting() == [(_KEY, 5003)]
     assert record.one(_KEY) == update
     assert (update.sent.call_duration, update.story.call_duration) == (95, 120)
-    assert update.facts == making.sighting(_TOLD).facts
+    assert update.facts == planning.row(_TOLD)["facts"]
     assert (update.listed.source, update.listed.row, update.listed.communication_id) == ("1.csv", 2, 900)
     # The CRM said its id only: of the rest, what it was told is all that is known.
     assert update.kept["call_duration"] == 95
@@ -83,7 +83,7 @@ def test_after_one_was_made_the_earlier_ones_do_not_matter(ledger: Ledger, recor
     record.intend(update, "run-1", {"call_duration": 118})
     attempt = record.intend(update, "run-1", {"call_duration": 120})
     record.taken(update, update.story, _echo(), run_id="run-1", attempt=attempt)
-    making.enrol(ledger, making.batch("3.csv"), making.call(duration_seconds=130), run_id="run-1")
+    making.enter(ledger, making.batch("3.csv"), making.call(duration_seconds=130), run_id="run-1")
     record.intend(record.one(_KEY), "run-1", {"call_duration": 130})
     assert record.one(_KEY).unanswered == ({"call_duration": 130},)
 
@@ -91,10 +91,10 @@ def test_after_one_was_made_the_earlier_ones_do_not_matter(ledger: Ledger, recor
 def test_of_a_call_that_a_person_accepted_the_crm_said_nothing(tmp_path: Path) -> None:
     with closing(making.ledger(tmp_path / "ledger.sqlite3")) as ledger:
         ledger.start_run("run-1")
-        making.enrol(ledger, making.batch("1.csv"), _CALL)
+        making.enter(ledger, making.batch("1.csv"), _CALL)
         making.bring(ledger, _KEY, "run-1", ItemStatus.HELD)
-        ledger.accept(making.sighting(_CALL).reference, 900)
-        making.enrol(ledger, _BATCH, _TOLD)
+        ledger.accept(making.reference(_CALL), 900)
+        making.enter(ledger, _BATCH, _TOLD)
         update = Updates(ledger.database, making.clock(), _BATCH.id).one(_KEY)
         assert update.kept["call_duration"] == 95
 
@@ -107,7 +107,7 @@ def test_a_refused_story_waits_no_more_until_a_person_says_so(ledger: Ledger, re
     assert ledger.retry(ItemStatus.REFUSED) == 1
     assert record.waiting() == [(_KEY, 5003)]
     with pytest.raises(errors.ConfigError):
-        ledger.retry_one(making.sighting(_CALL).reference)
+        ledger.retry_one(making.reference(_CALL))
 
 
 def test_what_is_gone_has_no_story_to_wait(ledger: Ledger, record: Updates) -> None:

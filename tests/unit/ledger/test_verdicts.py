@@ -10,13 +10,13 @@ import pytest
 from callimport.core import errors, models
 from callimport.core.models import ItemStatus, Verdict
 from callimport.ledger import Ledger
-from tests import making
+from tests import making, planning
 from tests.shown import stored
 
 CALL = making.call()
 KEY = making.key(CALL)
 OTHER = making.call("B-1", row=3)
-REFERENCE = making.sighting(CALL).reference
+REFERENCE = making.reference(CALL)
 _VERDICT = "INSERT INTO verdict (key, attempt_id, kind, evidence, decided_at) VALUES (?, ?, ?, '', '')"
 _MOVE = "UPDATE item SET status = ?, communication_id = ? WHERE key = ?"
 
@@ -25,7 +25,7 @@ _MOVE = "UPDATE item SET status = ?, communication_id = ? WHERE key = ?"
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger = making.ledger(tmp_path / "ledger.sqlite3")
     ledger.start_run("run-1")
-    making.enrol(ledger, making.batch(), CALL, OTHER, run_id="run-1")
+    making.enter(ledger, making.batch(), CALL, OTHER, run_id="run-1")
     yield ledger
     ledger.close()
 
@@ -50,7 +50,7 @@ def _refused(ledger: Ledger, sql: str, *values: Any, why: str) -> None:
 
 
 def _found(number: int = 900) -> Verdict:
-    payload = making.sighting(CALL).payload
+    payload = planning.row(CALL)["payload"]
     return Verdict("found", "its reference", stored(number, models.Communication(**json.loads(payload))))
 
 
@@ -182,7 +182,7 @@ def test_what_the_crm_said_that_it_stored_is_not_resent_by_a_person_either(ledge
 
 
 def _seen_again(ledger: Ledger, name: str = "calls.csv", **changes: Any) -> None:
-    making.enrol(ledger, making.batch(name), making.call(**changes), run_id="run-1")
+    making.enter(ledger, making.batch(name), making.call(**changes), run_id="run-1")
 
 
 @pytest.mark.parametrize("decides", ["absent", "resend"])
@@ -195,7 +195,7 @@ def test_a_call_out_of_doubt_takes_its_new_story_and_keeps_its_lead_and_agent(le
     else:
         ledger.resend(REFERENCE)
     item = making.row(ledger, KEY)
-    told = json.loads(making.sighting(CALL).payload)
+    told = json.loads(planning.row(CALL)["payload"])
     assert json.loads(item["payload"]) == told | {"call_duration": 99}
     assert item["lead_id"] == told["lead_id"] != 5009
     assert told["executed_by"] is not None
@@ -207,8 +207,8 @@ def test_what_was_parked_stays_parked_beside_what_is_not_sent(doubtful: Ledger, 
     _seen_again(doubtful, duration_seconds=99)
     doubtful.settle(KEY, _found() if kind == "found" else Verdict("held", ""))
     item = making.row(doubtful, KEY)
-    assert '"call_duration": 95' in item["payload"]
-    assert '"call_duration": 99' in item["next_payload"]
+    assert '"call_duration":95' in item["payload"]
+    assert '"call_duration":99' in item["next_payload"]
 
 
 def test_absent_goes_with_the_run_that_read_it_whatever_batch_it_came_from(doubtful: Ledger) -> None:
@@ -220,10 +220,10 @@ def test_absent_goes_with_the_run_that_read_it_whatever_batch_it_came_from(doubt
 def test_absent_stays_with_its_batch_where_this_run_has_other_settings_and_did_not_read_it(tmp_path: Path) -> None:
     with_doubt = making.ledger(tmp_path / "ledger.sqlite3")
     with_doubt.start_run("run-1")
-    making.enrol(with_doubt, making.batch(), CALL, run_id="run-1")
+    making.enter(with_doubt, making.batch(), CALL, run_id="run-1")
     with_doubt.intend(KEY, "run-1")
     with_doubt.start_run("run-2")
-    making.enrol(with_doubt, making.batch("b.csv", timezone="Europe/Paris"), OTHER, run_id="run-2")
+    making.enter(with_doubt, making.batch("b.csv", timezone="Europe/Paris"), OTHER, run_id="run-2")
     with_doubt.settle(KEY, Verdict("absent", ""))
     assert making.row(with_doubt, KEY)["batch_id"] == making.batch().id
     with_doubt.close()

@@ -209,7 +209,7 @@ def test_what_this_ledger_gave_up_and_another_one_sent_is_adopted_too(tmp_path: 
     async def story() -> None:
         with ledger_with(tmp_path, CALL) as ledger:
             making.bring(ledger, making.key(CALL), "run-1", status)
-            making.enrol(ledger, making.batch("b.csv"), making.call("C-1", row=9, customer_phone="+15145550177"))
+            making.enter(ledger, making.batch("b.csv"), making.call("C-1", row=9, customer_phone="+15145550177"))
             shows = Shows()
             shows.answers[5003] = [[_shown(CALL)]]
             await Adoption(ledger, shows, making.batch("b.csv").id).run()
@@ -252,7 +252,7 @@ async def test_a_noted_stranger_whose_call_comes_along_later_is_news_again(tmp_p
         shows = Shows()
         shows.answers[5003] = [[_shown(late, call_duration=1)]]
         await _adopt(ledger, shows)
-        making.enrol(ledger, making.batch("b.csv"), late, run_id="run-1")
+        making.enter(ledger, making.batch("b.csv"), late, run_id="run-1")
         with pytest.raises(errors.GuardStopped):
             await _look(ledger, shows, making.batch("b.csv").id)
 

@@ -14,7 +14,7 @@ from callimport.core.models import ItemStatus
 from callimport.load import deliver
 from tests import fake_crm
 from tests.fake_crm import FakeCrm, Reply, Request, in_virtual_time, reply
-from tests.unit.load.test_deliver import BATCH, Stage, sighting, stage
+from tests.unit.load.test_deliver import BATCH, Stage, planned, stage
 
 
 class Showing(FakeCrm):
@@ -39,7 +39,7 @@ class Showing(FakeCrm):
 def _marked(play: Stage) -> None:
     """Write each call's reference into its description, as the mapping does."""
     for number in range(play.count(ItemStatus.PENDING)):
-        payload = json.loads(sighting(number, number + 1).payload)
+        payload = json.loads(planned(number, number + 1)["payload"])
         payload["description"] += f" [ref R{number:05}]"
         values = (json.dumps(payload), f"k1:{number:05}")
         play.ledger.database.execute("UPDATE item SET payload = ? WHERE key = ?", values)

@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from callimport.crm.client import Destination
 from callimport.ledger import Binding, Ledger, queries
 from callimport.load.deliver import Delivery, Task
 from callimport.load.existing_calls import Existing
-from tests import fake_crm
+from tests import fake_crm, making, planning
 from tests.fake_crm import FakeCrm, Line, Reply, Request, in_virtual_time, reply
 
 BEGAN = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
@@ -46,35 +46,22 @@ class Most(random.Random):
         return b
 
 
-def sighting(number: int, lead_id: int) -> models.Sighting:
-    """The call of that number; a greater one is a later call."""
+def planned(number: int, lead_id: int) -> dict[str, Any]:
+    """The call of that number, as the plan takes it; a greater one is a later call."""
     started_at = BEGAN - timedelta(days=30) + timedelta(minutes=number)
-    phone = f"+1514555{100 + number % 100:04}"
-    communication = models.Communication(
+    call = making.call(
+        str(number),
+        row=number + 2,
+        system="test",
         lead_id=lead_id,
-        method="phone",
-        type="outgoing",
-        executed_at=started_at.isoformat(),
+        direction=models.Direction.OUTGOING,
+        started_at=started_at,
+        duration_seconds=60 + number,
+        customer_phone=f"+1514555{100 + number % 100:04}",
         executed_by=101,
         description=f"call {number}",
-        call_status="answered",
-        call_duration=60 + number,
-        call_phone=phone,
     )
-    return models.Sighting(
-        source=0,
-        row=number + 2,
-        key=f"k1:{number:05}",
-        reference=f"R{number:05}",
-        facts=str(number),
-        payload=json.dumps(asdict(communication)),
-        system="test",
-        call_id=str(number),
-        lead_id=lead_id,
-        direction="outgoing",
-        phone=phone,
-        started_at=int(started_at.timestamp()),
-    )
+    return planning.row(call, with_mark=False) | {"key": f"k1:{number:05}", "reference": f"R{number:05}"}
 
 
 @dataclass
@@ -168,9 +155,8 @@ async def stage(
     path = folder / "ledger.sqlite3"
     with closing(ledger_class.open(path, clock, WHOSE)) as ledger:
         ledger.start_run("run-1")
-        with ledger.enrolment("run-1", BATCH) as enrolment:
-            enrolment.see([sighting(number, lead_id) for number, lead_id in enumerate(leads)])
-            enrolment.enter()
+        calls = [planned(number, lead_id) for number, lead_id in enumerate(leads)]
+        ledger.enter("run-1", planning.planned(ledger, calls, planning.settings_of(BATCH)))
         async with crm.reached(base_url) as there:
             rng = rng or Least()
             shared = rate_limit.Pacer((rate,), anyio.current_time, rng)

@@ -134,7 +134,7 @@ async def test_what_stands_for_one_call_stands_for_no_other_on_later_nights(tmp_
     with _looked_at(tmp_path, CALL, theirs=[_theirs(900, 10)]) as (ledger, look):
         await look()
         later, batch = _later("A-2", 30), making.batch("2.csv")
-        making.enrol(ledger, batch, later, run_id="run-1")
+        making.enter(ledger, batch, later, run_id="run-1")
         shows = Shows()
         shows.answers[5003] = [[_theirs(900, 10)]]
         assert not await _looking(ledger, shows, batch=batch.id).look(5003)
@@ -261,7 +261,7 @@ def test_a_crm_that_does_not_get_well_ends_the_run(tmp_path: Path, error: Except
 
 def _night(ledger: Ledger, *calls: models.Call, name: str = "2.csv") -> dict[str, int]:
     batch = making.batch(name)
-    summary = making.reckoned(ledger, making.enrol(ledger, batch, *calls, run_id="run-1"), batch, *calls)
+    summary = making.reckoned(ledger, making.enter(ledger, batch, *calls, run_id="run-1"), batch, *calls)
     assert summary.calls.adds_up(summary.rows)
     return summary.skipped
 
@@ -296,7 +296,7 @@ async def test_the_same_call_under_another_id_is_held(tmp_path: Path) -> None:
     with _looked_at(tmp_path, CALL, theirs=[_theirs()]) as (ledger, look):
         await look()
         again = making.call("A-9")
-        making.enrol(ledger, making.batch("2.csv"), again, run_id="run-1")
+        making.enter(ledger, making.batch("2.csv"), again, run_id="run-1")
         assert making.status(ledger, making.key(again)) is ItemStatus.HELD
 
 
@@ -418,7 +418,9 @@ def test_a_plan_says_what_the_look_costs_and_a_run_sends_that_plan(nights: Night
         again = await _run(nights, *rows)
         assert (again.summary.exit_code, again.summary.skipped, again.existing) == (0, {"existing": 1}, ())
         status.retry(nights.settings(), making.clock(), statuses=(), keys=(ended.existing[0].reference,))
-        assert (await _run(nights, *rows)).summary.calls.delivered == 1
+        # It is of the plan still, so another run leaves it alone.
+        assert (await _run(nights, *rows)).summary.calls.pending == 1
+        assert (await _run(nights, *rows, plan=planned.plan)).summary.calls.delivered == 1
 
     story()
 

@@ -97,7 +97,7 @@ def test_an_equal_call_stops_a_new_ledger_and_one_without_references(
         with ledger_with(tmp_path, OTHER) as ledger:
             if sent_before:
                 making.bring(ledger, making.key(OTHER), "run-1", ItemStatus.DELIVERED, communication_id=800)
-            making.enrol(ledger, batch, CALL, run_id="run-1")
+            making.enter(ledger, batch, CALL, run_id="run-1")
             shows = Shows()
             shows.answers[5003] = [[_shown(CALL, with_mark=False)]]
             if stops:
@@ -161,7 +161,7 @@ async def test_what_may_be_a_call_in_doubt_is_no_proof_that_its_twin_is_there(tm
     """Without references, two calls equal in everything: the one that is shown is the one that was sent."""
     batch, twin = making.batch(reference="no"), making.call("A-2", row=3)
     with ledger_with(tmp_path) as ledger:
-        making.enrol(ledger, batch, CALL, twin, run_id="run-1")
+        making.enter(ledger, batch, CALL, twin, run_id="run-1")
         making.bring(ledger, making.key(CALL), "run-1", ItemStatus.IN_DOUBT)
         shows = Shows()
         shows.answers[5003] = [[_shown(CALL, with_mark=False)]]
@@ -191,7 +191,7 @@ async def test_what_a_person_wants_sent_is_not_looked_for_again(tmp_path: Path) 
     """Without references, the equal one that is there is somebody else's: that was said already."""
     batch = making.batch(reference="no")
     with ledger_with(tmp_path) as ledger:
-        making.enrol(ledger, batch, CALL, run_id="run-1")
+        making.enter(ledger, batch, CALL, run_id="run-1")
         ledger.hold(making.key(CALL), "the lead shows what could be it")
         ledger.resend(mapping.reference(making.key(CALL), making.ACCOUNT.id))
         shows = Shows()

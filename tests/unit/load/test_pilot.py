@@ -82,7 +82,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         other = making.call(
             "B-1", row=20, direction=models.Direction.OUTGOING, status=models.CallStatus.ATTEMPTED, executed_by=None
         )
-        making.enrol(ledger, making.batch(), *many, other, run_id="run-1")
+        making.enter(ledger, making.batch(), *many, other, run_id="run-1")
         yield ledger
 
 

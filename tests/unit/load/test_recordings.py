@@ -89,7 +89,7 @@ def calls(count: int) -> list[models.Call]:
 def nights(folder: Path, *its_calls: models.Call, delivered: bool = True) -> Iterator[Nights]:
     ledger = making.ledger(folder / "ledger.sqlite3")
     ledger.start_run("run-1")
-    making.enrol(ledger, making.batch(), *its_calls, run_id="run-1")
+    making.enter(ledger, making.batch(), *its_calls, run_id="run-1")
     for number, call in enumerate(its_calls if delivered else ()):
         making.bring(ledger, making.key(call), "run-1", ItemStatus.DELIVERED, communication_id=900 + number)
     root = folder / "recordings"
@@ -164,7 +164,7 @@ async def test_another_name_for_the_same_bytes_sends_nothing(tmp_path: Path) -> 
     with nights(tmp_path, *calls(1)) as of:
         of.put("0.wav")
         await of.run()
-        making.enrol(of.ledger, making.batch("renamed.csv"), calls(1)[0]._replace(recording="renamed.wav"))
+        making.enter(of.ledger, making.batch("renamed.csv"), calls(1)[0]._replace(recording="renamed.wav"))
         Updates(of.ledger.database, making.clock(), "").taken_as_known([making.key(calls(1)[0])])
         of.put("renamed.wav")
         assert of.counts(await of.run()) == {}
@@ -414,6 +414,7 @@ async def test_a_file_that_no_row_names_is_known_by_its_own_name(tmp_path: Path)
         assert of.counts(await of.run()) == {"uploaded": 1}
         assert of.crm.recordings == {900: [wav()]}
         of.put(name, wav(2))
+        making.enter(of.ledger, making.batch("again.csv"), mine, other, run_id="run-1")
         assert of.counts(await of.run()) == {"uploaded": 1}
 
 
@@ -435,7 +436,7 @@ async def test_a_plan_uploads_nothing_and_counts_what_it_would(tmp_path: Path) -
         pacer = Pacer((models.Rate(190, 60.0),), anyio.current_time)
         settings = Settings(files=(), recordings=of.root)
         copy = of.ledger.snapshot()
-        making.enrol(copy, making.batch(), *calls(2))
+        making.enter(copy, making.batch(), *calls(2))
         async with of.crm.reached() as there:
             stage = Uploading(
                 settings, clock, report.Talk(Console(file=of.said), clock.wall), of.interruption,

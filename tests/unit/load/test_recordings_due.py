@@ -25,7 +25,7 @@ MONDAY, TUESDAY = (one._replace(recording="call-0001.wav") for one in calls(2))
 
 
 def tuesday(of: Nights, *also: object) -> None:
-    making.enrol(of.ledger, making.batch("tuesday.csv"), TUESDAY, *also)  # type: ignore[arg-type]
+    making.enter(of.ledger, making.batch("tuesday.csv"), TUESDAY, *also)  # type: ignore[arg-type]
     making.bring(of.ledger, making.key(TUESDAY), "run-1", ItemStatus.DELIVERED, communication_id=901)
 
 
@@ -98,7 +98,7 @@ async def test_what_no_row_of_the_run_names_is_not_replaced(tmp_path: Path) -> N
     with nights(tmp_path, *calls(1)) as of:
         of.put("0.wav")
         await of.run()
-        making.enrol(of.ledger, making.batch("other.csv"), calls(2)[1])
+        making.enter(of.ledger, making.batch("other.csv"), calls(2)[1])
         of.put("0.wav", wav(2), age=1)
         assert of.counts(await of.run()) == {}
         assert of.crm.recordings == {900: [wav()]}
@@ -113,7 +113,7 @@ async def test_a_file_is_not_a_neighbours_because_its_own_call_is_still_to_be_se
     missed = making.call(f"{epoch}.11", row=2)
     taken = making.call(f"{epoch + 60}.12", row=3, started_at=STARTED + timedelta(seconds=60))
     with nights(tmp_path, missed) as of:
-        making.enrol(of.ledger, making.batch("two.csv"), missed, taken)
+        making.enter(of.ledger, making.batch("two.csv"), missed, taken)
         of.names = Names((profile.FileName(r"-(?P<number>\d{10})-(?P<epoch>\d{10})"),), None, phones.Dialling())
         of.put(f"in-5145550123-{epoch + 60}.wav")
         assert of.counts(await of.run()) == {}

@@ -90,7 +90,8 @@ def test_where_no_users_are_shown_the_numbers_of_the_agents_file_are_believed(tm
         crm = FakeDealer()
         crm.script.append(reply(200, {"data": [{"id": 7, "name": "A"}]}))
         export = _export(tmp_path, "agent_extension", agents=file)
-        found, _ = await _answer(crm, export, export)
+        second = _opened(exporting.settings(tmp_path / "agent_extension.csv", agents=file))
+        found, _ = await _answer(crm, export, second)
         assert len(crm.received) == 1
         assert exporting.calls(found)[0]["executed_by"] == 999
 

@@ -43,12 +43,15 @@ class Nights:
     asked: list[list[str]] = field(default_factory=list)
     heard: io.StringIO = field(default_factory=io.StringIO)
 
-    async def run(self, *rows: str, header: str = HEADER, **changes: Any) -> endings.Result:
-        """One night: what it answered. `asked` gets the paths that were requested."""
+    async def run(
+        self, *rows: str, header: str = HEADER, beside: tuple[Path, ...] = (), **changes: Any
+    ) -> endings.Result:
+        """One night: what it answered. `beside` are files that lie beside the night's own. `asked` gets the paths that
+        were requested."""
         file = exporting.write(self.folder / f"{self.night:%Y-%m-%d-%H}.csv", header, *rows)
         changes = {"find_leads": True, "unknown_agent": "reject", **changes}
         settings = exporting.settings(
-            file, destination=BASE_URL, ledger=self.folder / "ledger.sqlite3", state_dir=self.folder,
+            file, *beside, destination=BASE_URL, ledger=self.folder / "ledger.sqlite3", state_dir=self.folder,
             rates=(models.Rate(60_000, 60.0),), settle=1.0, **changes,
         )  # fmt: skip
         began, before = anyio.current_time(), len(self.crm.received)

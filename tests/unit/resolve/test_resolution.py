@@ -103,7 +103,7 @@ _PACKINGS: dict[str, Callable[[bytes], bytes]] = {
 def _seen(path: Path) -> tuple[list[tuple[Any, ...]], list[tuple[str, ...]], int]:
     """What becomes of a file: its calls in full but for the physical row, what is wrong with the others, rows read."""
     found = resolved(path, leads=None, timezone=None, profile="canonical")
-    some = [tuple(one)[2:] for one in exporting.sightings(found)]
+    some = [tuple(one.values())[2:] for one in exporting.planned(found)]
     rejects = [tuple(reason.rule for reason in reasons) for _, reasons in sorted(found.tally.rejects.items())]
     return some, rejects, found.tally.read
 
@@ -156,7 +156,7 @@ def test_the_same_calls_come_out_of_parquet(tmp_path: Path, rows: list[dict[str,
 
 
 def _counted(tally: Tally) -> dict[str, Any]:
-    names = ("read", "joined", "calls", "replaced", "dropped", "skipped", "rejects")
+    names = ("read", "joined", "calls", "duplicate", "dropped", "skipped", "rejects")
     return {name: getattr(tally, name) for name in names}
 
 
@@ -257,7 +257,7 @@ def test_an_anonymous_call_of_several_rows_is_skipped_once(tmp_path: Path) -> No
 def test_a_call_of_one_row_and_one_of_several_keep_the_ids_of_their_rows(tmp_path: Path) -> None:
     """Which rows a call was made of is what tomorrow's window is compared with."""
     path = write(tmp_path / "cdr.csv", _FREEPBX, _leg(0, 1), _leg(1, 1, talk="9"), _leg(2, 2, src="5145550124"))
-    legs = [one.legs for one in exporting.sightings(resolved(path))]
+    legs = [one["legs"] for one in exporting.planned(resolved(path))]
     assert legs == ["1717178700.0\n1717178705.1", "1717178710.2"]
 
 

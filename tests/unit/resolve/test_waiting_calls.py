@@ -1,21 +1,22 @@
 """Calls that wait for a lead, beside what else a run sees: never one of them twice, none given up unasked, and none
 sent in a story that its row does not tell any more."""
 
-import gc
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import polars as pl
 import pytest
 from rich.console import Console
 
 from callimport import report
 from callimport.cli import find, status
-from callimport.core import errors, limits, models
-from callimport.ledger import Ledger, waiting_items
+from callimport.core import endings, errors, limits
+from callimport.ledger import Ledger, known_calls, waiting_items
+from callimport.resolve import waiting_calls
+from callimport.resolve.resolution import Resolution
 from tests import exporting, making
 from tests.fake_crm import lead
 from tests.unit.resolve.test_find_leads import HEADER, ONE, TWO, Nights, night_after_night
@@ -37,9 +38,9 @@ async def test_one_call_that_waits_under_two_ids_goes_once_and_a_person_decides_
     await nights.run(_call())
     await nights.run(_call(call_id="other report"))
     nights.crm.leads = [lead(11, ONE)]
-    assert (await nights.run()).summary.calls.delivered == 1
-    later = await nights.run()
-    assert (later.summary.calls.delivered, later.summary.calls.held) == (0, 1)
+    found = await nights.run()
+    assert (found.summary.calls.delivered, found.summary.calls.held, found.summary.exit_code) == (1, 1, 4)
+    assert (await nights.run()).summary.calls.total == 0
     assert len(nights.crm.stored) == 1
 
 
@@ -48,26 +49,34 @@ async def test_one_call_without_an_id_that_waits_twice_a_second_apart_goes_once(
     await nights.run(_call("14:01:01", None), header=_NO_ID)
     await nights.run(_call("14:01:02", None), header=_NO_ID)
     nights.crm.leads = [lead(11, ONE)]
-    assert (await nights.run(header=_NO_ID)).summary.calls.delivered == 1
-    assert (await nights.run(header=_NO_ID)).summary.calls.held == 1
-    assert len(nights.crm.stored) == 1
+    found = await nights.run(header=_NO_ID)
+    assert (found.summary.calls.delivered, found.summary.calls.held) == (1, 1)
+    assert [one["executed_at"] for one in nights.crm.stored] == ["2026-11-20T19:01:01+00:00"]
 
 
 @night_after_night
-async def test_calls_of_one_number_that_wait_within_a_minute_all_go_in_the_end(nights: Nights) -> None:
+async def test_of_calls_that_wait_within_a_minute_the_later_is_held_and_goes_when_a_person_says_so(
+    nights: Nights,
+) -> None:
     await nights.run(_call("14:01:01", "a"), _call("14:01:31", "b"), _call("14:20:02", "c"))
     nights.crm.leads = [lead(11, ONE)]
-    assert (await nights.run()).summary.calls.delivered == 2
+    found = await nights.run()
+    assert (found.summary.calls.delivered, found.summary.calls.held) == (2, 1)
+    with closing(Ledger.open(nights.folder / "ledger.sqlite3", making.clock(nights.night))) as ledger:
+        ledger.resend(str(ledger.database.one("SELECT reference FROM item WHERE status = 'held'")))
     assert (await nights.run()).summary.calls.delivered == 1
     assert len({one["executed_at"] for one in nights.crm.stored}) == 3
 
 
 @night_after_night
 async def test_a_call_that_was_held_back_on_the_last_night_of_its_grace_goes_the_next_one(nights: Nights) -> None:
-    await nights.run(_call("14:01:01", "a"), _call("14:01:31", "b"), lead_grace=timedelta(days=1))
+    grace = timedelta(days=1)
+    await nights.run(_call("14:01:31", "b"), lead_grace=grace)
     nights.crm.leads = [lead(11, ONE)]
-    delivered = [(await nights.run(lead_grace=timedelta(days=1))).summary.calls.delivered for _ in range(3)]
-    assert delivered == [1, 1, 0]
+    today = await nights.run(_call("14:01:01", "a"), lead_grace=grace)
+    assert (today.summary.calls.delivered, today.told) == (1, (_HELD_BACK,))
+    delivered = [(await nights.run(lead_grace=grace)).summary.calls.delivered for _ in range(2)]
+    assert delivered == [1, 0]
 
 
 @night_after_night
@@ -87,7 +96,7 @@ async def test_withdrawing_a_batch_gives_up_its_calls_that_wait_for_a_lead(night
     assert (await nights.run(_call(), find_leads=False, leads=leads)).summary.skipped == {"withdrawn": 1}
     assert nights.crm.stored == []
     with closing(Ledger.reading(nights.folder / "ledger.sqlite3", making.clock())) as ledger:
-        reference = str(ledger.database.one("SELECT reference FROM leadless"))
+        reference = str(ledger.database.one("SELECT reference FROM item"))
     status.retry(nights.settings(), making.clock(nights.night), statuses=(), keys=(reference,))
     assert (await nights.run()).summary.calls.delivered == 1
 
@@ -116,7 +125,12 @@ _SWITCHBOARD = (
 )
 _RANG = _leg(datetime(2026, 11, 20, 14, 0, 0, tzinfo=UTC), 0, 11, 101)
 _TALKED = _leg(datetime(2026, 11, 20, 14, 0, 10, tzinfo=UTC), 50, 12, 102)
-_LEGS = {"header": _SWITCHBOARD, "unknown_agent": "omit", "profile": "freepbx", "timezone": "America/Toronto"}
+_LEGS: dict[str, Any] = {
+    "header": _SWITCHBOARD,
+    "unknown_agent": "omit",
+    "profile": "freepbx",
+    "timezone": "America/Toronto",
+}
 
 
 def _told(nights: Nights) -> list[tuple[str, int]]:
@@ -158,17 +172,24 @@ def _mended(nights: Nights, rejects: Path, *, at: str = "14:01:01") -> tuple[str
     return header, row.replace("abc", "60").replace("14:01:01", at)
 
 
+def _settled(result: endings.Result) -> tuple[int, int, int]:
+    """Rejected rows, the known ones of them, and the exit code."""
+    return result.summary.rows.rejected, result.summary.known_rejects, result.summary.exit_code
+
+
 @night_after_night
 async def test_a_mended_row_that_waits_for_a_lead_is_its_original_however_that_goes_on(nights: Nights) -> None:
     rejects, broken = nights.folder / "rejects.csv", _call(call_id="", seconds="abc")
     await nights.run(broken, rejects=rejects)
     header, row = _mended(nights, rejects, at="14:05:01")
     await nights.run(row, header=header)
-    meanwhile = await nights.run(broken)
-    assert (meanwhile.summary.rows.rejected, meanwhile.summary.calls.unchanged) == (0, 1)
+    nights.crm.leads = [lead(12, TWO)]
+    assert _settled(await nights.run(broken)) == (1, 1, 0)
     nights.crm.leads = [lead(11, ONE)]
-    assert (await nights.run(broken)).summary.calls.delivered == 1
-    assert (await nights.run(broken)).summary.calls.unchanged == 1
+    found = await nights.run(broken)
+    assert (_settled(found), found.summary.calls.delivered) == ((1, 1, 0), 1)
+    # Valid by now, the original is no call all the same.
+    assert _settled(await nights.run(broken)) == (1, 1, 0)
     assert [one["executed_at"] for one in nights.crm.stored] == ["2026-11-20T19:05:01+00:00"]
 
 
@@ -220,7 +241,7 @@ async def test_a_mended_row_gets_its_lead_while_its_original_is_in_the_file_and_
     nights.crm.leads = [lead(11, ONE), lead(21, TWO)]
     nights.night += timedelta(days=7)
     both = await nights.run(_call())
-    assert (both.summary.calls.unchanged, both.summary.calls.delivered) == (1, 1)
+    assert (_settled(both), both.summary.calls.delivered) == ((1, 1, 0), 1)
     assert nights.leads_of_calls() == [21]
 
 
@@ -316,7 +337,7 @@ def test_find_tells_of_a_call_that_waits_for_a_lead_where_it_is_from_and_until_w
         answer = find.find(nights.settings(), making.clock(nights.night), "c1").for_machines()
         assert (answer["count"], answer["found"]) == (0, [])
         (one,) = answer["waiting_for_lead"]
-        assert (one["phone"], one["row"], one["tried_until"]) == ("+1514•••0123", 2, "2026-12-22T03:00:00+00:00")
+        assert (one["phone"], one["row"], one["tried_until"][:19]) == ("+1514•••0123", 2, "2026-12-22T03:00:00")
         assert batch is not None
         status.withdraw(nights.settings(), making.clock(nights.night), batch)
         assert _found(nights, "c1", capsys)[0].endswith("  withdrawn: a person gave it up while it waited for a lead")
@@ -347,8 +368,8 @@ async def test_many_calls_that_waited_under_two_ids_are_held_and_stop_no_run(nig
     for report_name in ("a", "b"):
         await nights.run(*(_call(call_id=f"{report_name}{phone}", phone=phone) for phone in phones))
     nights.crm.leads = [lead(100 + number, phone) for number, phone in enumerate(phones)]
-    assert (await nights.run()).summary.calls.delivered == 25
-    assert (await nights.run()).summary.calls.held == 25
+    found = await nights.run()
+    assert (found.summary.calls.delivered, found.summary.calls.held) == (25, 25)
     assert len(nights.crm.stored) == 25
 
 
@@ -409,11 +430,11 @@ def test_a_call_held_back_on_the_last_night_of_its_grace_has_its_chance(
 
 @night_after_night
 async def test_a_call_that_stands_back_behind_one_that_may_be_it_is_not_given_up(nights: Nights) -> None:
-    await nights.run(_call("14:01:01", "a"), _call("14:01:31", "b"), lead_grace=_TWO_DAYS)
+    await nights.run(_call("14:01:31", "b"), _call("15:00:00", "c"), lead_grace=_TWO_DAYS)
     nights.crm.leads = [lead(11, ONE)]
     nights.night += timedelta(days=5)
-    first = await nights.run(lead_grace=_TWO_DAYS)
-    assert first.summary.calls.delivered == 1
+    first = await nights.run(_call("14:01:01", "a"), lead_grace=_TWO_DAYS)
+    assert first.summary.calls.delivered == 2
     assert first.told == ("1 call of earlier files found a lead and came along", _HELD_BACK)
     assert (await nights.run(lead_grace=_TWO_DAYS)).summary.calls.delivered == 1
 
@@ -456,7 +477,7 @@ async def test_withdrawing_a_key_gives_up_the_one_call_that_waits_for_a_lead(nig
     await nights.run(_call(), _call("15:00:00", "c2"))
     clock = making.clock(nights.night)
     with closing(Ledger.reading(nights.folder / "ledger.sqlite3", clock)) as ledger:
-        reference = str(ledger.database.one("SELECT reference FROM leadless WHERE call_id = 'c1'"))
+        reference = str(ledger.database.one("SELECT reference FROM item WHERE call_id = 'c1'"))
     assert status.withdraw(nights.settings(), clock, reference) == 1
     with pytest.raises(errors.ConfigError, match="nor one that waits for a lead"):
         status.withdraw(nights.settings(), clock, reference)
@@ -498,28 +519,25 @@ async def test_of_many_numbers_with_several_leads_the_first_ten_are_told(nights:
 
 
 @night_after_night
-async def test_calls_that_wait_are_held_on_disk_however_many_they_are(nights: Nights) -> None:
+async def test_calls_that_wait_are_read_in_parts_however_many_they_are(nights: Nights) -> None:
     rows = [_call(f"{10 + n // 60}:{n % 60:02}:07", f"c{n}", phone=f"+151455501{n % 100:02}") for n in range(400)]
-    alive: list[int] = []
+    read: list[int] = []
+    with_lead = waiting_calls.WaitingCalls.with_lead
 
-    def counting(of: Callable[..., Any]) -> Callable[..., Any]:
-        def and_count(*given: Any, **named: Any) -> Any:
-            alive.append(sum(isinstance(one, models.Sighting) for one in gc.get_objects()))
-            return of(*given, **named)
+    def counting(of: waiting_calls.WaitingCalls, resolution: Resolution, waiting: pl.DataFrame) -> waiting_calls.Found:
+        read.append(waiting.height)
+        return with_lead(of, resolution, waiting)
 
-        return and_count
-
-    found = {f"+151455501{n:02}": n + 1 for n in range(100)}
+    await nights.run(*rows, find_leads=False, leads=_leads(nights, f"{TWO},12"))
+    leads = _leads(nights, *(f"+151455501{n:02},{n + 1}" for n in range(100)))
     with (
-        mock.patch.object(waiting_items, "sift", counting(waiting_items.sift)),
-        mock.patch.object(waiting_items, "forget_items", counting(waiting_items.forget_items)),
+        mock.patch.object(known_calls, "ROWS_AT_ONCE", 100),
+        mock.patch.object(waiting_calls.WaitingCalls, "with_lead", counting),
     ):
-        for _ in range(2):
-            await nights.run(*rows, find_leads=False, leads=_leads(nights, f"{TWO},12"))
-        leads = _leads(nights, *(f"{phone},{number}" for phone, number in found.items()))
         last = await nights.run(*rows[:1], find_leads=False, leads=leads, dry_run=True)
+    # Four have had a lead from the first night on, and one is in today's file.
     assert last.summary.calls.carried == 395
-    assert max(alive) < 10
+    assert read == [100, 100, 100, 95]
 
 
 @night_after_night

@@ -190,12 +190,11 @@ def test_mended_rows_are_the_calls_that_were_meant_whichever_file_they_are_saved
 def test_tomorrows_export_is_known_by_the_marks_of_the_mended_rows(tmp_path: Path, way: Callable[[Path], Path]) -> None:
     told = row_origin.Origins()
     for chunk in reader.read(reader.open_source(way(tmp_path))):
-        told.see(0, chunk.frame)
-    known = row_origin.Origins(frozenset(mark for _, mark in told.mended_calls()))
+        told.see(0, "main", chunk.frame)
+    known = row_origin.Origins(announced=frozenset(told.mended.values()))
     tomorrow = _write(tmp_path / "tomorrow.csv", (_HEADER, _EXPORT[4], _EXPORT[2], _EXPORT[1], _EXPORT[3]))
-    for chunk in reader.read(reader.open_source(tomorrow)):
-        known.see(0, chunk.frame)
-    assert [place.row for place, _ in known.repeated_calls()] == [2, 3, 5]
+    settled = [known.see(0, "main", chunk.frame) for chunk in reader.read(reader.open_source(tomorrow))]
+    assert settled == [[2, 3, 5]]
 
 
 def test_a_mended_file_that_is_rejected_again_keeps_marks_and_cells(tmp_path: Path) -> None:

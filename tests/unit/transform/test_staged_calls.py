@@ -55,8 +55,8 @@ def _freepbx(number: int) -> list[str]:
 
 def _seen(of: Resolution) -> dict[str, Any]:
     """All that comes out, with places."""
-    found = exporting.sightings(of)
-    of.reject_legs()
+    found = [tuple(one.values()) for one in exporting.planned(of)]
+    of.reject()
     return {
         "calls": found,
         "rejects": dict(sorted(of.tally.rejects.items())),
