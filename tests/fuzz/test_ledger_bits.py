@@ -26,7 +26,7 @@ def test_bits_are_drawn_in_rows_of_items_and_elsewhere() -> None:
 def test_checksums_that_are_not_compared_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def believe(connection: object, damaged: checksum.Damaged) -> None:
         right(connection, damaged)  # type: ignore[arg-type]
-        connection.create_function("note_soundness", 3, lambda *_: 1)  # type: ignore[attr-defined]
+        connection.create_function("note_damage", 2, lambda *_: 1)  # type: ignore[attr-defined]
 
     right = checksum.register
     monkeypatch.setattr(checksum, "register", believe)

@@ -1,9 +1,9 @@
 """A checksum in each row of the ledger: a damaged call is neither changed, nor sent, nor shown as proof.
 
 SQLite notices a damaged page only if its structure is damaged: a flipped bit in a payload would be sent as it is. So
-each row has the CRC-32 of its other columns. Triggers write it after each INSERT and UPDATE, and check it before each
-UPDATE. An INSERT of items states it, because there are millions of them. Every query that takes something from a row to
-act on it, or to show it, filters with `is_sound`.
+each row has the CRC-32 of its other columns, written as a JSON array. Triggers write it after each INSERT and UPDATE,
+and check it before each UPDATE. An INSERT of items states it, because there are millions of them. Every query that
+takes something from a row to act on it, or to show it, filters with `is_sound`.
 """
 
 import sqlite3
@@ -59,10 +59,7 @@ def is_sound(table: str = "item", *, key: str | None = None) -> str:
     is read again by its row number, because SQLite fills in columns from the rest of the WHERE clause.
     """
     is_its = "" if key is None else f" AND checked.key = {key}"
-    return (
-        f"(SELECT note_soundness('{table}', checked.rowid, checked.checksum IS {_crc32(_columns(table, 'checked'))}) "
-        f"FROM {table} AS checked WHERE checked.rowid = {table}.rowid{is_its})"
-    )
+    return f"(SELECT {_fits(table, 'checked')} FROM {table} AS checked WHERE checked.rowid = {table}.rowid{is_its})"
 
 
 def triggers() -> Iterator[str]:
@@ -76,7 +73,7 @@ def triggers() -> Iterator[str]:
         yield f"CREATE TEMP TRIGGER changed_{table}_gets_a_checksum AFTER {changed} {seal}"
         yield f"""
             CREATE TEMP TRIGGER damaged_{table}_stays BEFORE {changed}
-            WHEN NOT note_soundness('{table}', OLD.rowid, OLD.checksum IS {_crc32(_columns(table, "OLD"))})
+            WHEN NOT {_fits(table, "OLD")}
             BEGIN SELECT RAISE(IGNORE); END
         """
 
@@ -84,13 +81,17 @@ def triggers() -> Iterator[str]:
 def register(connection: sqlite3.Connection, damaged: Damaged) -> None:
     """Give a connection the functions that the statements here use. Damaged rows that are met go to `damaged`."""
 
-    def note_soundness(table: str, row: int, is_sound: int) -> int:
-        if not is_sound:
-            damaged.add((table, row))
-        return is_sound
+    def note_damage(table: str, row: int) -> int:
+        damaged.add((table, row))
+        return False
 
     connection.create_function("crc32", 1, zlib.crc32, deterministic=True)
-    connection.create_function("note_soundness", 3, note_soundness)
+    connection.create_function("note_damage", 2, note_damage)
+
+
+def _fits(table: str, row: str) -> str:
+    crc32 = _crc32(_columns(table, row))
+    return f"CASE WHEN {row}.checksum IS {crc32} THEN 1 ELSE note_damage('{table}', {row}.rowid) END"
 
 
 def _columns(table: str, row: str) -> Iterator[str]:
@@ -98,7 +99,8 @@ def _columns(table: str, row: str) -> Iterator[str]:
 
 
 def _crc32(values: Iterable[str]) -> str:
-    # With the types, as a damaged row may have a BLOB for a text. As bytes, as a damaged text need not be UTF-8. One
-    # printf takes a third of the time of many concatenations.
-    told = [f"{value}, typeof({value})" for value in values]
-    return f"crc32(CAST(printf('{'%Q%s,' * len(told)}', {', '.join(told)}) AS BLOB))"
+    # JSON keeps the types apart, but takes no BLOB, which a damaged row may have for a text: a BLOB sorts after all
+    # else. CRC-32 is of bytes, as a damaged text need not be UTF-8. One json_array takes half the time of printf.
+    values = tuple(values)
+    has_blob = " OR ".join(f"x'' <= {value}" for value in values)
+    return f"CASE WHEN {has_blob} THEN -1 ELSE crc32(CAST(json_array({', '.join(values)}) AS BLOB)) END"

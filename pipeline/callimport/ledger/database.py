@@ -22,7 +22,7 @@ from callimport.ledger import checksum
 
 APPLICATION_ID = 0x43414C4C  # "CALL"
 # The version of schema.sql, kept in user_version. Before the first release, no ledger of another version is read.
-VERSION = 15
+VERSION = 16
 CACHE_KIB = 64 * 1024
 _MEMORY = ":memory:"
 _OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"

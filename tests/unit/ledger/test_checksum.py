@@ -1,15 +1,20 @@
 """A call whose row was damaged in the file is neither sent, nor changed, nor shown; the others are."""
 
+import json
 import sqlite3
+import zlib
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from callimport.core import errors
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger, checksum, damage, delivered, history, queries
+from callimport.ledger.database import Database
 from callimport.ledger.recordings import Recordings
 from callimport.ledger.updates import Updates
 from tests import making
@@ -147,6 +152,42 @@ def test_text_that_is_no_utf_8_any_more_is_damage_and_no_other_error(path: Path)
         damage.check_all(ledger.database)
         with pytest.raises(errors.LedgerError, match="\ufffdA, row 2"):
             damage.refuse(ledger.database)
+
+
+def test_blob_with_the_bytes_of_a_text_is_damage_and_no_other_error(path: Path) -> None:
+    """A flipped bit in the header of a row makes the one of the other."""
+    # Only a table that is not STRICT takes it.
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA writable_schema = ON")
+        ((schema,),) = other.execute("SELECT sql FROM sqlite_master WHERE name = 'item'")
+        other.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'item'", (schema.removesuffix(" STRICT"),))
+    _damage(path, "UPDATE item SET facts = CAST(facts AS BLOB) WHERE key = ?", _KEYS[0])
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA writable_schema = ON")
+        other.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'item'", (schema,))
+    with closing(Ledger.reading(path, making.clock())) as ledger:
+        damage.check_all(ledger.database)
+        with pytest.raises(errors.LedgerError, match="1 call is damaged"):
+            damage.refuse(ledger.database)
+
+
+_ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("'\"\\\0\n"), max_size=20)
+
+
+@given(_ANY_TEXT, st.none() | _ANY_TEXT, st.integers(-(2**63), 2**63 - 1))
+def test_checksum_is_the_crc_32_of_the_row_as_json_whatever_it_says(
+    text: str, perhaps: str | None, number: int
+) -> None:
+    rows = {"acknowledged": (number, text), "batch": ("7K3Q-2M9D", text, text, text, perhaps)}
+    with closing(Database.in_memory()) as database:
+        for table, values in rows.items():
+            columns = ", ".join(checksum.COLUMNS[table])
+            marks = ", ".join("?" * len(values))
+            database.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)  # noqa: S608
+            as_json = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+            assert database.rows(f"SELECT checksum FROM {table}") == [(zlib.crc32(as_json.encode()),)]  # noqa: S608
+        damage.check_all(database)
+        assert database.damaged == set()
 
 
 def test_status_that_is_no_word_any_more_is_counted_as_in_doubt() -> None:
