@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
@@ -57,8 +56,9 @@ def without_reference(description: str) -> str:
 
 def facts(call: models.Call) -> str:
     """Equal as long as the source tells the same story: lead, agent and reference are ours and not part of it."""
-    return facts_of(
-        _instant(call.started_at), call.direction, call.status, call.duration_seconds, call.description, call.recording
+    instant, description, recording = _instant(call.started_at), _json(call.description), _json(call.recording)
+    return _digest(
+        f'["{instant}","{call.direction}","{call.status}",{call.duration_seconds},{description},{recording}]'
     )
 
 
@@ -82,60 +82,47 @@ def payload(of: models.Communication) -> dict[str, Any]:
     return {name: getattr(of, name) for name in _PAYLOAD_FIELDS}
 
 
-def sighting(call: models.Call, *, id_is_unique: bool, account_id: int, with_mark: bool) -> models.Sighting:
-    """Everything the ledger keeps of a call, the payload included."""
-    row = (
-        *call.place, call.call_id, call.lead_id, call.direction.value, call.status.value, call.duration_seconds,
-        call.customer_phone, call.executed_by, call.description, call.recording, call.legs,
-        _instant(call.started_at), int(call.started_at.timestamp()),
-    )  # fmt: skip
-    (made,) = _sightings(
-        (row,),
-        system=call.system,
-        id_is_unique=id_is_unique,
-        account_id=account_id,
-        with_mark=with_mark,
-    )
-    return made
-
-
-def sightings(
-    frame: pl.DataFrame, *, system: str, id_is_unique: bool, account_id: int, with_mark: bool
-) -> Iterator[models.Sighting]:
-    """The same of the rows of one system's `frame` (columns: CALL_COLUMNS), with no object made of each on the way."""
-    instants = frame["started_at"].dt
-    columns = [frame[name].to_list() for name in CALL_COLUMNS if name != "started_at"]
-    return _sightings(
-        zip(*columns, instants.to_string(_INSTANT).to_list(), instants.epoch("s").to_list(), strict=True),
-        system=system,
-        id_is_unique=id_is_unique,
-        account_id=account_id,
-        with_mark=with_mark,
-    )
+# The same of millions of calls: polars writes what is hashed.
 
 
 def keys(frame: pl.DataFrame, *, system: str, id_is_unique: bool) -> list[str]:
     """The keys of the rows of one system's `frame`. Columns: call_id, started_at, direction, customer_phone."""
-    instants = frame["started_at"].dt.to_string(_INSTANT)
-    columns = (frame["call_id"], instants, frame["direction"], frame["customer_phone"])
-    return [_key(system, call_id if id_is_unique else None, *told) for call_id, *told in zip(*columns, strict=True)]
+    of_system = pl.lit(_json(system))
+    instant = pl.col("started_at").dt.to_string(_INSTANT)
+    identity = pl.format('["at",{},"{}","{}","{}"]', of_system, instant, "direction", "customer_phone")
+    if id_is_unique:
+        by_id = pl.format('["id",{},{}]', of_system, _as_json("call_id"))
+        identity = pl.when(pl.col("call_id") != "").then(by_id).otherwise(identity)
+    return [f"{KEY_VERSION}:{digest}" for digest in _digests(frame, identity)]
 
 
-def communications(frame: pl.DataFrame) -> pl.DataFrame:
-    """The payloads of such a frame, by the vendor's names and without references, with `_row`; executed_at still an
-    instant in UTC."""
-    return frame.select(
-        "_row",
-        "lead_id",
-        pl.lit("phone").alias("method"),
-        pl.col("direction").alias("type"),
-        pl.col("started_at").alias("executed_at"),
-        "executed_by",
-        "description",
-        pl.col("status").alias("call_status"),
-        pl.col("duration_seconds").alias("call_duration"),
-        pl.col("customer_phone").alias("call_phone"),
-    )
+def references(of_keys: pl.Series, account_id: int) -> pl.Series:
+    """The reference of each key."""
+    text = pl.format("{}/{}", pl.lit(account_id), pl.col("key"))
+    digests = pl.Series("digest", _digests(of_keys.alias("key").to_frame(), text), dtype=pl.String)
+    # Ten letters of five bits each.
+    number = pl.col("digest").str.slice(32 - 14).str.to_integer(base=16)
+    pairs = (pl.lit(pl.Series(_PAIRS)).gather(number // (1 << shift) % len(_PAIRS)) for shift in range(0, 50, 10))
+    return digests.to_frame().select(pl.format("{}{}-{}{}-{}", *pairs).alias("reference")).to_series()
+
+
+def facts_of_calls(frame: pl.DataFrame) -> pl.Series:
+    """The facts of each row. Columns: started_at, direction, status, duration_seconds, description, recording."""
+    told = pl.format(
+        '["{}","{}","{}",{},{},{}]', pl.col("started_at").dt.to_string(_INSTANT), "direction", "status",
+        "duration_seconds", _as_json("description"), _as_json("recording"),
+    )  # fmt: skip
+    return pl.Series("facts", _digests(frame, told), dtype=pl.String)
+
+
+def _as_json(column: str) -> pl.Expr:
+    """The text of a column as `_json` writes it."""
+    return pl.struct(pl.col(column).alias("_")).struct.json_encode().str.slice(len('{"_":')).str.head(-len("}"))
+
+
+def _digests(frame: pl.DataFrame, text: pl.Expr) -> list[str]:
+    hashed = frame.select(text.alias("text")).to_series().to_list()
+    return [hashlib.blake2b(one.encode(), digest_size=16).hexdigest() for one in hashed]
 
 
 def settings_fingerprint(settings: dict[str, str]) -> str:
@@ -170,36 +157,6 @@ def short_code(text: str, *, length: int) -> str:
 # What is hashed is compact JSON, written out here rather than by json.dumps: a million calls are a minute of it.
 
 
-def _sightings(
-    rows: Iterable[tuple[Any, ...]], *, system: str, id_is_unique: bool, account_id: int, with_mark: bool
-) -> Iterator[models.Sighting]:
-    """Of rows as CALL_COLUMNS has them, but with the instant as text and in Unix seconds at the end."""
-    for (
-        source, row, named, lead_id, direction, status, seconds, phone, executed_by, description, recording, legs,
-        instant, at,
-    ) in rows:  # fmt: skip
-        call_id = named if id_is_unique else None
-        its_key = _key(system, call_id, instant, direction, phone)
-        mark = reference(its_key, account_id)
-        sent = with_reference(description, mark) if with_mark else description
-        yield models.Sighting(
-            source,
-            row,
-            its_key,
-            mark,
-            facts_of(instant, direction, status, seconds, description, recording),
-            _payload_text(lead_id, direction, instant, executed_by, sent, status, seconds, phone),
-            system,
-            call_id,
-            lead_id,
-            direction,
-            phone,
-            at,
-            legs,
-            recording,
-        )
-
-
 def _key(system: str, call_id: str | None, instant: str, direction: str, phone: str) -> str:
     if call_id:
         identity = f'["id",{_json(system)},{_json(call_id)}]'
@@ -208,40 +165,12 @@ def _key(system: str, call_id: str | None, instant: str, direction: str, phone: 
     return f"{KEY_VERSION}:{_digest(identity)}"
 
 
-def facts_of(
-    instant: str, direction: str, status: str, seconds: int, description: str | None, recording: str | None
-) -> str:
-    return _digest(f'["{instant}","{direction}","{status}",{seconds},{_json(description)},{_json(recording)}]')
-
-
-def _payload_text(
-    lead_id: int,
-    direction: str,
-    instant: str,
-    executed_by: int | None,
-    description: str | None,
-    status: str,
-    seconds: int,
-    phone: str,
-) -> str:
-    """As json.dumps writes the payload of the call's communication."""
-    return (
-        f'{{"lead_id": {lead_id}, "method": "phone", "type": "{direction}", "executed_at": "{instant}", '
-        f'"executed_by": {_number(executed_by)}, "description": {_json(description)}, '
-        f'"call_status": "{status}", "call_duration": {seconds}, "call_phone": "{phone}"}}'
-    )
-
-
 def _instant(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _json(text: str | None) -> str:
     return "null" if text is None else encode_basestring(text)
-
-
-def _number(number: int | None) -> str:
-    return "null" if number is None else str(number)
 
 
 def _digest(text: str) -> str:

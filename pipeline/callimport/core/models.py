@@ -268,7 +268,7 @@ class RejectedRow:
 
 
 class Nameless(NamedTuple, Generic[Key]):
-    """A call of which no source names a recording; `started_at` in Unix seconds, `legs` as in a sighting."""
+    """A call of which no source names a recording; `started_at` in Unix seconds, `legs` as in an item."""
 
     key: Key
     call_id: str | None
@@ -276,26 +276,6 @@ class Nameless(NamedTuple, Generic[Key]):
     phone: str
     started_at: int
     legs: str | None = None
-
-
-class Sighting(NamedTuple):
-    """A call as the ledger enrols it, `source` and `row` its place, `started_at` in Unix seconds. `facts` is equal as
-    long as the phone system tells the same story of the call; `payload` is the communication as JSON text."""
-
-    source: int
-    row: int
-    key: str
-    reference: str
-    facts: str
-    payload: str
-    system: str
-    call_id: str | None
-    lead_id: int
-    direction: str
-    phone: str
-    started_at: int
-    legs: str | None = None
-    recording: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from callimport.plan import changes, look_alikes
 
 REUSED_AFTER_SECONDS = 24 * 3600
 SAME_START_SECONDS = 60
+# The parts of what a digest is of.
+_BETWEEN = "\x1f"
 _ID_REUSED = (
     "this call_id belongs to another call already (other number or direction, or more than 24 hours away); if the "
     "phone system started counting anew, give it another --system name"
@@ -240,7 +242,8 @@ _IS_NEW = (pl.col("decision") == Decision.CREATE) & (_STATUS.is_null() | (_STATU
 
 
 def _with_look_alikes(rows: pl.DataFrame, neighbours: pl.DataFrame, settings: PlanSettings) -> pl.DataFrame:
-    new = rows.filter(_IS_NEW).with_columns(pl.col("source").is_in(list(settings.of_minute)).alias("is_of_minute"))
+    is_of_minute = pl.col("source").is_in(list(settings.of_minute)).alias("is_of_minute")
+    new = rows.filter(_IS_NEW).select("key", "phone", "direction", "started_at", is_of_minute)
     alike = look_alikes.of_known(new, neighbours)
     if alike.is_empty():
         return rows.with_columns((_IS_NEW).alias("is_new"), pl.lit(False).alias("_is_alike"))
@@ -299,7 +302,7 @@ def _with_changes(rows: pl.DataFrame, settings: PlanSettings) -> tuple[pl.DataFr
             continue
         fields.update(changed.keys())
         kind = "overwrite" if settings.overwrite else "update"
-        digest += _digest(kind, row["key"], repr(sorted(changed.items())))
+        digest += _digest(_BETWEEN.join((kind, row["key"], repr(sorted(changed.items())))))
         started_at = datetime.fromtimestamp(row["item_started_at"], UTC)
         told = f"the call of {started_at:%Y-%m-%d %H:%M:%S}Z, {privacy.mask_phone(row['phone'])}: "
         sortable = f"{row['item_started_at']:020d} {row['key']}"
@@ -316,7 +319,8 @@ def _with_changes(rows: pl.DataFrame, settings: PlanSettings) -> tuple[pl.DataFr
 
 def digest_of(decisions: pl.DataFrame) -> int:
     """What the code of a plan covers of calls that would be created. Columns: key, payload."""
-    return sum(_digest("create", *row) for row in decisions.select("key", "payload").iter_rows()) % DIGESTS
+    told = decisions.select(pl.concat_str(pl.lit("create"), "key", "payload", separator=_BETWEEN)).to_series()
+    return sum(map(_digest, told.to_list())) % DIGESTS
 
 
 def parked(items: pl.DataFrame, settings: PlanSettings) -> Totals:
@@ -337,8 +341,8 @@ def rejects(decisions: pl.DataFrame) -> Iterator[models.RejectedRow]:
         yield models.RejectedRow(models.Place(source, row), (models.Reason(rule, why),))
 
 
-def _digest(*parts: str) -> int:
-    return int.from_bytes(hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest(), "big")
+def _digest(told: str) -> int:
+    return int.from_bytes(hashlib.blake2b(told.encode(), digest_size=16).digest(), "big")
 
 
 # ── totals ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -349,7 +353,7 @@ def _totals(rows: pl.DataFrame, neighbours: pl.DataFrame) -> Totals:
     # Of the known calls, those that the CRM has.
     known = rows.filter((_STATUS == "delivered") & (pl.col("decision") != Decision.REJECT))
     held = known.filter(pl.col("decision") == Decision.HOLD)
-    shifts, batches = look_alikes.shifts(new, neighbours)
+    shifts, batches = look_alikes.shifts(new.select("key", "system", "phone", "direction", "started_at"), neighbours)
     return Totals(
         decisions=Counter({(decision, why): count for decision, why, count in _counted(rows)}),
         new=new.height,

@@ -181,7 +181,12 @@ def _within(new: pl.DataFrame, known: pl.DataFrame, seconds: int) -> pl.DataFram
     all that are so near; of the same second within a quarter of an hour, where both say which that is."""
     stretch = pl.col("started_at") // seconds
     on = [*_WHOSE, "_stretch", *(name for name in ("_within_quarter",) if name in new.columns)]
-    around = new.with_columns(pl.concat_list(stretch - 1, stretch, stretch + 1).alias("_stretch")).explode("_stretch")
+    # Each of these calls takes three rows; most calls have numbers that no known one has.
+    around = (
+        new.join(known, on=_WHOSE, how="semi")
+        .with_columns(pl.concat_list(stretch - 1, stretch, stretch + 1).alias("_stretch"))
+        .explode("_stretch")
+    )
     there = known.with_columns(stretch.alias("_stretch")).rename(lambda name: name if name in on else f"known_{name}")
     return around.join(there, on=on).with_columns((pl.col("started_at") - pl.col("known_started_at")).alias("shift"))
 

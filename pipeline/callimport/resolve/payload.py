@@ -25,16 +25,11 @@ def identified(
 
     `marks` has the fingerprints of the rows that a call was mended from: `_source`, `_row` and a list of them.
     """
-    keys = mapping.keys(calls, system=system, id_is_unique=id_is_unique)
-    instants = calls["started_at"].dt.to_string(_INSTANT)
-    told = (
-        instants,
-        *(calls[name] for name in ("direction", "status", "duration_seconds", "description", "recording")),
-    )
+    keys = pl.Series("key", mapping.keys(calls, system=system, id_is_unique=id_is_unique), dtype=pl.String)
     found = calls.with_columns(
-        pl.Series("key", keys, dtype=pl.String),
-        pl.Series("reference", [mapping.reference(key, account_id) for key in keys], dtype=pl.String),
-        pl.Series("facts", [mapping.facts_of(*one) for one in zip(*told, strict=True)], dtype=pl.String),
+        keys,
+        mapping.references(keys, account_id),
+        mapping.facts_of_calls(calls),
         pl.lit(system).alias("system"),
         (pl.col("call_id") if id_is_unique else pl.lit(None, pl.String)).alias("_identity"),
     )
