@@ -2,13 +2,14 @@
 
 SQLite notices a damaged page only if its structure is damaged: a flipped bit in a payload would be sent as it is. So
 each row has the CRC-32 of its other columns, written as a JSON array. Triggers write it after each INSERT and UPDATE,
-and check it before each UPDATE. An INSERT of items states it, because there are millions of them. Every query that
-takes something from a row to act on it, or to show it, filters with `is_sound`.
+and check it before each UPDATE. An INSERT of items states it, because there are millions of them: entry.py makes the
+same array with polars. Every query that takes something from a row to act on it, or to show it, filters with
+`is_sound`.
 """
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 # Tables and row numbers.
 Damaged = set[tuple[str, int]]
@@ -38,18 +39,8 @@ COLUMNS = {
     "next_recording": ("key", "facts", "name"),
     "rejected_row": ("fingerprint", "seen_at", "became"),
 }  # fmt: skip
-_NEW_ITEM = {
-    **dict.fromkeys(COLUMNS["item"], "NULL"),
-    "status": "'pending'",
-    "applied": "0",
-    "adopted": "0",
-    "asks_crm": "0",
-}
-
-
-def of_new_item(values: Mapping[str, str]) -> str:
-    """SQL: the checksum of an item that is inserted with these values, each an SQL expression, and the defaults."""
-    return _crc32({**_NEW_ITEM, **values}.values())
+# The values, as JSON, that an item has besides null where an INSERT does not state them.
+DEFAULTS_OF_ITEM = {"status": '"pending"', "applied": "0", "adopted": "0", "asks_crm": "0"}
 
 
 def is_sound(table: str = "item", *, key: str | None = None) -> str:

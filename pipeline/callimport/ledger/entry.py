@@ -5,6 +5,7 @@ Whoever kills it finds the ledger as it was. Each move must hit exactly the plan
 
 import contextlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 
 import polars as pl
@@ -157,12 +158,12 @@ class Entering:
         )
 
     def _insert(self, calls: pl.DataFrame) -> None:
-        values = {name: f"?{number}" for number, name in enumerate(_COLUMNS, start=1)}
-        self._database.execute_many(
-            f"INSERT INTO item ({', '.join(_COLUMNS)}, checksum) "
-            f"VALUES ({', '.join(values.values())}, {checksum.of_new_item(values)})",
-            calls.select(_COLUMNS).iter_rows(),
-        )
+        names, marks = ", ".join(_COLUMNS), ", ".join("?" * len(_COLUMNS))
+        for some in calls.select(_COLUMNS).iter_slices(SMALL):
+            self._database.execute_many(
+                f"INSERT INTO item ({names}, checksum) VALUES ({marks}, ?)",
+                some.with_columns(_checksums(some)).iter_rows(),
+            )
 
     def _replace(self, calls: pl.DataFrame, columns: tuple[str, ...]) -> None:
         """An item that was never stored takes over what is said of its call now, and leaves a plan that it is bound
@@ -330,6 +331,19 @@ class Entering:
         yield
         for _, creation in set_aside if is_large else ():
             self._database.execute(creation)
+
+
+def _checksums(items: pl.DataFrame) -> pl.Series:
+    """The checksum of each new item, see checksum.py. Columns: those of _COLUMNS."""
+    values = (
+        # JSON of an object with this column alone, without its name and its braces.
+        pl.struct(name).struct.json_encode().str.slice(len(f'{{"{name}":')).str.head(-len("}"))
+        if name in items.columns
+        else pl.lit(checksum.DEFAULTS_OF_ITEM.get(name, "null"))
+        for name in checksum.COLUMNS["item"]
+    )
+    rows = items.select(pl.format("[{}]", pl.concat_str(values, separator=","))).to_series()
+    return pl.Series("checksum", [zlib.crc32(row.encode()) for row in rows.to_list()], dtype=pl.Int64)
 
 
 # Items that the run answers for: it sends them, or looks them up, or leaves them to a person.

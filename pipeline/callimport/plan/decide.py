@@ -4,6 +4,7 @@ Pure: from frames to frames, one partition of calls at a time. The order of the 
 """
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ REUSED_AFTER_SECONDS = 24 * 3600
 SAME_START_SECONDS = 60
 # The parts of what a digest is of.
 _BETWEEN = "\x1f"
+# Payloads of so many calls are held as Python texts.
+_ROWS_AT_ONCE = 10_000
 _ID_REUSED = (
     "this call_id belongs to another call already (other number or direction, or more than 24 hours away); if the "
     "phone system started counting anew, give it another --system name"
@@ -319,8 +322,9 @@ def _with_changes(rows: pl.DataFrame, settings: PlanSettings) -> tuple[pl.DataFr
 
 def digest_of(decisions: pl.DataFrame) -> int:
     """What the code of a plan covers of calls that would be created. Columns: key, payload."""
-    told = decisions.select(pl.concat_str(pl.lit("create"), "key", "payload", separator=_BETWEEN)).to_series()
-    return sum(map(_digest, told.to_list())) % DIGESTS
+    told = pl.concat_str(pl.lit("create"), "key", "payload", separator=_BETWEEN)
+    some = (part.select(told).to_series().to_list() for part in decisions.iter_slices(_ROWS_AT_ONCE))
+    return sum(map(_digest, itertools.chain.from_iterable(some))) % DIGESTS
 
 
 def parked(items: pl.DataFrame, settings: PlanSettings) -> Totals:

@@ -21,7 +21,7 @@ import polars as pl
 from callimport.core import errors, files, readahead
 
 # So many rows stay in memory. If there are more, so many are a partition.
-ROWS_IN_MEMORY = 100_000
+ROWS_IN_MEMORY = 50_000
 # The column that says which rows belong together. It is valid within one process: Polars may hash otherwise tomorrow.
 HASH = "_hash"
 _HASHES = 2**64

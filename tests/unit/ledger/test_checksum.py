@@ -4,10 +4,11 @@ import json
 import sqlite3
 import zlib
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callimport.core import errors
@@ -174,6 +175,7 @@ def test_blob_with_the_bytes_of_a_text_is_damage_and_no_other_error(path: Path) 
 _ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("'\"\\\0\n"), max_size=20)
 
 
+@settings(deadline=None, max_examples=25)
 @given(_ANY_TEXT, st.none() | _ANY_TEXT, st.integers(-(2**63), 2**63 - 1))
 def test_checksum_is_the_crc_32_of_the_row_as_json_whatever_it_says(
     text: str, perhaps: str | None, number: int
@@ -188,6 +190,24 @@ def test_checksum_is_the_crc_32_of_the_row_as_json_whatever_it_says(
             assert database.rows(f"SELECT checksum FROM {table}") == [(zlib.crc32(as_json.encode()),)]  # noqa: S608
         damage.check_all(database)
         assert database.damaged == set()
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    call_id=_ANY_TEXT.filter(bool),
+    description=st.none() | _ANY_TEXT,
+    legs=st.none() | _ANY_TEXT,
+    seconds=st.integers(-(10**10), 10**10),
+)
+def test_new_item_is_sound_whatever_it_says(
+    tmp_path_factory: pytest.TempPathFactory, call_id: str, description: str | None, legs: str | None, seconds: int
+) -> None:
+    call = making.call(call_id, description=description, legs=legs, started_at=datetime.fromtimestamp(seconds, UTC))
+    with closing(making.ledger(tmp_path_factory.mktemp("new") / "ledger.sqlite3")) as ledger:
+        making.enter(ledger, _BATCH, call)
+        damage.check_all(ledger.database)
+        assert ledger.database.one("SELECT count(*) FROM item") == 1
+        assert ledger.database.damaged == set()
 
 
 def test_status_that_is_no_word_any_more_is_counted_as_in_doubt() -> None:

@@ -177,4 +177,4 @@ def _folders(state: Path) -> list[Path]:
 
 
 def test_the_limit_is_one_constant() -> None:
-    assert staging.Staging(Path("state")).rows_in_memory == staging.ROWS_IN_MEMORY == 100_000
+    assert staging.Staging(Path("state")).rows_in_memory == staging.ROWS_IN_MEMORY == 50_000
