@@ -159,11 +159,11 @@ class Entering:
 
     def _insert(self, calls: pl.DataFrame) -> None:
         names, marks = ", ".join(_COLUMNS), ", ".join("?" * len(_COLUMNS))
-        for some in calls.select(_COLUMNS).iter_slices(SMALL):
-            self._database.execute_many(
-                f"INSERT INTO item ({names}, checksum) VALUES ({marks}, ?)",
-                some.with_columns(_checksums(some)).iter_rows(),
-            )
+        items = calls.select(_COLUMNS)
+        self._database.execute_many(
+            f"INSERT INTO item ({names}, checksum) VALUES ({marks}, ?)",
+            items.with_columns(_checksums(items)).iter_rows(),
+        )
 
     def _replace(self, calls: pl.DataFrame, columns: tuple[str, ...]) -> None:
         """An item that was never stored takes over what is said of its call now, and leaves a plan that it is bound

@@ -27,6 +27,7 @@ from callimport.plan import guards, look_alikes
 from callimport.plan.decide import decide, digest_of, parked, rejects
 from callimport.plan.look_alikes import BATCH_CALLS, Compared
 
+_ROWS_AT_ONCE = 10_000
 _OF_DECISION = [name for name in DECISIONS if name not in ("source", "row", "key")]
 
 
@@ -162,7 +163,9 @@ class _Parts:
 
     def __iter__(self) -> Iterator[PlannedCalls]:
         for part in self.by_key.read():
-            yield _split(_held(part, self.held))
+            # Who writes them down makes copies of them.
+            for some in part.iter_slices(_ROWS_AT_ONCE):
+                yield _split(_held(some, self.held))
 
 
 def _held(calls: pl.DataFrame, held: dict[str, str]) -> pl.DataFrame:
