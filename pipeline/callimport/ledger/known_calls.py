@@ -25,6 +25,8 @@ _ITEM = """
     item.lead_id, item.direction, item.phone, item.started_at, item.facts, item.payload, item.staged, item.legs,
     item.next_facts, item.next_payload, item.next_batch_id, item.existing_id, item.update_refused
 """
+# What few items have, see ITEMS.
+_REST = {name: ITEMS[name] for name in ("unanswered", "held_facts", "retried", "withdrawn", "recordings")}
 _FACTS, _NEXT_FACTS = (list(ITEMS).index(name) for name in ("facts", "next_facts"))
 _NEIGHBOUR = """
     item.key, item.reference, item.batch_id, source.name, item.source_row, item.system, item.status, item.existing_id,
@@ -87,13 +89,16 @@ class KnownCalls:
 
     def question(self, keys: Collection[str]) -> None:
         """Rows of today contradict one another about these calls: their items do not come along."""
-        self._database.execute_many("INSERT OR IGNORE INTO temp.questioned VALUES (?)", ((key,) for key in keys))
+        self._database.execute(
+            "INSERT OR IGNORE INTO temp.questioned SELECT value FROM json_each(?)", (json.dumps(list(keys)),)
+        )
 
     def bring_along(self, keys: Collection[str]) -> None:
         """Today's calls say nothing of these items, though they have their keys: the items come along as they are."""
-        self._database.execute_many(
-            "UPDATE temp.seen_item SET comes_along = 1 WHERE item = (SELECT rowid FROM item WHERE key = ?)",
-            ((key,) for key in keys),
+        self._database.execute(
+            "UPDATE temp.seen_item SET comes_along = 1 WHERE item IN ("
+            "SELECT item.rowid FROM json_each(?) CROSS JOIN item ON item.key = value)",
+            (json.dumps(list(keys)),),
         )
 
     def _items(self, keys: list[str]) -> pl.DataFrame:
@@ -103,8 +108,10 @@ class KnownCalls:
             "JOIN source ON source.sha256 = item.source_sha256",
             (json.dumps(keys),),
         )
-        self._database.execute_many(
-            "INSERT OR IGNORE INTO temp.seen_item (item) VALUES (?)", ((row[0],) for row in found)
+        # In one statement: outside a transaction, each is one of its own.
+        self._database.execute(
+            "INSERT OR IGNORE INTO temp.seen_item (item) SELECT value FROM json_each(?)",
+            (json.dumps([row[0] for row in found]),),
         )
         return self._with_the_rest([row[1:] for row in found])
 
@@ -125,23 +132,26 @@ class KnownCalls:
         names: dict[str, set[str]] = defaultdict(set)
         for key, name, path in self._among(keys, "recording", "key, name, path"):
             names[key] |= {text for text in (name, path) if text is not None}
-        facts_of = {row[0]: row[_FACTS] for row in items}
+        item_of = {row[0]: row for row in items}
         for key, facts, name in self._among(keys, "next_recording", "key, facts, name"):
-            if facts == facts_of[key]:
+            if facts == item_of[key][_FACTS]:
                 names[key].add(name)
-        return frame(
+        rest = (
             (
-                (
-                    *row,
-                    unanswered.get(row[0]),
-                    row[_NEXT_FACTS] if row[_NEXT_FACTS] in held.get(row[0], ()) else None,
-                    retried.get(row[0], []),
-                    withdrawn.get(row[0], []),
-                    sorted(names.get(row[0], ())),
-                )
-                for row in items
-            ),
-            ITEMS,
+                key,
+                unanswered.get(key),
+                item_of[key][_NEXT_FACTS] if item_of[key][_NEXT_FACTS] in held.get(key, ()) else None,
+                retried.get(key, []),
+                withdrawn.get(key, []),
+                sorted(names.get(key, ())),
+            )
+            for key in {*unanswered, *held, *retried, *withdrawn, *names}
+        )
+        own = {name: kind for name, kind in ITEMS.items() if name not in _REST}
+        return (
+            frame(items, own)
+            .join(frame(rest, {"key": pl.String, **_REST}), on="key", how="left", maintain_order="left")
+            .with_columns(pl.col("retried", "withdrawn", "recordings").fill_null([]))
         )
 
     def _among(self, keys: str, table: str, columns: str, order: str = "") -> list[tuple[Any, ...]]:

@@ -200,8 +200,10 @@ def _comparisons(settings: PlanSettings) -> list[pl.Expr]:
 def _is_another(apart: pl.Expr) -> pl.Expr:
     """Whether the facts are probably those of another call under the same id: start and talk differ, and no text,
     recording or leg is shared."""
-    talk = pl.col("item_payload").str.json_path_match("$.call_duration").cast(pl.Int64, strict=False)
-    sent = pl.col("item_payload").str.json_path_match("$.description")
+    # To look into the payloads of all known calls takes longer than all else.
+    payload = pl.when(apart > SAME_START_SECONDS).then("item_payload")
+    talk = payload.str.json_path_match("$.call_duration").cast(pl.Int64, strict=False)
+    sent = payload.str.json_path_match("$.description")
     text = sent.str.strip_suffix(pl.format("[ref {}]", pl.col("item_reference"))).str.strip_chars()
     is_text_shared = (pl.col("description").str.strip_chars() == text) & (text != "")
     is_recording_shared = pl.col("recording").is_in(pl.col("item_recordings")) & (pl.col("recording") != "")
