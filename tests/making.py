@@ -135,7 +135,8 @@ def reckoned(of: Ledger, entered: Entered, its_batch: models.Batch, *calls: mode
     tally.skip(models.Skip.NO_LEAD, frame(leadless))
     for rejected in entered.rejects:
         tally.reject(rejected)
-    return Reckoning(of, entered, its_batch.id, tally, its_batch.sources, 0.0).result().summary
+    standing = of.standing(its_batch.id)
+    return Reckoning(standing, entered, its_batch.id, tally, its_batch.sources, 0.0).result().summary
 
 
 def bring(of: Ledger, its_key: str, run_id: str, status: ItemStatus, *, communication_id: int = 900) -> None:

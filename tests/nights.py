@@ -4,7 +4,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,17 @@ from typing import Any
 import anyio
 
 from callimport.core import endings, errors, models
-from callimport.core.decisions import Entered
+from callimport.core.decisions import Entered, Plan
 from callimport.core.settings import Settings
 from callimport.core.signals import Interruption
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.ledger import Ledger
+from callimport.ledger.planned import PlannedLedger
+from callimport.load import planned_updates
 from callimport.load.updates import Updating
 from callimport.report.summary import Reckoning
+from callimport.resolve.planning import Planning
 from callimport.transform.counts import Tally
 from tests import making, planning
 from tests.fake_crm import FakeCrm, Reply, Request, reply
@@ -68,11 +71,42 @@ class Nights:
         batch = making.batch(f"{self.night}.csv", **shaping)
         run_id = f"run-{self.night}"
         self.ledger.start_run(run_id)
+        foreseen = planned_updates.account(
+            self.plans(*calls, settings=settings, batch=batch, with_mark=with_mark, questioned=questioned),
+            virtual_clock(),
+        )
         entered = planning.enter(
             self.ledger, batch, calls, run_id=run_id, with_mark=with_mark, questioned=questioned,
             allow_updates=ANY_NUMBER,
         )  # fmt: skip
-        return self._night(settings, entered, batch, run_id, calls)
+        night = self._night(settings, entered, batch, run_id, calls)
+        expected, found = foreseen, night.updating.account()
+        different = {
+            one.name: (getattr(expected, one.name), getattr(found, one.name))
+            for one in fields(found)
+            if one.name not in ("known", "unchanged") and getattr(expected, one.name) != getattr(found, one.name)
+        }
+        assert not different, different
+        assert found.known - found.unchanged == expected.known - expected.unchanged
+        return night
+
+    def plans(
+        self,
+        *calls: models.Call,
+        settings: Settings = SETTINGS,
+        batch: models.Batch | None = None,
+        allow_updates: int | None = ANY_NUMBER,
+        **making_it: Any,
+    ) -> PlannedLedger:
+        """What the export of a night would come to. Nothing is entered."""
+        with_mark, questioned = making_it.get("with_mark", True), making_it.get("questioned", ())
+        its = planning.settings_of(
+            batch or making.batch(f"{self.night + 1}.csv"), on_change=settings.on_change, allow_updates=allow_updates
+        )
+        rows = [planning.row(one, with_mark=with_mark) for one in calls]
+        return PlannedLedger(
+            self.ledger, virtual_clock(), planning.planned(self.ledger, rows, its, questioned=questioned)
+        )
 
     def goes_on(self, settings: Settings = SETTINGS) -> "Night":
         """A run without files."""
@@ -81,6 +115,12 @@ class Nights:
         self.ledger.start_run(run_id)
         entered = Entered(carried=self.ledger.resume(run_id, batch.id))
         return self._night(settings, entered, batch, run_id, ())
+
+    def goes_on_with(self, settings: Settings = SETTINGS) -> Plan:
+        """The plan of a run without files."""
+        area: Any = planning.Memory()
+        planning_of_run = Planning(settings, planning.NOW, area, making.ACCOUNT, self.ledger, None)  # type: ignore[arg-type]
+        return planning_of_run.of_batch(making.batch(f"{self.night}.csv").id)
 
     def _night(
         self,
@@ -113,7 +153,6 @@ class Night:
             courier = Courier(there, Pacer((models.Rate(6000, 60.0),), anyio.current_time), random.Random(1))
             await courier.accounts()
             try:
-                self.updating.brake()
                 await self.updating.run(self.run_id, courier, self.nights.interruption, limit)
             except errors.ImporterError as error:
                 stopped_by = error
@@ -121,9 +160,9 @@ class Night:
 
     def result(self, limit: int | None = None, stopped_by: errors.ImporterError | None = None) -> endings.Result:
         reckoning = Reckoning(
-            self.nights.ledger, self.entered, self.batch.id, Tally(read=self.rows, calls=self.rows),
-            self.batch.sources, 0.0, run_id=self.run_id, work_may_be_left=limit is not None, stopped_by=stopped_by,
-            updates=self.updating.account(),
+            self.nights.ledger.standing(self.batch.id), self.entered, self.batch.id,
+            Tally(read=self.rows, calls=self.rows), self.batch.sources, 0.0, run_id=self.run_id,
+            work_may_be_left=limit is not None, stopped_by=stopped_by, updates=self.updating.account(),
         )  # fmt: skip
         result = reckoning.result()
         assert result.summary.calls.adds_up(result.summary.rows)

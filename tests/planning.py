@@ -1,7 +1,7 @@
 """Plan calls and enter them into a real ledger, as a run does: for tests that begin with calls in a ledger."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +9,9 @@ import polars as pl
 
 from callimport.core import mapping, models
 from callimport.core.decisions import CALLS, Entered, Plan, PlanSettings
+from callimport.core.endings import Standing
 from callimport.ledger import Ledger
+from callimport.ledger.planned import PlannedLedger
 from callimport.plan.planner import Planner
 from callimport.resolve import payload
 
@@ -29,6 +31,13 @@ class Stored:
 
     def read(self) -> Iterator[pl.DataFrame]:
         yield from self._frames
+
+
+class Memory:
+    """A staging area without a folder."""
+
+    def partitions(self) -> Stored:
+        return Stored()
 
 
 def row(call: models.Call, *, ids: bool = True, with_mark: bool = True) -> dict[str, Any]:
@@ -99,12 +108,25 @@ def enter(
     questioned: Collection[str] = (),
     **settings: Any,
 ) -> Entered:
-    """Plan these calls and write the plan down. Raises GuardStopped where a guard stops it."""
+    """Plan these calls and write the plan down. What the plan says is what is then entered. Raises GuardStopped where a
+    guard stops it."""
     rows = [row(one, ids=ids, with_mark=with_mark) for one in calls]
     plan = planned(ledger, rows, settings_of(batch, **settings), questioned=questioned)
     if plan.stopped_by is not None:
         raise plan.stopped_by
-    return replace(Entered.by(plan), carried=ledger.enter(run_id, plan))
+    # What this process has in flight itself is in doubt for no run.
+    is_comparable = not ledger.database.one("SELECT 1 FROM item WHERE status = 'in_flight'")
+    foreseen = PlannedLedger(ledger, models.Clock(lambda: NOW, lambda: 0.0), plan)
+    expected = _comparable(foreseen.standing(batch.id)) | {"carried": foreseen.carried}
+    entered = replace(Entered.by(plan), carried=ledger.enter(run_id, plan))
+    found = _comparable(ledger.standing(batch.id)) | {"carried": entered.carried}
+    different = {name: (expected[name], found[name]) for name in found if expected[name] != found[name]}
+    assert not is_comparable or not different, different
+    return entered
+
+
+def _comparable(standing: Standing) -> dict[str, Any]:
+    return {one.name: getattr(standing, one.name) for one in fields(standing)} | {"items": +standing.items}
 
 
 def statuses(ledger: Ledger) -> dict[str, str]:

@@ -1,27 +1,25 @@
 """The story of an import, top to bottom.
 
-check  stage the calls of the files → find lead and agent → report; no network, no ledger
-run    open the files → whose CRM is it → its ledger, held by this run alone → stage the calls → find lead and agent →
-       enrol whole → does the CRM know more than the ledger? → deliver → look up what came into doubt → change what
-       changed → report
-plan   run without the delivery, on a copy of the ledger
+check    stage the calls of the files → find lead and agent → report; no network, no ledger
+run      open the files → whose CRM is it → its ledger, held by this run alone → plan: stage the calls, find lead and
+         agent, decide on each → enter the plan whole → does the CRM know more than the ledger? → deliver → look up what
+         came into doubt → change what changed → report
+dry run  the same up to the plan, with the ledger read only → does the CRM know more than the ledger? → report
 """
 
 import contextlib
 import functools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import anyio
-import anyio.lowlevel
-
 from callimport import report
-from callimport.core import endings, errors, mapping, models, plurals
+from callimport.core import endings, errors, models, plurals
 from callimport.core import settings as config
 from callimport.core.clock import Drift
-from callimport.core.decisions import Entered, Plan, PlanSettings
+from callimport.core.decisions import Entered, Plan
 from callimport.core.errors import ExitCode
 from callimport.core.signals import Interruption, interruptible
 from callimport.crm import account
@@ -29,7 +27,8 @@ from callimport.crm.client import Destination, connected
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, queries
-from callimport.load import account_ledger, recordings_due
+from callimport.ledger.planned import PlannedLedger
+from callimport.load import account_ledger, planned_updates, recordings_due
 from callimport.load.audio_check import AudioCheck
 from callimport.load.audio_files import Folder
 from callimport.load.existing_calls import Existing
@@ -38,13 +37,12 @@ from callimport.load.load import Sending
 from callimport.load.recording_names import Names
 from callimport.load.recordings import Uploaded, Uploading
 from callimport.load.updates import Updating
-from callimport.plan.planner import Planner
 from callimport.report import output_files
 from callimport.report.summary import Reckoning
 from callimport.resolve.crm_questions import Inquiry
 from callimport.resolve.inputs import Inputs
+from callimport.resolve.planning import Planning
 from callimport.resolve.resolution import Resolution
-from callimport.resolve.waiting_calls import WaitingCalls
 from callimport.transform.counts import Tally
 from callimport.transform.staging import Staging
 
@@ -87,13 +85,12 @@ def _check(settings: config.Settings, tools: Tools, area: Staging, html: Path | 
     too_many = _too_many_rejects(settings, resolution)
     written = output_files.write(settings, inputs, resolution)
     reckoning = Reckoning(
-        Ledger.of_nothing(tools.clock),
+        endings.Standing(items=Counter({models.ItemStatus.PENDING: resolution.tally.calls})),
         Entered(),
         inputs.batch.id,
         resolution.tally,
         inputs.sources,
         tools.clock.monotonic() - began,
-        would_be_sent=resolution.tally.calls,
         audio=hearing.found(settings.rates or (_USUAL_RATE,)) if hearing else None,
         told=(
             *inputs.unused_told,
@@ -142,11 +139,11 @@ async def _run_staged(
         with interruptible():
             account.confirm(target, whose, settings, tools.ask)
         with account_ledger.of_a_run(settings, tools.clock, target, whose, tools.talk.say) as ledger:
-            inquiry = Inquiry(settings, Courier(crm, pacer, tools.rng), whose, tools.clock.wall(), tools.talk)
-            crossing = Crossing(
-                settings, tools, interruption, began, inputs, area, whose, crm, pacer, drift, ledger, inquiry
-            )
-            return await (crossing.plan() if settings.dry_run else crossing.deliver())
+            now = tools.clock.wall()
+            inquiry = Inquiry(settings, Courier(crm, pacer, tools.rng), whose, now, tools.talk)
+            planning = Planning(settings, now, area, whose, ledger, inquiry)
+            crossing = Crossing(settings, tools, interruption, began, inputs, area, crm, pacer, drift, ledger, planning)
+            return await (crossing.look_ahead() if settings.dry_run else crossing.deliver())
 
 
 def _prepare(settings: config.Settings, tools: Tools, area: Staging) -> tuple[Inputs | None, config.Target]:
@@ -184,47 +181,25 @@ class Crossing:
     began: float
     inputs: Inputs | None
     area: Staging
-    account: models.Account
     crm: Destination
     pacer: Pacer
     drift: Drift
     ledger: Ledger
-    inquiry: Inquiry
-    resolution: Resolution | None = None
-    waiting: WaitingCalls | None = None
-    # Of the rows that this run rejects.
-    fingerprints: dict[models.Place, str] = field(default_factory=dict)
+    planning: Planning
     told: tuple[str, ...] = ()
     existing: Existing = field(init=False)
 
-    async def plan(self) -> endings.Result:
-        """What `deliver` would do. The ledger of a dry run is a copy."""
+    async def look_ahead(self) -> endings.Result:
+        """Tell what `deliver` would do. Nothing is entered or sent."""
         plan = await self._made_plan()
-        entered, batch_id = self._enter(None, plan)
-        stopped_by = (plan.stopped_by if plan else None) or _too_many_rejects(self.settings, self.resolution)
+        stopped_by = plan.stopped_by or self._too_many_rejects()
         self._write_files()
-        updating = self._updating(entered, batch_id)
-        sending = self._sending(updating, batch_id)
-        try:
-            updating.brake()
-            await sending.look_first(batch_id)
-            await self.existing.tell_cost(self.pacer.allowed_per_minute)
-        except errors.GuardStopped as error:
-            # The counts are worth having all the same.
-            stopped_by = stopped_by or error
-        uploaded = await self._uploading(batch_id).run(None, plan_only=True)
-        self._close_waiting(is_plan=True)
-        has_code = not (self.settings.adopt or self.settings.recordings_only or stopped_by)
-        return self._reckoning(entered, batch_id, updating, uploaded, stopped_by=stopped_by).result(
-            rejects=self.settings.rejects,
-            plan=plan.code if plan and has_code else None,
-            destination=self.settings.destination,
-        )
+        return await self._told_of(plan, stopped_by)
 
     async def deliver(self) -> endings.Result:
-        """Plan and write the plan down; then send, and tell what became of every call."""
+        """Plan and enter the plan; then send, and tell what became of every call."""
         goes_on = self._goes_on_with_the_plan()
-        if self.inputs is None and not goes_on:
+        if self.inputs is None:
             self._batch_to_go_on_with()
         run_id = new_run_id(self.tools)
         found = self.ledger.start_run(run_id)
@@ -233,28 +208,61 @@ class Crossing:
                 f"{plurals.calls(found)} under way when an earlier run ended: in doubt until they are looked up"
             )
         with self._end_recorded(run_id):
-            plan = None if goes_on else await self._made_plan()
-            if plan is not None:
-                self._refuse(plan)
-            entered, batch_id = self._enter(run_id, plan)
-            self._write_files()
-            # Sending may take days.
-            self.area.close()
-            only = self.settings.recordings_only
-            updating = self._updating(entered, batch_id)
-            sending = self._sending(updating, batch_id)
-            stopped_by = sending.names_only() if only else await sending.run(run_id, batch_id)
-            if self.settings.adopt and not only:
-                self.ledger.acknowledge_others()
-            uploading = self._uploading(batch_id)
-            uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
-            stopped_by = stopped_by or uploaded.stopped_by
-            self._close_waiting(is_plan=False)
-            reckoning = self._reckoning(entered, batch_id, updating, uploaded, run_id, stopped_by)
-            result = reckoning.result(rejects=self.settings.rejects, destination=self.settings.destination)
+            plan = await self._made_plan(goes_on=goes_on)
+            stopped_by = self._refusal(plan)
+            result = await (self._told_of(plan, stopped_by, run_id) if stopped_by else self._carry_out(plan, run_id))
             self._note_rejects(ExitCode(result.summary.exit_code))
             self.ledger.end_run(run_id, result.summary.exit_code, result.error)
         return result
+
+    async def _told_of(
+        self, plan: Plan, stopped_by: errors.ImporterError | None, run_id: str | None = None
+    ) -> endings.Result:
+        """Tell of a plan that is not entered. A dry run (`run_id` is None) looks at the CRM as a run does before its
+        first call, unless a guard stops it before."""
+        ledger, batch_id = PlannedLedger(self.ledger, self.tools.clock, plan), plan.settings.batch.id
+        sending = self._sending(ledger, batch_id)
+        if stopped_by is None:
+            try:
+                await sending.look_first(batch_id)
+                await self.existing.tell_cost(self.pacer.allowed_per_minute)
+            except errors.GuardStopped as error:
+                # The counts are worth having all the same.
+                stopped_by = error
+        uploaded = await self._uploading(ledger, batch_id).run(None)
+        self._close_waiting(plan)
+        is_code_told = self.inputs and not (self.settings.adopt or self.settings.recordings_only or stopped_by)
+        return self._reckoning(
+            ledger, replace(Entered.by(plan), carried=ledger.carried), batch_id,
+            planned_updates.account(ledger, self.tools.clock), uploaded, run_id, stopped_by,
+        ).result(
+            rejects=self.settings.rejects,
+            plan=plan.code if is_code_told else None,
+            destination=self.settings.destination,
+        )  # fmt: skip
+
+    async def _carry_out(self, plan: Plan, run_id: str) -> endings.Result:
+        """Enter the plan, send what it says, and tell what became of every call."""
+        ledger, batch_id, only = self.ledger, plan.settings.batch.id, self.settings.recordings_only
+        entered = self._enter(run_id, plan)
+        self._write_files()
+        # Sending may take days.
+        self.area.close()
+        updating = Updating(self.settings, self.tools.clock, self.tools.talk.say, ledger, entered, batch_id)
+        sending = self._sending(ledger, batch_id)
+        stopped_by: errors.ImporterError | None = None
+        if only:
+            updating.take_up_known()
+        else:
+            stopped_by = await sending.run(run_id, batch_id, updating)
+        if self.settings.adopt and not only:
+            ledger.acknowledge_others()
+        uploading = self._uploading(ledger, batch_id)
+        uploaded = uploading.left_alone() if stopped_by else await uploading.run(run_id)
+        self._close_waiting()
+        return self._reckoning(
+            ledger, entered, batch_id, updating.account(), uploaded, run_id, stopped_by or uploaded.stopped_by
+        ).result(rejects=self.settings.rejects, destination=self.settings.destination)
 
     @contextlib.contextmanager
     def _end_recorded(self, run_id: str) -> Iterator[None]:
@@ -268,93 +276,37 @@ class Crossing:
                 self.ledger.end_run(run_id, code or errors.ExitCode.STOPPED, why)
             raise
 
-    # Plan
+    async def _made_plan(self, *, goes_on: bool = False) -> Plan:
+        """The plan for the calls of the files; without files, or for a plan that was begun, to go on with a batch."""
+        if self.inputs is None or goes_on:
+            return self.planning.of_batch(self._batch_to_go_on_with())
+        return await self.planning.of_files(self.inputs)
 
-    async def _made_plan(self) -> Plan | None:
-        """Stage the calls of the files, find lead and agent, and decide on each. None for a run without files."""
-        inputs = self.inputs
-        if inputs is None:
-            return None
-        for _ in inputs.staged.stage(self.ledger.settled_rows()):
-            # Between two chunks Ctrl-C is heard.
-            await anyio.lowlevel.checkpoint()
-        resolution = self.resolution = inputs.resolution()
-        resolution.account_id = self.account.id
-        waiting = self.waiting = self._waiting_calls(inputs)
-        numbers = self.ledger.waiting_numbers(waiting.shapes) if waiting else set()
-        await self.inquiry.answer(inputs, resolution, self.ledger, numbers)
-        known = self.ledger.known_calls()
-        settings = self._plan_settings(inputs)
-        compares = bool(numbers) or len({its.system for its in inputs.by_profile}) > 1
-        planner = Planner(settings, self.area.partitions(), self.area.partitions(), compares)
-        for part in resolution.parts():
-            view = known.view(part.planned)
-            calls = waiting.made_whole(resolution, part.planned, view.items) if waiting else part.planned
-            known.bring_along(planner.see(calls, view))
-            await anyio.lowlevel.checkpoint()
-        known.question(resolution.contradicted)
-        for some in known.waiting(waiting.shapes) if waiting else ():
-            found = waiting.with_lead(resolution, some) if waiting else None
-            if found is not None and found.calls.height:
-                planner.find(found.calls, found.places, known.view(found.calls))
-        for items in known.carried(settings.batch.settings_fingerprint, settings.plan):
-            planner.carry(items)
-        for items in known.parked(settings.batch.settings_fingerprint):
-            planner.park(items)
-        plan = planner.plan(resolution.in_question.rows(resolution.tally.rejects))
-        resolution.reject(plan.rejects, plan.leadless_rejects)
-        self.fingerprints = resolution.fingerprints()
-        known_rejects = self.ledger.known_rejects(self.fingerprints.values())
-        resolution.tally.known_rejects |= {place for place, one in self.fingerprints.items() if one in known_rejects}
-        return plan
-
-    def _waiting_calls(self, inputs: Inputs) -> WaitingCalls | None:
-        """Where leads are looked for, they are also looked for of the calls that wait."""
-        if not (self.settings.find_leads or self.settings.leads):
-            return None
-        return WaitingCalls({mapping.settings_fingerprint(inputs.shape(its)): its for its in inputs.by_profile})
-
-    def _plan_settings(self, inputs: Inputs) -> PlanSettings:
-        its = self.settings
-        shapes = self.waiting.shapes if self.waiting else {}
-        return PlanSettings(
-            batch=inputs.batch,
-            account_id=self.account.id,
-            now=self.tools.clock.wall(),
-            of_minute=inputs.staged.of_minute,
-            on_change=its.on_change,
-            overwrite=its.overwrite,
-            allow_updates=its.allow_updates,
-            shapes={source: shape for shape, of in shapes.items() for source in of.sources},
-            keeps_waiting=self.waiting is not None and bool(its.lead_grace),
-            asks_crm=its.find_leads,
-            plan=its.plan.upper() if its.plan else None,
-        )
-
-    def _refuse(self, plan: Plan) -> None:
-        """Raise GuardStopped where the plan must not be carried out; the ledger is as it was."""
+    def _refusal(self, plan: Plan) -> errors.GuardStopped | None:
+        """Why the plan must not be carried out, if a person must look at it first."""
         if plan.stopped_by is not None:
-            raise plan.stopped_by
-        if self.settings.plan is not None and plan.code != self.settings.plan.upper():
-            raise errors.GuardStopped(
+            return plan.stopped_by
+        approved = self.settings.plan and self.settings.plan.upper()
+        if plan.settings.batch.sources and approved and plan.code != approved:
+            return errors.GuardStopped(
                 f"the plan is {plan.code} now, not {self.settings.plan}: files, settings or ledger changed since, or "
                 "the plan was begun: look at run --dry-run again, then give the new code"
             )
-        if too_many := _too_many_rejects(self.settings, self.resolution):
+        if too_many := self._too_many_rejects():
             # Said with every reason at hand.
             self._write_files()
-            raise too_many
+            return too_many
+        return None
 
-    def _enter(self, run_id: str | None, plan: Plan | None) -> tuple[Entered, str]:
-        """Write the plan down; or take up a batch of before. Returns what the calls came to, and the batch."""
-        if plan is None:
-            approved = self.settings.plan.upper() if self.settings.plan else None
-            batch_id = (queries.batch_of_plan(self.ledger.database, approved) if approved else None) or (
-                self._batch_to_go_on_with()
-            )
-            return Entered(carried=self.ledger.resume(run_id, batch_id, approved)), batch_id
+    def _too_many_rejects(self) -> errors.GuardStopped | None:
+        return _too_many_rejects(self.settings, self.planning.resolution)
+
+    def _enter(self, run_id: str, plan: Plan) -> Entered:
+        """Write the plan down; or take up a batch of before."""
+        if not plan.settings.batch.sources:
+            return Entered(carried=self.ledger.resume(run_id, plan.settings.batch.id, plan.settings.plan))
         plan = replace(plan, is_bound=self.settings.plan is not None)
-        return replace(Entered.by(plan), carried=self.ledger.enter(run_id, plan)), plan.settings.batch.id
+        return replace(Entered.by(plan), carried=self.ledger.enter(run_id, plan))
 
     def _goes_on_with_the_plan(self) -> bool:
         """Whether the plan that is asked for was begun: it goes on from the ledger. Raises GuardStopped where other
@@ -375,15 +327,16 @@ class Crossing:
         return batch_id is not None
 
     def _write_files(self) -> None:
-        self.told += output_files.write(self.settings, self.inputs, self.resolution)
+        self.told += output_files.write(self.settings, self.inputs, self.planning.resolution)
 
     def _note_rejects(self, exit_code: ExitCode) -> None:
         """What this run has reported needs no report by the next one."""
         if exit_code in (ExitCode.ROWS_FAILED, ExitCode.IN_DOUBT):
-            self.ledger.note_rejects(self.fingerprints.values())
+            self.ledger.note_rejects(self.planning.fingerprints.values())
 
     def _batch_to_go_on_with(self) -> str:
-        batch_id = (self.settings.resume or "").upper() or queries.last_batch(self.ledger.database)
+        approved = queries.batch_of_plan(self.ledger.database, (self.settings.plan or "").upper())
+        batch_id = approved or (self.settings.resume or "").upper() or queries.last_batch(self.ledger.database)
         if batch_id is None:
             raise errors.ConfigError("the ledger holds no batch to go on with: name the files to import")
         if not queries.knows_batch(self.ledger.database, batch_id):
@@ -401,21 +354,18 @@ class Crossing:
         its = self.settings
         return any((its.limit, its.pilot, its.recordings_only, its.max_duration))
 
-    def _updating(self, entered: Entered, batch_id: str) -> Updating:
-        return Updating(self.settings, self.tools.clock, self.tools.talk.say, self.ledger, entered, batch_id)
-
-    def _sending(self, updating: Updating, batch_id: str) -> Sending:
+    def _sending(self, ledger: Ledger, batch_id: str) -> Sending:
         tools = self.tools
         courier = Courier(self.crm, self.pacer, tools.rng)
-        bulk = Bulk(courier, self.ledger, tools.clock, tools.rng, tools.talk.say)
-        self.existing = Existing(self.settings, self.ledger, courier, batch_id, tools.talk.warn, tools.clock, bulk)
+        bulk = Bulk(courier, ledger, tools.clock, tools.rng, tools.talk.say)
+        self.existing = Existing(self.settings, ledger, courier, batch_id, tools.talk.warn, tools.clock, bulk)
         return Sending(
             self.settings, tools.clock, tools.talk, tools.rng, self.interruption, self.crm, self.pacer, self.drift,
-            self.ledger, updating, self.existing,
+            ledger, self.existing,
         )  # fmt: skip
 
-    def _uploading(self, batch_id: str) -> Uploading:
-        tools, inputs, ledger = self.tools, self.inputs, self.ledger
+    def _uploading(self, ledger: Ledger, batch_id: str) -> Uploading:
+        tools, inputs = self.tools, self.inputs
         if inputs is not None:
             naming = {its.system: Names.of(its.profile, its.zone, self.settings.dialling) for its in inputs.by_profile}
         else:
@@ -424,10 +374,11 @@ class Crossing:
         return Uploading(self.settings, tools.clock, tools.talk, self.interruption, courier, self.pacer, ledger, naming)
 
     def _told_of_files(self) -> Iterator[str]:
-        if self.inputs is not None and self.resolution is not None:
+        resolution = self.planning.resolution
+        if self.inputs is not None and resolution is not None:
             yield from self.inputs.unused_told
-            yield from self.resolution.agents.told()
-            yield from self.resolution.duplicates.told(self.inputs.exports.name_of)
+            yield from resolution.agents.told()
+            yield from resolution.duplicates.told(self.inputs.exports.name_of)
 
     def _told_of_plans(self) -> list[str]:
         """Without files, a batch goes on whole."""
@@ -435,52 +386,53 @@ class Crossing:
             return []
         return queries.bound_elsewhere(self.ledger.database, self.settings.plan and self.settings.plan.upper())
 
-    def _close_waiting(self, *, is_plan: bool) -> None:
+    def _close_waiting(self, plan: Plan | None = None) -> None:
         """A step of its own, at the end: what was sent by now is accounted for, whatever becomes of this. Whoever is
         killed on the way tells nobody of calls that were given up, and the next run would find nothing to tell of."""
-        if self.waiting is None or self.resolution is None:
+        waiting, resolution = self.planning.waiting, self.planning.resolution
+        if waiting is None or resolution is None:
             return
-        now, grace = self.tools.clock.wall(), self.settings.lead_grace
+        now, its = self.tools.clock.wall(), self.settings
         try:
-            told = self.waiting.closed(
-                self.ledger, self.resolution, now, grace, asked_crm=self.settings.find_leads, is_plan=is_plan
-            )
+            told = waiting.closed(self.ledger, resolution, now, its.lead_grace, asked_crm=its.find_leads, plan=plan)
             self.told = (*told, *self.told)
         except errors.LedgerError as error:
             self.told += (f"which calls wait for a lead is not known, and none was given up: {error}",)
 
     def _reckoning(
         self,
+        ledger: Ledger,
         entered: Entered,
         batch_id: str,
-        updating: Updating,
+        updates: endings.Updates,
         uploaded: Uploaded,
-        run_id: str | None = None,
-        stopped_by: errors.ImporterError | None = None,
+        run_id: str | None,
+        stopped_by: errors.ImporterError | None,
     ) -> Reckoning:
+        told_of_plans = self._told_of_plans()
         return Reckoning(
-            ledger=self.ledger,
+            standing=ledger.standing(batch_id, is_pilot=run_id is not None and self.settings.pilot is not None),
             entered=entered,
             batch_id=batch_id,
-            tally=self.resolution.tally if self.resolution else Tally(),
+            tally=self.planning.resolution.tally if self.planning.resolution else Tally(),
             sources=self.inputs.sources if self.inputs else (),
             elapsed_seconds=self.tools.clock.monotonic() - self.began,
             run_id=run_id,
             requests=self.pacer.requests,
             rate_limited=self.pacer.rate_limited,
             work_may_be_left=run_id is not None and (self._stops_early() or bool(self.existing.unread)),
-            is_pilot=run_id is not None and self.settings.pilot is not None,
+            ledger=ledger.database.place if run_id else None,
             stopped_by=stopped_by,
             interrupted=self.interruption.exit_code,
             fail_on=self.settings.fail_on,
-            updates=updating.account(),
+            updates=updates,
             recordings=uploaded.counts,
             unattached=uploaded.unattached,
             told=(
                 *self._told_of_files(),
                 *self.told,
                 *self.existing.told,
-                *self._told_of_plans(),
+                *told_of_plans,
             ),
         )
 

@@ -10,7 +10,6 @@ The number of a case draws an import, some hostile answers and the commands that
 import contextlib
 import io
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -22,12 +21,10 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -54,7 +51,7 @@ from tests.baseline.scripted_crm import (
     Trouble,
     World,
 )
-from tests.fuzz import hostile_answers
+from tests.fuzz import hostile_answers, many_cases
 from tests.fuzz.hostile_answers import NUMBERS_OF_ANSWERS, WRITES
 
 TOKEN = "fuzz-token-5d1c"
@@ -147,6 +144,10 @@ class Played:
     findings: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     codes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def title(self) -> str:
+        return "; ".join(self.troubles)
 
 
 def play(number: int, *, sockets: bool = True) -> Played:
@@ -503,21 +504,6 @@ def played_safely(number: int) -> Played:
         return Played(Case.draw(number, sockets=True), findings=[f"broken case: {error!r}"])
 
 
-def play_all(numbers: Sequence[int], jobs: int, say: Callable[[str], None]) -> list[Played]:
-    """Play cases in several processes. Say each finding."""
-    found: list[Played] = []
-    # Polars has threads of its own. A forked process would wait for them for ever.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        for played in pool.map(played_safely, numbers, chunksize=4):
-            found.append(played)
-            if played.findings:
-                say(f"case {played.case.number}: {'; '.join(played.troubles)}")
-                for finding in played.findings:
-                    say(f"    {finding}")
-                say(f"    play it again: python -m tests.fuzz.answers --one {played.case.number}")
-    return found
-
-
 @click.command()
 @click.option("--count", default=500, help="How many cases.")
 @click.option("--seed", type=int, help="The number of the first case. Default: chosen by chance.")
@@ -532,7 +518,7 @@ def main(count: int, seed: int | None, jobs: int, one: int | None) -> None:
     seed = random.SystemRandom().randrange(10**6) * 1000 if seed is None else seed
     click.echo(f"seed {seed}, {count} cases")
     began = time.monotonic()
-    found = play_all(range(seed, seed + count), jobs, partial(click.echo))
+    found = many_cases.play_all(played_safely, range(seed, seed + count), jobs, "tests.fuzz.answers")
     codes = sum((played.codes for played in found), Counter[str]())
     bad = [played for played in found if played.findings]
     click.echo(", ".join(f"{name}: {times}" for name, times in sorted(codes.items())))

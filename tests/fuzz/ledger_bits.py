@@ -11,7 +11,6 @@ writes and `doctor` meet each bit, with the CRM and the time of the fuzzer of an
 import copy
 import functools
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -21,8 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +31,7 @@ import click
 from callimport.ledger import Database
 from tests import rehearsal
 from tests.baseline.scripted_crm import FIRST_LEAD, Answers, Ending, Outcome, Script, Trouble, World
-from tests.fuzz import answers
+from tests.fuzz import answers, many_cases
 
 CALLS = 12
 LEADS = 4
@@ -100,6 +98,10 @@ class Played:
     ended: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        return self.place
 
 
 class Player:
@@ -354,21 +356,6 @@ def played_safely(number: int) -> Played:
         return Played(number, findings=[f"broken case: {error!r}"])
 
 
-def play_all(numbers: Sequence[int], jobs: int, say: Callable[[str], None]) -> list[Played]:
-    """Play cases in several processes. Say each finding."""
-    found: list[Played] = []
-    # Polars has threads of its own. A forked process would wait for them for ever.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        for played in pool.map(played_safely, numbers, chunksize=8):
-            found.append(played)
-            if played.findings:
-                say(f"case {played.number}: {played.place}")
-                for finding in played.findings:
-                    say(f"    {finding}")
-                say(f"    play it again: python -m tests.fuzz.ledger_bits --one {played.number}")
-    return found
-
-
 @click.command()
 @click.option("--count", default=1000, help="How many bits.")
 @click.option("--seed", type=int, help="The number of the first case. Default: chosen by chance.")
@@ -383,7 +370,7 @@ def main(count: int, seed: int | None, jobs: int, one: int | None) -> None:
     seed = random.SystemRandom().randrange(10**6) * 1000 if seed is None else seed
     click.echo(f"seed {seed}, {count} bits")
     began = time.monotonic()
-    found = play_all(range(seed, seed + count), jobs, functools.partial(click.echo))
+    found = many_cases.play_all(played_safely, range(seed, seed + count), jobs, "tests.fuzz.ledger_bits")
     codes: Any = Counter(one for played in found for one in played.ended)
     bad = [played for played in found if played.findings]
     click.echo(", ".join(f"{name}: {times}" for name, times in sorted(codes.items())))

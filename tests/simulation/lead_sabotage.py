@@ -33,12 +33,12 @@ def _near_ones_all_at_once() -> list[Any]:
 
 
 def _held_back_not_spared() -> list[Any]:
-    real = waiting_items.give_up
+    real = waiting_items.overdue
 
-    def all_of_them(*those: Any, **told: Any) -> int:
+    def all_of_them(*those: Any, **told: Any) -> set[str]:
         return real(*those, **{**told, "undecided": ()})
 
-    return [mock.patch.object(waiting_items, "give_up", all_of_them)]
+    return [mock.patch.object(waiting_items, "overdue", all_of_them)]
 
 
 def _half_pages_believed() -> list[Any]:

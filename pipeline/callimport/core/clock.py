@@ -22,7 +22,7 @@ class Moment:
         return cls(clock.wall(), clock.monotonic())
 
     def seconds_until(self, later: "Moment") -> float:
-        """By whichever clock says more: neither a sleep nor a clock that was set makes it shorter than it was."""
+        """Return the larger of the two clocks' differences. A sleep or a clock that was set cannot make it shorter."""
         return max((later.wall - self.wall).total_seconds(), later.monotonic - self.monotonic)
 
 

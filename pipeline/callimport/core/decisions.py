@@ -3,8 +3,9 @@
 A plan decides on every call. Tables of calls travel as polars frames; their columns are listed here.
 """
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -75,7 +76,8 @@ CALLS: Columns = {
 # parked beside it begins with `next_`. `is_damaged`: it does not fit its checksum, so nothing may be done with it.
 # `unanswered` lists the fields of each update that may have been made, as JSON text (null: there is none).
 # `held_facts` are those of its held update, `retried` and `withdrawn` the facts that a person decided on. `recordings`
-# are the names that its recording has or had.
+# are the names that its recording has or had; `uploaded` is the name of the one that the CRM has (null: the CRM has
+# none, "": it has no name), `next_recording` the name that is parked.
 ITEMS: Columns = {
     "key": pl.String,
     "reference": pl.String,
@@ -104,6 +106,8 @@ ITEMS: Columns = {
     "retried": pl.List(pl.String),
     "withdrawn": pl.List(pl.String),
     "recordings": pl.List(pl.String),
+    "uploaded": pl.String,
+    "next_recording": pl.String,
 }
 
 # Items near new calls: same phone and direction, within 26 hours. `is_of_minute`: no start of its file has seconds.
@@ -185,6 +189,9 @@ class Totals:
     `decisions` counts by decision and `why`. `new` calls have a lead and are unknown to the ledger; `alike` of them
     resemble a known call. `known` calls were delivered before; `changed` of them would be changed in the CRM, in these
     `fields`; `held_updates` are held instead. `parked` calls have other facts than their items; held ones are left out.
+    Of the `changed`, earlier runs have parked `left_seen`, and today's files show the calls without telling of changes.
+    Earlier runs have also parked `left_empty` stories that change nothing in the CRM, of calls that no file shows.
+    `recordings_replaced` counts the calls whose recording in the CRM would be replaced by one of another name.
     `shifts_of_new` counts the new calls that lie beside known ones at one offset (in seconds), `batches_at` the pending
     ones among those, by offset and batch; `shifts_of_known` counts the known calls that begin at another time now.
     `digest` is the sum over the creates and updates, for the plan's code.
@@ -197,6 +204,9 @@ class Totals:
     parked: int = 0
     changed: int = 0
     held_updates: int = 0
+    left_seen: int = 0
+    left_empty: int = 0
+    recordings_replaced: int = 0
     fields: Counter[str] = field(default_factory=Counter)
     shifts_of_new: Counter[int] = field(default_factory=Counter)
     shifts_of_known: Counter[int] = field(default_factory=Counter)
@@ -214,6 +224,9 @@ class Totals:
             parked=self.parked + other.parked,
             changed=self.changed + other.changed,
             held_updates=self.held_updates + other.held_updates,
+            left_seen=self.left_seen + other.left_seen,
+            left_empty=self.left_empty + other.left_empty,
+            recordings_replaced=self.recordings_replaced + other.recordings_replaced,
             fields=self.fields + other.fields,
             shifts_of_new=self.shifts_of_new + other.shifts_of_new,
             shifts_of_known=self.shifts_of_known + other.shifts_of_known,
@@ -248,6 +261,9 @@ class PlannedCalls:
     decisions: pl.DataFrame
 
 
+NO_CALLS = PlannedCalls(pl.DataFrame(schema=CALLS), pl.DataFrame(schema=DECISIONS))
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run will do. Nothing of it is written or sent yet.
@@ -262,13 +278,18 @@ class Plan:
     settings: PlanSettings
     code: str
     parts: Iterable[PlannedCalls]
-    found: PlannedCalls
-    totals: Totals
+    found: PlannedCalls = NO_CALLS
+    totals: Totals = field(default_factory=Totals)
     carried: Counter[str] = field(default_factory=Counter)
     rejects: tuple[models.RejectedRow, ...] = ()
     leadless_rejects: tuple[models.RejectedRow, ...] = ()
     stopped_by: errors.GuardStopped | None = None
     is_bound: bool = False
+
+    def decided(self) -> Iterator[pl.DataFrame]:
+        """Yield the calls of the files with the decision on each, partition by partition; then the found ones."""
+        for part in itertools.chain(self.parts, (self.found,)):
+            yield part.calls.hstack(part.decisions.select("decision", "entry", "why", "evidence"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What a run came to: the endings of its rows and calls, and all that is told of them."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from callimport.core import models
@@ -86,6 +87,30 @@ class Updates:
     def pending(self) -> int:
         ended = self.updated + self.unchanged + self.refused + self.failed + self.gone
         return self.known + self.carried - ended
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the calls of a run stand: by its plan before it is entered, by the ledger from then on.
+
+    `items` counts the items of the run by status; one with a held update counts as held. `adopted` of the delivered
+    ones were in the CRM before. `held_known` counts the known calls of the files that are no items of the run and whose
+    update is held. The lists have the oldest call first. `pilot` are the only calls that the run may send, if a few
+    were chosen. `waiting` are other batches that have pending calls. `damaged` tells of damaged calls that were met.
+    """
+
+    items: Counter[models.ItemStatus] = field(default_factory=Counter)
+    adopted: int = 0
+    held_known: int = 0
+    in_doubt: tuple[models.Listed, ...] = ()
+    held: tuple[models.Listed, ...] = ()
+    refused: tuple[models.Listed, ...] = ()
+    failed: tuple[models.Listed, ...] = ()
+    existing: tuple[models.Listed, ...] = ()
+    pilot: tuple[models.Listed, ...] = ()
+    waiting: tuple[models.Waiting, ...] = ()
+    kept_otherwise: Counter[str] = field(default_factory=Counter)
+    damaged: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

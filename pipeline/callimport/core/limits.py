@@ -49,7 +49,7 @@ def max_duration(text: str) -> timedelta:
 
 
 def fail_on(text: str) -> frozenset[str]:
-    """The endings of `--fail-on`, such as `no_lead,duplicate`. ConfigError for a word that is none."""
+    """Return the endings that `--fail-on` names, such as `no_lead,duplicate`. Raises ConfigError for others."""
     words = [word.strip().lower() for word in text.split(",") if word.strip()]
     for word in words:
         if word not in FAILING:

@@ -268,7 +268,8 @@ class RejectedRow:
 
 
 class Nameless(NamedTuple, Generic[Key]):
-    """A call of which no source names a recording; `started_at` in Unix seconds, `legs` as in an item."""
+    """A call of which no source names a recording; `started_at` in Unix seconds, `legs` the ids of its
+    rows, one a line."""
 
     key: Key
     call_id: str | None

@@ -113,8 +113,8 @@ class Destination:
         return vendor_json.lead_page(await self._page("/leads", page, _all("phones", created_until)))
 
     async def leads_with_communications(self, page: int, created_until: datetime) -> models.ShownPage:
-        """GET /leads with their communications, in the same order and under the same bound. Refused (404) where there
-        is no such list: whoever asks can do without."""
+        """GET /leads with their communications, in the same order and under the same bound. Raises Refused (404) if the
+        CRM has no such list; callers then read the leads one by one."""
         none = errors.Refused("no such list (status 404)", status=404)
         return vendor_json.shown_page(await self._page("/leads", page, _all("communications", created_until), none))
 

@@ -112,16 +112,6 @@ class Database:
         return database
 
     @classmethod
-    def copied(cls, path: Path) -> "Database":
-        """Copy the ledger at `path` as it stands into memory, to plan on. Neither it nor its folder is written to."""
-        _refuse_special_file(path)
-        opened = cls._of_a_copy(path)
-        try:
-            return opened.copy()
-        finally:
-            opened.close()
-
-    @classmethod
     def _of_a_copy(cls, path: Path) -> "Database":
         """Open a copy of the ledger and its log. It is deleted at once: it lives while it is open."""
         with tempfile.TemporaryDirectory() as folder:
@@ -135,15 +125,6 @@ class Database:
                     f"the ledger {path} cannot be read: {error.strerror}; check its rights"
                 ) from None
             return cls.open(twin, named=path)
-
-    def copy(self) -> "Database":
-        """A snapshot to plan on; what happens to it does not happen to this ledger."""
-        twin = sqlite3.connect(_MEMORY, isolation_level=None)
-        with self._translating():
-            self._connection.backup(twin)
-        copy = Database(twin, _MEMORY, named=self.place)
-        copy._set_up()
-        return copy
 
     def close(self) -> None:
         self._connection.close()

@@ -44,8 +44,19 @@ def begin(database: Database) -> None:
 
 
 def resume(database: Database, batch_id: str, plan: str | None, in_flight: Iterable[str]) -> int:
-    """Take up a batch without its files: everything of it that has not ended comes along, or, with the code of an
-    approved plan, everything that is bound to it. Returns how many."""
+    """Take up a batch without its files. Returns how many items come along."""
+    carried = take_along(database, batch_id, plan, in_flight)
+    database.execute(
+        "UPDATE item SET batch_id = ?1 WHERE batch_id <> ?1 AND status = 'pending' "
+        "AND rowid IN (SELECT item FROM temp.member)",
+        (batch_id,),
+    )
+    return carried
+
+
+def take_along(database: Database, batch_id: str, plan: str | None, in_flight: Iterable[str]) -> int:
+    """Note, in temporary tables alone, which items come along with a batch without its files: everything of it that has
+    not ended, or, with the code of an approved plan, everything that is bound to it. Returns how many."""
     begin(database)
     known_calls.begin(database)
     carried = database.execute(
@@ -63,11 +74,6 @@ def resume(database: Database, batch_id: str, plan: str | None, in_flight: Itera
             AND (plan IS NULL OR batch_id = ?1), plan = ?2)
         """,
         (batch_id, plan),
-    )
-    database.execute(
-        "UPDATE item SET batch_id = ?1 WHERE batch_id <> ?1 AND status = 'pending' "
-        "AND rowid IN (SELECT item FROM temp.member)",
-        (batch_id,),
     )
     for key in in_flight:
         carried += database.execute(
@@ -227,15 +233,13 @@ class Entering:
         """Which items are of this run, what its files tell of known calls, which recordings they name, and which
         rejected rows are settled."""
         is_new = (pl.col("entry") == Entry.INSERT).fill_null(False)
-        self._join(calls.filter(_IS_OF_RUN & ~is_new)["key"].to_list())
-        told = calls.filter(
-            pl.col("payload").is_not_null() & ~pl.col("decision").is_in([Decision.REJECT, Decision.SKIP, Decision.WAIT])
-        )
+        self._join(calls.filter(IS_OF_RUN & ~is_new)["key"].to_list())
+        told = calls.filter(IS_TOLD)
         is_named = pl.col("recording").fill_null("") != ""
         self._database.execute_many(
             "INSERT INTO temp.told VALUES (?, ?, ?, ?, ?)",
             told.filter(~is_new | is_named)
-            .select("key", "source_name", "row", "recording", (~_IS_OF_RUN).cast(pl.Int64))
+            .select("key", "source_name", "row", "recording", (~IS_OF_RUN).cast(pl.Int64))
             .iter_rows(),
         )
         recordings.note(
@@ -347,6 +351,8 @@ def _checksums(items: pl.DataFrame) -> pl.Series:
 
 
 # Items that the run answers for: it sends them, or looks them up, or leaves them to a person.
-_IS_OF_RUN = pl.col("decision").is_in([Decision.CREATE, Decision.KEEP]) | (
+IS_OF_RUN = pl.col("decision").is_in([Decision.CREATE, Decision.KEEP]) | (
     (pl.col("decision") == Decision.HOLD) & pl.col("entry").is_in([Entry.INSERT, Entry.REPLACE])
 ).fill_null(False)
+# Calls of the files that the CRM has, or may get.
+IS_TOLD = pl.col("payload").is_not_null() & ~pl.col("decision").is_in([Decision.REJECT, Decision.SKIP, Decision.WAIT])

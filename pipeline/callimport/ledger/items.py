@@ -2,17 +2,30 @@
 
 import json
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from callimport.core import errors, models
 from callimport.core.decisions import Plan
+from callimport.core.endings import Standing
 from callimport.core.row_origin import Settled
-from callimport.ledger import checksum, entry, held_updates, lead_cache, rejected_rows, updates, waiting_items
+from callimport.ledger import (
+    checksum,
+    entry,
+    held_updates,
+    lead_cache,
+    queries,
+    rejected_rows,
+    standing,
+    updates,
+    waiting_items,
+)
 from callimport.ledger.database import Database
 from callimport.ledger.known_calls import KnownCalls
 from callimport.ledger.verdicts import Verdicts
+
+LEFT_IN_FLIGHT = "the run ended before the answer was recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +67,13 @@ class Ledger(Verdicts):
         return ledger
 
     @classmethod
-    def copied(cls, path: Path, clock: models.Clock, binding: Binding) -> "Ledger":
-        """A copy in memory of the ledger at `path`, to plan on; of nothing where there is none."""
-        if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-            ledger = cls.of_nothing(clock)
-        else:
-            ledger = cls(Database.copied(path), clock)
-            ledger._bind(binding)
-        ledger.lead_cache = lead_cache.beside(path)
-        return ledger
-
-    @classmethod
     def reading(cls, path: Path, clock: models.Clock, binding: Binding | None = None) -> "Ledger":
         """Open what lies at `path` to look at it; an empty ledger if there is none. LedgerError for another account's.
         No process may write to it meanwhile."""
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-            return cls.of_nothing(clock)
+            ledger = cls.of_nothing(clock)
+            ledger.lead_cache = lead_cache.beside(path)
+            return ledger
         database = Database.reading(path)
         try:
             ledger = cls(database, clock)
@@ -88,12 +92,6 @@ class Ledger(Verdicts):
         entry.begin(ledger.database)
         return ledger
 
-    def snapshot(self) -> "Ledger":
-        """A copy to plan on."""
-        copy = Ledger(self.database.copy(), self._clock)
-        copy.lead_cache = self.lead_cache
-        return copy
-
     def close(self) -> None:
         self.database.close()
 
@@ -104,20 +102,23 @@ class Ledger(Verdicts):
         now = self._now()
         with self.database.transaction():
             self.database.execute("INSERT INTO run (id, started_at) VALUES (?, ?)", (run_id, now))
-            self._found_in_flight = [
-                row[0] for row in self.database.rows("SELECT key FROM item WHERE status = 'in_flight'")
-            ]
+            self._found_in_flight = self._in_flight()
             self.database.execute(
-                "INSERT INTO outcome SELECT id, 'in_doubt', NULL, 'the run ended before the answer was recorded', ?, "
-                "NULL FROM unresolved",
-                (now,),
+                "INSERT INTO outcome SELECT id, 'in_doubt', NULL, ?, ?, NULL FROM unresolved",
+                (LEFT_IN_FLIGHT, now),
             )
             self.database.execute(
-                "UPDATE item SET status = 'in_doubt', reason = 'the run ended before the answer was recorded', "
-                "moved_at = ? WHERE status = 'in_flight'",
-                (now,),
+                "UPDATE item SET status = 'in_doubt', reason = ?, moved_at = ? WHERE status = 'in_flight'",
+                (LEFT_IN_FLIGHT, now),
             )
         return len(self._found_in_flight)
+
+    def left_in_flight(self) -> list[str]:
+        """Keys of the items that an earlier run has left in flight, before this run begins and after."""
+        return [*self._found_in_flight, *self._in_flight()]
+
+    def _in_flight(self) -> list[str]:
+        return [key for (key,) in self.database.rows("SELECT key FROM item WHERE status = 'in_flight'")]
 
     def end_run(self, run_id: str, exit_code: int, stopped_by: str | None = None) -> None:
         """Record the end, and in one line what stopped it, if anything did."""
@@ -169,6 +170,36 @@ class Ledger(Verdicts):
             self._take_up(run_id, batch_id)
         self._hands_out_bound, self._shelf_of_plan = True, plan
         return carried
+
+    def standing(self, batch_id: str, *, is_pilot: bool = False) -> Standing:
+        """Where the calls of this run stand."""
+        return standing.of_run(self.database, batch_id, is_pilot=is_pilot)
+
+    # What is to be sent
+
+    def is_unmarked(self, batch_id: str) -> bool:
+        """Whether the calls of a batch bear no references."""
+        return queries.is_unmarked(self.database, batch_id)
+
+    def pending_count(self, batch_id: str) -> int:
+        """How many calls of a batch are to be sent."""
+        return queries.pending_count(self.database, batch_id)
+
+    def pending_leads(self, batch_id: str, places: Sequence[int]) -> list[int]:
+        """The leads of the pending calls at these places in the order of sending, counted from 0."""
+        return queries.pending_leads(self.database, batch_id, places)
+
+    def leads_to_send_to(self, batch_id: str) -> set[int]:
+        """The leads that have pending calls."""
+        return queries.leads_to_send_to(self.database, batch_id)
+
+    def leads_to_adopt_from(self, batch_id: str) -> list[int]:
+        """The leads of the calls that were never sent, held ones too; each once, the one with the oldest call first."""
+        return queries.leads_to_adopt_from(self.database, batch_id)
+
+    def pending_of_lead(self, batch_id: str, lead_id: int) -> list[models.Item]:
+        """The pending calls of one lead, oldest first."""
+        return queries.pending_of_lead(self.database, batch_id, lead_id)
 
     # Phase two
 

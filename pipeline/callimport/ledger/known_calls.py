@@ -26,7 +26,10 @@ _ITEM = """
     item.next_facts, item.next_payload, item.next_batch_id, item.existing_id, item.update_refused
 """
 # What few items have, see ITEMS.
-_REST = {name: ITEMS[name] for name in ("unanswered", "held_facts", "retried", "withdrawn", "recordings")}
+_REST = {
+    name: ITEMS[name]
+    for name in ("unanswered", "held_facts", "retried", "withdrawn", "recordings", "uploaded", "next_recording")
+}
 _FACTS, _NEXT_FACTS = (list(ITEMS).index(name) for name in ("facts", "next_facts"))
 _NEIGHBOUR = """
     item.key, item.reference, item.batch_id, source.name, item.source_row, item.system, item.status, item.existing_id,
@@ -130,12 +133,18 @@ class KnownCalls:
             else:
                 (retried if decision == "retry" else withdrawn)[key].append(facts)
         names: dict[str, set[str]] = defaultdict(set)
-        for key, name, path in self._among(keys, "recording", "key, name, path"):
+        uploaded: dict[str, str] = {}
+        in_crm = "iif(sha256 IS NOT NULL AND status <> 'refused', ifnull(name, ''), NULL)"
+        for key, name, path, in_the_crm in self._among(keys, "recording", f"key, name, path, {in_crm}"):
             names[key] |= {text for text in (name, path) if text is not None}
+            uploaded[key] = in_the_crm
         item_of = {row[0]: row for row in items}
+        next_names: dict[str, str] = {}
         for key, facts, name in self._among(keys, "next_recording", "key, facts, name"):
             if facts == item_of[key][_FACTS]:
                 names[key].add(name)
+            if facts == item_of[key][_NEXT_FACTS]:
+                next_names[key] = name
         rest = (
             (
                 key,
@@ -144,8 +153,10 @@ class KnownCalls:
                 retried.get(key, []),
                 withdrawn.get(key, []),
                 sorted(names.get(key, ())),
+                uploaded.get(key),
+                next_names.get(key),
             )
-            for key in {*unanswered, *held, *retried, *withdrawn, *names}
+            for key in {*unanswered, *held, *retried, *withdrawn, *names, *uploaded, *next_names}
         )
         own = {name: kind for name, kind in ITEMS.items() if name not in _REST}
         return (
@@ -216,7 +227,7 @@ class KnownCalls:
         rows = self._database.stream(
             f"SELECT {_ITEM}, 0 FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE {which}", values
         )
-        for chunk in _chunks(rows):
+        for chunk in chunks(rows):
             yield self._with_the_rest(chunk)
 
     def waiting(self, shapes: Collection[str]) -> Iterator[pl.DataFrame]:
@@ -227,11 +238,11 @@ class KnownCalls:
             f"AND {checksum.is_sound()}",
             (json.dumps(sorted(shapes)),),
         )
-        for chunk in _chunks(rows):
+        for chunk in chunks(rows):
             yield frame(chunk, WAITING)
 
 
-def _chunks(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+def chunks(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
     while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
         yield chunk
 

@@ -61,15 +61,18 @@ def handed_out(database: Database) -> list[models.Listed]:
     return _listed(database, "item.key IN (SELECT key FROM temp.chosen)")
 
 
-def waiting(database: Database, *, besides: str | None) -> list[models.Waiting]:
-    """Batches that have pending items, other than the one named, newest first."""
+def waiting(database: Database, *, besides: str | None, replaced: Iterable[str] | None = None) -> list[models.Waiting]:
+    """Batches that have pending items, other than the one named, newest first. Before a plan is entered, `replaced` are
+    the keys of the items that it replaces: these and the items that come along do not count."""
+    moves = "item.rowid IN (SELECT item FROM temp.member WHERE carried = 1)" if replaced is not None else "0"
     found = database.rows(
         f"""
         SELECT batch.id, count(*), batch.settings FROM item JOIN batch ON batch.id = item.batch_id
         WHERE item.status = 'pending' AND batch.id IS NOT ? AND {checksum.is_sound("batch")}
+            AND NOT {moves} AND item.key NOT IN (SELECT value FROM json_each(?))
         GROUP BY batch.id ORDER BY batch.enrolled_at DESC, batch.id
         """,
-        (besides,),
+        (besides, json.dumps(list(replaced or ()))),
     )
     return [models.Waiting(batch, pending, json.loads(settings)) for batch, pending, settings in found]
 
@@ -262,17 +265,22 @@ def kept_otherwise(database: Database) -> dict[str, int]:
 
 
 def _listed(database: Database, which: str, *values: str) -> list[models.Listed]:
+    return [one for _, one in listed_with_keys(database, which, *values)]
+
+
+def listed_with_keys(database: Database, which: str, *values: str) -> list[tuple[str, models.Listed]]:
+    """Items by an SQL condition, the oldest call first, each with its key."""
     found = database.rows(
         f"""
-        SELECT item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction, item.phone,
-            item.started_at, item.communication_id, item.reason,
+        SELECT item.key, item.reference, source.name, item.source_row, item.status, item.lead_id, item.direction,
+            item.phone, item.started_at, item.communication_id, item.reason,
             EXISTS (SELECT 1 FROM attempt WHERE attempt.key = item.key)
         FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE {which} AND {checksum.is_sound()}
         ORDER BY item.started_at, item.key
         """,
         values,
     )
-    return [listed(row) for row in found]
+    return [(key, listed(row)) for key, *row in found]
 
 
 def listed(row: Sequence[Any]) -> models.Listed:

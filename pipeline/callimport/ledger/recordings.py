@@ -244,21 +244,6 @@ def note(database: Database, named: Iterable[tuple[str, str, str]], now: str) ->
     )
 
 
-def would_be_replaced(database: Database, keys: Iterable[str]) -> int:
-    """Of calls with a parked story, those of which the CRM has a recording and that story names another."""
-    return int(
-        database.one(
-            """
-            SELECT count(*) FROM next_recording AS next JOIN item USING (key) JOIN recording USING (key)
-            WHERE item.next_facts = next.facts AND recording.name IS NOT next.name
-                AND recording.sha256 IS NOT NULL AND recording.status <> 'refused'
-                AND key IN (SELECT value FROM json_each(?))
-            """,
-            (json.dumps(list(keys)),),
-        )
-    )
-
-
 def counts(database: Database) -> dict[str, int]:
     """Recordings of delivered calls by where they stand, those of none left out."""
     return dict(

@@ -424,3 +424,10 @@ CREATE TABLE rejected_row (
 CREATE INDEX rejected_row_by_call ON rejected_row (became) WHERE became IS NOT NULL;
 CREATE INDEX rejected_row_by_age ON rejected_row (seen_at);
 
+CREATE TRIGGER settled_rows_stay BEFORE DELETE ON rejected_row WHEN OLD.became IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a row that was mended stays settled'); END;
+-- Only a call that waits for a lead may be given up again, and its row with it.
+CREATE TRIGGER settled_rows_stay_settled BEFORE UPDATE OF became ON rejected_row
+WHEN NEW.became IS NULL AND EXISTS (SELECT 1 FROM item WHERE key = OLD.became)
+BEGIN SELECT RAISE(ABORT, 'a row that was mended stays settled'); END;
+

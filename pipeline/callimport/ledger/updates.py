@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from callimport.core import errors, models
-from callimport.ledger import checksum, recordings
+from callimport.ledger import checksum, queries
 from callimport.ledger.database import Database
 from callimport.ledger.moves import Moves
 
@@ -22,7 +22,7 @@ _WAITS = """
 # As with what is pending: another run's stories come along only if the very same settings made them.
 _OF_THIS_RUN = f"""
     FROM item JOIN source ON source.sha256 = item.source_sha256 JOIN batch ON batch.id = item.next_batch_id
-    WHERE {_WAITS} AND batch.settings_fingerprint = (SELECT settings_fingerprint FROM batch WHERE id = :batch)
+    WHERE {_WAITS} AND batch.settings_fingerprint = :fingerprint
         AND item.key NOT IN (SELECT key FROM temp.questioned)
         AND {checksum.is_sound()}
         AND NOT EXISTS (
@@ -32,6 +32,7 @@ _OF_THIS_RUN = f"""
             SELECT 1 FROM held_update
             WHERE held_update.key = item.key AND NOT {checksum.is_sound("held_update")})
 """
+_IS_AMONG = "item.key IN (SELECT value FROM json_each(?))"
 _IS_TOLD = "item.key IN (SELECT key FROM temp.told WHERE is_known)"
 _UPDATE = """
     item.key, item.reference, communication_id, payload, next_payload, next_facts, echo, source.name, source_row,
@@ -45,22 +46,22 @@ _UPDATE = """
 class Updates(Moves):
     """The verbs of one run on the calls of its batch, and on those of earlier ones with the same settings."""
 
-    def __init__(self, database: Database, clock: models.Clock, batch_id: str) -> None:
+    def __init__(self, database: Database, clock: models.Clock, batch_id: str, fingerprint: str | None = None) -> None:
+        """`fingerprint` is of the settings of a batch that is not entered yet."""
         super().__init__(database, clock)
-        self._batch_id = batch_id
+        of_batch = database.one("SELECT settings_fingerprint FROM batch WHERE id = ?", (batch_id,))
+        self._settings = {"fingerprint": fingerprint or of_batch}
 
     def waiting(self) -> list[tuple[str, int]]:
         """Keys and leads of the calls that the CRM is to be told anew, the oldest call first."""
         return self.database.rows(
-            f"SELECT item.key, item.lead_id {_OF_THIS_RUN} ORDER BY item.started_at, item.key",
-            {"batch": self._batch_id},
+            f"SELECT item.key, item.lead_id {_OF_THIS_RUN} ORDER BY item.started_at, item.key", self._settings
         )
 
     def all(self) -> Iterator[tuple[models.Update, bool]]:
         """The same in full, one at a time, each with whether a row of this run tells of it."""
         for *row, is_seen in self.database.stream(
-            f"SELECT {_UPDATE}, {_IS_TOLD} {_OF_THIS_RUN} ORDER BY item.started_at, item.key",
-            {"batch": self._batch_id},
+            f"SELECT {_UPDATE}, {_IS_TOLD} {_OF_THIS_RUN} ORDER BY item.started_at, item.key", self._settings
         ):
             yield _update(row), bool(is_seen)
 
@@ -78,28 +79,34 @@ class Updates(Moves):
         places = (rows.get(one.reference, (one.source, one.row)) for one in calls)
         return [replace(one, source=name, row=row) for one, (name, row) in zip(calls, places, strict=True)]
 
-    def refused_before(self) -> list[models.Listed]:
-        """Calls of this run's rows of which the CRM refused to be told just this story, with its reasons."""
-        found = self.database.rows(f"""
-            SELECT {_UPDATE}, (
-                SELECT evidence FROM update_attempt AS made JOIN update_outcome ON attempt_id = made.id
-                WHERE made.key = item.key AND kind = 'refused' ORDER BY made.id DESC LIMIT 1)
-            FROM item JOIN source ON source.sha256 = item.source_sha256
-            WHERE item.status = 'delivered' AND item.next_facts = item.update_refused
-                AND {_IS_TOLD} AND {checksum.is_sound()}
-            ORDER BY item.started_at, item.key
-        """)
-        return [replace(_update(row).listed, reason=why) for *row, why in found]
+    def refused_before(self, keys: Iterable[str] | None = None) -> list[models.Listed]:
+        """Calls of this run's rows of which the CRM refused to be told just this story, with its reasons. `keys` are
+        those calls, if the plan that tells of them is not entered yet."""
+        told = f"item.next_facts = item.update_refused AND {_IS_TOLD}" if keys is None else _IS_AMONG
+        found = queries.listed_with_keys(
+            self.database, f"item.status = 'delivered' AND {told}", *(() if keys is None else (_json(list(keys)),))
+        )
+        return [replace(one, reason=self._refusal(key), was_sent=True) for key, one in found]
 
-    def one(self, key: str) -> models.Update:
+    def _refusal(self, key: str) -> str | None:
+        why: str | None = self.database.one(
+            "SELECT evidence FROM update_attempt AS made JOIN update_outcome ON attempt_id = made.id "
+            "WHERE made.key = ? AND kind = 'refused' ORDER BY made.id DESC LIMIT 1",
+            (key,),
+        )
+        return why
+
+    def oldest(self, keys: Iterable[str], most: int) -> list[str]:
+        """Of these calls the oldest ones."""
+        which = f"WHERE {_IS_AMONG} ORDER BY item.started_at, item.key LIMIT ?"
+        return [key for (key,) in self.database.rows(f"SELECT key FROM item {which}", (_json(list(keys)), most))]
+
+    def one(self, key: str, story: str | None = None) -> models.Update:
+        """The update of a call. `story` is the new payload, if the plan that has it is not entered yet."""
         found = self.database.rows(
             f"SELECT {_UPDATE} FROM item JOIN source ON source.sha256 = item.source_sha256 WHERE key = ?", (key,)
         )
-        return _update(found[0])
-
-    def recordings_replaced(self, keys: Iterable[str]) -> int:
-        """Calls with another story of which the CRM has a recording, and that story names another one."""
-        return recordings.would_be_replaced(self.database, keys)
+        return _update(found[0], story)
 
     def intend(self, update: models.Update, run_id: str, changes: Mapping[str, object]) -> int:
         """Write down what is about to leave. Returns the attempt."""
@@ -155,17 +162,6 @@ class Updates(Moves):
                     "next_legs = NULL, moved_at = ? WHERE key = ? AND status = 'delivered' AND next_facts IS NOT NULL",
                     (self._now(), key),
                 )
-
-    def set_aside(self) -> int:
-        """Forget the new facts of this batch's rows, unless the CRM may have been told or the update is held. Returns
-        of how many calls."""
-        with self.database.transaction():
-            return self.database.execute(
-                "UPDATE item SET next_facts = NULL, next_payload = NULL, next_legs = NULL, moved_at = ? "
-                "WHERE status = 'delivered' AND next_facts IS NOT NULL AND next_batch_id = ? "
-                "AND key NOT IN (SELECT key FROM unanswered_update) AND rowid NOT IN (SELECT item FROM held_story)",
-                (self._now(), self._batch_id),
-            )
 
     def refused(self, update: models.Update, attempt: int | None, outcome: errors.Refused) -> None:
         """The CRM keeps what it has; the story is not told again unless it changes or a person says so."""
@@ -243,7 +239,7 @@ def retry(database: Database, reference: str | None = None) -> int:
     )
 
 
-def _update(row: list[Any] | tuple[Any, ...]) -> models.Update:
+def _update(row: list[Any] | tuple[Any, ...], told: str | None = None) -> models.Update:
     (
         key, reference, communication_id, payload, story, facts, echo, source, source_row, lead_id, direction, phone,
         started_at, unanswered, unanswered_at,
@@ -254,7 +250,7 @@ def _update(row: list[Any] | tuple[Any, ...]) -> models.Update:
         reference=reference,
         communication_id=communication_id,
         sent=models.Communication(**sent),
-        story=models.Communication(**json.loads(story)),
+        story=models.Communication(**json.loads(told or story)),
         facts=facts,
         # Of what the CRM never said, what it was told is all that is known.
         kept=sent | json.loads(echo or "{}"),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from callimport.ledger.database import Database
 
@@ -19,47 +20,49 @@ def count(database: Database) -> int:
     return int(database.one("SELECT count(*) FROM item WHERE status = 'waiting'"))
 
 
-def count_of(database: Database, shapes: Collection[str], phones: Collection[str]) -> int:
-    """How many of these numbers' calls wait under settings of these shapes."""
-    return int(
-        database.one(
-            f"SELECT count(*) FROM item WHERE {_OF_SHAPES} AND phone IN (SELECT value FROM json_each(?))",
-            (*_shapes(shapes), json.dumps(sorted(phones))),
-        )
+class WaitingItem(NamedTuple):
+    """A call that waits. `entered_at` is when a run saw it first. With `asks_crm`, only a run that has asked the CRM
+    for its lead may give it up."""
+
+    key: str
+    phone: str
+    entered_at: datetime
+    asks_crm: bool
+
+
+def read(database: Database, shapes: Collection[str], keys: Iterable[str] = ()) -> list[WaitingItem]:
+    """The calls that wait under settings of these shapes, and those of these keys that wait."""
+    found = database.rows(
+        "SELECT key, phone, entered_at, asks_crm FROM item WHERE status = 'waiting' AND "
+        "(shape IN (SELECT value FROM json_each(?)) OR key IN (SELECT value FROM json_each(?)))",
+        (*_shapes(shapes), json.dumps(list(keys))),
     )
+    return [
+        WaitingItem(key, phone, datetime.fromisoformat(entered_at), bool(asks_crm))
+        for key, phone, entered_at, asks_crm in found
+    ]
 
 
-def give_up(
-    database: Database, shapes: Collection[str], before: datetime, *, asked_crm: bool, undecided: Iterable[str]
-) -> int:
-    """Delete the waiting calls of these shapes that were first seen before `before`. Returns how many.
+def overdue(
+    waiting: Iterable[WaitingItem], before: datetime, *, asked_crm: bool, undecided: Collection[str]
+) -> set[str]:
+    """Keys of the calls that are given up: those that were first seen before `before`.
 
-    Calls of other shapes stay: they wait for a run with their own settings. Calls that wait for the CRM stay until a
-    run has asked it (`asked_crm`). So do the calls of `undecided` numbers: several leads have them, or nobody can tell.
+    Calls that wait for the CRM stay until a run has asked it (`asked_crm`). So do the calls of `undecided` numbers:
+    several leads have them, or nobody can tell.
     """
+    return {
+        one.key
+        for one in waiting
+        if one.entered_at < before and one.asks_crm <= asked_crm and one.phone not in undecided
+    }
+
+
+def give_up(database: Database, keys: Iterable[str]) -> None:
+    """Delete these waiting calls."""
     with database.transaction():
-        return database.execute(
-            f"DELETE FROM item WHERE {_OF_SHAPES} AND entered_at < ? AND asks_crm <= ? "
-            "AND phone NOT IN (SELECT value FROM json_each(?))",
-            (*_shapes(shapes), _text(before), asked_crm, json.dumps(sorted(undecided))),
-        )
-
-
-def left(database: Database, shapes: Collection[str], before: datetime, besides: Collection[str]) -> tuple[int, int]:
-    """How many calls of these shapes still wait, but for those of the numbers `besides`: first seen since `before`, and
-    earlier."""
-    ((in_time, beyond),) = database.rows(
-        "SELECT count(*) FILTER (WHERE entered_at >= ?2), count(*) FILTER (WHERE entered_at < ?2) FROM item "
-        "WHERE status = 'waiting' AND shape IN (SELECT value FROM json_each(?1)) "
-        "AND phone NOT IN (SELECT value FROM json_each(?3))",
-        (*_shapes(shapes), _text(before), json.dumps(sorted(besides))),
-    )
-    return in_time, beyond
+        database.execute_many("DELETE FROM item WHERE key = ? AND status = 'waiting'", ((key,) for key in keys))
 
 
 def _shapes(shapes: Collection[str]) -> tuple[str]:
     return (json.dumps(sorted(shapes)),)
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")

@@ -19,14 +19,15 @@ def of_a_run(
     whose: models.Account,
     say: Callable[[str], None],
 ) -> Iterator[Ledger]:
-    """The ledger to import with, made where there is none. A dry run gets a copy, and makes none."""
+    """The ledger to import with, made where there is none. A dry run only reads it, and makes none."""
     folder = state_dir(settings)
     known = ledger_of(folder, target.host, whose)
     path = settings.ledger or known
     binding = Binding(target.host, whose)
     if settings.dry_run:
-        with _held_if_there(path), contextlib.closing(Ledger.copied(path, clock, binding)) as ledger:
-            stands = "planned on a copy of it" if path.exists() else "not there yet: the import makes it"
+        # No run may write to it meanwhile: without a write-ahead log of its own, a reader would see half a commit.
+        with locking.not_written(path), contextlib.closing(Ledger.reading(path, clock, binding)) as ledger:
+            stands = "read only" if path.exists() else "not there yet: the import makes it"
             say(f"ledger {path} (account {whose.id}, {whose.name}), {stands}")
             yield ledger
         return
@@ -118,13 +119,6 @@ def _held(path: Path, folder: Path, target: Target, whose: models.Account) -> It
         locking.held(one_an_account, heartbeat=heartbeat),
     ):
         yield
-
-
-def _held_if_there(path: Path) -> contextlib.AbstractContextManager[None]:
-    heartbeat = locking.beside(path, "heartbeat")
-    return (
-        locking.held(locking.beside(path, "lock"), heartbeat=heartbeat) if path.exists() else contextlib.nullcontext()
-    )
 
 
 def _takes_its_place(path: Path, known: Path, clock: models.Clock) -> bool:

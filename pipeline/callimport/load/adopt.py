@@ -33,7 +33,7 @@ class Adoption:
     @property
     def leads(self) -> list[int]:
         """Those that have pending calls, each once."""
-        return queries.leads_to_adopt_from(self._ledger.database, self._batch_id)
+        return self._ledger.leads_to_adopt_from(self._batch_id)
 
     async def run(self) -> None:
         """Adopt and hold. Raises DestinationUnusable or LedgerError; what was adopted by then stays adopted."""
@@ -127,7 +127,7 @@ class Adoption:
         self.endings["adopted"] += 1
 
     def _pending(self, lead_id: int) -> list[models.Item]:
-        return queries.pending_of_lead(self._ledger.database, self._batch_id, lead_id)
+        return self._ledger.pending_of_lead(self._batch_id, lead_id)
 
     def _unclaimed(self, shown: Sequence[models.Stored]) -> list[models.Stored]:
         taken = self._ledger.taken({one.id for one in shown})

@@ -69,8 +69,8 @@ def _silent(_: str) -> None:
 class Delivery:
     """Delivers what is pending of one batch. The ledger is told of every step before the next is made.
 
-    `say` is told what a person may want to know meanwhile; `drift` is the caller's where it has sent something before.
-    With `existing`, what the CRM has already is not sent.
+    `say` gets messages for the user. Pass the `drift` of an earlier delivery of the same process. With `existing`,
+    calls that the CRM has already are not sent.
     """
 
     def __init__(

@@ -71,7 +71,7 @@ class Existing:
             return
         choice = await self._choose(most, per_minute)
         about = humanize.told(choice.requests * 60 / per_minute)
-        pending = queries.pending_count(self._ledger.database, self._batch_id)
+        pending = self._ledger.pending_count(self._batch_id)
         calls = pending if most is None else min(pending, most)
         lasts = calls * 60 / per_minute > GOOD_FOR_SECONDS
         again = ", and again every hour while that is cheaper" if choice.first and lasts else ""
@@ -134,7 +134,7 @@ class Existing:
         return self._judge(lead_id, shown)
 
     def _unread_leads(self) -> set[int]:
-        leads = queries.leads_to_send_to(self._ledger.database, self._batch_id)
+        leads = self._ledger.leads_to_send_to(self._batch_id)
         seen = {lead_id for lead_id, (seen, _) in self._seen.items() if seen.is_good(self._clock)}
         return leads - self._looked_at - seen
 
@@ -157,7 +157,7 @@ class Existing:
 
     def _near_its_calls(self, lead_id: int, shown: Sequence[models.Stored]) -> tuple[models.Stored, ...]:
         """What may be a call of the lead that is to be sent: all that needs to be kept of it."""
-        sent = [item.communication for item in queries.pending_of_lead(self._ledger.database, self._batch_id, lead_id)]
+        sent = [item.communication for item in self._ledger.pending_of_lead(self._batch_id, lead_id)]
         dated = (one for one in shown if one.executed_at is not None)
         return tuple(one for one in dated if any(matching.may_be(each, one, near=NEAR) for each in sent))
 
@@ -202,7 +202,7 @@ class Existing:
         # What may be a call in doubt is left to the verdict on that one.
         free = [one for one in others if one.id not in taken and not matching.equals_one_of(unclear, one)]
         wanted = queries.wanted_by_a_person(database, lead_id)
-        pending = queries.pending_of_lead(database, self._batch_id, lead_id)
+        pending = self._ledger.pending_of_lead(self._batch_id, lead_id)
         found = explained([item for item in pending if item.key not in wanted], free)
         if self._choice == "report":
             self._report([item for item in pending if item.key in found], found)

@@ -36,15 +36,13 @@ class Sending:
     pacer: Pacer
     drift: Drift
     ledger: Ledger
-    updating: Updating
     existing: Existing
 
-    async def run(self, run_id: str, batch_id: str) -> errors.ImporterError | None:
+    async def run(self, run_id: str, batch_id: str, updating: Updating) -> errors.ImporterError | None:
         """Deliver, look up what came into doubt, and deliver what proved to be absent, until nothing is left to do."""
         reconciliation = Reconciliation(self.ledger, self._courier(), self.clock, self.settings.settle)
         with_canary = True
         try:
-            self._brake()
             if not await self.look_first(batch_id):
                 return None
             left = self._most(batch_id)
@@ -60,17 +58,8 @@ class Sending:
                 # Asked of the ledger, not of the verdicts: those given beside the delivery may have come at its end.
                 if left == 0 or not self._is_anything_to_send(batch_id):
                     break
-            await self.updating.run(run_id, self._courier(), self.interruption, left)
+            await updating.run(run_id, self._courier(), self.interruption, left)
         except errors.ImporterError as error:
-            return error
-        return None
-
-    def names_only(self) -> errors.ImporterError | None:
-        """Send nothing. Changed calls that tell of another recording, and of nothing else, are known so from now on."""
-        try:
-            self.updating.take_up_known()
-        except errors.GuardStopped as error:
-            self.updating.set_aside()
             return error
         return None
 
@@ -79,13 +68,6 @@ class Sending:
         if self.settings.pilot is None:
             return self.settings.limit
         return pilot.begin(self.ledger, batch_id, self.settings.pilot)
-
-    def _brake(self) -> None:
-        try:
-            self.updating.brake()
-        except errors.GuardStopped:
-            self.updating.set_aside()
-            raise
 
     async def look_first(self, batch_id: str) -> bool:
         """Take over what the CRM has already, or see that there is nothing. False where somebody asked for an end."""

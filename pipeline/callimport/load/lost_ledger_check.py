@@ -27,7 +27,7 @@ async def look(
     """Read the leads of the first creates and of some others; `heard` is told what each shows. Raises GuardStopped
     where they show what was sent by another ledger: with references by these; without, and where nothing was ever sent,
     by equal calls, too."""
-    by_payload = queries.is_unmarked(ledger.database, batch_id) or not queries.has_sent(ledger.database)
+    by_payload = ledger.is_unmarked(batch_id) or not queries.has_sent(ledger.database)
     unknown: list[str] = []
     leads = _sample(ledger, batch_id, rng)
     if leads:
@@ -72,10 +72,9 @@ async def look(
 
 def _sample(ledger: Ledger, batch_id: str, rng: random.Random) -> list[int]:
     """The leads of the first creates and of random others, each once, in an order that is always the same."""
-    database = ledger.database
-    pending = queries.pending_count(database, batch_id)
+    pending = ledger.pending_count(batch_id)
     others = rng.sample(range(FIRST, pending), min(RANDOM, pending - FIRST)) if pending > FIRST else []
-    leads = queries.pending_leads(database, batch_id, [*range(min(FIRST, pending)), *sorted(others)])
+    leads = ledger.pending_leads(batch_id, [*range(min(FIRST, pending)), *sorted(others)])
     return list(dict.fromkeys(leads))
 
 
@@ -94,5 +93,5 @@ def _is_sent_elsewhere(ledger: Ledger, one: models.Stored) -> bool:
 def _unsent(ledger: Ledger, batch_id: str, lead_id: int) -> list[models.Communication]:
     """What is to be sent to a lead, but for what a person wants sent whatever is there."""
     wanted = queries.wanted_by_a_person(ledger.database, lead_id)
-    pending = queries.pending_of_lead(ledger.database, batch_id, lead_id)
+    pending = ledger.pending_of_lead(batch_id, lead_id)
     return [item.communication for item in pending if item.key not in wanted]

@@ -20,6 +20,8 @@ from callimport.core.settings import Settings
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.ledger import Ledger, locking
+from callimport.ledger.planned import PlannedLedger
+from callimport.ledger.planned_recordings import PlannedRecordings
 from callimport.ledger.recordings import FAILED, REFUSED, Evidence, Recordings
 from callimport.load.audio_files import MEBIBYTE, Audio, Folder, Unfit, unreadable
 from callimport.load.recording_names import Names
@@ -43,8 +45,7 @@ class Uploaded:
 
 @dataclass(slots=True)
 class Uploading:
-    """The recordings of one run. `names` says how each system names its recordings, where that is known. `due` says
-    what there was to do, once it has run."""
+    """The recordings of one run. `names` says how each system names its recordings, where that is known."""
 
     settings: Settings
     clock: models.Clock
@@ -54,7 +55,6 @@ class Uploading:
     pacer: Pacer
     ledger: Ledger
     names: Mapping[str, Names]
-    due: Due = field(default_factory=Due)
     _queue: deque[Errand] = field(default_factory=deque)
     _unattached: list[endings.Unattached] = field(default_factory=list)
     _uploaded: int = 0
@@ -73,45 +73,35 @@ class Uploading:
             return Uploaded()
         return self._account(0, standing(Recordings(self.ledger.database, self.clock)))
 
-    async def look(self) -> Due:
-        """What a run would upload, asked of a copy of the ledger; nothing is said of it."""
-        if self.settings.recordings is None:
-            return Due()
-        return await self._looking(self._folder(self.settings.recordings), plan_only=True).look(
-            self.names, lambda: False
-        )
-
-    async def run(self, run_id: str | None, *, plan_only: bool = False) -> Uploaded:
-        """Upload what is due, until nothing is left, somebody asks for an end, or the CRM cannot be used. Without
-        --recordings there is nothing to do."""
+    async def run(self, run_id: str | None) -> Uploaded:
+        """Upload what is due, until nothing is left, somebody asks for an end, or the CRM cannot be used. Only count it
+        if the plan of the run is not entered. Without --recordings there is nothing to do."""
         if self.settings.recordings is None:
             return Uploaded()
-        book = Recordings(self.ledger.database, self.clock)
-        folder = self._folder(self.settings.recordings)
-        due = self.due = Due()
+        ledger, is_plan = self.ledger, isinstance(self.ledger, PlannedLedger)
+        book = (
+            PlannedRecordings(ledger, self.clock)
+            if isinstance(ledger, PlannedLedger)
+            else Recordings(ledger.database, self.clock)
+        )
+        folder = Folder(self.settings.recordings, round(self.settings.max_recording * MEBIBYTE))
+        due = Due()
         try:
             with anyio.CancelScope() as scope:
                 self.interruption.on_request(lambda: self._drain(scope))
-                looking = self._looking(folder, plan_only=plan_only)
-                due = self.due = await looking.look(self.names, lambda: self._is_draining)
+                or_parked = is_plan and self.settings.on_change == "update"
+                looking = Looking(book, folder, self.settings.overwrite, or_pending=is_plan, or_parked=or_parked)
+                due = await looking.look(self.names, lambda: self._is_draining)
                 self._unattached += due.not_sent
                 self._say_what_is_due(due)
                 self._is_broken_off = self._is_draining
-                if not plan_only and not self._is_draining:
+                if not is_plan and not self._is_draining:
                     await self._work(run_id, book, folder, due)
         except errors.ImporterError as error:
             self._stopped_by = error
         # Where the look was broken off, nobody knows but the ledger.
         pending = standing(book) if self._is_broken_off else len(due.errands) - self._ended
         return self._account(due.missing, pending)
-
-    def _folder(self, root: Path) -> Folder:
-        return Folder(root, round(self.settings.max_recording * MEBIBYTE))
-
-    def _looking(self, folder: Folder, *, plan_only: bool) -> Looking:
-        book = Recordings(self.ledger.database, self.clock)
-        or_parked = plan_only and self.settings.on_change == "update"
-        return Looking(book, folder, self.settings.overwrite, or_pending=plan_only, or_parked=or_parked)
 
     async def _work(self, run_id: str | None, book: Recordings, folder: Folder, due: Due) -> None:
         self._queue.extend(due.errands)
@@ -167,7 +157,7 @@ class Uploading:
         except (errors.NotApplied, errors.InDoubt) as outcome:
             self._fail(book, errand, outcome.evidence)
         else:
-            # Of the bytes that left, whatever the file holds by now.
+            # The hash of the bytes that were sent; the file may have changed since.
             book.uploaded(errand.key, _with(seen, audio.sha256))
             self._ended += 1
             self._uploaded += 1

@@ -5,7 +5,7 @@ bytes changed does it go again.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import anyio.lowlevel
@@ -44,11 +44,6 @@ class Due:
     foreign: int = 0
     kept: int = 0
     unclear: tuple[str, ...] = ()
-
-    def planned(self) -> Iterator[tuple[str, str]]:
-        """What the code of a plan covers of them: the key, and the file."""
-        for one in self.errands:
-            yield f"recording {one.key}", f"{one.file.path} {one.file.size} {one.file.modified_ns}"
 
     @property
     def bytes(self) -> int:

@@ -1,8 +1,8 @@
 """Changed calls: what the source tells otherwise now is changed in the CRM, and nothing else.
 
-Planned offline, before anything is sent: what would change, and the brake where that is too much. Made after the
-creates, lead by lead: the lead is read once, each field is compared with what the CRM last told us, and what is left is
-sent. An update that is made twice comes to the same, so that nothing need be looked up: after a kill it is made again.
+The plan says what would change, and stops where that is too much. Updates are made after the creates, lead by lead:
+the lead is read once, each field is compared with what the CRM last told us, and what is left is sent. An update that
+is made twice comes to the same, so that nothing need be looked up: after a kill it is made again.
 """
 
 from collections import Counter, defaultdict
@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import anyio
 
-from callimport.core import endings, errors, models, plurals, privacy
+from callimport.core import endings, errors, models, plurals
 from callimport.core.decisions import Entered
 from callimport.core.settings import Settings
 from callimport.core.signals import Interruption
@@ -22,8 +22,6 @@ from callimport.ledger import Ledger, queries
 from callimport.ledger.updates import Updates
 from callimport.plan import changes
 
-BRAKE_FROM = 50
-BRAKE_SHARE = 0.05
 FAILED_THAT_STOP = 5
 LEADS_THAT_PROVE_THE_ADDRESS = 3
 # A dead process may have been at it for so long; what it sent is stored within the settle time after that.
@@ -73,40 +71,9 @@ class Updating:
         self._plan = self._made_plan() if self._has_parked and settings.on_change != "skip" else changes.Plan()
         self._came = _Came()
 
-    def brake(self) -> None:
-        """Raises GuardStopped where so much would change that a changed recipe is more likely than changed calls."""
-        self.brake_recordings([*self._plan.to_make, *self._plan.nothing])
-        count = len(self._plan.to_make)
-        if not self._is_too_much(count):
-            return
-        of = self._of_known(count)
-        fields = ", ".join(f"{name} of {times:,}" for name, times in self._plan.fields.most_common())
-        raise errors.GuardStopped(
-            f"{count:,}{of} known calls would be changed in the CRM ({fields}; such as {self._plan.example}): if the "
-            f"files are right, say --allow-updates {count}; if it is the recipe, the zone or another setting that "
-            "changed, mend that and run again; --on-change report changes none"
-        )
-
-    def set_aside(self) -> None:
-        """What the brake has stopped comes again with its file, and not with whatever is imported next."""
-        if self._entered.unchanged:
-            self._record.set_aside()
-
-    def brake_recordings(self, keys: Sequence[str]) -> None:
-        """The same for recordings that the CRM has: each would be replaced by the one that the calls name now."""
-        count = self._record.recordings_replaced(keys) if self._is_asked_for and keys else 0
-        if self._is_too_much(count):
-            raise errors.GuardStopped(
-                f"{count:,}{self._of_known(count)} known calls name another recording than the one that the CRM has: "
-                f"if the files are right, say --allow-updates {len(keys)}; if a column slipped or a setting changed, "
-                "mend that and run again; --on-change report replaces none"
-            )
-
     def take_up_known(self) -> None:
-        """The stories that change nothing in the CRM but the recording, for a run that changes nothing else. Raises
-        GuardStopped as the brake does."""
+        """Take up the stories that change nothing in the CRM but the recording, for a run that changes nothing else."""
         if self._is_asked_for and self._plan.nothing:
-            self.brake_recordings([*self._plan.nothing])
             self._record.taken_as_known(self._plan.nothing)
 
     def account(self) -> endings.Updates:
@@ -170,13 +137,6 @@ class Updating:
         if maker.stopped_by is not None:
             raise maker.stopped_by
 
-    def _is_too_much(self, count: int) -> bool:
-        is_much = count >= BRAKE_FROM and count > BRAKE_SHARE * self._entered.unchanged
-        return self._is_asked_for and is_much and count > (self._settings.allow_updates or 0)
-
-    def _of_known(self, count: int) -> str:
-        return f" of {self._entered.unchanged:,}" if count <= self._entered.unchanged else ""
-
     @property
     def _is_asked_for(self) -> bool:
         return self._settings.on_change == "update"
@@ -189,8 +149,6 @@ class Updating:
                 plan.nothing[update.key] = is_seen
                 continue
             plan.to_make[update.key] = is_seen
-            plan.fields.update(wanted.keys())
-            plan.example = plan.example or _told(update, wanted)
             if len(plan.listed) < LISTED_AT_MOST:
                 plan.listed.append(replace(update.listed, reason=changes.in_words(update.sent, wanted)))
         if self._settings.on_change == "report":
@@ -380,9 +338,3 @@ class _Attempt:
     def write_down(self) -> None:
         if self.number is None:
             self.number = self._record.intend(self._update, self._run_id, self._send)
-
-
-def _told(update: models.Update, wanted: dict[str, object]) -> str:
-    """One of them as an example."""
-    listed, what = update.listed, changes.in_words(update.sent, wanted)
-    return f"the call of {listed.started_at:%Y-%m-%d %H:%M:%S}Z, {privacy.mask_phone(listed.phone)}: {what}"

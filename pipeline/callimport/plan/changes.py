@@ -8,7 +8,6 @@ Lead, method, direction and phone are pinned: naming them could move a communica
 is documented for a create only. A field that the source tells as before is nobody's business, whatever the CRM keeps.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -116,13 +115,11 @@ def _with_mark(description: str | None, sent: models.Communication, reference: s
 
 @dataclass(slots=True)
 class Plan:
-    """What a run would change: calls by key, each with whether a row of this run tells of it; how often each field; and
-    one of them, to show a person. `nothing` are calls whose new story has nothing for the CRM, `refused` those of which
-    it refused this very story before."""
+    """What a run would change: calls by key, each with whether a row of this run tells of it. `listed` shows some to a
+    person. `nothing` are calls whose new story has nothing for the CRM, `refused` those of which it refused this very
+    story before."""
 
     to_make: dict[str, bool] = field(default_factory=dict)
     nothing: dict[str, bool] = field(default_factory=dict)
-    fields: Counter[str] = field(default_factory=Counter)
-    example: str = ""
     listed: list[models.Listed] = field(default_factory=list)
     refused: list[models.Listed] = field(default_factory=list)

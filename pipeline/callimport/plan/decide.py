@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -76,6 +76,8 @@ _IS_ANOTHER = pl.col("_is_another")
 _IS_WITHDRAWN = pl.col("_is_withdrawn")
 _IS_PARKED = pl.col("item_next_facts").is_not_null() & (pl.col("item_next_facts") != pl.col("facts"))
 _IS_ENTERED = pl.col("_is_entered")
+_IS_NO_NEWS = _IS_WITHDRAWN | (~_IS_SAME & ~_IS_ANOTHER & ~_IS_WHOLE)
+_IS_REFUSED = pl.col("item_next_facts") == pl.col("item_update_refused")
 
 
 def _rules(settings: PlanSettings) -> list[_Rule]:
@@ -120,8 +122,12 @@ def _rules(settings: PlanSettings) -> list[_Rule]:
         _Rule(is_open & (_IS_SAME | _IS_WITHDRAWN | ~_HAS_LEAD), Decision.KEEP, why=_STATUS),
         _Rule(is_open & (_IS_ANOTHER | _IS_WHOLE), Decision.KEEP, Entry.PARK, _STATUS),
         _Rule(is_open, Decision.KEEP, why=_STATUS),
-        # The CRM has it.
+        # The CRM has it. Where it may have been told other facts since, it is told these again.
+        _Rule(_IS_SAME & _IS_PARKED & pl.col("item_unanswered").is_not_null(), Decision.UPDATE, Entry.UNPARK),
         _Rule(_IS_SAME & _IS_PARKED, Decision.UNCHANGED, Entry.UNPARK),
+        # The file shows a part of the call, or facts that a person withdrew. What is parked beside the item counts.
+        _Rule(_HAS_LEAD & _IS_NO_NEWS & pl.col("item_held_facts").is_not_null(), Decision.HOLD),
+        _Rule(_HAS_LEAD & _IS_NO_NEWS & _IS_REFUSED, Decision.UNCHANGED, why="update_refused"),
         _Rule(_IS_SAME | _IS_WITHDRAWN | ~_HAS_LEAD, Decision.UNCHANGED),
         _Rule(_IS_ANOTHER & ~pl.col("_is_retried"), Decision.HOLD, Entry.PARK),
         _Rule(~_IS_ANOTHER & ~_IS_WHOLE, Decision.UNCHANGED),
@@ -297,10 +303,12 @@ def _with_changes(rows: pl.DataFrame, settings: PlanSettings) -> tuple[pl.DataFr
     to, too. The code covers those that are sent, and whether they are sent over what a person has changed."""
     fields: Counter[str] = Counter()
     empty: list[str] = []
+    replaced = 0
     example: tuple[str, str] | None = None
     digest = 0
     for row in rows.filter(pl.col("decision") == Decision.UPDATE).iter_rows(named=True):
         sent, story = (models.Communication(**json.loads(row[name])) for name in ("item_payload", "payload"))
+        replaced += _is_recording_replaced(row)
         changed = changes.changed(sent, story, json.loads(row["item_unanswered"] or "[]"), row["item_reference"])
         if not changed:
             empty.append(row["key"])
@@ -319,7 +327,16 @@ def _with_changes(rows: pl.DataFrame, settings: PlanSettings) -> tuple[pl.DataFr
     )
     count = rows.filter(pl.col("decision") == Decision.UPDATE).height
     digest = digest % DIGESTS if settings.on_change == "update" else 0
-    return rows, Totals(changed=count, fields=fields, change_example=example, digest=digest)
+    return rows, Totals(
+        changed=count, fields=fields, change_example=example, digest=digest, recordings_replaced=replaced
+    )
+
+
+def _is_recording_replaced(row: Mapping[str, Any]) -> bool:
+    """Whether the CRM has a recording of the call, and the new facts name another one."""
+    uploaded, named = row["item_uploaded"], row["recording"]
+    is_story = row.get("facts") != row["item_facts"]
+    return is_story and uploaded is not None and bool(named) and named != uploaded
 
 
 def digest_of(decisions: pl.DataFrame) -> int:
@@ -329,14 +346,21 @@ def digest_of(decisions: pl.DataFrame) -> int:
     return sum(map(_digest, itertools.chain.from_iterable(some))) % DIGESTS
 
 
-def parked(items: pl.DataFrame, settings: PlanSettings) -> Totals:
-    """What updates come to that lie beside items already (ITEMS)."""
+def parked(items: pl.DataFrame, settings: PlanSettings, seen: Collection[str]) -> Totals:
+    """What updates come to that lie beside items already (ITEMS). `seen` are keys of calls that today's files show."""
     rows = items.rename(lambda name: name if name == "key" else f"item_{name}").with_columns(
         pl.lit(str(Decision.UPDATE)).alias("decision"),
         pl.col("item_phone").alias("phone"),
         pl.col("item_next_payload").alias("payload"),
+        pl.col("item_next_recording").alias("recording"),
+        pl.col("key").is_in(list(seen)).alias("_is_seen"),
     )
-    return _with_changes(rows, settings)[1]
+    rows, totals = _with_changes(rows, settings)
+    is_update = pl.col("decision") == Decision.UPDATE
+    return totals + Totals(
+        left_seen=rows.filter(is_update & pl.col("_is_seen")).height,
+        left_empty=rows.filter(~is_update & ~pl.col("_is_seen")).height,
+    )
 
 
 def rejects(decisions: pl.DataFrame) -> Iterator[models.RejectedRow]:
@@ -370,7 +394,7 @@ def _totals(rows: pl.DataFrame, neighbours: pl.DataFrame) -> Totals:
         shifts_of_new=shifts,
         batches_at=batches,
         shifts_of_known=look_alikes.moved(known),
-        held_example=min(held.select("key", "evidence").iter_rows(), default=None),
+        held_example=min(held.select("key", "evidence").drop_nulls().iter_rows(), default=None),
         digest=digest_of(rows.filter(pl.col("decision") == Decision.CREATE)),
     )
 

@@ -24,6 +24,7 @@ def judge(totals: Totals, compared: Compared | None, settings: PlanSettings) -> 
         _refuse_shifted_systems(compared)
         _refuse_equal_systems(compared)
     _refuse_changes(totals, settings)
+    _refuse_replaced_recordings(totals, settings)
 
 
 def _refuse_too_many(totals: Totals) -> None:
@@ -102,17 +103,33 @@ def _refuse_equal_systems(compared: Compared) -> None:
 
 
 def _refuse_changes(totals: Totals, settings: PlanSettings) -> None:
-    is_asked_for = settings.on_change == "update"
-    is_much = totals.changed >= MANY_KNOWN and totals.changed > SHARE_OF_KNOWN * totals.known
-    if is_asked_for and is_much and totals.changed > (settings.allow_updates or 0):
+    if _are_many_changes(totals.changed, totals, settings):
         fields = ", ".join(f"{name} of {times:,}" for name, times in totals.fields.most_common())
-        of = f" of {totals.known:,}" if totals.changed <= totals.known else ""
         raise errors.GuardStopped(
-            f"{totals.changed:,}{of} known calls would be changed in the CRM ({fields}; such as "
+            f"{_of_known(totals.changed, totals)} known calls would be changed in the CRM ({fields}; such as "
             f"{_text(totals.change_example)}): if the files are right, say --allow-updates {totals.changed}; if it is "
             "the recipe, the zone or another setting that changed, mend that and run again; --on-change report changes "
             "none"
         )
+
+
+def _refuse_replaced_recordings(totals: Totals, settings: PlanSettings) -> None:
+    count = totals.recordings_replaced
+    if _are_many_changes(count, totals, settings):
+        raise errors.GuardStopped(
+            f"{_of_known(count, totals)} known calls name another recording than the one that the CRM has: if the "
+            f"files are right, say --allow-updates {max(count, totals.changed)}; if a column slipped or a setting "
+            "changed, mend that and run again; --on-change report replaces none"
+        )
+
+
+def _are_many_changes(count: int, totals: Totals, settings: PlanSettings) -> bool:
+    is_much = count >= MANY_KNOWN and count > SHARE_OF_KNOWN * totals.known
+    return settings.on_change == "update" and is_much and count > (settings.allow_updates or 0)
+
+
+def _of_known(count: int, totals: Totals) -> str:
+    return f"{count:,} of {totals.known:,}" if count <= totals.known else f"{count:,}"
 
 
 def _half_of_a_system(compared: Compared, *, of_shifts: bool) -> tuple[str, str, int | None, int] | None:

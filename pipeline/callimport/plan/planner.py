@@ -57,6 +57,8 @@ class Planner:
     _rejects: list[models.RejectedRow] = field(default_factory=list)
     _leadless_rejects: list[models.RejectedRow] = field(default_factory=list)
     _found: list[pl.DataFrame] = field(default_factory=list)
+    # Keys of calls of the files that tell of no change, though earlier runs have parked one.
+    _left: set[str] = field(default_factory=set)
 
     def see(self, calls: pl.DataFrame, view: LedgerView) -> list[str]:
         """Decide on calls of the files (CALLS). Returns the keys of items that come along as they are: a call shows a
@@ -80,7 +82,9 @@ class Planner:
         decision, entry, status = pl.col("decision"), pl.col("entry"), pl.col("status")
         is_part = (decision == Decision.UNCHANGED) & (entry.is_null() | (entry == Entry.REOPEN))
         is_other_call = (decision == Decision.REJECT) & ~status.is_in(["waiting", "failed"])
-        known = decided.decisions.join(view.items.select("key", "status"), on="key")
+        known = decided.decisions.join(view.items.select("key", "status", "next_facts"), on="key")
+        has_story = (decision == Decision.UNCHANGED) & entry.is_null() & pl.col("next_facts").is_not_null()
+        self._left |= set(known.filter(has_story).join(calls.filter(has_lead), on="key", how="semi")["key"])
         return known.filter(is_part | is_other_call)["key"].to_list()
 
     def find(self, calls: pl.DataFrame, places: pl.DataFrame, view: LedgerView) -> None:
@@ -100,7 +104,7 @@ class Planner:
 
     def park(self, items: pl.DataFrame) -> None:
         """Take along updates that earlier runs have left (ITEMS)."""
-        self._totals += parked(items, self.settings)
+        self._totals += parked(items, self.settings, self._left)
 
     def plan(self, rejected: pl.DataFrame) -> Plan:
         """The plan, once everything was seen. `rejected` are rows that may be calls that waited, see `within_batch`."""

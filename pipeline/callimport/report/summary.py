@@ -1,7 +1,7 @@
 """What a run came to: every row and every call counted once, and the exit code that follows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,8 +9,6 @@ from callimport.core import endings, errors, limits, models, plurals
 from callimport.core.decisions import Entered
 from callimport.core.errors import ExitCode
 from callimport.core.models import ItemStatus, Skip
-from callimport.ledger import Ledger, damage, held_updates, queries
-from callimport.ledger.held_updates import HeldUpdate
 from callimport.transform.counts import Tally, told_of_blanks
 
 EXAMPLES = 3
@@ -18,10 +16,10 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Reckoning:
-    """Everything the counts are made of. `tally` and `sources` are empty for a run without files; `would_be_sent` is
-    what a check counts, of which no ledger knows."""
+    """Everything the counts are made of: of a plan, or of the run that has entered it. `tally` and `sources` are empty
+    for a run without files. `ledger` is the path that is shown; None shows none."""
 
-    ledger: Ledger
+    standing: endings.Standing
     entered: Entered
     batch_id: str
     tally: Tally
@@ -31,8 +29,7 @@ class Reckoning:
     requests: int = 0
     rate_limited: int = 0
     work_may_be_left: bool = False
-    is_pilot: bool = False
-    would_be_sent: int = 0
+    ledger: str | None = None
     stopped_by: errors.ImporterError | None = None
     interrupted: ExitCode | None = None
     fail_on: frozenset[str] = frozenset()
@@ -45,15 +42,8 @@ class Reckoning:
     def result(
         self, *, rejects: Path | None = None, plan: str | None = None, destination: str | None = None
     ) -> endings.Result:
-        database = self.ledger.database
-        stand, held = queries.member_counts(database), held_updates.of_run(database)
-        rows, calls, skipped = self._rows(), self._calls(stand, held), self._skipped(stand)
-        in_doubt = tuple(queries.members(database, ItemStatus.IN_DOUBT))
-        known_held = (*queries.members(database, ItemStatus.HELD), *(one.listed for one in held))
-        refused = tuple(queries.members(database, ItemStatus.REFUSED))
-        failed = tuple(queries.members(database, ItemStatus.FAILED))
-        # Asked last: what was read until now may be damaged.
-        damaged = damage.told(database)
+        standing, rows, calls, skipped = self.standing, self._rows(), self._calls(), self._skipped()
+        damaged = standing.damaged
         error = str(self.stopped_by) if self.stopped_by else damaged
         if not (rows.adds_up() and calls.adds_up(rows)):
             error = error or "rows and calls do not add up: please report this; callimport doctor checks the ledger"
@@ -77,14 +67,14 @@ class Reckoning:
             summary=summary,
             findings=findings(self.tally, self.sources),
             left_out=self.tally.left_out(self.sources),
-            in_doubt=in_doubt,
-            held=known_held,
-            refused=refused,
-            failed=failed,
-            existing=tuple(queries.members(database, ItemStatus.WITHDRAWN) if stand[ItemStatus.WITHDRAWN] else ()),
-            pilot=tuple(queries.handed_out(database)) if self.is_pilot else (),
+            in_doubt=standing.in_doubt,
+            held=standing.held,
+            refused=standing.refused,
+            failed=standing.failed,
+            existing=standing.existing,
+            pilot=standing.pilot,
             updates=self.updates,
-            waiting=tuple(queries.waiting(database, besides=self.batch_id)),
+            waiting=standing.waiting,
             told=(
                 *self._not_rows(),
                 *self._known_rejects(),
@@ -93,11 +83,11 @@ class Reckoning:
                 *self._left(summary),
                 *((damaged,) if damaged is not None and damaged != error else ()),
             ),
-            kept_otherwise=dict(Counter(queries.kept_otherwise(database)) + Counter(self.updates.kept_otherwise)),
+            kept_otherwise=dict(standing.kept_otherwise + Counter(self.updates.kept_otherwise)),
             unattached=self.unattached,
             audio=self.audio,
             destination=destination,
-            ledger=database.place if self.run_id else None,
+            ledger=self.ledger,
             rejects=str(rejects) if rejects else None,
             plan=plan,
             error=error,
@@ -142,33 +132,32 @@ class Reckoning:
         dropped = sum(self.tally.dropped.values())
         return endings.Rows(self.tally.read, self.tally.joined, dropped, rejected, calls)
 
-    def _calls(self, stand: Mapping[ItemStatus, int], held: Sequence[HeldUpdate]) -> endings.Calls:
+    def _calls(self) -> endings.Calls:
         """Count calls by status. A call whose update is held counts as held, in this run or from before."""
-        adopted, updates = queries.adopted_members(self.ledger.database), self.updates
-        of_run = [one for one in held if one.is_of_run]
-        known, held_adopted = len(held) - len(of_run), sum(one.is_adopted for one in of_run)
+        items, adopted, updates = self.standing.items, self.standing.adopted, self.updates
         return endings.Calls(
             total=self._rows().calls + self.entered.carried + updates.carried,
             carried=self.entered.carried + updates.carried,
             duplicate=self.tally.duplicate,
-            skipped=sum(self._skipped(stand).values()),
+            skipped=sum(self._skipped().values()),
             # Until an update of it ended otherwise, a known call is among these.
-            unchanged=self.entered.unchanged - updates.known + updates.unchanged - known,
-            delivered=stand[ItemStatus.DELIVERED] - adopted - (len(of_run) - held_adopted),
+            unchanged=self.entered.unchanged - updates.known + updates.unchanged - self.standing.held_known,
+            delivered=items[ItemStatus.DELIVERED] - adopted,
             updated=updates.updated,
-            adopted=adopted - held_adopted,
-            refused=stand[ItemStatus.REFUSED] + updates.refused,
-            failed=stand[ItemStatus.FAILED] + updates.failed,
-            in_doubt=stand[ItemStatus.IN_DOUBT] + stand[ItemStatus.IN_FLIGHT],
-            held=stand[ItemStatus.HELD] + len(held),
-            pending=stand[ItemStatus.PENDING] + self.would_be_sent + updates.pending,
+            adopted=adopted,
+            refused=items[ItemStatus.REFUSED] + updates.refused,
+            failed=items[ItemStatus.FAILED] + updates.failed,
+            in_doubt=items[ItemStatus.IN_DOUBT] + items[ItemStatus.IN_FLIGHT],
+            held=items[ItemStatus.HELD] + self.standing.held_known,
+            pending=items[ItemStatus.PENDING] + updates.pending,
         )
 
-    def _skipped(self, stand: Mapping[ItemStatus, int]) -> dict[str, int]:
+    def _skipped(self) -> dict[str, int]:
+        items = self.standing.items
         skipped = {str(skip): count for skip, count in sorted(self.tally.skipped.items())}
-        gone = self.entered.gone + self.updates.gone + stand[ItemStatus.GONE]
+        gone = self.entered.gone + self.updates.gone + items[ItemStatus.GONE]
         # Within a run, nothing else is withdrawn than what was found to be there.
-        existing = self.entered.existing + stand[ItemStatus.WITHDRAWN]
+        existing = self.entered.existing + items[ItemStatus.WITHDRAWN]
         given_up = {
             str(Skip.EXISTING): existing,
             str(Skip.WITHDRAWN): self.entered.withdrawn,

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from callimport.core import plurals, privacy
-from callimport.core.decisions import CALLS
+from callimport.core.decisions import CALLS, Decision, Entry, Plan
 from callimport.ledger import Ledger, waiting_items
+from callimport.ledger.waiting_items import WaitingItem
 from callimport.profiles.exports import ProfileFiles
 from callimport.resolve.resolution import Resolution
 from callimport.transform.staged_calls import STAGED
@@ -81,20 +82,27 @@ class WaitingCalls:
         grace: timedelta,
         *,
         asked_crm: bool,
-        is_plan: bool,
+        plan: Plan | None = None,
     ) -> tuple[str, ...]:
-        """At the end of the run: give up the calls whose time is over, and say what became of all; a plan says what
-        would."""
-        database, shapes, over = ledger.database, tuple(self.shapes), now - grace
-        undecided = resolution.found.undecided if resolution.found is not None else ()
-        given_up = waiting_items.give_up(
-            database, shapes, over, asked_crm=asked_crm, undecided={*undecided, *self.several, *self.found}
+        """At the end of the run: give up the calls whose time is over, and say what became of all. For a `plan` that is
+        not entered, say what would."""
+        over, undecided = now - grace, resolution.found.undecided if resolution.found is not None else ()
+        waiting = self._planned(ledger, plan, now) if plan else waiting_items.read(ledger.database, self.shapes)
+        overdue = waiting_items.overdue(
+            waiting, over, asked_crm=asked_crm, undecided={*undecided, *self.several, *self.found}
         )
-        would = "would be " if is_plan else ""
-        along = "would come along" if is_plan else "came along"
+        if plan is None:
+            waiting_items.give_up(ledger.database, overdue)
+        would = "would be " if plan else ""
+        along = "would come along" if plan else "came along"
         back = "it may be the same as one of today's or a rejected row; tried again by the next run"
-        in_time, beyond = waiting_items.left(database, shapes, over, {*self.several, *self.found})
-        stood_back = waiting_items.count_of(database, shapes, self.found)
+        stood_back = sum(one.phone in self.found for one in waiting)
+        kept = [
+            one.entered_at >= over
+            for one in waiting
+            if one.key not in overdue and one.phone not in self.found and one.phone not in self.several
+        ]
+        in_time, beyond, given_up = kept.count(True), kept.count(False), len(overdue)
         lines = (
             (len(self.found_keys) - stood_back, f"of earlier files found a lead and {along}"),
             (stood_back, f"with a lead by now {would}held back: {back}"),
@@ -103,6 +111,20 @@ class WaitingCalls:
             (given_up, f"{would}given up: no lead has come within --lead-grace"),
         )
         return (*(f"{plurals.calls(count)} {what}" for count, what in lines if count), *self._told(resolution, would))
+
+    def _planned(self, ledger: Ledger, plan: Plan, now: datetime) -> list[WaitingItem]:
+        """The calls that would wait once the plan is entered."""
+        kept, left = set[str](), set[str]()
+        new: list[WaitingItem] = []
+        for calls in plan.decided():
+            waits = pl.col("decision") == Decision.WAIT
+            is_new = pl.col("entry") == Entry.INSERT
+            kept |= set(calls.filter(waits & (pl.col("entry") == Entry.REPLACE))["key"])
+            left |= set(calls.filter(~waits & (pl.col("entry") == Entry.REPLACE))["key"])
+            rows = calls.filter(waits & is_new).select("key", "phone").iter_rows()
+            new += [WaitingItem(key, phone, now, plan.settings.asks_crm) for key, phone in rows]
+        known = waiting_items.read(ledger.database, self.shapes, kept)
+        return [*(one for one in known if one.key not in left), *new]
 
     def _told(self, resolution: Resolution, would: str) -> Iterator[str]:
         """Nobody is given up for having too many leads: a person decides, however late."""

@@ -25,24 +25,25 @@ def _made(path: Path) -> None:
         making.enter(ledger, making.batch(), CALL, run_id="run-1")
 
 
-def test_a_copy_holds_what_the_ledger_holds_and_leaves_it_as_it_was(tmp_path: Path) -> None:
+def test_reader_sees_what_the_ledger_holds_and_leaves_it_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     _made(path)
     before = path.read_bytes()
-    with closing(Ledger.copied(path, making.clock(), making.BINDING)) as copy:
-        making.bring(copy, making.key(CALL), "run-1", ItemStatus.DELIVERED)
-        assert queries.counts(copy.database)[ItemStatus.DELIVERED] == 1
+    with closing(Ledger.reading(path, making.clock(), making.BINDING)) as read:
+        assert queries.counts(read.database)[ItemStatus.PENDING] == 1
+        with pytest.raises(errors.LedgerError):
+            read.start_run("run-2")
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["ledger.sqlite3"]
 
 
 @pytest.mark.parametrize("content", [None, b""])
-def test_a_copy_of_a_ledger_that_is_not_there_is_an_empty_one(tmp_path: Path, content: bytes | None) -> None:
+def test_reader_takes_a_ledger_that_is_not_there_for_an_empty_one(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "ledger.sqlite3"
     if content is not None:
         path.write_bytes(content)
-    with closing(Ledger.copied(path, making.clock(), making.BINDING)) as copy:
-        assert sum(queries.counts(copy.database).values()) == 0
+    with closing(Ledger.reading(path, making.clock(), making.BINDING)) as read:
+        assert sum(queries.counts(read.database).values()) == 0
 
 
 def test_ledger_whose_making_was_killed_is_an_empty_one(tmp_path: Path) -> None:
@@ -120,12 +121,12 @@ def test_a_look_that_sqlite_does_not_open_is_said_in_one_line(tmp_path: Path, mo
         Ledger.reading(path, making.clock())
 
 
-def test_a_ledger_that_cannot_be_copied_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     for name in ("folder", "pipe"):
         with pytest.raises(errors.LedgerError, match=f"{name} cannot be read"):
-            Ledger.copied(tmp_path / name, making.clock(), making.BINDING)
+            Ledger.reading(tmp_path / name, making.clock(), making.BINDING)
         with pytest.raises(errors.LedgerError, match=f"{name} cannot be read"):
             Database.open(tmp_path / name)
 

@@ -601,19 +601,6 @@ def test_a_commit_that_fails_is_taken_back(ledger: Ledger) -> None:
     assert making.row(ledger, _KEY)["batch_id"] == _BATCH.id
 
 
-def test_a_snapshot_changes_nothing(ledger: Ledger) -> None:
-    making.enter(ledger, making.batch("b.csv"), making.call("B", customer_phone=making.OTHER_PHONE))
-    before = making.everything(ledger)
-    with closing(ledger.snapshot()) as copy:
-        assert making.everything(copy) == before
-        making.enter(copy, making.batch("c.csv"), making.call("C", row=3, customer_phone=making.OTHER_PHONE), _CALL)
-        copy.start_run("run-9")
-        making.bring(copy, _KEY, "run-9", ItemStatus.DELIVERED)
-        with pytest.raises(errors.LedgerError):
-            copy.database.execute("DELETE FROM item")
-    assert making.everything(ledger) == before
-
-
 def test_a_ledger_of_nothing_is_on_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with closing(Ledger.of_nothing(making.clock())) as ledger:

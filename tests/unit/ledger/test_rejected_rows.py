@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from callimport.core import models
+from callimport.core import errors, models
 from callimport.core.decisions import Plan
 from callimport.core.models import ItemStatus
 from callimport.ledger import Ledger, rejected_rows
@@ -61,6 +61,22 @@ def test_call_of_several_mended_rows_settles_all_of_them(ledger: Ledger) -> None
     assert ledger.settled_rows().fingerprints == {X, Y}
 
 
+@pytest.mark.parametrize("statement", ["DELETE FROM rejected_row", "UPDATE rejected_row SET became = NULL"])
+def test_settled_row_stays_settled(ledger: Ledger, statement: str) -> None:
+    enter(ledger, "mended.csv", (making.call(), [X]))
+
+    with pytest.raises(errors.LedgerError, match="stays settled"):
+        ledger.database.execute(statement)
+
+
+def test_row_of_a_waiting_call_that_is_given_up_is_settled_no_longer(ledger: Ledger) -> None:
+    enter(ledger, "mended.csv", (making.call(lead_id=0), [X]))
+    assert ledger.settled_rows().fingerprints == {X}
+    ledger.database.execute("DELETE FROM item WHERE status = 'waiting'")
+
+    assert ledger.settled_rows().fingerprints == frozenset()
+
+
 def test_known_call_that_a_mended_row_tells_again_settles_it(ledger: Ledger) -> None:
     """The source had corrected the row before the mended one came."""
     call = making.call()
@@ -111,7 +127,7 @@ def test_call_of_a_mended_row_bears_the_fingerprint_that_its_original_has(ledger
         pass
     (call,) = exporting.planned(read.resolution())
 
-    assert call["marks"] == [ledger.settled_rows().fingerprint(call["system"], mark)]
+    assert call["marks"] == ledger.settled_rows().fingerprint(call["system"], mark)
 
 
 # Mended more than once

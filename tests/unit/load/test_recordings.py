@@ -22,12 +22,13 @@ from callimport.core.signals import Interruption
 from callimport.crm.rate_limit import Pacer
 from callimport.crm.retry import Courier
 from callimport.ledger import Ledger
+from callimport.ledger.planned import PlannedLedger
 from callimport.ledger.recordings import Recordings
 from callimport.ledger.updates import Updates
 from callimport.load.recording_names import Names
 from callimport.load.recordings import Uploaded, Uploading
 from callimport.profiles import profile
-from tests import fake_crm, making
+from tests import fake_crm, making, planning
 from tests.fake_crm import FakeCrm, Reply, in_virtual_time, reply
 from tests.making import STARTED
 from tests.shown import stored
@@ -435,13 +436,14 @@ async def test_a_plan_uploads_nothing_and_counts_what_it_would(tmp_path: Path) -
         clock = models.Clock(wall=making.Ticking(), monotonic=anyio.current_time)
         pacer = Pacer((models.Rate(190, 60.0),), anyio.current_time)
         settings = Settings(files=(), recordings=of.root)
-        copy = of.ledger.snapshot()
-        making.enter(copy, making.batch(), *calls(2))
+        rows = [planning.row(one) for one in calls(2)]
+        plan = planning.planned(of.ledger, rows, planning.settings_of(making.batch()))
+        ledger = PlannedLedger(of.ledger, clock, plan)
         async with of.crm.reached() as there:
             stage = Uploading(
                 settings, clock, report.Talk(Console(file=of.said), clock.wall), of.interruption,
-                Courier(there, pacer), pacer, copy, {"main": NO_NAMES},
+                Courier(there, pacer), pacer, ledger, {"main": NO_NAMES},
             )  # fmt: skip
-            planned = await stage.run(None, plan_only=True)
+            planned = await stage.run(None)
         assert planned.counts == endings.Recordings(missing=1, pending=1)
         assert of.crm.received == []

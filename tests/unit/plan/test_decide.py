@@ -50,6 +50,12 @@ def test_call_found_in_the_crm_is_skipped_as_existing() -> None:
     assert decision(call(), item("withdrawn", existing_id=42)) == ("skip", None, "existing")
 
 
+@pytest.mark.parametrize("status", ["pending", "failed", "refused", "withdrawn", "gone"])
+@pytest.mark.parametrize("seconds", [95, 120])
+def test_known_call_that_the_crm_does_not_have_is_skipped_while_no_lead_is_known(status: str, seconds: int) -> None:
+    assert decision(call(lead_id=None, duration_seconds=seconds), item(status)) == ("skip", None, "no_lead")
+
+
 def test_waiting_call_without_lead_waits_on_with_its_newest_facts() -> None:
     assert decision(NO_LEAD, item("waiting", NO_LEAD)) == ("wait", None, "")
     assert decision(call(lead_id=None, duration_seconds=120), item("waiting", NO_LEAD)) == ("wait", "replace", "")

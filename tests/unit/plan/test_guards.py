@@ -83,6 +83,16 @@ def test_many_changes_stop_the_run(known: int, changed: int, stops: bool) -> Non
     assert refusal(totals, on_change="report") == ""
 
 
+@pytest.mark.parametrize(("known", "replaced", "stops"), [(999, 50, True), (1_000, 50, False), (49, 49, False)])
+def test_many_replaced_recordings_stop_the_run(known: int, replaced: int, stops: bool) -> None:
+    totals = Totals(known=known, recordings_replaced=replaced, changed=min(replaced, 40))
+
+    assert bool(refusal(totals)) is stops
+    assert not stops or "50 of 999 known calls name another recording than the one that the CRM has" in refusal(totals)
+    assert refusal(totals, allow_updates=replaced) == ""
+    assert refusal(totals, on_change="report") == ""
+
+
 @pytest.mark.parametrize(("shift", "told"), [(None, "have the number, direction and time"), (HOUR, "are 1 h after")])
 def test_two_exports_of_the_same_calls_stop_the_run(shift: int | None, told: str) -> None:
     pairs = Counter({("crm", "pbx", shift): 20, ("pbx", "crm", shift): 19})

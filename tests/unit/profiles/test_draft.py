@@ -557,7 +557,8 @@ def test_whatever_the_file_holds_the_draft_is_a_recipe_or_says_what_is_open(data
         layout = drafting.layout(peek)
     except errors.SchemaMismatch:
         return
-    below = [cells for line, cells in records if line >= layout.first_row]
+    # A column without a name, at the end of the header, is no column.
+    below = [cells[: len(layout.names)] for line, cells in records if line >= layout.first_row]
     frame = pl.DataFrame(below, schema=dict.fromkeys(layout.names, pl.String), orient="row").with_columns(
         pl.Series("_row", range(len(below)), dtype=pl.Int64), pl.lit(None, dtype=pl.String).alias("_ragged")
     )

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from callimport.core import endings, errors, limits
 from tests import exporting
 from tests.fake_crm import lead
@@ -43,16 +41,16 @@ async def test_known_reject_is_in_the_reject_file_and_counts_for_the_guard(night
     rejects = nights.folder / "rejects.csv"
     await nights.run(_BROKEN, rejects=rejects)
     assert "abc" in rejects.read_text("utf-8-sig")
-    with pytest.raises(errors.GuardStopped):
-        await nights.run(_BROKEN, max_rejects=limits.max_rejects("0"))
+    stopped = await nights.run(_BROKEN, max_rejects=limits.max_rejects("0"))
+    assert stopped.summary.exit_code == errors.ExitCode.GUARD
 
 
 @night_after_night
 async def test_reject_of_a_dry_run_or_of_a_stopped_run_is_news_again(nights: Nights) -> None:
     nights.crm.leads = [lead(11, ONE)]
     await nights.run(_BROKEN, dry_run=True)
-    with pytest.raises(errors.GuardStopped):
-        await nights.run(_BROKEN, max_rejects=limits.max_rejects("0"))
+    stopped = await nights.run(_BROKEN, max_rejects=limits.max_rejects("0"))
+    assert stopped.summary.exit_code == errors.ExitCode.GUARD
     assert _told(await nights.run(_BROKEN)) == (1, 0, 3)
 
 
