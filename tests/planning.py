@@ -12,6 +12,8 @@ from callimport.core.decisions import CALLS, Entered, Plan, PlanSettings
 from callimport.core.endings import Standing
 from callimport.ledger import Ledger
 from callimport.ledger.planned import PlannedLedger
+from callimport.ledger.planned_recordings import PlannedRecordings
+from callimport.ledger.recordings import Recordings
 from callimport.plan.planner import Planner
 from callimport.resolve import payload
 
@@ -116,13 +118,29 @@ def enter(
         raise plan.stopped_by
     # What this process has in flight itself is in doubt for no run.
     is_comparable = not ledger.database.one("SELECT 1 FROM item WHERE status = 'in_flight'")
-    foreseen = PlannedLedger(ledger, models.Clock(lambda: NOW, lambda: 0.0), plan)
-    expected = _comparable(foreseen.standing(batch.id)) | {"carried": foreseen.carried}
+    clock = models.Clock(lambda: NOW, lambda: 0.0)
+    foreseen = PlannedLedger(ledger, clock, plan)
+    book = PlannedRecordings(foreseen, clock)
+    book.take_up_names()
+    systems = {call.system for call in calls}
+    expected = _comparable(foreseen.standing(batch.id)) | {"carried": foreseen.carried} | _recordings(book, systems)
     entered = replace(Entered.by(plan), carried=ledger.enter(run_id, plan))
     found = _comparable(ledger.standing(batch.id)) | {"carried": entered.carried}
+    found |= _recordings(Recordings(ledger.database, clock), systems)
     different = {name: (expected[name], found[name]) for name in found if expected[name] != found[name]}
     assert not is_comparable or not different, different
     return entered
+
+
+def _recordings(book: Recordings, systems: Collection[str]) -> dict[str, Any]:
+    nameless = {one for system in systems for one in book.nameless(system)}
+    return {
+        "recordings": set(book.of_delivered(or_pending=True)),
+        "claimed": book.claimed(),
+        "bearers": set(book.bearers()),
+        "told_now": book.told_now(),
+        "nameless": {one._replace(legs=" ".join(sorted(set((one.legs or "").split())))) for one in nameless},
+    }
 
 
 def _comparable(standing: Standing) -> dict[str, Any]:

@@ -6,6 +6,9 @@ checksum       of an item: what is damaged is neither changed, nor sent, nor sho
 damage         which calls are damaged
 known_calls    what the plan must know of the calls of a run
 entry          a plan is written down, whole or not at all
+standing       where the calls of a run stand, once its plan is entered
+planned        the same and more before the plan is entered; nothing is written
+planned_recordings  which recording each call would have then
 lead_cache     what the CRM said about numbers, in a file of its own
 known_leads    which leads the calls of the ledger have
 waiting_items  calls that wait for a lead

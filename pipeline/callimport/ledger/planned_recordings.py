@@ -88,8 +88,8 @@ class PlannedRecordings(Recordings):
         next_legs: dict[str, str] = {}
         columns = ("key", "call_id", "direction", "phone", "started_at", "legs")
         for calls in self._ledger.plan.decided():
-            mine = calls.filter((pl.col("system") == system) & ~_IS_NAMED)
-            entered = mine.filter(pl.col("entry").is_in([Entry.INSERT, Entry.REPLACE]))
+            mine = calls.filter(pl.col("system") == system)
+            entered = mine.filter(~_IS_NAMED & pl.col("entry").is_in([Entry.INSERT, Entry.REPLACE]))
             of_plan |= {row[0]: models.Nameless(*row) for row in entered.select(columns).iter_rows()}
             parked = mine.filter((pl.col("entry") == Entry.PARK) & pl.col("evidence").is_null())
             next_legs |= dict(parked.select("key", pl.col("legs").fill_null("")).iter_rows())

@@ -25,7 +25,7 @@ def of_a_run(
     path = settings.ledger or known
     binding = Binding(target.host, whose)
     if settings.dry_run:
-        # No run may write to it meanwhile: without a write-ahead log of its own, a reader would see half a commit.
+        # The lock keeps runs away until the end: the reader would see half of what a run writes meanwhile.
         with locking.not_written(path), contextlib.closing(Ledger.reading(path, clock, binding)) as ledger:
             stands = "read only" if path.exists() else "not there yet: the import makes it"
             say(f"ledger {path} (account {whose.id}, {whose.name}), {stands}")

@@ -1,11 +1,14 @@
 """A recording column that slipped by a row must not give every call its neighbour's recording."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from callimport.core import endings, errors
+from callimport.ledger import Ledger
+from tests import making
 from tests.fake_crm import FakeDealer, Reply, Request, lead
 from tests.unit.load.test_audio_files import wav
 from tests.unit.resolve.test_find_leads import HEADER, ONE, Nights, night_after_night
@@ -75,6 +78,26 @@ async def test_a_column_that_slipped_replaces_no_recording(nights: Nights) -> No
     assert uploads(nights) == COUNT
     assert (await night(nights, *rows(slipped_by=1), allow_updates=COUNT)).summary.exit_code == 0
     assert uploads(nights) == 2 * COUNT
+
+
+@night_after_night
+async def test_run_that_a_guard_stops_tells_what_its_dry_run_tells_and_writes_no_call(nights: Nights) -> None:
+    wired(nights.crm)
+    await night(nights, *rows())
+    before = items(nights)
+    planned = await night(nights, *rows(slipped_by=1, seconds=61, count=55), dry_run=True)
+    result = await night(nights, *rows(slipped_by=1, seconds=61, count=55))
+    assert planned.error
+    assert planned.error == result.error
+    assert (planned.summary.rows, planned.summary.calls) == (result.summary.rows, result.summary.calls)
+    assert (planned.summary.recordings, planned.updates) == (result.summary.recordings, result.updates)
+    assert result.summary.calls.pending == 55
+    assert items(nights) == before
+
+
+def items(nights: Nights) -> list[tuple[Any, ...]]:
+    with closing(Ledger.reading(nights.folder / "ledger.sqlite3", making.clock())) as ledger:
+        return ledger.database.rows("SELECT * FROM item ORDER BY key")
 
 
 @night_after_night
