@@ -339,3 +339,33 @@ def test_code_covers_each_create_with_its_payload() -> None:
 
     assert len(set(digests)) == 5
     assert digests[-1] == 0
+
+
+# What is parked beside a delivered item
+
+
+PARKED: dict[str, Any] = {"next_facts": "other facts", "next_payload": payload(seconds=120)}
+
+
+def test_old_facts_are_told_again_where_an_update_may_have_told_others() -> None:
+    assert decision(call(), item("delivered", **PARKED, unanswered='[{"call_duration": 120}]')) == (
+        "update",
+        "unpark",
+        "",
+    )
+    assert decision(call(), item("delivered", **PARKED)) == ("unchanged", "unpark", "")
+
+
+def test_part_of_a_call_leaves_its_update_held() -> None:
+    whole = call(legs="1\n2", duration_seconds=120)
+    known = item("delivered", whole, **PARKED, held_facts="other facts")
+
+    assert decision(call(legs="1"), known) == ("hold", None, "")
+    assert decision(call(legs="1"), item("delivered", whole, **PARKED)) == ("unchanged", None, "")
+
+
+def test_part_of_a_call_leaves_its_update_refused() -> None:
+    whole = call(legs="1\n2", duration_seconds=120)
+    known = item("delivered", whole, **PARKED, update_refused="other facts")
+
+    assert decision(call(legs="1"), known) == ("unchanged", None, "update_refused")
