@@ -104,13 +104,13 @@ class Resolution:
         known, leadless = calls.filter(has_lead), placed(calls.filter(~has_lead), places)
         self.tally.skip(models.Skip.NO_LEAD, leadless)
         self.unknown_callers.see(leadless)
-        known, payloads = self._with_payload(its, known, places)
+        known, messages = self._with_payload(its, known, places)
         self.tally.calls += known.height
-        return Resolved(its, known, leadless, self._planned(its, known, payloads, leadless))
+        return Resolved(its, known, leadless, self._planned(its, known, messages, leadless))
 
     def _with_payload(
         self, its: ProfileFiles, calls: pl.DataFrame, places: pl.DataFrame
-    ) -> tuple[pl.DataFrame, pl.Series]:
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The calls that are fit to be sent, placed, and what would be sent of each."""
         identified = self._identified(its, placed(calls, places)).with_columns(calls["_row"].alias("_row"))
         messages = payload.communications(identified, with_reference=self._with_mark and self.account_id is not None)
@@ -118,13 +118,14 @@ class Resolution:
         unfit = validate.validate_communications(messages)
         self._without(its, calls, places, unfit)
         is_fit = ~pl.col("_row").is_in(list(unfit))
-        return placed(identified.filter(is_fit), places), payload.as_text(messages.filter(is_fit))
+        return placed(identified.filter(is_fit), places), messages.filter(is_fit)
 
     def _planned(
-        self, its: ProfileFiles, calls: pl.DataFrame, payloads: pl.Series, leadless: pl.DataFrame
+        self, its: ProfileFiles, calls: pl.DataFrame, messages: pl.DataFrame, leadless: pl.DataFrame
     ) -> pl.DataFrame:
         if self.account_id is None:
             return pl.DataFrame(schema=CALLS)
+        payloads = payload.as_text(messages)
         return pl.concat([payload.for_plan(calls, payloads), payload.for_plan(self._identified(its, leadless), None)])
 
     def _identified(self, its: ProfileFiles, calls: pl.DataFrame) -> pl.DataFrame:
