@@ -82,7 +82,9 @@ class Planning:
         return planner.plan(pl.DataFrame())
 
     def _planner(self, settings: PlanSettings, *, compares: bool) -> Planner:
-        return Planner(settings, self.area.partitions(), self.area.partitions(), compares)
+        # A planned call has its payload, so it takes several times the memory of a staged one.
+        by_key, by_phone = (self.area.partitions(share=6) for _ in range(2))
+        return Planner(settings, by_key, by_phone, compares)
 
     def _waiting_calls(self, inputs: Inputs) -> WaitingCalls | None:
         """Where leads are looked for, they are also looked for of the calls that wait."""

@@ -119,7 +119,7 @@ class Partitions:
         """Add rows. `of` is an expression of UInt64: the hash of what rows of one partition have in common."""
         frame = frame.with_columns(of.alias(HASH))
         self._schema = self._schema or frame.schema
-        if self._waiting_rows + frame.height > self._staging.rows_in_memory:
+        if self._waiting_rows + frame.height > self._staging.rows_in_memory // self._share:
             self._spill()
         self._waiting.append(frame)
         self._waiting_rows += frame.height
