@@ -60,6 +60,22 @@ class Judged:
     contradicting: pl.DataFrame
     twins: tuple[tuple[models.Place, bool, models.Place], ...] = ()
 
+    def contradicting_among(self, calls: pl.DataFrame) -> "Judged":
+        """Return what is said of these calls alone: of them, only the contradicting ones."""
+        contradicting = self.contradicting.join(calls.select(PLACE), on=PLACE, how="semi", maintain_order="left")
+        places = set(contradicting.select(PLACE).iter_rows())
+        twins = tuple(twin for twin in self.twins if tuple(twin[0]) in places)
+        return Judged(self.calls.clear(), self.copies.clear(), contradicting, twins)
+
+    def with_contradicting(self, other: "Judged") -> "Judged":
+        """Return this with the contradicting calls of another one, which are then no calls here."""
+        return Judged(
+            _without(self.calls, other.contradicting),
+            self.copies,
+            pl.concat([self.contradicting, other.contradicting]),
+            self.twins + other.twins,
+        )
+
 
 class Duplicates:
     """Judges the calls of a run, and remembers what to say of them."""

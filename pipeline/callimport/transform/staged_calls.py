@@ -69,16 +69,22 @@ class _Validated:
     validated: validate.Validated
     places: pl.DataFrame
 
+    @property
+    def sound(self) -> pl.DataFrame:
+        """The valid calls of a profile that joins no legs."""
+        return placed(self.validated.accepted, self.places).with_columns(pl.lit(None, pl.String).alias("_legs"))
+
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
     """Rows of a file, and what they are. `internal` has canonical rows that can be judged only beside all rows of their
-    group, see `legs.attach_internal`. `settled` rows are mended already. `blanked` counts the words that were read as
-    blank."""
+    group, see `legs.attach_internal`. `settled` rows are mended already; `settled_calls` are the valid ones, for a
+    profile that joins no legs. `blanked` counts the words that were read as blank."""
 
     source: int
     height: int
     settled: list[int]
+    settled_calls: pl.DataFrame | None
     validated: _Validated
     internal: pl.DataFrame
     blanked: blanks.Counts
@@ -125,6 +131,7 @@ class StagedCalls:
         self._agent = settings.agent
         self._area = area
         self._calls, self._joined = area.partitions(), area.partitions()
+        self._settled_calls: list[pl.DataFrame] = []
         self._sources = deduplicate.Sources()
         # Rows with an _origin that cannot be read.
         self._unclear: dict[models.Place, models.Reason] = {}
@@ -141,8 +148,7 @@ class StagedCalls:
                 for validated in self._validated(rules):
                     self._count(validated)
                     self._skip(_skipped(validated))
-                    sound = placed(validated.validated.accepted, validated.places)
-                    self._stage(rules.its, sound.with_columns(pl.lit(None, pl.String).alias("_legs")))
+                    self._stage(rules.its, validated.sound)
                     yield
             else:
                 yield from self._stage_joined(rules, rules.its.profile.legs)
@@ -151,7 +157,7 @@ class StagedCalls:
         """Yield the wanted calls, one partition at a time: no duplicate, no contradiction. Each way through counts in
         the `tally` that is given."""
         for partition in self._calls.read():
-            judged = duplicates.judge(partition, self.exports.by_profile)
+            judged = self._without_twins_of_settled(duplicates.judge(partition, self.exports.by_profile))
             tally.duplicate += judged.copies.height
             if self.origins:
                 self.origins.copied(_pairs(judged.copies))
@@ -165,6 +171,18 @@ class StagedCalls:
                 )
                 in_question.see(contradicting, its.system, id_is_unique=its.profile.identity)
                 yield CallsOfSystem(its, rules.wanted.of_calls(calls, tally), contradicting)
+
+    def _without_twins_of_settled(self, judged: deduplicate.Judged) -> deduplicate.Judged:
+        """A settled row is no call, but calls of its key still contradict it. Of two rows that contradicted each other,
+        a person has imported one: the other one stays a reject. A mended row does not contradict its original."""
+        if not self._settled_calls:
+            return judged
+        settled = pl.concat(self._settled_calls)
+        mended = pl.DataFrame(list(self.origins.mended), schema=SCHEMA, orient="row")
+        calls = judged.calls.filter(pl.col(HASH).is_in(settled[HASH].implode()))
+        calls = calls.join(mended, on=PLACE, how="anti", maintain_order="left")
+        beside = self.duplicates().judge(pl.concat([settled, calls]), self.exports.by_profile)
+        return judged.with_contradicting(beside.contradicting_among(calls))
 
     def duplicates(self) -> Duplicates:
         """Return the judge of all staged calls."""
@@ -197,6 +215,9 @@ class StagedCalls:
             self.tally.blanked += chunk.blanked
             for row in chunk.settled:
                 self.tally.settle(models.Place(chunk.source, row), _SETTLED)
+            if chunk.settled_calls is not None:
+                staged, key_hash = _staged(rules.its, chunk.settled_calls)
+                self._settled_calls.append(staged.with_columns(key_hash.alias(HASH)))
             if internal is not None:
                 internal.add(chunk.internal, _BY_GROUP)
             yield chunk.validated
@@ -204,14 +225,19 @@ class StagedCalls:
     def _read(self, rules: _Rules, source: int, chunk: models.Chunk) -> _Chunk:
         blanked: blanks.Counts = Counter()
         settled = self.origins.see(source, rules.its.system, chunk.frame)
-        rows = chunk.frame.filter(~pl.col("_row").is_in(settled)) if settled else chunk.frame
-        canonical = profile.canonical(rules.its.profile, rows, self._given_of(rules, chunk), blanked)
-        canonical = of_source(canonical, source)
+        is_settled = pl.col("_row").is_in(settled)
+        rows = chunk.frame.filter(~is_settled) if settled else chunk.frame
+        given = self._given_of(rules, chunk)
+        canonical = of_source(profile.canonical(rules.its.profile, rows, given, blanked), source)
         for row, fault in row_origin.faults(rows).items():
             self._unclear[models.Place(source, row)] = fault
         validated = self._validate(rules, canonical.filter(~legs.is_internal()))
         internal = canonical.filter(legs.is_internal())
-        return _Chunk(source, chunk.frame.height, settled, validated, internal, blanked)
+        settled_calls = None
+        if settled and rules.its.profile.legs is None:
+            left_out = profile.canonical(rules.its.profile, chunk.frame.filter(is_settled), given, Counter())
+            settled_calls = self._validate(rules, of_source(left_out, source)).sound
+        return _Chunk(source, chunk.frame.height, settled, settled_calls, validated, internal, blanked)
 
     def _validate(self, rules: _Rules, canonical: pl.DataFrame) -> _Validated:
         canonical, places = numbered(canonical)
@@ -273,9 +299,9 @@ class StagedCalls:
             self.tally.skip(models.Skip(str(why)), calls)
 
     def _stage(self, its: ProfileFiles, calls: pl.DataFrame) -> None:
-        staged = calls.select(*PLACE, *CONTENT)
+        staged, key_hash = _staged(its, calls)
         self._sources.see(staged)
-        self._calls.add(staged, deduplicate.key_hash(its.system, staged["call_id"], id_is_unique=its.profile.identity))
+        self._calls.add(staged, key_hash)
 
     # Legs
 
@@ -335,6 +361,12 @@ class StagedCalls:
     def _with_its_leg(self, place: models.Place, faulty: models.Place) -> models.RejectedRow:
         told = f"{self.exports.name_beside(place, faulty)} is a leg of the same call and is wrong; mend that row"
         return models.RejectedRow(place, (models.Reason("leg_rejected", told),))
+
+
+def _staged(its: ProfileFiles, calls: pl.DataFrame) -> tuple[pl.DataFrame, pl.Expr]:
+    """The columns of staged calls, and the hash of their keys."""
+    staged = calls.select(*PLACE, *CONTENT)
+    return staged, deduplicate.key_hash(its.system, staged["call_id"], id_is_unique=its.profile.identity)
 
 
 def _legs(rows: _Validated) -> pl.DataFrame:

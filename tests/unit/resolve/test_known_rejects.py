@@ -24,6 +24,10 @@ def _mended(rejects: Path, *changes: tuple[str, str]) -> tuple[str, str]:
     return header, row
 
 
+def _talks(nights: Nights) -> list[int]:
+    return [one["call_duration"] for one in nights.crm.stored]
+
+
 @night_after_night
 async def test_same_rejected_row_is_news_once(nights: Nights) -> None:
     nights.crm.leads = [lead(11, ONE)]
@@ -112,3 +116,17 @@ async def test_row_that_is_mended_to_a_second_call_is_rejected_and_told(nights: 
     second = await nights.run(_mended(rejects, ("abc", "60"), ("c1", "c9"), (ONE, TWO))[1], header=header)
     assert (_told(second), exporting.rules(second)) == ((1, 0, 3), {"mended_before": 1})
     assert nights.leads_of_calls() == [11]
+
+
+@night_after_night
+async def test_row_that_a_person_deleted_beside_the_one_kept_is_no_call(nights: Nights) -> None:
+    """Two rows of one id contradict each other. A person keeps the first in the reject file, and deletes the other."""
+    nights.crm.leads = [lead(11, ONE)]
+    rejects = nights.folder / "rejects.csv"
+    rows = (_SOUND, _SOUND.replace(",60,", ",90,"))
+    assert _told(await nights.run(*rows, rejects=rejects)) == (2, 0, 3)
+    header, kept = _mended(rejects)
+    assert (await nights.run(kept, header=header)).summary.calls.delivered == 1
+
+    again = await nights.run(*rows)
+    assert (_told(again), again.summary.calls.total, _talks(nights)) == ((2, 2, 0), 0, [60])
