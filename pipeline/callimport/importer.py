@@ -289,8 +289,8 @@ class Crossing:
         approved = self.settings.plan and self.settings.plan.upper()
         if plan.settings.batch.sources and approved and plan.code != approved:
             return errors.GuardStopped(
-                f"the plan is {plan.code} now, not {self.settings.plan}: files, settings or ledger changed since, or "
-                "the plan was begun: look at run --dry-run again, then give the new code"
+                f"the plan is now {plan.code}, not {self.settings.plan}, because files, settings or ledger changed: "
+                "look at run --dry-run again, then give the new code"
             )
         if too_many := self._too_many_rejects():
             # Said with every reason at hand.

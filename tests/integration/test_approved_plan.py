@@ -77,7 +77,7 @@ def test_another_run_leaves_the_items_of_an_approved_plan_alone(tmp_path: Path) 
         rest = crm.run("--plan", code, *_FAST)
 
     assert (night.summary["calls"]["delivered"], night.summary["calls"]["pending"]) == (3, 4)
-    assert f"4 calls wait for the plan {code}" in night.said, night.said
+    assert f"4 calls belong to the approved plan {code}" in night.said, night.said
     assert (rest.code, rest.summary["calls"]["delivered"]) == (0, 4)
 
 

@@ -16,7 +16,15 @@ from callimport.core import errors, models
 
 
 class Decision(StrEnum):
-    """What becomes of a call. KEEP: its item stays as it is, and the call counts under the item's status."""
+    """What becomes of a call.
+
+    create, update   send it, or what changed
+    unchanged        the CRM has it, or the row shows only a part of it: nothing to do
+    keep             its item stays as it is, and the call counts under the item's status
+    skip, reject     never sent: by a rule or a person, or because the row is wrong
+    hold             a person decides
+    wait             it has no lead yet
+    """
 
     CREATE = "create"
     UPDATE = "update"
@@ -35,7 +43,7 @@ class Entry(StrEnum):
     replace  the item takes over everything that is said of the call now
     reopen   the item is pending again, as it was entered
     park     the new facts are kept beside the item; with evidence, as a held update
-    unpark   the facts that were parked beside the item are forgotten
+    unpark   drop the facts that were parked beside the item; where an update may have arrived, park its own facts
     """
 
     INSERT = "insert"
@@ -130,8 +138,9 @@ NEIGHBOURS: Columns = {
 # that call, or will get it.
 SETTLED: Columns = {"mark": pl.String, "key": pl.String, "reference": pl.String, "may_be_sent": pl.Boolean}
 
-# What the plan says of each call. `why` is the reason of a skip, the status of an item that is kept, or the message of
-# a reject; `evidence` is why something is held. `is_new`: it is the first time that the ledger sees it with a lead.
+# What the plan says of each call. `why` is the reason of a skip, the status of an item that is kept, the message of a
+# reject, or "update_refused" (the CRM refused these facts before); otherwise "". `evidence` says why a call or update
+# is held. `is_new`: the ledger sees the call with a lead for the first time.
 DECISIONS: Columns = {
     "source": pl.Int64,
     "row": pl.Int64,

@@ -327,7 +327,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A batch that still has pending items but other settings than this run, so that they are not sent by it."""
+    """A batch with pending items that this run does not send."""
 
     batch: str
     pending: int

@@ -3,8 +3,7 @@
 SQLite notices a damaged page only if its structure is damaged: a flipped bit in a payload would be sent as it is. So
 each row has the CRC-32 of its other columns, written as a JSON array. Triggers write it after each INSERT and UPDATE,
 and check it before each UPDATE. An INSERT of items states it, because there are millions of them: entry.py makes the
-same array with polars. Every query that takes something from a row to act on it, or to show it, filters with
-`is_sound`.
+same array with polars. Queries that send a call, change it or show it as proof filter with `is_sound`.
 """
 
 import sqlite3

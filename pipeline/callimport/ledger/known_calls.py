@@ -182,7 +182,7 @@ class KnownCalls:
                 AND item.started_at BETWEEN json_extract(wanted.value, '$[2]') - {FARTHEST_ZONES_SECONDS}
                     AND json_extract(wanted.value, '$[2]') + {FARTHEST_ZONES_SECONDS}
                 JOIN source ON source.sha256 = item.source_sha256
-            WHERE item.payload IS NOT NULL
+            WHERE item.payload IS NOT NULL AND {checksum.is_sound()}
             """,
             (json.dumps(asked.rows()),),
         )

@@ -109,7 +109,8 @@ def bound_elsewhere(database: Database, code: str | None) -> list[str]:
         (code,),
     )
     return [
-        f"{plurals.calls(count)} {'waits' if count == 1 else 'wait'} for the plan {plan}: run --plan {plan} sends them"
+        f"{plurals.calls(count)} {'belongs' if count == 1 else 'belong'} to the approved plan {plan}: "
+        f"run --plan {plan} sends {'it' if count == 1 else 'them'}"
         for plan, count in found
     ]
 

@@ -12,7 +12,7 @@ from callimport.ledger.updates import Updates
 from callimport.load import updates as running
 from callimport.plan import changes
 
-_UNPARKED: Final = [Entry.PARK, Entry.UNPARK]
+_PARKED_ANEW: Final = [Entry.PARK, Entry.UNPARK]
 
 
 def account(ledger: PlannedLedger, clock: models.Clock) -> endings.Updates:
@@ -39,7 +39,7 @@ def _listed(ledger: PlannedLedger, record: Updates) -> tuple[models.Listed, ...]
     parked_anew: set[str] = set()
     for calls in ledger.plan.decided():
         told.update(calls.filter(pl.col("decision") == Decision.UPDATE)["key"])
-        parked_anew.update(calls.filter(pl.col("entry").is_in(_UNPARKED))["key"])
+        parked_anew.update(calls.filter(pl.col("entry").is_in(_PARKED_ANEW))["key"])
     first = record.oldest(told, running.LISTED_AT_MOST)
     stories = {
         key: payload

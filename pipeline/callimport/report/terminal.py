@@ -124,7 +124,7 @@ def lists(result: endings.Result) -> Iterator[str]:
     for batch in result.waiting:
         pending = plurals.calls(batch.pending, "pending")
         yield (
-            f"batch {batch.batch} still has {pending} of other settings ({_settings(batch)}): "
+            f"batch {batch.batch} still has {pending} that this run does not send ({_settings(batch)}): "
             f"send them with callimport run --resume {batch.batch}{where}, or give them up with callimport withdraw "
             f"{batch.batch}{where}"
         )

@@ -14,7 +14,7 @@ from callimport.transform.staged_calls import StagedCalls
 from callimport.transform.staging import Staging
 
 PIPELINE_VERSION = "2"
-# Settings that find a lead or an agent, or that leave calls out.
+# A waiting call may be taken up by runs that differ in these settings.
 _NOT_OF_A_CALL = ("leads", "several-leads", "agents", "since", "until")
 
 
@@ -60,7 +60,7 @@ class Inputs:
         )
 
     def shape(self, its: ProfileFiles) -> dict[str, str]:
-        """The settings that make a call what it is, its lead and agent aside: not which calls are wanted, either."""
+        """Return the settings that a run must share to take up a waiting call, by name."""
         settings = self._shaping_of((its,))
         return {name: value for name, value in settings.items() if name not in _NOT_OF_A_CALL}
 
