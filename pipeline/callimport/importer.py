@@ -73,7 +73,9 @@ def _check(settings: config.Settings, tools: Tools, area: Staging, html: Path | 
     inputs = Inputs(settings, tools.clock.wall(), area)
     _say_what_it_is(inputs, tools)
     if not inputs.finds_leads:
-        tools.talk.warn("no lead_id column and no --leads FILE: the rows are checked, but no call could find its lead")
+        tools.talk.warn(
+            "no call can find its lead (no lead_id column, no --leads FILE): only rows are checked; give --leads FILE"
+        )
     hearing = AudioCheck.of(settings, inputs.by_profile)
     for _ in inputs.staged.stage():
         pass
@@ -110,9 +112,9 @@ def _check(settings: config.Settings, tools: Tools, area: Staging, html: Path | 
 
 
 async def run(settings: config.Settings, tools: Tools) -> endings.Result:
-    """Import the files, or go on with what is pending of the last batch where there are none.
+    """Import the files. Without files, go on with the batch of --plan or --resume, or else with the last batch.
 
-    Raises ImporterError for whatever shows before anything is sent; what comes later is part of the result.
+    Returns the result. Raises ImporterError if the run stops before anything is sent; later errors are in the result.
     """
     interruption = Interruption()
     return await interruption.until_asked(
@@ -147,7 +149,7 @@ async def _run_staged(
 
 
 def _prepare(settings: config.Settings, tools: Tools, area: Staging) -> tuple[Inputs | None, config.Target]:
-    """Check the settings and open the files: all work that needs neither the CRM nor the ledger."""
+    """Check the settings and open the files. Returns the inputs (None without files) and the target."""
     output_files.refuse_unfit(settings)
     if settings.resume and settings.files:
         raise errors.ConfigError("--resume goes on with a batch from the ledger: leave the files out")
@@ -397,7 +399,7 @@ class Crossing:
             told = waiting.closed(self.ledger, resolution, now, its.lead_grace, asked_crm=its.find_leads, plan=plan)
             self.told = (*told, *self.told)
         except errors.LedgerError as error:
-            self.told += (f"which calls wait for a lead is not known, and none was given up: {error}",)
+            self.told += (f"calls without a lead could not be counted, and none was given up: {error}",)
 
     def _reckoning(
         self,

@@ -8,7 +8,7 @@ EXAMPLES = 10
 
 
 def check_all(database: Database) -> None:
-    """Compare every row with its checksum."""
+    """Compare every row with its checksum. Damaged rows are noted in `database.damaged`."""
     for table in checksum.COLUMNS:
         database.rows(f"SELECT 1 FROM {table} WHERE NOT {checksum.is_sound(table)}")
 
@@ -28,7 +28,7 @@ def told(database: Database) -> str | None:
 
 
 def refuse(database: Database) -> None:
-    """LedgerError if this process came across something damaged."""
+    """Raise LedgerError if this process met a damaged row."""
     if (message := told(database)) is not None:
         raise errors.LedgerError(message)
 

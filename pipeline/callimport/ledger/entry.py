@@ -1,6 +1,6 @@
 """Write a plan down: one transaction, before anything is sent. From then on its files are not needed.
 
-Whoever kills it finds the ledger as it was. Each move must hit exactly the planned number of items.
+If it is killed, the ledger stays as it was. Each move must change exactly the planned number of items.
 """
 
 import contextlib
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from callimport.core import errors
-from callimport.core.decisions import Decision, Entry, Plan, PlannedCalls
+from callimport.core.decisions import Decision, Entry, Plan, PlannedCalls, PlanSettings
 from callimport.ledger import checksum, known_calls, recordings
 from callimport.ledger.database import Database
 
-# So many rows are entered in no time either way.
+# Up to so many rows, dropping the indexes saves no time.
 SMALL = 10_000
 # Items of a run, counted at its end by where they then stand; and what its files tell of known calls.
 _TABLES = {
@@ -37,7 +37,7 @@ _UNTOLD = "NOT EXISTS (SELECT 1 FROM unanswered_update WHERE unanswered_update.k
 
 
 def begin(database: Database) -> None:
-    """No item is of this run yet."""
+    """Empty the temporary tables of the run."""
     for name, creation in _TABLES.items():
         database.execute(f"DROP TABLE IF EXISTS temp.{name}")
         database.execute(creation)
@@ -80,6 +80,24 @@ def take_along(database: Database, batch_id: str, plan: str | None, in_flight: I
             "INSERT INTO temp.member SELECT rowid, 1 FROM item WHERE key = ? ON CONFLICT DO NOTHING", (key,)
         )
     return carried
+
+
+def join(database: Database, keys: Iterable[str], *, carried: bool = False) -> None:
+    """Note, in a temporary table, that these items are of the run."""
+    database.execute(
+        "INSERT INTO temp.member SELECT item.rowid, ? FROM json_each(?) CROSS JOIN item ON item.key = value "
+        "WHERE true ON CONFLICT DO NOTHING",
+        (int(carried), json.dumps(list(keys))),
+    )
+
+
+def join_carried(database: Database, settings: PlanSettings) -> int:
+    """Note that the items come along which no call of the files is. Returns how many."""
+    return database.execute(
+        f"INSERT INTO temp.member SELECT item.rowid, 1 FROM item WHERE {known_calls.CARRIED} "
+        "AND item.rowid NOT IN (SELECT item FROM temp.member)",
+        (settings.batch.settings_fingerprint, settings.plan),
+    )
 
 
 class Entering:
@@ -233,7 +251,7 @@ class Entering:
         """Which items are of this run, what its files tell of known calls, which recordings they name, and which
         rejected rows are settled."""
         is_new = (pl.col("entry") == Entry.INSERT).fill_null(False)
-        self._join(calls.filter(IS_OF_RUN & ~is_new)["key"].to_list())
+        join(self._database, calls.filter(IS_OF_RUN & ~is_new)["key"].to_list())
         told = calls.filter(IS_TOLD)
         is_named = pl.col("recording").fill_null("") != ""
         self._database.execute_many(
@@ -265,7 +283,7 @@ class Entering:
             entered.select("lead_id", "payload", "batch_id", "moved_at", "key"),
         )
         self._hold(entered)
-        self._join(entered["key"].to_list(), carried=True)
+        join(self._database, entered["key"].to_list(), carried=True)
         is_named = pl.col("recording").fill_null("") != ""
         recordings.note(
             self._database, entered.filter(is_named).select("key", "recording", "facts").iter_rows(), self._now
@@ -273,19 +291,13 @@ class Entering:
 
     def _carry(self) -> None:
         """Items that were entered with the same settings come along, and those that an earlier run left in flight."""
-        fingerprint, plan = self._batch.settings_fingerprint, self._plan.settings.plan
-        carried = self._database.execute(
-            f"INSERT INTO temp.member SELECT item.rowid, 1 FROM item WHERE {known_calls.CARRIED} "
-            "AND item.rowid NOT IN (SELECT item FROM temp.member)",
-            (fingerprint, plan),
-        )
-        self._expect(self._plan.carried.total(), carried)
+        self._expect(self._plan.carried.total(), join_carried(self._database, self._plan.settings))
         self._database.execute(
             "UPDATE item SET batch_id = ? WHERE status = 'pending' AND batch_id <> ? "
             "AND rowid IN (SELECT item FROM temp.member WHERE carried = 1)",
             (self._batch.id, self._batch.id),
         )
-        self._join(list(self._in_flight), carried=True)
+        join(self._database, self._in_flight, carried=True)
 
     def _bind(self) -> None:
         """What the plan would send is bound to it, however it came into the plan."""
@@ -300,13 +312,6 @@ class Entering:
         )
 
     # Statements
-
-    def _join(self, keys: list[str], *, carried: bool = False) -> None:
-        self._database.execute(
-            "INSERT INTO temp.member SELECT item.rowid, ? FROM json_each(?) CROSS JOIN item ON item.key = value "
-            "WHERE true ON CONFLICT DO NOTHING",
-            (int(carried), json.dumps(keys)),
-        )
 
     def _exactly(self, sql: str, rows: pl.DataFrame) -> None:
         """Run a move for each row. Every one must hit one item."""

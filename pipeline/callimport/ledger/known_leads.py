@@ -22,7 +22,7 @@ def last_refused(database: Database, phones: Iterable[str]) -> dict[str, datetim
 
 
 def pins(database: Database, keys: Iterable[str]) -> dict[str, int]:
-    """Of calls that are items, by key, the lead that each has; not of one that the CRM has refused with it."""
+    """Return the lead of each known call, by key. Leaves out a call that the CRM refused with its lead."""
     found = database.rows(
         """
         SELECT key, lead_id FROM item WHERE key IN (SELECT value FROM json_each(?)) AND lead_id IS NOT NULL AND (
@@ -36,7 +36,7 @@ def pins(database: Database, keys: Iterable[str]) -> dict[str, int]:
 
 
 def sent(database: Database, keys: Iterable[str]) -> set[str]:
-    """Of these calls those that went to the CRM, or may have, or that a person decides on: no run makes them anew."""
+    """Return the keys of calls that may be in the CRM or that a person decides on. No run makes them again."""
     found = database.rows(
         "SELECT key FROM item WHERE key IN (SELECT value FROM json_each(?)) "
         "AND status NOT IN ('waiting', 'pending', 'refused', 'failed') AND payload IS NOT NULL",

@@ -51,8 +51,11 @@ def beside(ledger: Path) -> Path:
 
 
 def known(path: Path | None, last_calls: Mapping[str, datetime | None], now: datetime, warn: Warn) -> dict[str, Answer]:
-    """Find the numbers that need not be looked up again. Each comes with the start of its last call, None if that was
-    asked for before: an earlier answer is no answer, because whose the number is may have changed since."""
+    """Return the kept answers that are still good, by phone.
+
+    `last_calls` has each phone with the start of its last call (None: none is known). An answer older than that call
+    does not count, because the phone may have another lead since. Nor does one older than 20 hours.
+    """
     found: list[tuple[str, str, str, int]] = []
     with _opened(path, warn) as cache:
         if cache is not None:

@@ -1,5 +1,6 @@
-"""The ledger as it would be once a plan is entered, for all that is asked before the first call goes. Nothing is
-written: what the plan says lies in memory, and which items are of the run in temporary tables.
+"""The ledger as it would be once a plan is entered. A dry run and the checks before the first call read it.
+
+Nothing is written to the ledger. The plan stays in memory; temporary tables say which items belong to the run.
 """
 
 import bisect
@@ -52,7 +53,8 @@ class PlannedLedger(Ledger):
         if plan.settings.batch.sources:
             entry.begin(self.database)
             self.entered = pl.concat([pl.DataFrame(schema=_ENTERED), *self._noted_parts()])
-            self._note_carried(in_flight)
+            entry.join_carried(self.database, plan.settings)
+            entry.join(self.database, in_flight, carried=True)
         else:
             self.entered = pl.DataFrame(schema=_ENTERED)
             entry.take_along(self.database, plan.settings.batch.id, plan.settings.plan, in_flight)
@@ -66,7 +68,7 @@ class PlannedLedger(Ledger):
         """Yield the items that would be entered, part by part, and note what else the plan says of calls."""
         for calls in self.plan.decided():
             decision = pl.col("decision")
-            self._join(calls.filter(entry.IS_OF_RUN & ~_IS_ENTERED)["key"].to_list())
+            entry.join(self.database, calls.filter(entry.IS_OF_RUN & ~_IS_ENTERED)["key"].to_list())
             self._note_told(calls.filter(pl.col("source") >= 0))
             self._held_now += self._listed(calls.filter(_IS_ENTERED & (decision == Decision.HOLD)))
             beside = calls.filter(~_IS_ENTERED & (decision == Decision.HOLD))
@@ -112,21 +114,6 @@ class PlannedLedger(Ledger):
             "SELECT name, source_row FROM item JOIN source ON sha256 = source_sha256 WHERE key = ?", (row["key"],)
         )
         return source, number
-
-    def _note_carried(self, in_flight: Iterable[str]) -> None:
-        settings = self.plan.settings
-        self.database.execute(
-            f"INSERT INTO temp.member SELECT item.rowid, 1 FROM item WHERE {known_calls.CARRIED} "
-            "AND item.rowid NOT IN (SELECT item FROM temp.member)",
-            (settings.batch.settings_fingerprint, settings.plan),
-        )
-        self._join(in_flight, carried=True)
-
-    def _join(self, keys: Iterable[str], *, carried: bool = False) -> None:
-        self.database.execute_many(
-            "INSERT INTO temp.member SELECT rowid, ? FROM item WHERE key = ? ON CONFLICT DO NOTHING",
-            ((int(carried), key) for key in keys),
-        )
 
     # What is to be sent
 

@@ -17,7 +17,7 @@ _IS_NAMED = pl.col("recording").fill_null("") != ""
 
 
 class PlannedRecordings(Recordings):
-    """The recordings of a ledger, with those that a plan names. The verbs change nothing."""
+    """The recordings of a ledger, with those that a plan names. Methods that would write do nothing."""
 
     def __init__(self, ledger: PlannedLedger, clock: models.Clock) -> None:
         super().__init__(ledger.database, clock)

@@ -8,18 +8,18 @@ from callimport.core.row_origin import Settled
 from callimport.ledger import checksum
 from callimport.ledger.database import Database
 
-# A reject that no run has reported for so long is news again.
+# A rejected row that no run has reported for so long is forgotten.
 KEPT = timedelta(days=365)
 
 
 def settled(database: Database) -> Settled:
-    """Those that mended rows have replaced."""
+    """Return the fingerprints of the rows that mended rows have replaced, with the ledger's secret."""
     found = database.rows(f"SELECT fingerprint FROM rejected_row WHERE became IS NOT NULL AND {_SOUND}")
     return Settled(database.one("SELECT secret FROM binding") or "", frozenset(fingerprint for (fingerprint,) in found))
 
 
 def known(database: Database, fingerprints: Collection[str]) -> set[str]:
-    """Those that an earlier run has reported, or that a mended row has replaced."""
+    """Return the fingerprints that an earlier run has reported or a mended row has replaced."""
     which = "fingerprint IN (SELECT value FROM json_each(?))"
     found = database.rows(
         f"SELECT fingerprint FROM rejected_row WHERE {which} AND {_SOUND}", (json.dumps(list(fingerprints)),)
@@ -28,8 +28,7 @@ def known(database: Database, fingerprints: Collection[str]) -> set[str]:
 
 
 def note(database: Database, fingerprints: Iterable[str], now: datetime) -> None:
-    """Remember that these were reported. Forget those that were not for a year; those that a mended row has replaced
-    stay."""
+    """Remember that these rows were reported. Forget rows that were not reported for a year, unless settled."""
     database.execute_many(
         "INSERT INTO rejected_row (fingerprint, seen_at) VALUES (?, ?) "
         "ON CONFLICT (fingerprint) DO UPDATE SET seen_at = excluded.seen_at",

@@ -59,14 +59,14 @@ class Updates(Moves):
         )
 
     def all(self) -> Iterator[tuple[models.Update, bool]]:
-        """The same in full, one at a time, each with whether a row of this run tells of it."""
+        """Yield each update that is to be sent, with whether a row of this run shows the call."""
         for *row, is_seen in self.database.stream(
             f"SELECT {_UPDATE}, {_IS_TOLD} {_OF_THIS_RUN} ORDER BY item.started_at, item.key", self._settings
         ):
             yield _update(row), bool(is_seen)
 
     def as_told_now(self, listed: Iterable[models.Listed]) -> list[models.Listed]:
-        """Of each the row of this run that tells of it, where there is one."""
+        """Return the calls with source and row of this run's files, where they show the call."""
         calls = list(listed)
         found = self.database.rows(
             """
@@ -180,7 +180,7 @@ class Updates(Moves):
             self._end(attempt, "failed", outcome.status, outcome.evidence)
 
     def seen(self, attempt: int) -> None:
-        """It was asked for, and is there."""
+        """Record that the communication of the call is still in the CRM."""
         with self.database.transaction():
             self._end(attempt, "updated", 200, "it is there")
 

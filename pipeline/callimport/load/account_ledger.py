@@ -49,7 +49,7 @@ def of_a_look(
     whose: models.Account,
     say: Callable[[str], None],
 ) -> Iterator[Ledger]:
-    """The ledger to look doubts up in. There is none to make: without one, nothing is in doubt."""
+    """Open the ledger to look up calls in doubt. ConfigError if there is none."""
     path = _existing(settings, target, whose)
     with (
         _held(path, state_dir(settings), target, whose),
@@ -122,8 +122,7 @@ def _held(path: Path, folder: Path, target: Target, whose: models.Account) -> It
 
 
 def _takes_its_place(path: Path, known: Path, clock: models.Clock) -> bool:
-    """Whether the ledger at `path` remembers calls and the known one none: that one was made by a run that a guard
-    stopped at once, for want of the other."""
+    """Whether `path` has calls and the remembered ledger has none, because a guard stopped the run that made it."""
     if not known.is_file():
         return True
     with (

@@ -49,14 +49,14 @@ def changed(
 
 
 def in_words(sent: models.Communication, new: Mapping[str, object]) -> str:
-    """Each of these fields as it was and as it would be; of a description only that, as its text may name people."""
+    """Return each field with its old and new value, as text. Leave out the text of descriptions: it may name people."""
     return ", ".join(
         name if name == "description" else f"{name} {getattr(sent, name)} → {value}" for name, value in new.items()
     )
 
 
 def is_overtaken(update: models.Update) -> bool:
-    """An update that may still be under way tells another story than the one that is to be told now."""
+    """Whether an update that may still arrive says something else than the update that is to be sent now."""
     return any(
         _without_mark(value, update.reference) != _without_mark(getattr(update.story, name), update.reference)
         for one in update.unanswered

@@ -4,7 +4,7 @@ from callimport.core import errors
 from callimport.core.decisions import PlanSettings, Totals
 from callimport.plan.look_alikes import Compared
 
-# So many calls are no coincidence, where they are half of all.
+# Guards need at least this many calls, and half of all.
 MANY = 20
 # A run stops if it would hold, or change, so many known calls, and more than this share of them.
 MANY_KNOWN = 50

@@ -81,7 +81,7 @@ class Resolution:
         return self._in_file if self.knows_lead(phone) else self.found
 
     def reject(self, by_plan: Iterable[models.RejectedRow] = (), leadless: Iterable[models.RejectedRow] = ()) -> None:
-        """Once all rejects are known, those of the plan, too: reject the rows that were joined to one of them."""
+        """Count the rejects of the plan, then reject the rows that were joined to a reject. Call it once, last."""
         for rejected in leadless:
             self.tally.unskip(models.Skip.NO_LEAD, rejected.place)
         for rejected in (*by_plan, *leadless):
@@ -155,7 +155,7 @@ class Resolution:
     def _but_of_sent_calls(
         self, its: ProfileFiles, calls: pl.DataFrame, places: pl.DataFrame, faults: dict[int, models.Reason]
     ) -> dict[int, models.Reason]:
-        """A call that has gone to the CRM needs no agent any more: whoever made it may have left since."""
+        """Drop the missing-agent faults of calls that may be in the CRM: their user is not changed any more."""
         rows = calls.filter(pl.col("_row").is_in(list(faults)))
         keys = self._keys(its, placed(rows, places))
         sent = self.sent(keys) if keys else ()

@@ -39,7 +39,7 @@ _AGENT = ("agent_id", "agent_email", "agent_name", "agent_extension")
 # The ledger keeps the ids of rows one a line and compares them as JSON; what is in a file's cell may be anything.
 _NOT_IN_IDS = r'[\x00-\x1f"\\]'
 _UNANSWERED = [word for word in call_log.STATUS_WORDS if word != "answered"]
-_SETTLED = models.Reason("settled", "this row was mended and imported: its mended form counts, so leave this one out")
+_SETTLED = models.Reason("settled", "a mended row was imported in place of this row; leave this row out")
 _BY_PLACE = pl.struct(PLACE).hash()
 _BY_GROUP = pl.when(pl.col("_group").is_not_null()).then(pl.col("_group").hash()).otherwise(_BY_PLACE)
 _BY_CHAIN = (
