@@ -264,7 +264,11 @@ class Crossing:
         self._close_waiting()
         return self._reckoning(
             ledger, entered, batch_id, updating.account(), uploaded, run_id, stopped_by or uploaded.stopped_by
-        ).result(rejects=self.settings.rejects, destination=self.settings.destination)
+        ).result(rejects=self._rejects_of(plan), destination=self.settings.destination)
+
+    def _rejects_of(self, plan: Plan) -> Path | None:
+        """The reject file, if this run has read files to write it from."""
+        return self.settings.rejects if plan.settings.batch.sources else None
 
     @contextlib.contextmanager
     def _end_recorded(self, run_id: str) -> Iterator[None]:
@@ -324,9 +328,15 @@ class Crossing:
                 f"the plan {code} was approved for other files or other settings (batch {batch_id}): give the same "
                 "ones, or no files at all; for these, look at run --dry-run and give its code"
             )
-        if batch_id is not None:
-            self.told += tuple(queries.left_plan(self.ledger.database, code))
-        return batch_id is not None
+        if batch_id is None:
+            return False
+        if self.inputs is not None:
+            self.tools.talk.say(
+                f"the plan {code} goes on from the ledger: the files are not read again, so nothing is said of their "
+                "other rows; run without --plan for that"
+            )
+        self.told += tuple(queries.left_plan(self.ledger.database, code))
+        return True
 
     def _write_files(self) -> None:
         self.told += output_files.write(self.settings, self.inputs, self.planning.resolution)

@@ -25,13 +25,16 @@ def test_approved_plan_goes_on_after_a_pilot_and_a_kill(tmp_path: Path) -> None:
         killed.kill()
         killed.communicate()
         rest = crm.run("--plan", code, *_FAST)
-        again = crm.run(export, *_FAST, "--plan", code)
+        rejects = tmp_path / "rejects.csv"
+        again = crm.run(export, *_FAST, "--plan", code, "--rejects", rejects)
         count, is_once = len(crm.stored()), _is_once(crm)
 
     assert (pilot.code, pilot.summary["calls"]["delivered"], pilot.summary["calls"]["pending"]) == (7, 5, _CALLS - 5)
     assert (rest.code, rest.summary["calls"]["pending"]) == (0, 0), rest.said
     assert (again.code, again.summary["calls"]["total"]) == (0, 0), again.said
     assert (count, is_once) == (_CALLS, True)
+    assert "the files are not read again" in again.said, again.said
+    assert (rejects.exists(), "rejects.csv" in again.said) == (False, False)
     assert all(adds_up(one.summary) for one in (pilot, rest, again))
 
 

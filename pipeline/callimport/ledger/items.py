@@ -177,21 +177,26 @@ class Ledger(Verdicts):
 
     # What is to be sent
 
+    @property
+    def _plan_to_send(self) -> tuple[str | None, bool]:
+        """The approved plan whose calls are sent (None: calls of no plan), and whether calls of any plan are."""
+        return self._shelf_of_plan, self._hands_out_bound and self._shelf_of_plan is None
+
     def is_unmarked(self, batch_id: str) -> bool:
         """Whether the calls of a batch bear no references."""
         return queries.is_unmarked(self.database, batch_id)
 
     def pending_count(self, batch_id: str) -> int:
         """How many calls of a batch are to be sent."""
-        return queries.pending_count(self.database, batch_id)
+        return queries.pending_count(self.database, batch_id, *self._plan_to_send)
 
     def pending_leads(self, batch_id: str, places: Sequence[int]) -> list[int]:
         """The leads of the pending calls at these places in the order of sending, counted from 0."""
-        return queries.pending_leads(self.database, batch_id, places)
+        return queries.pending_leads(self.database, batch_id, places, *self._plan_to_send)
 
     def leads_to_send_to(self, batch_id: str) -> set[int]:
         """The leads that have pending calls."""
-        return queries.leads_to_send_to(self.database, batch_id)
+        return queries.leads_to_send_to(self.database, batch_id, *self._plan_to_send)
 
     def leads_to_adopt_from(self, batch_id: str) -> list[int]:
         """The leads of the calls that were never sent, held ones too; each once, the one with the oldest call first."""
@@ -222,7 +227,7 @@ class Ledger(Verdicts):
                 AND lead_id NOT IN ({marks}) AND lead_id NOT IN (SELECT lead_id FROM item WHERE status = 'in_doubt')
             ORDER BY started_at, key LIMIT 1
             """,
-            (batch_id, self._shelf_of_plan, self._hands_out_bound and self._shelf_of_plan is None, *sorted(busy_leads)),
+            (batch_id, *self._plan_to_send, *sorted(busy_leads)),
         )
         if not found:
             return None

@@ -168,14 +168,20 @@ def batch_settings(database: Database, batch_id: str) -> dict[str, str]:
     return found
 
 
-def pending_count(database: Database, batch_id: str) -> int:
-    return int(database.one("SELECT count(*) FROM item WHERE batch_id = ? AND status = 'pending'", (batch_id,)))
+# Calls of a batch that are sent: those of one plan (null: of none), or of any.
+_TO_SEND = "batch_id = ? AND status = 'pending' AND (plan IS ? OR ?)"
 
 
-def pending_leads(database: Database, batch_id: str, places: Iterable[int]) -> list[int]:
-    """The leads of the pending calls at these places in the order of sending, counted from 0."""
-    which = "WHERE batch_id = ? AND status = 'pending' ORDER BY started_at, key LIMIT 1 OFFSET ?"
-    return [int(database.one(f"SELECT lead_id FROM item {which}", (batch_id, place))) for place in places]
+def pending_count(database: Database, batch_id: str, plan: str | None, of_any_plan: bool) -> int:
+    return int(database.one(f"SELECT count(*) FROM item WHERE {_TO_SEND}", (batch_id, plan, of_any_plan)))
+
+
+def pending_leads(
+    database: Database, batch_id: str, places: Iterable[int], plan: str | None, of_any_plan: bool
+) -> list[int]:
+    """The leads of the calls to send at these places in the order of sending, counted from 0."""
+    found = f"SELECT lead_id FROM item WHERE {_TO_SEND} ORDER BY started_at, key LIMIT 1 OFFSET ?"
+    return [int(database.one(found, (batch_id, plan, of_any_plan, place))) for place in places]
 
 
 def leads_to_adopt_from(database: Database, batch_id: str) -> list[int]:
@@ -200,9 +206,9 @@ def wanted_by_a_person(database: Database, lead_id: int) -> set[str]:
     return {row[0] for row in found}
 
 
-def leads_to_send_to(database: Database, batch_id: str) -> set[int]:
-    """The leads that have pending calls."""
-    found = database.rows("SELECT DISTINCT lead_id FROM item WHERE batch_id = ? AND status = 'pending'", (batch_id,))
+def leads_to_send_to(database: Database, batch_id: str, plan: str | None, of_any_plan: bool) -> set[int]:
+    """The leads that have calls to send."""
+    found = database.rows(f"SELECT DISTINCT lead_id FROM item WHERE {_TO_SEND}", (batch_id, plan, of_any_plan))
     return {row[0] for row in found}
 
 

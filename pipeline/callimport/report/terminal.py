@@ -129,7 +129,7 @@ def lists(result: endings.Result) -> Iterator[str]:
             f"{batch.batch}{where}"
         )
     if result.plan and result.summary.calls.pending:
-        yield f"plan {result.plan}: the same command with --plan {result.plan} sends this and nothing else"
+        yield f"plan {result.plan}: the same command, with --plan {result.plan} in place of --dry-run, sends only this"
     if result.rejects and result.summary.rows.rejected:
         yield f"rejects {result.rejects}: mend them there and import that file; what was sent is not sent again"
     elif result.rejects:
@@ -221,7 +221,7 @@ def print_status(
     if recordings:
         say(console, status_line(recordings, where))
     if without_lead:
-        say(console, f"  {plurals.calls(without_lead)} without a lead, tried again by run --find-leads")
+        say(console, f"  {plurals.calls(without_lead)} without a lead, tried again by the next run with files")
     for batch in waiting:
         pending = plurals.calls(batch.pending, "pending")
         say(console, f"batch {batch.batch} has {pending}: callimport run --resume {batch.batch}{where} sends them")

@@ -405,6 +405,8 @@ def test_another_run_leaves_bound_items_alone_unless_their_payload_changes(ledge
 
     assert ledger.database.rows("SELECT key, plan FROM item ORDER BY key") == [("k1:1", CODE), ("k1:2", None)]
     assert members(ledger) == {"k1:1": 0, "k1:2": 0}
+    batch = SHAPED.batch.id
+    assert (ledger.pending_count(batch), ledger.pending_leads(batch, [0])) == (1, [calls[1]["lead_id"]])
 
 
 # Whole or not at all
