@@ -38,7 +38,7 @@ class Stored:
 class Memory:
     """A staging area without a folder."""
 
-    def partitions(self) -> Stored:
+    def partitions(self, share: int = 1) -> Stored:
         return Stored()
 
 

@@ -19,7 +19,7 @@ from callimport import report
 from callimport.core import endings, errors, models, plurals
 from callimport.core import settings as config
 from callimport.core.clock import Drift
-from callimport.core.decisions import Entered, Plan
+from callimport.core.decisions import Entered, Plan, updates_as_text
 from callimport.core.errors import ExitCode
 from callimport.core.signals import Interruption, interruptible
 from callimport.crm import account
@@ -193,7 +193,7 @@ class Crossing:
 
     async def look_ahead(self) -> endings.Result:
         """Tell what `deliver` would do. Nothing is entered or sent."""
-        plan = await self._made_plan()
+        plan = await self._made_plan(goes_on=self._goes_on_with_the_plan())
         stopped_by = plan.stopped_by or self._too_many_rejects()
         self._write_files()
         return await self._told_of(plan, stopped_by)
@@ -233,12 +233,13 @@ class Crossing:
                 stopped_by = error
         uploaded = await self._uploading(ledger, batch_id).run(None)
         self._close_waiting(plan)
-        is_code_told = self.inputs and not (self.settings.adopt or self.settings.recordings_only or stopped_by)
+        has_files = bool(plan.settings.batch.sources)
+        is_code_told = has_files and not (self.settings.adopt or self.settings.recordings_only or stopped_by)
         return self._reckoning(
             ledger, replace(Entered.by(plan), carried=ledger.carried), batch_id,
             planned_updates.account(ledger, self.tools.clock), uploaded, run_id, stopped_by,
         ).result(
-            rejects=self.settings.rejects,
+            rejects=self._rejects_of(plan),
             plan=plan.code if is_code_told else None,
             destination=self.settings.destination,
         )  # fmt: skip
@@ -330,6 +331,9 @@ class Crossing:
             )
         if batch_id is None:
             return False
+        approved = queries.updates_of_plan(self.ledger.database, code)
+        if approved != (now := updates_as_text(self.settings.on_change, overwrite=self.settings.overwrite)):
+            raise errors.GuardStopped(f"the plan {code} was approved with {approved}, not with {now}: give that again")
         if self.inputs is not None:
             self.tools.talk.say(
                 f"the plan {code} goes on from the ledger: the files are not read again, so nothing is said of their "
@@ -343,8 +347,8 @@ class Crossing:
 
     def _note_rejects(self, exit_code: ExitCode) -> None:
         """What this run has reported needs no report by the next one."""
-        if exit_code in (ExitCode.ROWS_FAILED, ExitCode.IN_DOUBT):
-            self.ledger.note_rejects(self.planning.fingerprints.values())
+        is_reported = exit_code in (ExitCode.ROWS_FAILED, ExitCode.IN_DOUBT)
+        self.ledger.note_rejects(self.planning.fingerprints.values(), are_reported=is_reported)
 
     def _batch_to_go_on_with(self) -> str:
         approved = queries.batch_of_plan(self.ledger.database, (self.settings.plan or "").upper())

@@ -70,6 +70,29 @@ def test_approved_plan_is_not_carried_out_with_other_files_or_settings(tmp_path:
     assert count == 2
 
 
+def test_plan_goes_on_with_its_own_updates_alone_and_as_it_was_approved(tmp_path: Path) -> None:
+    """Two known calls change: one before the approval, one in a later run that is not to change the CRM."""
+    known, new = calls(4)[:2], calls(4)[2:]
+    now = [row | {"duration_seconds": str(90 + place)} for place, row in enumerate(known)]
+    export = write_csv(tmp_path / "calls.csv", known)
+    changed = write_csv(tmp_path / "changed.csv", [now[0], *new])
+    later = write_csv(tmp_path / "later.csv", [now[1]])
+    with rehearsal.crm(tmp_path / "state", "--limit", "100000") as crm:
+        crm.run(export, *_FAST)
+        code = crm.run(changed, *_FAST, "--dry-run").summary["plan"]
+        crm.run(changed, *_FAST, "--plan", code, "--limit", "1")
+        crm.run(later, *_FAST, "--on-change", "report")
+        other = crm.run("--plan", code, *_FAST, "--on-change", "report")
+        planned = crm.run(changed, *_FAST, "--plan", code, "--dry-run")
+        rest = crm.run("--plan", code, *_FAST)
+        talks = {one["call_duration"] for one in crm.stored()}
+
+    assert (other.code, "was approved with --on-change update" in other.err) == (8, True), other.said
+    assert (planned.code, "plan" in planned.summary) == (0, False)
+    assert planned.summary["calls"]["total"] == rest.summary["calls"]["total"]
+    assert (rest.code, 90 in talks, 91 in talks) == (0, True, False), rest.said
+
+
 def test_another_run_leaves_the_items_of_an_approved_plan_alone(tmp_path: Path) -> None:
     export = write_csv(tmp_path / "calls.csv", calls(9)[:6])
     both = write_csv(tmp_path / "all.csv", calls(9))

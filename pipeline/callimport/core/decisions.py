@@ -162,13 +162,19 @@ class LedgerView:
     settled: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SETTLED))
 
 
+def updates_as_text(on_change: str, *, overwrite: bool) -> str:
+    """The options that say how a run treats changed calls."""
+    return f"--on-change {on_change}{' --overwrite' if overwrite else ''}"
+
+
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
     """What a plan depends on besides the calls and the ledger. `now` is when the run began.
 
     `of_minute` are the numbers of the sources that state no seconds. `plan` is the code that is to be carried out.
     `shapes` are fingerprints of the settings that make a call what it is, by source; a waiting call is taken up only by
-    runs with the same one. `keeps_waiting`: calls without a lead wait for one; `asks_crm`: the CRM was asked for it.
+    runs with the same one. `only_recordings`: nothing but recordings is sent. `keeps_waiting`: calls without a lead
+    wait for one; `asks_crm`: the CRM was asked for it.
     """
 
     batch: models.Batch
@@ -177,6 +183,7 @@ class PlanSettings:
     of_minute: frozenset[int] = frozenset()
     on_change: str = "update"
     overwrite: bool = False
+    only_recordings: bool = False
     allow_updates: int | None = None
     shapes: Mapping[int, str] = field(default_factory=dict)
     keeps_waiting: bool = False

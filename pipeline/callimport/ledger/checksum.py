@@ -19,7 +19,7 @@ COLUMNS = {
     "acknowledged": ("up_to_id", "noted_at"),
     "source": ("sha256", "name", "size", "has_seconds"),
     "batch": ("id", "settings", "settings_fingerprint", "enrolled_at", "withdrawn_at"),
-    "plan": ("code", "batch_id", "approved_at"),
+    "plan": ("code", "batch_id", "updates", "approved_at"),
     "run": ("id", "batch_id", "started_at", "ended_at", "exit_code", "stopped_by"),
     "item": (
         "key", "reference", "batch_id", "source_sha256", "source_row", "system", "call_id", "lead_id", "direction",
@@ -48,8 +48,9 @@ def is_sound(table: str = "item", *, key: str | None = None) -> str:
     With `key`, an SQL expression, it must also be the row of that key: a damaged index may lead to another one. The row
     is read again by its row number, because SQLite fills in columns from the rest of the WHERE clause.
     """
-    is_its = "" if key is None else f" AND checked.key = {key}"
-    return f"(SELECT {_fits(table, 'checked')} FROM {table} AS checked WHERE checked.rowid = {table}.rowid{is_its})"
+    is_its = "1" if key is None else f"checked.key = {key}"
+    fits = f"CASE WHEN {is_its} THEN {_fits(table, 'checked')} ELSE note_damage('{table}', checked.rowid) END"
+    return f"(SELECT {fits} FROM {table} AS checked WHERE checked.rowid = {table}.rowid)"
 
 
 def triggers() -> Iterator[str]:

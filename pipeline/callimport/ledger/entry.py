@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from callimport.core import errors
-from callimport.core.decisions import Decision, Entry, Plan, PlannedCalls, PlanSettings
+from callimport.core.decisions import Decision, Entry, Plan, PlannedCalls, PlanSettings, updates_as_text
 from callimport.ledger import checksum, known_calls, recordings
 from callimport.ledger.database import Database
 
@@ -47,6 +47,10 @@ def resume(database: Database, batch_id: str, plan: str | None, in_flight: Itera
     """Take up a batch without its files. Returns how many items come along."""
     carried = take_along(database, batch_id, plan, in_flight)
     database.execute(
+        "UPDATE item SET status = 'pending', reason = NULL WHERE status = 'failed' "
+        "AND rowid IN (SELECT item FROM temp.member)"
+    )
+    database.execute(
         "UPDATE item SET batch_id = ?1 WHERE batch_id <> ?1 AND status = 'pending' "
         "AND rowid IN (SELECT item FROM temp.member)",
         (batch_id,),
@@ -68,7 +72,8 @@ def take_along(database: Database, batch_id: str, plan: str | None, in_flight: I
     carried += database.execute(
         """
         INSERT INTO temp.member SELECT rowid, 1 FROM item
-        WHERE status IN ('pending', 'in_doubt') AND rowid NOT IN (SELECT item FROM temp.member) AND iif(?2 IS NULL,
+        WHERE (status IN ('pending', 'in_doubt') OR status = 'failed' AND plan = ?2)
+            AND rowid NOT IN (SELECT item FROM temp.member) AND iif(?2 IS NULL,
             batch_id IN (SELECT id FROM batch WHERE settings_fingerprint = (
                 SELECT settings_fingerprint FROM batch WHERE id = ?1))
             AND (plan IS NULL OR batch_id = ?1), plan = ?2)
@@ -301,9 +306,15 @@ class Entering:
 
     def _bind(self) -> None:
         """What the plan would send is bound to it, however it came into the plan."""
+        its = self._plan.settings
         self._database.execute(
-            "INSERT INTO plan (code, batch_id, approved_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (self._plan.code, self._batch.id, self._now),
+            "INSERT INTO plan (code, batch_id, updates, approved_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (self._plan.code, self._batch.id, updates_as_text(its.on_change, overwrite=its.overwrite), self._now),
+        )
+        # Updates have no code of a plan. Those that are left belong to the batch of the plan that covers them.
+        self._database.execute(
+            f"UPDATE item SET next_batch_id = ?1 WHERE next_batch_id <> ?1 AND {known_calls.TO_UPDATE}",
+            (self._batch.id, self._batch.settings_fingerprint),
         )
         self._database.execute(
             "UPDATE item SET plan = ?1 WHERE status = 'pending' AND plan IS NULL "

@@ -146,10 +146,13 @@ class Ledger(Verdicts):
         """Of these rejected rows, those that an earlier run has reported, or that a mended row has replaced."""
         return rejected_rows.known(self.database, list(fingerprints))
 
-    def note_rejects(self, fingerprints: Iterable[str]) -> None:
-        """Remember the rejected rows that a run has reported; forget those that no run has reported for a year."""
+    def note_rejects(self, fingerprints: Iterable[str], *, are_reported: bool = True) -> None:
+        """Remember rejected rows that a run has reported; of a run that has not, only those that are known already.
+        Forget rows that no run has seen for a year."""
         with self.database.transaction():
-            rejected_rows.note(self.database, fingerprints, self._clock.wall())
+            of_run = set(fingerprints)
+            seen = of_run if are_reported else self.known_rejects(of_run)
+            rejected_rows.note(self.database, seen, self._clock.wall())
 
     def enter(self, run_id: str | None, plan: Plan) -> int:
         """Write a plan down, whole or not at all. Returns how many items came along that no call of the files is.

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from callimport.core import errors
 from callimport.core.decisions import ITEMS, NEIGHBOURS, SETTLED, Columns, LedgerView
 from callimport.ledger import checksum
 from callimport.ledger.database import Database
@@ -46,6 +47,12 @@ CARRIED = f"""
     AND ifnull(item.plan, ?2) IS ?2
     AND item.batch_id IN (SELECT id FROM batch WHERE settings_fingerprint = ?1) AND {_NOT_SHOWN}
     AND {checksum.is_sound()}
+"""
+# Delivered items with facts that runs with the settings ?2 have parked, whose update is neither held nor refused.
+TO_UPDATE = """
+    item.status = 'delivered' AND item.next_facts IS NOT NULL AND item.next_facts IS NOT item.update_refused
+    AND item.rowid NOT IN (SELECT item FROM held_story)
+    AND item.next_batch_id IN (SELECT id FROM batch WHERE settings_fingerprint = ?2)
 """
 # A call that waits for a lead, and where it was seen last.
 WAITING: Columns = {
@@ -84,11 +91,26 @@ class KnownCalls:
         if self._is_empty:
             return LedgerView(settled=settled)
         items = self._items(calls["key"].to_list())
+        self._refuse_lost_keys(calls.join(items, on="key", how="anti"))
         unsent = items.filter(pl.col("status") == "waiting")["key"]
         new = calls.filter(pl.col("payload").is_not_null()).join(
             items.filter(~pl.col("key").is_in(unsent.implode())), on="key", how="anti"
         )
         return LedgerView(items, self._neighbours(new), settled)
+
+    def _refuse_lost_keys(self, new: pl.DataFrame) -> None:
+        """A damaged index does not find an item by its key: its call would count as new, and be sent again. So new
+        calls are looked for by their references, too. Raises LedgerError for one that is there."""
+        found = self._database.one(
+            "SELECT count(*) FROM json_each(?) AS wanted CROSS JOIN item ON item.reference = wanted.value ->> 0 "
+            "AND +item.key = wanted.value ->> 1",
+            (json.dumps(new.select("reference", "key").rows()),),
+        )
+        if found:
+            raise errors.LedgerError(
+                f"an index of the ledger {self._database.place} is damaged ({found} of its calls not found by key): "
+                "nothing was entered or sent; restore the ledger from a backup, then run again"
+            )
 
     def question(self, keys: Collection[str]) -> None:
         """Rows of today contradict one another about these calls: their items do not come along."""
@@ -211,16 +233,11 @@ class KnownCalls:
         that are bound to another plan, nor damaged ones."""
         yield from self._besides(CARRIED, (settings_fingerprint, plan))
 
-    def parked(self, settings_fingerprint: str) -> Iterator[pl.DataFrame]:
-        """Delivered items with facts that earlier runs with these settings have parked, and that no call of today is;
-        not those whose update is held or was refused."""
+    def parked(self, settings_fingerprint: str, batch_id: str | None = None) -> Iterator[pl.DataFrame]:
+        """Items of TO_UPDATE that no call of today is; with `batch_id` those of this batch alone."""
         yield from self._besides(
-            f"""
-            {_NOT_SHOWN} AND {checksum.is_sound()} AND item.status = 'delivered' AND item.next_facts IS NOT NULL
-            AND item.next_facts IS NOT item.update_refused AND item.rowid NOT IN (SELECT item FROM held_story)
-            AND item.next_batch_id IN (SELECT id FROM batch WHERE settings_fingerprint = ?)
-            """,
-            (settings_fingerprint,),
+            f"{_NOT_SHOWN} AND {checksum.is_sound()} AND {TO_UPDATE} AND ifnull(?1, next_batch_id) = next_batch_id",
+            (batch_id, settings_fingerprint),
         )
 
     def _besides(self, which: str, values: tuple[Any, ...]) -> Iterator[pl.DataFrame]:

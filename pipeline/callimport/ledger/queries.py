@@ -83,6 +83,11 @@ def bound_account(database: Database) -> models.Account | None:
     return models.Account(*found[0]) if found else None
 
 
+def updates_of_plan(database: Database, code: str) -> str:
+    """How an approved plan treats changed calls."""
+    return str(database.one("SELECT updates FROM plan WHERE code = ?", (code,)))
+
+
 def batch_of_plan(database: Database, code: str) -> str | None:
     """The batch that an approved plan is of; None for a plan that was not begun."""
     found: str | None = database.one("SELECT batch_id FROM plan WHERE code = ?", (code,))

@@ -8,7 +8,7 @@ from callimport.core.row_origin import Settled
 from callimport.ledger import checksum
 from callimport.ledger.database import Database
 
-# A rejected row that no run has reported for so long is forgotten.
+# A rejected row that no run has seen for so long is forgotten.
 KEPT = timedelta(days=365)
 
 
@@ -28,7 +28,7 @@ def known(database: Database, fingerprints: Collection[str]) -> set[str]:
 
 
 def note(database: Database, fingerprints: Iterable[str], now: datetime) -> None:
-    """Remember that these rows were reported. Forget rows that were not reported for a year, unless settled."""
+    """Remember that these rows were seen. Forget rows that were not seen for a year, unless settled."""
     database.execute_many(
         "INSERT INTO rejected_row (fingerprint, seen_at) VALUES (?, ?) "
         "ON CONFLICT (fingerprint) DO UPDATE SET seen_at = excluded.seen_at",

@@ -44,6 +44,8 @@ CREATE TABLE batch (
 CREATE TABLE plan (
     code TEXT PRIMARY KEY,
     batch_id TEXT NOT NULL REFERENCES batch,
+    -- How it treats changed calls: --on-change and --overwrite.
+    updates TEXT NOT NULL,
     approved_at TEXT NOT NULL,
     checksum INTEGER
 ) STRICT;

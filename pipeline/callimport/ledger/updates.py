@@ -22,7 +22,7 @@ _WAITS = """
 # As with what is pending: another run's stories come along only if the very same settings made them.
 _OF_THIS_RUN = f"""
     FROM item JOIN source ON source.sha256 = item.source_sha256 JOIN batch ON batch.id = item.next_batch_id
-    WHERE {_WAITS} AND batch.settings_fingerprint = :fingerprint
+    WHERE {_WAITS} AND batch.settings_fingerprint = :fingerprint AND ifnull(:only, batch.id) = batch.id
         AND item.key NOT IN (SELECT key FROM temp.questioned)
         AND {checksum.is_sound()}
         AND NOT EXISTS (
@@ -46,11 +46,20 @@ _UPDATE = """
 class Updates(Moves):
     """The verbs of one run on the calls of its batch, and on those of earlier ones with the same settings."""
 
-    def __init__(self, database: Database, clock: models.Clock, batch_id: str, fingerprint: str | None = None) -> None:
-        """`fingerprint` is of the settings of a batch that is not entered yet."""
+    def __init__(
+        self,
+        database: Database,
+        clock: models.Clock,
+        batch_id: str,
+        fingerprint: str | None = None,
+        *,
+        is_alone: bool = False,
+    ) -> None:
+        """`fingerprint` is of the settings of a batch that is not entered yet. `is_alone`: no update of another batch
+        is made."""
         super().__init__(database, clock)
         of_batch = database.one("SELECT settings_fingerprint FROM batch WHERE id = ?", (batch_id,))
-        self._settings = {"fingerprint": fingerprint or of_batch}
+        self._settings = {"fingerprint": fingerprint or of_batch, "only": batch_id if is_alone else None}
 
     def waiting(self) -> list[tuple[str, int]]:
         """Keys and leads of the calls that the CRM is to be told anew, the oldest call first."""

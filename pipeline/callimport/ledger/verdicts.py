@@ -218,6 +218,7 @@ class Verdicts(Moves):
             payload = json.loads(story) | {name: told[name] for name in _PINNED}
             self.database.execute(
                 "UPDATE item SET facts = next_facts, payload = ?, legs = next_legs, "
+                "left_plan = ifnull(plan, left_plan), plan = NULL, "
                 "next_facts = NULL, next_payload = NULL, next_legs = NULL WHERE key = ?",
                 (json.dumps(payload, ensure_ascii=False), key),
             )

@@ -66,7 +66,7 @@ class Updating:
         self._say = say
         self._entered = entered
         self._opened_at = clock.monotonic()
-        self._record = Updates(ledger.database, clock, batch_id)
+        self._record = Updates(ledger.database, clock, batch_id, is_alone=settings.plan is not None)
         self._has_parked = queries.has_parked(ledger.database)
         self._plan = self._made_plan() if self._has_parked and settings.on_change != "skip" else changes.Plan()
         self._came = _Came()

@@ -104,7 +104,7 @@ def _rules(settings: PlanSettings) -> list[_Rule]:
         _Rule(is_given_up, Decision.SKIP, why=models.Skip.WITHDRAWN),
         # The call waits for a lead.
         _Rule(waiting & _HAS_LEAD, Decision.CREATE, Entry.REPLACE),
-        _Rule(waiting & (_IS_ENTERED | ~_IS_WHOLE), Decision.WAIT),
+        _Rule(waiting & (_IS_ENTERED | ~_IS_WHOLE | pl.lit(not settings.keeps_waiting)), Decision.WAIT),
         _Rule(waiting, Decision.WAIT, Entry.REPLACE),
         # The CRM does not have it. Its item keeps the lead that it has, and goes with that.
         _Rule((pending | failed | refused) & ~_HAS_LEAD, Decision.SKIP, why=models.Skip.NO_LEAD),
@@ -113,6 +113,7 @@ def _rules(settings: PlanSettings) -> list[_Rule]:
         _Rule(pending & is_bound_elsewhere & pl.col("_is_same_payload"), Decision.KEEP, why=_STATUS),
         _Rule(pending & _IS_ENTERED, Decision.CREATE),
         _Rule(pending, Decision.CREATE, Entry.REPLACE),
+        _Rule(failed & is_bound_elsewhere & pl.col("_is_same_payload"), Decision.KEEP, why=_STATUS),
         _Rule(failed & ~_IS_WHOLE, Decision.UNCHANGED, Entry.REOPEN),
         _Rule(failed, Decision.CREATE, Entry.REPLACE),
         _Rule(refused & ~_IS_SAME & _IS_WHOLE, Decision.CREATE, Entry.REPLACE),

@@ -103,7 +103,7 @@ def _refuse_equal_systems(compared: Compared) -> None:
 
 
 def _refuse_changes(totals: Totals, settings: PlanSettings) -> None:
-    if _are_many_changes(totals.changed, totals, settings):
+    if _are_many_changes(totals.changed, totals, settings) and not settings.only_recordings:
         fields = ", ".join(f"{name} of {times:,}" for name, times in totals.fields.most_common())
         raise errors.GuardStopped(
             f"{_of_known(totals.changed, totals)} known calls would be changed in the CRM ({fields}; such as "

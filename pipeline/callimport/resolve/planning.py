@@ -3,7 +3,7 @@
 Without files, the plan goes on with a batch of the ledger.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import anyio.lowlevel
@@ -77,9 +77,12 @@ class Planning:
         shaping = queries.batch_settings(self.ledger.database, batch_id)
         batch = models.Batch(batch_id, (), shaping, mapping.settings_fingerprint(shaping))
         planner = self._planner(self._settings(batch), compares=False)
-        for items in self.ledger.known_calls().parked(batch.settings_fingerprint):
+        approved = self.settings.plan is not None
+        for items in self.ledger.known_calls().parked(batch.settings_fingerprint, batch_id if approved else None):
             planner.park(items)
-        return planner.plan(pl.DataFrame())
+        plan = planner.plan(pl.DataFrame())
+        # The guards have judged an approved plan before it was begun.
+        return replace(plan, stopped_by=None) if approved else plan
 
     def _planner(self, settings: PlanSettings, *, compares: bool) -> Planner:
         # A planned call has its payload, so it takes several times the memory of a staged one.
@@ -101,6 +104,7 @@ class Planning:
             now=self.now,
             of_minute=of_minute,
             on_change=its.on_change,
+            only_recordings=its.recordings_only,
             overwrite=its.overwrite,
             allow_updates=its.allow_updates,
             shapes={source: shape for shape, of in shapes.items() for source in of.sources},

@@ -1,6 +1,7 @@
 """A plan is written down whole, and exactly as it was decided: every call is one item, and no call is two."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -407,6 +408,42 @@ def test_another_run_leaves_bound_items_alone_unless_their_payload_changes(ledge
     assert members(ledger) == {"k1:1": 0, "k1:2": 0}
     batch = SHAPED.batch.id
     assert (ledger.pending_count(batch), ledger.pending_leads(batch, [0])) == (1, [calls[1]["lead_id"]])
+
+
+def test_failed_call_of_an_approved_plan_is_tried_again_when_the_plan_goes_on(ledger: Ledger) -> None:
+    ledger.enter(None, bound(planned(ledger, [call("k1:1")])))
+    ledger.database.execute("UPDATE item SET status = 'failed'")
+
+    assert ledger.resume(None, SHAPED.batch.id, CODE) == 1
+    assert statuses(ledger) == {"k1:1": "pending"}
+
+
+def test_call_in_doubt_leaves_its_plan_when_it_is_absent_and_has_other_facts_by_now(ledger: Ledger) -> None:
+    first = call("k1:1")
+    ledger.enter("run-1", bound(planned(ledger, [first])))
+    making.bring(ledger, "k1:1", "run-1", ItemStatus.IN_DOUBT)
+    ledger.enter(None, planned(ledger, [first | call("k1:1", **OTHER_TALK)], ANOTHER_BATCH))
+    ledger.settle("k1:1", models.Verdict("absent", "two reads"))
+
+    assert ledger.database.rows("SELECT status, plan, left_plan FROM item") == [("pending", None, CODE)]
+
+
+def test_item_that_an_index_does_not_find_stops_the_plan(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.sqlite3"
+    with closing(making.ledger(path)) as opened:
+        opened.start_run("run-1")
+        opened.enter(None, planned(opened, [call("k1:1"), call("k1:2", started_at=BEGAN + 500)]))
+    with closing(sqlite3.connect(path)) as connection:
+        # The index of keys as it was before the item came into the table.
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_item_1'")
+        page, size = root.fetchone()[0], connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    start = content.index(b"k1:1", (page - 1) * size, page * size)
+    content[start + 3] ^= 0x40
+    path.write_bytes(content)
+    with closing(making.ledger(path)) as opened, pytest.raises(errors.LedgerError, match="an index of the ledger"):
+        planned(opened, [call("k1:1")])
 
 
 # Whole or not at all

@@ -205,6 +205,15 @@ def test_reported_row_is_known_for_a_year(ledger: Ledger) -> None:
     assert rejected_rows.known(ledger.database, [X, Y]) == {Y}
 
 
+def test_quiet_run_keeps_known_rejects_and_learns_no_others(ledger: Ledger) -> None:
+    ledger.note_rejects([X])
+    ledger.database.execute("UPDATE rejected_row SET seen_at = '2001-01-01'")
+    ledger.note_rejects([X, Y], are_reported=False)
+
+    assert rejected_rows.known(ledger.database, [X, Y]) == {X}
+    assert ledger.database.one("SELECT seen_at > '2001-01-01' FROM rejected_row")
+
+
 def test_row_that_was_only_reported_is_not_settled(ledger: Ledger) -> None:
     ledger.note_rejects([X])
 

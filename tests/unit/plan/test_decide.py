@@ -58,7 +58,10 @@ def test_known_call_that_the_crm_does_not_have_is_skipped_while_no_lead_is_known
 
 def test_waiting_call_without_lead_waits_on_with_its_newest_facts() -> None:
     assert decision(NO_LEAD, item("waiting", NO_LEAD)) == ("wait", None, "")
-    assert decision(call(lead_id=None, duration_seconds=120), item("waiting", NO_LEAD)) == ("wait", "replace", "")
+    later = call(lead_id=None, duration_seconds=120)
+    assert decision(later, item("waiting", NO_LEAD)) == ("wait", "replace", "")
+    # A run that looks for no lead has no settings to keep beside it.
+    assert decision(later, item("waiting", NO_LEAD), keeps_waiting=False) == ("wait", None, "")
 
 
 @pytest.mark.parametrize("status", ["waiting", "pending", "delivered", "failed"])
@@ -80,6 +83,14 @@ def test_pending_item_takes_over_what_is_said_now(changed: dict[str, Any]) -> No
 
 def test_item_bound_to_another_plan_is_left_alone() -> None:
     assert decision(call(), item("pending", batch_id="2222-2222", plan="EYQM-8T9W")) == ("keep", None, "pending")
+
+
+def test_failed_item_bound_to_another_plan_is_left_alone_unless_its_payload_changes() -> None:
+    bound = item("failed", batch_id="2222-2222", plan="EYQM-8T9W")
+
+    assert decision(call(), bound) == ("keep", None, "failed")
+    assert decision(call(), bound, plan="EYQM-8T9W") == ("create", "replace", "")
+    assert decision(OTHER_TALK, bound) == ("create", "replace", "")
 
 
 def test_item_bound_to_another_plan_leaves_it_when_its_payload_changes() -> None:

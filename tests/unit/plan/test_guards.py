@@ -79,6 +79,7 @@ def test_many_changes_stop_the_run(known: int, changed: int, stops: bool) -> Non
 
     assert bool(told) is stops
     assert not stops or re.search(r"\(call_duration of 50; such as the …\)", told)
+    assert refusal(totals, only_recordings=True) == ""
     assert refusal(totals, allow_updates=changed) == ""
     assert refusal(totals, on_change="report") == ""
 
