@@ -102,8 +102,9 @@ class KnownCalls:
         """A damaged index does not find an item by its key: its call would count as new, and be sent again. So new
         calls are looked for by their references, too. Raises LedgerError for one that is there."""
         found = self._database.one(
-            "SELECT count(*) FROM json_each(?) AS wanted CROSS JOIN item ON item.reference = wanted.value ->> 0 "
-            "AND +item.key = wanted.value ->> 1",
+            "SELECT count(*) FROM json_each(?) AS wanted "
+            "CROSS JOIN item ON item.reference = json_extract(wanted.value, '$[0]') "
+            "AND +item.key = json_extract(wanted.value, '$[1]')",
             (json.dumps(new.select("reference", "key").rows()),),
         )
         if found:
