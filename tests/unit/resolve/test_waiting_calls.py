@@ -493,7 +493,7 @@ async def test_an_account_stands_though_the_ledger_fails_when_calls_are_given_up
     with mock.patch.object(waiting_items, "give_up", side_effect=errors.LedgerError("the disk is full")):
         result = await nights.run(_call(), _call("15:00:00", "c2", phone=TWO))
     assert (result.summary.calls.delivered, result.summary.exit_code) == (1, 0)
-    assert result.told == ("which calls wait for a lead is not known, and none was given up: the disk is full",)
+    assert result.told == ("calls without a lead could not be counted, and none was given up: the disk is full",)
 
 
 @night_after_night
