@@ -140,7 +140,7 @@ CREATE TABLE item (
     CHECK (status <> 'waiting' OR payload IS NULL),
     CHECK ((next_facts IS NULL) = (next_payload IS NULL))
 ) STRICT;
-CREATE INDEX item_to_send ON item (batch_id, status, started_at, key);
+CREATE INDEX item_to_send ON item (batch_id, status, started_at, key, plan);
 CREATE INDEX item_by_reference ON item (reference);
 CREATE INDEX item_by_status ON item (status);
 CREATE INDEX item_by_phone ON item (phone, direction, started_at);

@@ -28,6 +28,9 @@ from callimport.plan.decide import decide, digest_of, parked, rejects
 from callimport.plan.look_alikes import BATCH_CALLS, Compared
 
 _ROWS_AT_ONCE = 10_000
+# A key is a hash in hexadecimal digits already. Many calls are entered in their order, so that the ledger's index of
+# keys grows at its end.
+_ORDER_OF_KEYS = pl.col("key").str.slice(3, 15).str.to_integer(base=16, strict=False).fill_null(0).cast(pl.UInt64) * 16
 _OF_DECISION = [name for name in DECISIONS if name not in ("source", "row", "key")]
 
 
@@ -67,7 +70,7 @@ class Planner:
         has_lead = pl.col("payload").is_not_null()
         self._rejects += rejects(both.filter(has_lead))
         self._leadless_rejects += rejects(both.filter(~has_lead))
-        self.by_key.add(both, pl.col("key").hash())
+        self.by_key.add(both, _ORDER_OF_KEYS)
         if self.compares:
             of_minute = pl.col("source").is_in(list(self.settings.of_minute))
             names = {number: source.name for number, source in enumerate(self.settings.batch.sources)}
@@ -168,7 +171,8 @@ class _Parts:
     def __iter__(self) -> Iterator[PlannedCalls]:
         for part in self.by_key.read():
             # Who writes them down makes copies of them.
-            for some in part.iter_slices(_ROWS_AT_ONCE):
+            ordered = part.sort("key") if part.height > _ROWS_AT_ONCE else part
+            for some in ordered.iter_slices(_ROWS_AT_ONCE):
                 yield _split(_held(some, self.held))
 
 

@@ -86,7 +86,7 @@ class Planning:
 
     def _planner(self, settings: PlanSettings, *, compares: bool) -> Planner:
         # A planned call has its payload, so it takes several times the memory of a staged one.
-        by_key, by_phone = (self.area.partitions(share=6) for _ in range(2))
+        by_key, by_phone = (self.area.partitions(share=2) for _ in range(2))
         return Planner(settings, by_key, by_phone, compares)
 
     def _waiting_calls(self, inputs: Inputs) -> WaitingCalls | None:
